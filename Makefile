@@ -1,0 +1,35 @@
+# Two commands do everything: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/core
+	$(BIN)/usl demo
+
+test: .venv/all
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: .venv/all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/all
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/cifar10.py
+
+# The stamps are older than pyproject.toml only when it has changed since the last installation.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/core: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/all: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[torch,label,dev]'
+	@touch $@ .venv/core
+
+clean:
+	rm -rf .venv build dist

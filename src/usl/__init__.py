@@ -1,0 +1,76 @@
+"""Choose which few images of an unlabelled collection a person should label, then learn from them.
+
+The pipeline in five lines::
+
+    run = usl.start_run("photos/", budget=40, out="run")   # embed, select, ask for 40 labels
+    # ... fill in the label column of run/split.csv ...
+    usl.train("run")                                       # learn, and label every other image
+    usl.evaluate("run")                                    # where answers are known
+    usl.write_report("run")                                # run/report.html
+
+On features of your own: ``usl.select(features, budget=40).indices``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from usl.data import Collection, open_collection
+    from usl.data.run import Run
+    from usl.data.split import Split
+    from usl.evaluation.evaluate import evaluate
+    from usl.evaluation.report import write_report
+    from usl.features.embed import embed
+    from usl.selection.selection import Selection, select
+    from usl.selection.selector import Selector
+    from usl.selection.start import start_run
+    from usl.training.train import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Collection",
+    "Run",
+    "Selection",
+    "Selector",
+    "Split",
+    "__version__",
+    "embed",
+    "evaluate",
+    "open_collection",
+    "select",
+    "start_run",
+    "train",
+    "write_report",
+]
+
+_HOMES = {
+    "Collection": "usl.data",
+    "Run": "usl.data.run",
+    "Selection": "usl.selection.selection",
+    "Selector": "usl.selection.selector",
+    "Split": "usl.data.split",
+    "embed": "usl.features.embed",
+    "evaluate": "usl.evaluation.evaluate",
+    "open_collection": "usl.data",
+    "select": "usl.selection.selection",
+    "start_run": "usl.selection.start",
+    "train": "usl.training.train",
+    "write_report": "usl.evaluation.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'usl' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -1,0 +1,7 @@
+"""``python -m usl``."""
+
+import sys
+
+from usl.cli import main
+
+sys.exit(main())

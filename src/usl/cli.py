@@ -1,0 +1,471 @@
+"""The command line: one thin command per verb; help and options come from the signatures."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from cyclopts import App, Group, Parameter
+
+from usl import __version__
+from usl.console import bars, note, per_cent, plain_warnings, print_json, print_table, say
+from usl.core.errors import UslError
+
+EPILOGUE = """\
+A first look, on images that come with the package:  usl demo
+
+Your own images:
+  usl select photos --budget 40 --out run     pick 40 of them
+  (fill the label column of run/split.csv, rows 2 to 41)
+  usl train run                               learn, and label all the others
+  usl report run                              see it: run/report.html"""
+
+PLAIN = Parameter(negative="")  # --overwrite has no --no-overwrite
+Flag = Annotated[bool, PLAIN]
+Corrupt = Literal["skip", "fail"]
+
+app = App(
+    name="usl",
+    help="Choose which few images of an unlabelled collection to label, then learn from them.",
+    help_epilogue=EPILOGUE,
+    version=__version__,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command(sort_key=1)
+def demo(out: Path = Path("demo-run"), *, seeds: int = 20, overwrite: Flag = True) -> None:
+    """Run the whole pipeline on images that come with the package, and compare with chance.
+
+    5,000 Fashion-MNIST images, 40 labels, no network, about half a minute on two cores.
+
+    Parameters
+    ----------
+    out
+        Run folder to write.
+    seeds
+        Paired seeds of the comparison with random and stratified selection.
+    overwrite
+        Replace the folder if it is a run already.
+    """
+    from usl.demo import run_demo
+
+    run_demo(out, seeds=seeds, overwrite=overwrite)
+
+
+@app.command(sort_key=2)
+def embed(
+    source: str,
+    /,
+    *,
+    model: str = "auto",
+    out: Path | None = None,
+    on_corrupt: Corrupt = "skip",
+    overwrite: Flag = False,
+    json: Flag = False,
+    dry_run: Flag = False,
+) -> None:
+    """Compute the features of all images of a source; they are kept in a cache.
+
+    Parameters
+    ----------
+    source
+        Folder, glob, manifest (CSV, JSONL, Parquet), arrays, or builtin:fashion_mnist.
+    model
+        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, a timm model, or ARCH@CHECKPOINT;
+        auto takes the best that is installed.
+    out
+        Also write the raw features, with ids and subsets, to this .npz file: a source itself.
+    on_corrupt
+        What to do with an image that cannot be read.
+    overwrite
+        Replace the file of --out.
+    json
+        Print the result as JSON.
+    dry_run
+        Say what would be done, and do nothing.
+    """
+    from usl.features.export import check_target, write_features
+    from usl.features.plan import plan_embedding, print_plan
+
+    if dry_run:
+        print_plan(plan_embedding(source, model, subset=None), as_json=json)
+        return
+    check_target(out, overwrite=overwrite)
+    from usl.data.open import open_collection
+    from usl.features.embed import embed as embed_collection
+
+    with bars() as progress:
+        collection = open_collection(source)
+        found = embed_collection(collection, model, on_corrupt=on_corrupt, progress=progress)
+    report_unreadable(found.skipped)
+    if out is not None:
+        write_features(out, collection, found)
+    if json:
+        print_json(
+            {
+                "encoder": found.encoder.name,
+                "supervision": found.encoder.supervision,
+                "images": len(found.rows),
+                "width": int(found.rows.shape[1]),
+                "reused": found.reused,
+                "computed": found.computed,
+                "seconds": round(found.seconds, 3),
+                "unreadable": [list(pair) for pair in found.skipped],
+                "out": None if out is None else str(out),
+            }
+        )
+        return
+    say(
+        f"{len(found.rows):,} images as {found.rows.shape[1]} numbers each by "
+        f"{found.encoder.name} (supervision: {found.encoder.supervision}): {found.computed:,} "
+        f"computed at {found.images_per_second:,.0f} images/s, {found.reused:,} from the cache."
+    )
+    if out is not None:
+        say(f"Written to {out}.")
+
+
+def select(
+    source: str,
+    /,
+    *,
+    budget: int,
+    out: Path,
+    method: str = "usl",
+    model: str = "auto",
+    seed: int = 0,
+    overwrite: Flag = False,
+    json: Flag = False,
+    dry_run: Flag = False,
+    on_corrupt: Corrupt = "skip",
+    center: bool | None = None,
+    scale: bool | None = None,
+    pca: int | None = None,
+    **method_params: Any,
+) -> None:
+    """Pick the images whose labels would teach the most about all the others.
+
+    Only images of the subset train are looked at. A source without subsets is all train.
+
+    Parameters
+    ----------
+    source
+        Folder, glob, manifest (CSV, JSONL, Parquet), embeddings (.npy, .npz, .parquet, .csv), idx,
+        CIFAR or MedMNIST files, or builtin:fashion_mnist.
+    budget
+        How many images you are willing to label (m).
+    out
+        Run folder to create.
+    method
+        How to pick. {methods}
+    model
+        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, a timm model, or ARCH@CHECKPOINT;
+        auto takes the best that is installed.
+    seed
+        Of every random draw; the same seed gives the same picks.
+    overwrite
+        Replace the run folder of --out. One that holds your labels is kept beside it.
+    json
+        Print the result as JSON.
+    dry_run
+        Say what would be done, and do nothing.
+    on_corrupt
+        What to do with an image that cannot be read.
+    center
+        Subtract the mean of the train subset; the default is the encoder's.
+    scale
+        Divide by the standard deviation of the train subset; the default is the encoder's.
+    pca
+        Keep so many principal components; the default is the encoder's.
+    """
+    from usl.core.methods import check_parameters, load_method
+    from usl.selection.contract import SHARED
+    from usl.selection.selection import FUNCTION, ROOM
+
+    module = load_method(ROOM, FUNCTION, method)
+    if not getattr(module, "ORACLE", False):
+        check_parameters(method, module, FUNCTION, method_params, SHARED)
+    if dry_run:
+        from usl.features.plan import plan_embedding, print_plan
+
+        print_plan(plan_embedding(source, model, subset="train", budget=budget), as_json=json)
+        return
+    from usl.selection.start import start_run
+
+    with bars() as progress:
+        run = start_run(
+            source,
+            budget,
+            out,
+            method=method,
+            model=model,
+            seed=seed,
+            overwrite=overwrite,
+            on_corrupt=on_corrupt,
+            center=center,
+            scale=scale,
+            pca=pca,
+            progress=progress,
+            **method_params,
+        )
+    encoder, picked = run.info["encoder"], run.info["selection"]
+    report_unreadable(encoder["unreadable"])
+    advise_better_encoder(encoder["name"])
+    if json:
+        print_json({"run": str(run.path), **run.info})
+        return
+    total = run.info["source"]["subsets"]["train"]
+    oracle = " It has read the answers: a yardstick, not a selection." if picked["oracle"] else ""
+    say(
+        f"Picked {picked['budget']:,} of {total:,} images with {picked['method']} on "
+        f"{encoder['name']} features (supervision: {encoder['supervision']}).{oracle}"
+    )
+    say(
+        f"Next: fill in the label column of {run.path / 'split.csv'}, rows 2 to "
+        f"{picked['budget'] + 1}, then: usl train {run.path}"
+    )
+
+
+def train(
+    run: Path,
+    /,
+    *,
+    method: str = "label_spreading",
+    seed: int = 0,
+    source: str | None = None,
+    model: str | None = None,
+    json: Flag = False,
+    **method_params: Any,
+) -> None:
+    """Learn from the labels of a run and label every other image of its collection.
+
+    Parameters
+    ----------
+    run
+        Run folder, with labels filled in.
+    method
+        How to learn. {methods}
+    seed
+        Of every random draw.
+    source
+        Where the images are now, if they have moved.
+    model
+        Another encoder than the one the selection used.
+    json
+        Print the result as JSON.
+    """
+    from usl.training.train import train as train_run
+
+    with bars() as progress:
+        done = train_run(
+            run,
+            method=method,
+            seed=seed,
+            source=source,
+            model=model,
+            progress=progress,
+            **method_params,
+        )
+    trained = done.info["training"]
+    report_unreadable(trained["encoder"]["unreadable"])
+    if json:
+        print_json({"run": str(done.path), **trained})
+        return
+    say(
+        f"Trained {trained['method']} on {trained['labels']:,} labels of "
+        f"{len(trained['classes'])} classes and {trained['images']:,} images."
+    )
+    say(f"A label for every image: {done.path / 'predictions.csv'}")
+    say(f"Next: usl report {done.path}   (and, where answers are known: usl evaluate {done.path})")
+
+
+@app.command(sort_key=5)
+def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> None:
+    """Measure a trained run where answers are known: class folders, a label column, test labels.
+
+    Parameters
+    ----------
+    run
+        Run folder, trained.
+    source
+        Where the images are now, if they have moved.
+    json
+        Print the result as JSON.
+    """
+    from usl.evaluation.evaluate import FILE
+    from usl.evaluation.evaluate import evaluate as evaluate_run
+
+    with bars() as progress:
+        figures = evaluate_run(run, source=source, progress=progress)
+    if json:
+        print_json(figures)
+        return
+    say(
+        f"{figures['method']} on {figures['labels']} labels, {figures['encoder']} features "
+        f"(supervision: {figures['supervision']})"
+    )
+    rows = [
+        [name, f"{found['n']:,}", per_cent(found["accuracy"]), per_cent(found["macro_f1"])]
+        for subset in ("test", "val", "train")
+        if (found := figures.get(subset))
+        for name in [f"{subset} ({found['protocol']})"]
+    ]
+    print_table(["subset", "images", "accuracy %", "macro-F1 %"], rows)
+    if "picks" in figures:
+        picks = figures["picks"]
+        say(
+            f"Picks: {per_cent(picks['coverage'])}% of the classes covered, balance "
+            f"{picks['balance']:.3f} (1 is equal numbers of every class)"
+        )
+    say(f"Per class and confusion: {run / FILE}")
+
+
+@app.command(sort_key=6)
+def report(run: Path, /, *, source: str | None = None, out: Path | None = None) -> None:
+    """Write one HTML page that shows the picks, the map, the classes and the figures of a run.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    source
+        Where the images are now, if they have moved.
+    out
+        File to write; the default is report.html in the run folder.
+    """
+    from usl.evaluation.report import write_report
+
+    with bars() as progress:
+        path = write_report(run, source=source, out=out, progress=progress)
+    say(f"Report: {path}")
+
+
+def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
+    """Name the images that could not be read, the first few in full."""
+    if not skipped:
+        return
+    note(f"{len(skipped)} image{'s' if len(skipped) > 1 else ''} could not be read and left out:")
+    for image_id, reason in list(skipped)[:5]:
+        note(f"  {image_id}: {reason}")
+    if len(skipped) > 5:
+        note(f"  and {len(skipped) - 5} more (all are in run.json)")
+
+
+def advise_better_encoder(name: str) -> None:
+    """Say plainly when features are only pixels, and what would be better."""
+    if name == "pixels":
+        note(
+            "Note: the features are raw pixels (PCA), the weakest there are. Much better picks on "
+            "photographs: pip install 'usl[torch]', then the same command again."
+        )
+
+
+def with_method(
+    command: Callable[..., None], room: str, function: str, shared: Sequence[str], chosen: str
+) -> Callable[..., None]:
+    """The command with the options of one method, read from the signature of its function."""
+    from docstring_parser import parse
+
+    from usl.core.methods import load_method, method_names, method_parameters
+
+    module = load_method(room, function, chosen)
+    helps = {
+        found.arg_name: " ".join((found.description or "").split())
+        for found in parse(getattr(module, function).__doc__ or "").params
+    }
+    group = Group(f"Parameters of {chosen}", sort_key=9)
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    for name, parameter in method_parameters(module, function, shared).items():
+        if not is_option(parameter.annotation):
+            continue  # an array: from Python only
+        described = Parameter(group=group, help=helps.get(name), negative="")
+        parameters.append(
+            parameter.replace(annotation=Annotated[parameter.annotation, described])
+        )
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        command(*args, **kwargs)
+
+    known = ", ".join(method_names(room, function))
+    wrapped.__doc__ = (command.__doc__ or "").replace(
+        "{methods}", f"One of: {known}; or the path of a .py file. Its options: --method NAME --help."
+    )
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
+def is_option(annotation: Any) -> bool:
+    """Whether a value of this type can be typed on a command line."""
+    if get_origin(annotation) is Literal:
+        return True
+    parts = get_args(annotation) or (annotation,)
+    return all(part in (int, float, str, bool, type(None)) for part in parts)
+
+
+def build(tokens: Sequence[str]) -> App:
+    """The app for one command line: the options of ``--method``'s method are part of it."""
+    app.command(_select(tokens), name="select", sort_key=3)
+    app.command(_train(tokens), name="train", sort_key=4)
+    return app
+
+
+def _select(tokens: Sequence[str]) -> Callable[..., None]:
+    if "select" not in tokens[:1]:
+        return select
+    from usl.selection.contract import SHARED
+    from usl.selection.selection import FUNCTION, ROOM
+
+    return with_method(select, ROOM, FUNCTION, SHARED, _chosen(tokens, "usl"))
+
+
+def _train(tokens: Sequence[str]) -> Callable[..., None]:
+    if "train" not in tokens[:1]:
+        return train
+    from usl.training.contract import SHARED
+
+    return with_method(train, "usl.training", "fit", SHARED, _chosen(tokens, "label_spreading"))
+
+
+def _chosen(tokens: Sequence[str], default: str) -> str:
+    """The value of ``--method`` on the command line."""
+    for position, token in enumerate(tokens):
+        if token == "--method" and position + 1 < len(tokens):
+            return tokens[position + 1]
+        if token.startswith("--method="):
+            return token.partition("=")[2]
+    return default
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    tokens = list(sys.argv[1:] if tokens is None else tokens)
+    try:
+        with plain_warnings():
+            build(tokens)(tokens)
+    except UslError as error:
+        note(f"Error: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        note("Interrupted. Nothing is half-written; features computed so far are kept.")
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        return 1
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Work over rows in fixed blocks, so that results never depend on the number of threads.
+
+A matrix product rounds differently when BLAS splits it differently. Here the blocks are fixed by
+the problem alone, each block runs on one BLAS thread, and the blocks run side by side on as many
+Python threads as there are cores (NumPy releases the interpreter lock in products and partitions).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from usl.core.progress import Progress, silent
+
+T = TypeVar("T")
+
+BLOCK_BYTES = 48 << 20  # of one block's intermediate; two cores then stay near 100 MB
+
+
+def thread_count() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def rows_per_block(row_bytes: int) -> int:
+    """Rows whose intermediate of ``row_bytes`` each fits a block; 16 to 8,192, a power of two."""
+    rows = max(16, min(8192, BLOCK_BYTES // max(1, row_bytes)))
+    return 1 << (rows.bit_length() - 1)
+
+
+def map_blocks(
+    function: Callable[[int, int], T],
+    n: int,
+    block: int,
+    *,
+    progress: Progress = silent,
+    label: str = "",
+) -> Iterator[T]:
+    """Yield ``function(start, stop)`` for consecutive blocks of ``n`` rows, in order.
+
+    At most a few finished blocks wait for the caller, so memory stays bounded.
+    """
+    spans = [(start, min(start + block, n)) for start in range(0, n, block)]
+    threads = thread_count()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(function, *span) for span in spans[: 2 * threads]]
+        upcoming = iter(spans[2 * threads :])
+        try:
+            for done, (_, stop) in enumerate(spans):
+                result = waiting[done % len(waiting)].result()
+                following = next(upcoming, None)
+                if following is not None:
+                    waiting[done % len(waiting)] = pool.submit(function, *following)
+                yield result
+                progress(stop, n, label)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,45 @@
+"""The errors a user can meet.
+
+Every message says what is wrong, where (file, row or parameter) and what to do about it. The
+command line prints the message alone, without a traceback, and exits with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UslError(Exception):
+    """Base of every error this package raises on purpose; exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(UslError, ValueError):
+    """A parameter that cannot be used as given; exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(UslError, ValueError):
+    """A file, a row or an array that cannot be used as it is."""
+
+
+class MissingDependencyError(UslError, ImportError):
+    """An optional package is needed; the message holds the command that installs it."""
+
+
+class UslWarning(UserWarning):
+    """Something was done differently from what was asked, and the result still stands."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'usl'?"`` for a near miss of a known word, else an empty string."""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def missing_extra(package: str, extra: str, why: str) -> MissingDependencyError:
+    """The error for an optional dependency that is not installed."""
+    return MissingDependencyError(f"{why} needs {package}. Install it with: pip install 'usl[{extra}]'")

@@ -1,0 +1,133 @@
+"""k-means (paper Eq. 4): expectation-maximisation from random data points, no cluster left empty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from usl.core.blocks import map_blocks
+from usl.core.neighbors import Float32, half_distances, halved
+from usl.core.progress import Progress, silent
+
+BLOCK = 4096  # rows; fixed, because sums are rounded block by block
+
+
+@dataclass(frozen=True)
+class KMeans:
+    """A partition of n rows into m clusters.
+
+    ``clusters`` int32 [n]; ``centroids`` float32 [m, d], plain means, not renormalised;
+    ``inertia``, the sum of squared distances of Eq. 4; ``iterations`` done.
+    """
+
+    clusters: NDArray[np.int32]
+    centroids: Float32
+    inertia: float
+    iterations: int
+
+
+def kmeans(
+    features: Float32,
+    n_clusters: int,
+    *,
+    rng: np.random.Generator,
+    iterations: int = 200,
+    progress: Progress = silent,
+) -> KMeans:
+    """Partition ``features`` (float32 [n, d]) into ``n_clusters`` <= n clusters.
+
+    Starts from distinct random rows (as far as the data has distinct ones) and alternates
+    assignment and means until no row moves, at most ``iterations`` times. A cluster that empties
+    is restarted at the row farthest from its centroid; clusters stay empty only where there are
+    fewer distinct rows than clusters.
+    """
+    centroids = _distinct_random_rows(features, n_clusters, rng)
+    previous: NDArray[np.int32] | None = None
+    for iteration in range(1, iterations + 1):
+        clusters, sums, counts, farness = _assign(features, centroids)
+        if not counts.all() and _fill_empty(features, clusters, sums, counts, farness):
+            previous = None
+        progress(iteration, iterations, "k-means")
+        if previous is not None and np.array_equal(clusters, previous):
+            break
+        previous = clusters
+        occupied = counts > 0
+        centroids[occupied] = (sums[occupied] / counts[occupied, None]).astype(np.float32)
+    return KMeans(clusters, centroids, float(farness.sum(dtype=np.float64)), iteration)
+
+
+def _distinct_random_rows(
+    features: Float32, count: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """``count`` random rows, repeating a value only once every distinct value is used."""
+    order = rng.permutation(len(features))
+    chosen: list[int] = []
+    spare: list[int] = []
+    seen: set[bytes] = set()
+    for row in order.tolist():
+        if len(chosen) == count:
+            break
+        value = features[row].tobytes()
+        (spare if value in seen else chosen).append(row)
+        seen.add(value)
+    return features[chosen + spare[: count - len(chosen)]].copy()
+
+
+def _assign(
+    features: Float32, centroids: Float32
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], Float32]:
+    """Nearest centroid of every row (ties: the lower id), sums and counts per cluster.
+
+    Also each row's squared distance to its centroid, float32 [n].
+    """
+    m = len(centroids)
+    base = halved(centroids)
+
+    def block(start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.float64], Float32]:
+        rows = features[start:stop]
+        half = half_distances(rows, base)
+        nearest = half.argmin(axis=1).astype(np.int32)
+        best = half[np.arange(len(rows)), nearest]
+        squared = 2.0 * best + np.einsum("ij,ij->i", rows, rows)
+        ones = np.ones(len(rows), dtype=np.float32)
+        member = sparse.csc_matrix((ones, nearest, np.arange(len(rows) + 1)), (m, len(rows)))
+        return nearest, member @ rows, np.maximum(squared, 0.0)
+
+    sums = np.zeros((m, features.shape[1]), dtype=np.float64)
+    clusters, farness = [], []
+    for nearest, partial, squared in map_blocks(block, len(features), BLOCK):
+        clusters.append(nearest)
+        farness.append(squared)
+        sums += partial  # in the order of the blocks: the same rounding on any machine's threads
+    joined = np.concatenate(clusters)
+    return joined, sums, np.bincount(joined, minlength=m), np.concatenate(farness)
+
+
+def _fill_empty(
+    features: Float32,
+    clusters: NDArray[np.int32],
+    sums: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    farness: Float32,
+) -> bool:
+    """Move the farthest rows into empty clusters, in place; False when no row can move."""
+    moved = False
+    empty = np.flatnonzero(counts == 0).tolist()
+    for row in np.argsort(-farness, kind="stable").tolist():
+        if not empty or farness[row] <= 1e-6:
+            break
+        home = clusters[row]
+        if counts[home] < 2:
+            continue
+        target = empty.pop(0)
+        sums[home] -= features[row]
+        counts[home] -= 1
+        sums[target] += features[row]
+        counts[target] = 1
+        clusters[row] = target
+        farness[row] = 0.0
+        moved = True
+    return moved

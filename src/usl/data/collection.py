@@ -1,0 +1,121 @@
+"""The one table type that every stage takes: ids, subsets, where the images are, known labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from usl.core.errors import DataError, did_you_mean
+
+SUBSETS = ("train", "val", "test")
+
+
+class Images(Protocol):
+    """Where a collection's pictures come from; rows are 0 to n - 1."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def read(self, row: int) -> Any:
+        """The decoded image as ``PIL.Image`` in mode ``L`` or ``RGB``, upright (EXIF applied).
+
+        Raises :class:`usl.core.errors.DataError`, naming the file, when it cannot be decoded.
+        """
+
+    def digest(self, row: int) -> str:
+        """Hex content hash of the stored image (the file's bytes, or the array's values)."""
+
+    def take(self, rows: NDArray[np.int64]) -> Images:
+        """The same source restricted to ``rows``, in that order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """An ordered collection of n items, each an image or a row of features.
+
+    Attributes
+    ----------
+    ids : str array [n], unique. Relative POSIX paths for files (the same on every machine),
+        ``train/00000`` style for array data.
+    subsets : str array [n], each ``train``, ``val`` or ``test``. Selection looks at ``train`` only.
+    images : the pictures, or None when the source holds features alone.
+    features : float array [n, d] when the source holds embeddings, else None.
+    labels : object array [n] of ``str`` or None when the source knows answers, else None. Only
+        ``evaluation`` and the marked oracle methods may read it.
+    source : what the user named (a path, or ``builtin:...``).
+    kind : name of the reader that understood it.
+    skipped : ``(image_id, reason)`` of rows left out while reading.
+    """
+
+    ids: NDArray[np.str_]
+    subsets: NDArray[np.str_]
+    images: Images | None = None
+    features: NDArray[np.floating[Any]] | None = None
+    labels: NDArray[np.object_] | None = None
+    source: str = ""
+    kind: str = ""
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that the columns agree and the ids are unique."""
+        n = len(self.ids)
+        columns: dict[str, Any] = {
+            "subsets": self.subsets,
+            "images": self.images,
+            "features": self.features,
+            "labels": self.labels,
+        }
+        for name, column in columns.items():
+            if column is not None and len(column) != n:
+                raise DataError(f"{self.source}: {n} ids but {len(column)} {name}.")
+        if self.images is None and self.features is None:
+            raise DataError(f"{self.source}: neither images nor features.")
+        unique, counts = np.unique(self.ids, return_counts=True)
+        if len(unique) < n:
+            twice = unique[counts > 1]
+            raise DataError(
+                f"{self.source}: {len(twice)} ids occur more than once, the first is "
+                f"{twice[0]!r}. Every image needs an id of its own."
+            )
+        unknown = sorted(set(np.unique(self.subsets).tolist()) - set(SUBSETS))
+        if unknown:
+            raise DataError(
+                f"{self.source}: unknown subset {unknown[0]!r}; use train, val or test."
+                + did_you_mean(unknown[0], SUBSETS)
+            )
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self.ids)
+
+    def rows_in(self, subset: str) -> NDArray[np.int64]:
+        """Row numbers of one subset, in order."""
+        return np.flatnonzero(self.subsets == subset)
+
+    def take(self, rows: ArrayLike) -> Collection:
+        """The collection restricted to ``rows``, in that order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            ids=self.ids[rows],
+            subsets=self.subsets[rows],
+            images=None if self.images is None else self.images.take(rows),
+            features=None if self.features is None else self.features[rows],
+            labels=None if self.labels is None else self.labels[rows],
+        )
+
+    def digest(self, row: int) -> str:
+        """Content hash of one item: of its image if there is one, else of its feature row."""
+        if self.images is not None:
+            return self.images.digest(row)
+        from usl.core.hashing import array_digest
+
+        assert self.features is not None
+        return array_digest(self.features[row])
+
+    def digests(self) -> NDArray[np.str_]:
+        """Content hashes of all items, str array [n]."""
+        return np.array([self.digest(row) for row in range(len(self))], dtype="<U32")

@@ -1,0 +1,127 @@
+"""What each file of a folder hashed to last time, so that big folders are read only once.
+
+The idea is git's index: a file whose name, size and modification time are unchanged is taken to
+be unchanged. Like git's, the memo keeps no file that was modified within the last two seconds
+before it was read, because a second write could then leave the same time stamp.
+
+On disk: one Parquet file per image folder, ``<cache>/digests/<hash of the folder's path>.parquet``,
+with columns ``name, size, mtime_ns, digest``. It is only ever an optimisation: a memo that cannot
+be read is rebuilt, one that cannot be written is forgotten.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+from usl.core.files import atomic_write, cache_dir
+from usl.core.hashing import bytes_digest
+
+RACY_NS = 2_000_000_000  # coarsest common time stamp (FAT): a rewrite may be invisible within it
+SAVE_AFTER = 10_000  # new digests between saves, so that an interrupted run loses little
+
+Entries = dict[str, tuple[int, int, str]]  # name -> size in bytes, mtime_ns, hex digest
+
+
+def file_digest(path: Path) -> str:
+    """Hex BLAKE2b-128 of a file's bytes."""
+    return bytes_digest(path.read_bytes())
+
+
+class DigestMemo:
+    """Digests of the files below one folder, remembered across runs.
+
+    Loaded at the first question; saved every so often, by :meth:`flush`, and when the object goes
+    away or the interpreter exits. Processes sharing a memo merge what they learned: the last
+    writer may drop another's newest entries, which then are computed once more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._saved: Entries | None = None
+        self._new: Entries = {}
+        self._lock = threading.Lock()
+        weakref.finalize(self, _merge_into, path, self._new)
+
+    @classmethod
+    def for_folder(cls, root: Path) -> DigestMemo:
+        """The memo of ``root``, in the user's cache folder."""
+        name = bytes_digest(os.fsencode(root.resolve()))
+        return cls(cache_dir() / "digests" / f"{name}.parquet")
+
+    def __reduce__(self) -> tuple[type[DigestMemo], tuple[Path]]:
+        """Pickled (for worker processes) as a fresh memo of the same file."""
+        return type(self), (self.path,)
+
+    def digest(self, path: Path, name: str) -> str:
+        """Digest of the file ``path``, remembered as ``name``; OSError if it cannot be read."""
+        asked_at = time.time_ns()
+        before = path.stat()
+        state = (before.st_size, before.st_mtime_ns)
+        known = self._new.get(name) or self._load().get(name)
+        if known is not None and known[:2] == state:
+            return known[2]
+        digest = file_digest(path)
+        after = path.stat()
+        settled = asked_at - before.st_mtime_ns > RACY_NS
+        if settled and state == (after.st_size, after.st_mtime_ns):
+            self._new[name] = (*state, digest)
+            if len(self._new) >= SAVE_AFTER + len(self._load()) // 2:
+                self.flush()
+        return digest
+
+    def flush(self) -> None:
+        """Save what was learned since the last save."""
+        with self._lock:
+            if self._new:
+                self._saved = _merge_into(self.path, self._new)
+                self._new.clear()  # the same object: the finaliser holds it
+
+    def _load(self) -> Entries:
+        if self._saved is None:
+            with self._lock:
+                self._saved = _read(self.path)
+        return self._saved
+
+
+def _read(path: Path) -> Entries:
+    """Read a memo's entries; none if there is no memo or it is unreadable."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["name", "size", "mtime_ns", "digest"])
+        columns: list[list[Any]] = [column.to_pylist() for column in table.columns]
+    except (OSError, pa.ArrowException, KeyError):
+        return {}
+    names, *rest = columns
+    return dict(zip(names, zip(*rest, strict=True), strict=True))
+
+
+def _merge_into(path: Path, new: Entries) -> Entries:
+    """Add ``new`` to the memo on disk; return all of its entries. Failing to write is no error."""
+    if not new:
+        return {}
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    entries = _read(path) | new
+    sizes, times, digests = zip(*entries.values(), strict=True)
+    table = pa.table(
+        {
+            "name": pa.array(list(entries), pa.string()),
+            "size": pa.array(sizes, pa.int64()),
+            "mtime_ns": pa.array(times, pa.int64()),
+            "digest": pa.array(digests, pa.string()),
+        }
+    )
+    try:
+        with atomic_write(path) as handle:
+            pq.write_table(table, handle)
+    except OSError:
+        pass  # a full or read-only cache folder costs time, never the result
+    return entries

@@ -1,0 +1,157 @@
+"""Where pictures come from: files, one array, or somebody's data set object.
+
+All three satisfy :class:`usl.data.collection.Images`, decode only when asked, and pickle, so that
+worker processes can share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from usl.core.errors import DataError
+from usl.core.hashing import array_digest
+from usl.data.decode import array_to_image, decode_file, to_grey_or_rgb, upright
+from usl.data.digests import DigestMemo, file_digest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class FileImages:
+    """Image files below ``root``.
+
+    Parameters
+    ----------
+    root : folder.
+    names : POSIX paths relative to it, one per row.
+    memo : where digests are remembered between runs; None reads every file anew.
+    """
+
+    def __init__(
+        self, root: Path, names: Sequence[str] | NDArray[Any], *, memo: DigestMemo | None = None
+    ) -> None:
+        self.root = Path(root)
+        self.names: NDArray[np.object_] = np.asarray(names, dtype=object)
+        self.memo = memo
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.names)
+
+    def path(self, row: int) -> Path:
+        """The file behind a row."""
+        return self.root / str(self.names[row])
+
+    def read(self, row: int) -> Image.Image:
+        """Decode a row's file; see :func:`usl.data.decode.decode_file`."""
+        path = self.path(row)
+        return decode_file(path, str(path))
+
+    def digest(self, row: int) -> str:
+        """Hash a row's file, from the memo if the file is unchanged."""
+        path = self.path(row)
+        try:
+            if self.memo is not None:
+                return self.memo.digest(path, str(self.names[row]))
+            return file_digest(path)
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be read ({error.strerror or error}). Restore or remove the file."
+            ) from error
+
+    def take(self, rows: ArrayLike) -> FileImages:
+        """The same folder restricted to ``rows``."""
+        return FileImages(self.root, self.names[np.asarray(rows, dtype=np.int64)], memo=self.memo)
+
+
+class ArrayImages:
+    """Images in one uint8 array [n, h, w], [n, h, w, 1] or [n, h, w, 3]; a memmap stays on disk."""
+
+    def __init__(
+        self, array: NDArray[Any], *, rows: NDArray[np.int64] | None = None, name: str = "images"
+    ) -> None:
+        shape = array.shape
+        if array.dtype != np.uint8 or not (
+            len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+        ):
+            raise DataError(
+                f"{name}: images must be uint8 [n, h, w], [n, h, w, 1] or [n, h, w, 3], "
+                f"this is {array.dtype} {list(shape)}."
+            )
+        self.array = array[..., 0] if len(shape) == 4 and shape[3] == 1 else array
+        self.rows: NDArray[np.int64] = np.arange(len(array)) if rows is None else rows
+        self.name = name
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.rows)
+
+    def read(self, row: int) -> Image.Image:
+        """One image, ``L`` or ``RGB``."""
+        return array_to_image(self.array[self.rows[row]], f"{self.name}[{self.rows[row]}]")
+
+    def digest(self, row: int) -> str:
+        """Hash of the pixels and their shape; [h, w] and [h, w, 1] hash alike."""
+        return array_digest(np.asarray(self.array[self.rows[row]]))
+
+    def take(self, rows: ArrayLike) -> ArrayImages:
+        """The same array restricted to ``rows``, without copying pixels."""
+        chosen = self.rows[np.asarray(rows, dtype=np.int64)]
+        return ArrayImages(self.array, rows=chosen, name=self.name)
+
+
+class ObjectImages:
+    """Images fetched from a data set object by ``get(dataset, index)``.
+
+    ``get`` returns a ``PIL.Image``, or a uint8 array [h, w(, 1 or 3)].
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        get: Callable[[Any, int], Any],
+        *,
+        rows: NDArray[np.int64] | None = None,
+        name: str = "data set",
+    ) -> None:
+        self.dataset = dataset
+        self.get = get
+        self.rows: NDArray[np.int64] = np.arange(len(dataset)) if rows is None else rows
+        self.name = name
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.rows)
+
+    def read(self, row: int) -> Image.Image:
+        """Fetch and convert one image."""
+        from PIL import Image
+
+        index = int(self.rows[row])
+        where = f"{self.name}[{index}]"
+        try:
+            value = self.get(self.dataset, index)
+            if isinstance(value, Image.Image):
+                return to_grey_or_rgb(upright(value))
+        except Exception as error:
+            raise DataError(f"{where}: the data set cannot give this image ({error}).") from error
+        if isinstance(value, np.ndarray):
+            return array_to_image(value, where)
+        raise DataError(
+            f"{where}: expected a PIL image, got {type(value).__name__}. Open the data set "
+            "without a transform; encoders bring their own."
+        )
+
+    def digest(self, row: int) -> str:
+        """Hash of the decoded pixels: an object keeps no file to hash."""
+        return array_digest(np.asarray(self.read(row)))
+
+    def take(self, rows: ArrayLike) -> ObjectImages:
+        """The same object restricted to ``rows``."""
+        chosen = self.rows[np.asarray(rows, dtype=np.int64)]
+        return ObjectImages(self.dataset, self.get, rows=chosen, name=self.name)

@@ -1,0 +1,108 @@
+"""One door for every source: a path, a glob, ``builtin:...``, an array, or a data set object."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import pkgutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.data import readers
+from usl.data.collection import Collection
+from usl.data.decode import EXTENSIONS
+from usl.data.tables import TABLE_SUFFIXES, column_names
+
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+
+def open_collection(source: Any, **options: Any) -> Collection:
+    """Open what the user named as one table of images or features.
+
+    Parameters
+    ----------
+    source : a path or glob of any format in :mod:`usl.data.readers`; ``builtin:fashion_mnist``; an
+        array of features [n, d] or of uint8 images [n, h, w(, 1 or 3)]; a torchvision or Hugging
+        Face data set; or a ``Collection``, which is returned as it is.
+    options : keyword parameters of the reader's ``read``, as ``labels="none"`` for folders; of
+        :mod:`usl.data.objects` for objects.
+
+    Raises
+    ------
+    DataError
+        if the source is missing, empty, broken or of no known format.
+    UsageError
+        for an option that this kind of source does not have.
+    """
+    if isinstance(source, Collection):
+        return source
+    if not isinstance(source, (str, os.PathLike)):
+        from usl.data.objects import opener
+
+        read = opener(source)
+        return _call(read, source, options, read.__name__.removeprefix("from_"))
+    path = Path(source).expanduser()
+    reader = _reader_for(str(source), path)
+    return _call(reader.read, path, options, reader.__name__.rpartition(".")[2])
+
+
+def all_readers() -> list[ModuleType]:
+    """The reader modules, in the order in which they are asked."""
+    names = [info.name for info in pkgutil.iter_modules(readers.__path__)]
+    modules = [import_module(f"{readers.__name__}.{name}") for name in names]
+    return sorted(modules, key=lambda module: (module.PRIORITY, module.__name__))
+
+
+def _reader_for(source: str, path: Path) -> ModuleType:
+    """The first reader that knows the source; else a DataError that says what is wrong."""
+    if not source.strip():
+        raise UsageError("The source is empty; name a folder, a file or builtin:fashion_mnist.")
+    for reader in all_readers():
+        if reader.matches(path):
+            return reader
+    if "://" in source:
+        raise DataError(f"{source}: addresses cannot be opened. Download it and name the folder.")
+    if not path.exists():
+        raise DataError(f"{source}: no such file or folder.{_near(path)}")
+    if path.suffix.lower() in ARCHIVES:
+        raise DataError(f"{source}: archives are not opened. Unpack it and name the folder.")
+    if path.suffix.lower() in EXTENSIONS:
+        raise DataError(f"{source}: one image is no collection. Name its folder.")
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        names = ", ".join(column_names(path)) or "no header"
+        raise DataError(
+            f"{source}: no column of paths or numbers. A list of images needs a column called path "
+            f"(or image, file, file_name), a table of features an image_id and numbers; it has: "
+            f"{names}."
+        )
+    kinds = f"a folder or glob of images; {' '.join(TABLE_SUFFIXES)} tables; .npy .npz arrays"
+    raise DataError(f"{source}: unknown format. Understood are: {kinds}.")
+
+
+def _near(path: Path) -> str:
+    """A hint at the most similar name that exists."""
+    parent = path.parent
+    while not parent.is_dir():
+        path, parent = parent, parent.parent
+    near = difflib.get_close_matches(path.name, os.listdir(parent), n=1, cutoff=0.5)
+    return f" Did you mean {str(parent / near[0])!r}?" if near else ""
+
+
+def _call(
+    read: Callable[..., Collection], source: Any, options: dict[str, Any], kind: str
+) -> Collection:
+    """Call a reader, refusing options that it does not have."""
+    known = [name for name in inspect.signature(read).parameters if name not in ("path", "dataset")]
+    for name in options:
+        if name not in known:
+            has = f"its options: {', '.join(known)}" if known else "it has none"
+            raise UsageError(
+                f"A source of kind {kind!r} has no option {name!r}; {has}."
+                + did_you_mean(name, known)
+            )
+    return read(source, **options)

@@ -1,0 +1,98 @@
+"""A folder of images, flat or nested; or a glob such as ``photos/**/*.jpg``.
+
+On disk: files ending in .jpg .jpeg .png .webp .bmp .tif .tiff .gif, in any case, at any depth.
+
+- ids are paths relative to the folder, with ``/``, in Unicode NFC, so that they are equal on every
+  machine. Their order is by folder, then name (as torchvision's ``ImageFolder`` sorts), so that
+  published index lists apply. A glob's ids start at its last folder without a wildcard.
+- If every image lies below ``train``, ``val`` (``valid``, ``validation``) or ``test``, and some
+  below ``train``, these are the subsets; else all is ``train``.
+- Labels are known answers for evaluation, never used to select. A subset whose images all lie as
+  ``class/name`` below its root, with at least two classes, is labelled by its folders
+  (``labels="auto"``); ``"folders"`` takes the first folder at any depth; ``"none"`` knows nothing.
+- Hidden files and folders and ``__MACOSX`` are ignored; links are followed, but not in a circle.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.data.collection import Collection
+from usl.data.columns import subsets_of_paths, tidy_id
+from usl.data.decode import EXTENSIONS
+from usl.data.digests import DigestMemo
+from usl.data.images import FileImages
+from usl.data.listing import Listing, is_glob, list_images
+
+PRIORITY = 90
+LABEL_RULES = ("auto", "folders", "none")
+LabelRule = Literal["auto", "folders", "none"]
+
+
+def matches(path: Path) -> bool:
+    """Tell whether the path is a folder or a glob: the last resort among folders."""
+    return path.is_dir() or is_glob(path)
+
+
+def read(path: Path, *, labels: LabelRule = "auto") -> Collection:
+    """List the images; none is opened.
+
+    Raises
+    ------
+    DataError
+        if there is no image: says which endings were looked for and what is there instead.
+    """
+    if labels not in LABEL_RULES:
+        raise UsageError(
+            f"labels={labels!r}: use one of {', '.join(LABEL_RULES)}."
+            + did_you_mean(str(labels), LABEL_RULES)
+        )
+    listing = list_images(path)
+    if not listing.names:
+        raise DataError(_no_images(path, listing))
+    ids = [tidy_id(name) for name in listing.names]
+    subsets = subsets_of_paths(ids)
+    return Collection(
+        ids=np.array(ids),
+        subsets=np.repeat("train", len(ids)) if subsets is None else subsets,
+        images=FileImages(listing.root, listing.names, memo=DigestMemo.for_folder(listing.root)),
+        labels=_folder_labels(ids, subsets, labels),
+        source=str(path),
+        kind="folder",
+        skipped=tuple(listing.skipped),
+    )
+
+
+def _folder_labels(
+    ids: list[str], subsets: NDArray[np.str_] | None, rule: LabelRule
+) -> NDArray[np.object_] | None:
+    """Class names told by folders, object array [n]; None if they tell none."""
+    if rule == "none":
+        return None
+    below = [i.split("/")[0 if subsets is None else 1 :] for i in ids]
+    labels = np.array([parts[0] if len(parts) > 1 else None for parts in below], dtype=object)
+    if rule == "auto":
+        at_class_depth = np.array([len(parts) == 2 for parts in below])
+        subset_of = np.repeat("train", len(ids)) if subsets is None else subsets
+        for subset in np.unique(subset_of):
+            members = subset_of == subset
+            if not at_class_depth[members].all() or len(set(labels[members].tolist())) < 2:
+                labels[members] = None
+    return labels if any(label is not None for label in labels) else None
+
+
+def _no_images(path: Path, listing: Listing) -> str:
+    """Say what was looked for and what was there instead."""
+    text = f"{path}: no images found. Looked for files ending in {', '.join(EXTENSIONS)}; "
+    if listing.skipped:
+        name, fault = listing.skipped[0]
+        return text + f"{len(listing.skipped)} cannot be used, the first is {name!r}: {fault}."
+    if not listing.others:
+        return text + "there are no files at all."
+    kinds = ", ".join(f"{count} x {ending}" for ending, count in listing.others.most_common(3))
+    return text + f"there are only others ({kinds}). Convert the images, or name another folder."

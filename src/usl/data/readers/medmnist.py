@@ -1,0 +1,47 @@
+"""MedMNIST's ``.npz`` files (2-D sets).
+
+On disk, one archive with ``train_images``, ``train_labels``, and the same for ``val`` and ``test``:
+uint8 [n, h, w] or [n, h, w, 3], and integers [n, 1]. ids are ``train/00000``, ``val/00000``, ...
+Labels are numbers as text, because the file holds no names; the labels of multi-label sets
+(ChestMNIST: [n, 14]) are left out, because an item of a collection has one label at most.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.data.arrays import load_npz, npz_names
+from usl.data.collection import SUBSETS, Collection
+from usl.data.columns import stacked
+
+PRIORITY = 10
+
+
+def matches(path: Path) -> bool:
+    """Tell whether the archive holds ``train_images``."""
+    return path.suffix.lower() == ".npz" and "train_images" in npz_names(path)
+
+
+def read(path: Path) -> Collection:
+    """Load all images of all subsets."""
+    arrays = load_npz(path)
+    parts = [
+        (subset, arrays[f"{subset}_images"], _one_label_each(path, subset, arrays))
+        for subset in SUBSETS
+        if f"{subset}_images" in arrays
+    ]
+    return stacked(parts, source=str(path), kind="medmnist")
+
+
+def _one_label_each(path: Path, subset: str, arrays: dict[str, NDArray[Any]]) -> list[Any] | None:
+    """Labels as a list [n]; None if there are none or several to an image."""
+    images, labels = arrays[f"{subset}_images"], arrays.get(f"{subset}_labels")
+    if labels is None or (labels.ndim == 2 and labels.shape[1] > 1):
+        return None
+    if len(labels) != len(images):
+        raise DataError(f"{path}: {len(images)} {subset}_images but {len(labels)} {subset}_labels.")
+    return list(labels.ravel().tolist())

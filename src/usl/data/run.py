@@ -1,0 +1,223 @@
+"""The run folder: what every verb after ``select`` works on.
+
+======================= ==========================================================================
+run.json                what made the run: source, encoder, parameters, hashes, versions, timings
+images.parquet          image_id, subset and content hash of every image when the run was made
+selection.csv .parquet  the picks, best first, with their figures
+split.csv .parquet      what is requested and labelled; ``split.csv`` is yours to edit
+preprocessing.npz       centring, scaling and PCA, fitted on the train subset
+model.npz               the trained classifier           (usl train)
+predictions.csv         a label for every image          (usl train)
+evaluation.json         figures against known answers    (usl evaluate)
+report.html             all of it on one page            (usl report)
+======================= ==========================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+from usl.core.errors import DataError, UsageError
+from usl.core.files import read_json, sync_folder, write_json
+from usl.data.collection import Collection
+from usl.data.open import open_collection
+from usl.data.split import Split
+
+FORMAT = 1
+INFO, IMAGES = "run.json", "images.parquet"
+PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pyarrow", "pillow", "torch")
+
+
+@dataclass(frozen=True)
+class Run:
+    """An existing run folder: ``path`` and the content of its ``run.json``."""
+
+    path: Path
+    info: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a run folder. Raises :class:`DataError` when it is none, or of a newer format."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such run folder. Make one: usl select SOURCE --out RUN.")
+        if not (folder / INFO).is_file():
+            raise DataError(f"{folder} is not a run folder: it holds no {INFO}.")
+        info = read_json(folder / INFO)
+        if not isinstance(info, dict) or not isinstance(info.get("format"), int):
+            raise DataError(f"{folder / INFO}: not the record of a run (no format number).")
+        if info["format"] > FORMAT:
+            raise DataError(
+                f"{folder}: made by a newer version of usl (format {info['format']}; this one "
+                f"reads up to {FORMAT}). Upgrade: pip install --upgrade usl."
+            )
+        return cls(folder, info)
+
+    def update(self, **sections: Any) -> Self:
+        """Replace sections of ``run.json`` on disk; the run with the new content."""
+        info = {**self.info, **sections}
+        write_json(self.path / INFO, info)
+        return type(self)(self.path, info)
+
+    def split(self) -> Split:
+        """Read the split file as it is now, labels that were filled in included."""
+        return Split.read(self.path)
+
+    def collection(self, source: str | None = None) -> Collection:
+        """Open the run's source again, or the ``source`` it has moved to."""
+        recorded = self.info["source"]
+        given = source or recorded.get("path")
+        if given is None:
+            raise DataError(
+                f"{self.path}: the run was made from data in memory; pass that collection again."
+            )
+        try:
+            return open_collection(given, **recorded.get("options", {}))
+        except DataError as error:
+            if source or Path(given).exists():
+                raise
+            raise DataError(
+                f"{error} The run {self.path} was made from it; if it has moved, name its new "
+                "place with --source."
+            ) from error
+
+    def recorded_digests(self) -> dict[str, str]:
+        """Content hash of every image when the run was made, by image id."""
+        import pyarrow.parquet
+
+        try:
+            table = pyarrow.parquet.read_table(self.path / IMAGES)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / IMAGES} cannot be read ({error}).") from error
+        return dict(
+            zip(table["image_id"].to_pylist(), table["digest"].to_pylist(), strict=True)
+        )
+
+    def checked_split(self, collection: Collection) -> Split:
+        """The split matched to the collection by id and content; new images appended."""
+        return self.split().check(
+            collection.ids,
+            collection.subsets,
+            digests=collection.digests(),
+            recorded=self.recorded_digests(),
+        )
+
+
+@contextmanager
+def new_run(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; when the block succeeds it becomes ``path``.
+
+    On an exception, Ctrl-C included, it is removed and ``path`` is left as it was. With
+    ``overwrite`` an existing run is replaced; if a person has labelled anything in it, it is kept
+    under a new name beside. Anything that is not a run folder is never replaced.
+    """
+    target = Path(path)
+    check_free(target, overwrite=overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            _set_aside(target)
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse a place for a new run before any work is done for it."""
+    target = Path(path)
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not (target / INFO).is_file():
+        raise UsageError(f"--out: {target} exists and is not a run folder; choose another place.")
+    if not overwrite:
+        raise UsageError(
+            f"--out: {target} exists. Choose another folder, or replace it with --overwrite."
+        )
+
+
+def _set_aside(target: Path) -> None:
+    """Remove an old run; keep it beside, under a new name, if a person's labels are in it."""
+    if not (target / INFO).is_file():
+        target.rmdir()  # empty, see check_free
+        return
+    try:
+        kept = bool((Split.read(target).sources == "human").any())
+    except DataError:
+        kept = True  # unreadable is not worthless
+    if not kept:
+        shutil.rmtree(target)
+        return
+    number = 1
+    while (backup := target.with_name(f"{target.name}.labeled-{number}")).exists():
+        number += 1
+    os.replace(target, backup)
+
+
+def write_images(folder: Path, collection: Collection) -> None:
+    """Write ``images.parquet``: what the run's images were when it was made."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    from usl.core.files import atomic_write
+
+    table = pa.table(
+        {
+            "image_id": pa.array(collection.ids.tolist(), pa.string()),
+            "subset": pa.array(collection.subsets.tolist(), pa.string()),
+            "digest": pa.array(collection.digests().tolist(), pa.string()),
+        }
+    )
+    with atomic_write(folder / IMAGES) as handle:
+        pyarrow.parquet.write_table(table, handle)
+
+
+def source_record(source: object, collection: Collection) -> dict[str, Any]:
+    """The ``source`` section of ``run.json``: how to find the collection again."""
+    path: str | None = None
+    if isinstance(source, str | os.PathLike):
+        given = os.fspath(source)
+        path = given if given.startswith("builtin:") else str(Path(given).absolute())
+    return {
+        "given": collection.source,
+        "path": path,
+        "kind": collection.kind,
+        "options": {},
+        "images": len(collection),
+        "subsets": {
+            name: int((collection.subsets == name).sum())
+            for name in ("train", "val", "test")
+            if (collection.subsets == name).any()
+        },
+        "unreadable": [list(pair) for pair in collection.skipped[:100]],
+    }
+
+
+def environment() -> dict[str, Any]:
+    """When, by which versions and on what machine something was made."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions,
+        "machine": {"platform": sys.platform, "processor": platform.machine(), "cores": os.cpu_count()},
+    }

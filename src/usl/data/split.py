@@ -1,0 +1,250 @@
+"""The split file: which image is for what, and what is known about it.
+
+``split.csv`` is the authority, and people edit it; ``split.parquet`` is a typed mirror, rewritten
+from it. One row per image::
+
+    image_id,subset,state,label,weight,source
+    cats/007.jpg,train,requested,,1,
+    dogs/013.jpg,train,labeled,dog,1,human
+
+======== ======================================================================================
+subset   train, val or test
+state    requested (please label this one), labeled, unlabeled
+label    any text; empty unless labeled
+weight   the label's weight in training, at least 0; 1 if empty
+source   human, propagated or predicted; empty unless labeled
+======== ======================================================================================
+
+Requested rows come first, best first; the others follow in the order of the collection. A label
+filled in on a requested or unlabeled row makes that row labeled, by a human.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from usl.core.errors import DataError, did_you_mean
+from usl.core.files import atomic_write
+from usl.data.split_file import SOURCES, parse, render
+from usl.data.tables import read_text_table
+
+CSV_NAME = "split.csv"
+PARQUET_NAME = "split.parquet"
+FIELDS = ("ids", "subsets", "states", "labels", "weights", "sources")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The rows of a split file.
+
+    Attributes
+    ----------
+    ids : str array [n], unique.
+    subsets, states : str arrays [n].
+    labels : object array [n] of ``str``, or None where the state is not ``labeled``.
+    weights : float64 array [n], finite and not negative.
+    sources : str array [n], empty where the state is not ``labeled``.
+    path : the file it was read from, if any; numbers : int64 [n], each row's number there.
+    """
+
+    ids: NDArray[np.str_]
+    subsets: NDArray[np.str_]
+    states: NDArray[np.str_]
+    labels: NDArray[np.object_]
+    weights: NDArray[np.float64]
+    sources: NDArray[np.str_]
+    path: str = ""
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @classmethod
+    def start(cls, ids: ArrayLike, subsets: ArrayLike, *, picks: ArrayLike = ()) -> Self:
+        """The split of a collection in which nothing is labelled yet.
+
+        Parameters
+        ----------
+        ids, subsets : str [n], as in the collection.
+        picks : int [m], rows to request, best first.
+        """
+        ids, subsets = np.asarray(ids, dtype=np.str_), np.asarray(subsets, dtype=np.str_)
+        picks = np.asarray(picks, dtype=np.int64)
+        others = np.ones(len(ids), dtype=bool)
+        others[picks] = False
+        order = np.concatenate([picks, np.flatnonzero(others)])
+        states = np.full(len(ids), "unlabeled", dtype="<U9")
+        states[: len(picks)] = "requested"
+        return cls(
+            ids=ids[order],
+            subsets=subsets[order],
+            states=states,
+            labels=np.full(len(ids), None, dtype=object),
+            weights=np.ones(len(ids)),
+            sources=np.full(len(ids), "", dtype="<U10"),
+        )
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.ids)
+
+    def requested(self) -> NDArray[np.int64]:
+        """Rows that wait for a label, best first."""
+        return np.flatnonzero(self.states == "requested")
+
+    def labeled(self, subset: str | None = None) -> NDArray[np.int64]:
+        """Rows that have a label, of one subset or of all."""
+        chosen = self.states == "labeled"
+        return np.flatnonzero(chosen if subset is None else chosen & (self.subsets == subset))
+
+    def with_labels(
+        self,
+        rows: ArrayLike,
+        labels: Sequence[str],
+        *,
+        source: str = "human",
+        weights: ArrayLike = 1.0,
+    ) -> Self:
+        """The split with ``labels`` [m] given to ``rows`` int [m]; order and other rows stay."""
+        rows = np.asarray(rows, dtype=np.int64)
+        texts = np.array([str(label).strip() for label in labels], dtype=object)
+        if len(texts) != len(rows):
+            raise DataError(f"{len(rows)} rows but {len(texts)} labels.")
+        if source not in SOURCES:
+            raise DataError(f"Unknown source {source!r}; use {', '.join(SOURCES)}.")
+        if not all(texts):
+            raise DataError(f"Empty label for {self.ids[rows[list(texts).index('')]]!r}.")
+        states, all_labels = self.states.copy(), self.labels.copy()
+        all_weights, sources = self.weights.copy(), self.sources.copy()
+        states[rows], all_labels[rows], all_weights[rows] = "labeled", texts, weights
+        sources[rows] = source
+        return replace(self, states=states, labels=all_labels, weights=all_weights, sources=sources)
+
+    def where(self, row: int) -> str:
+        """The file and row number, as an error message begins."""
+        return f"{self.path or 'split'}, row {self.numbers[row] if len(self.numbers) else row + 2}"
+
+    def positions(self, ids: ArrayLike) -> NDArray[np.int64]:
+        """Where each row's image lies in ``ids`` (a collection's), int64 [n]; -1 if nowhere."""
+        import pyarrow.compute as pc
+
+        found = pc.index_in(_strings(self.ids), value_set=_strings(ids)).fill_null(-1)
+        positions: NDArray[np.int64] = found.to_numpy(zero_copy_only=False).astype(np.int64)
+        return positions
+
+    def check(
+        self,
+        ids: ArrayLike,
+        subsets: ArrayLike,
+        *,
+        digests: ArrayLike | None = None,
+        recorded: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Match the split to a collection; images it does not know are appended as unlabelled.
+
+        Parameters
+        ----------
+        ids, subsets : str [n], the collection's.
+        digests : str [n], the collection's content hashes now.
+        recorded : image id -> content hash when the split was made. Compared where both are given.
+
+        Returns
+        -------
+        The split with one row per image of the collection: its own rows, then the new ones.
+
+        Raises
+        ------
+        DataError
+            naming the row: an image that the collection does not hold, or whose content changed.
+        """
+        ids, subsets = np.asarray(ids, dtype=np.str_), np.asarray(subsets, dtype=np.str_)
+        split, positions = self, self.positions(ids)
+        if (positions < 0).any():
+            # A spreadsheet or a Mac may have touched the id: stray blanks, decomposed umlauts.
+            tidy = [unicodedata.normalize("NFC", str(word)).strip() for word in self.ids]
+            split = replace(self, ids=np.where(positions < 0, np.array(tidy), self.ids))
+            positions = split.positions(ids)
+            split._refuse_repeated_ids()
+        unknown = np.flatnonzero(positions < 0)
+        if len(unknown):
+            word = str(self.ids[unknown[0]])
+            raise DataError(
+                f"{self.where(unknown[0])}: no image {word!r} in the collection"
+                + (f" (and {len(unknown) - 1} further rows)" if len(unknown) > 1 else "")
+                + f".{did_you_mean(word, ids.tolist()) if len(ids) <= 20_000 else ''} "
+                "Restore the image, or delete the row."
+            )
+        if digests is not None and recorded is not None:
+            now = np.asarray(digests)[positions].tolist()
+            for row, (word, digest) in enumerate(zip(split.ids.tolist(), now, strict=True)):
+                if recorded.get(word, digest) != digest:
+                    raise DataError(
+                        f"{self.where(row)}: the image {word!r} has changed since the split was "
+                        "made. Restore it, or select anew."
+                    )
+        new = np.ones(len(ids), dtype=bool)
+        new[positions] = False
+        return split._extended(type(self).start(ids[new], subsets[new]))
+
+    def _extended(self, other: Split) -> Self:
+        """This split followed by the rows of another; row numbers go on counting."""
+        numbers = self.numbers
+        if len(numbers):
+            numbers = np.append(numbers, numbers[-1] + 1 + np.arange(len(other)))
+        if not len(other):
+            return self
+        both = {name: np.append(getattr(self, name), getattr(other, name)) for name in FIELDS}
+        return replace(self, **both, numbers=numbers)  # type: ignore[arg-type]
+
+    def _refuse_repeated_ids(self) -> None:
+        """DataError naming the row whose id another row has already."""
+        import pyarrow.compute as pc
+
+        if pc.count_distinct(_strings(self.ids)).as_py() == len(self):
+            return
+        _, first = np.unique(self.ids, return_index=True)
+        again = np.setdiff1d(np.arange(len(self)), first)[0]
+        earlier = int(np.flatnonzero(self.ids == self.ids[again])[0])
+        raise DataError(
+            f"{self.where(again)}: image {str(self.ids[again])!r} has a row already "
+            f"({self.where(earlier).rpartition(', ')[2]}). Delete one of them."
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read ``split.csv``, or the one in a run folder, forgiving what spreadsheets do to it.
+
+        See :func:`usl.data.split_file.parse` and :mod:`usl.data.tables` for all that is forgiven.
+
+        Raises
+        ------
+        DataError
+            naming file, row and value for what cannot be guessed, and for an id given twice.
+        """
+        path = Path(path)
+        path = path / CSV_NAME if path.is_dir() else path
+        table = read_text_table(path)
+        split = cls(**parse(table), path=str(path), numbers=table.numbers)
+        split._refuse_repeated_ids()
+        return split
+
+    def write(self, folder: str | Path) -> None:
+        """Write ``split.csv`` and its mirror ``split.parquet`` into ``folder``."""
+        import pyarrow.parquet as pq
+
+        content, mirror = render({name: getattr(self, name) for name in FIELDS})
+        with atomic_write(Path(folder) / CSV_NAME) as handle:
+            handle.write(content)
+        with atomic_write(Path(folder) / PARQUET_NAME) as handle:
+            pq.write_table(mirror, handle)
+
+
+def _strings(values: ArrayLike) -> Any:
+    """Text as a pyarrow string array."""
+    import pyarrow as pa
+
+    return pa.array(np.asarray(values, dtype=np.str_), pa.string())

@@ -1,0 +1,106 @@
+"""``usl demo``: the whole pipeline on 6,000 images that come with the package.
+
+The known answers stand in for the person who labels, and afterwards measure the result. Nothing
+else is special: the same functions run on a folder of one's own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from usl.console import bars, note, per_cent, print_table, say
+from usl.core.files import write_json
+from usl.core.progress import Progress, silent
+from usl.data.run import Run
+from usl.evaluation.compare import Comparison, compare
+from usl.evaluation.evaluate import evaluate, known_answers
+from usl.evaluation.report import COMPARISON, write_report
+from usl.selection.start import start_run
+from usl.training.train import open_run, train
+
+SOURCE, BUDGET, ENCODER = "builtin:fashion_mnist", 40, "pixels"
+
+
+def run_demo(out: str | os.PathLike[str], *, seeds: int = 20, overwrite: bool = True) -> Run:
+    """Select 40 of 5,000 images, label them from the answers, train, evaluate, compare, report."""
+    began = time.perf_counter()
+    with bars() as progress:
+        note(f"1/5  select  {BUDGET} of 5,000 Fashion-MNIST images by USL, on {ENCODER}")
+        run = start_run(
+            SOURCE, BUDGET, out, model=ENCODER, overwrite=overwrite, progress=progress
+        )
+        note("2/5  label   from the known answers, in place of a person")
+        answer_requests(run)
+        note("3/5  train   label spreading from these 40 labels")
+        run = train(run, progress=progress)
+        figures = evaluate(run, progress=progress)
+        note(f"4/5  compare with chance, {seeds} paired seeds")
+        comparison = compare_with_chance(run, seeds, progress)
+        note("5/5  report")
+        report = write_report(run, progress=progress)
+    print_comparison(comparison)
+    say()
+    say(
+        f"This run: {per_cent(figures['test']['accuracy'])}% of {figures['test']['n']:,} test "
+        f"images right from {BUDGET} labels."
+    )
+    say(f"Report: {report}   ({time.perf_counter() - began:.0f} s in all)")
+    return run
+
+
+def answer_requests(run: Run) -> None:
+    """Fill in the split file as a person would, from the source's answers."""
+    collection, split = run.collection(), run.split()
+    assert collection.labels is not None
+    answers = dict(zip(collection.ids.tolist(), collection.labels.tolist(), strict=True))
+    requested = split.requested()
+    split.with_labels(requested, [answers[i] for i in split.ids[requested].tolist()]).write(
+        run.path
+    )
+
+
+def compare_with_chance(run: Run, seeds: int, progress: Progress = silent) -> Comparison:
+    """USL, random and stratified at the run's budget, over paired seeds, in the run's space."""
+    opened = open_run(run)
+    truth, _ = known_answers(opened)
+    classes = np.unique(truth.astype(str), return_inverse=True)[1]
+    train_rows, test_rows = opened.subsets == "train", opened.subsets == "test"
+    comparison = compare(
+        opened.space.features[train_rows],
+        classes[train_rows],
+        opened.space.features[test_rows],
+        classes[test_rows],
+        budget=BUDGET,
+        methods={"usl": {}, "random": {}, "stratified": {}},
+        seeds=range(seeds),
+        progress=progress,
+    )
+    write_json(Path(run.path) / COMPARISON, comparison.record())
+    return comparison
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The table of the comparison: mean and sd over the seeds, and the paired differences."""
+    n = len(comparison.values("usl"))
+    names = {"stratified": "stratified *"}
+    rows = []
+    for method in comparison.methods():
+        accuracy = 100 * comparison.values(method)
+        cells = [f"{accuracy.mean():.1f}", f"{accuracy.std(ddof=1):.1f}" if n > 1 else "-"]
+        cells.append(per_cent(comparison.values(method, "coverage").mean()))
+        if method == "usl":
+            cells.append("")
+        else:
+            gain = comparison.difference("usl", method)
+            cells.append(f"{100 * gain.mean:+.1f}  [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]")
+        rows.append([names.get(method, method), *cells])
+    say(f"Test accuracy after {comparison.budget} labels ({comparison.learner}, {n} paired seeds):")
+    say()
+    header = ["selection", "mean %", "sd", "classes covered %", "USL gains, 95% interval"]
+    print_table(header, rows)
+    say()
+    say("  * an oracle: it needs every label to draw equal numbers of each class")

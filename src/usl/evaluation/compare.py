@@ -1,0 +1,182 @@
+"""Compare selections fairly: the same seeds, the same learner, paired differences.
+
+A seed drives the draw of ``random`` and ``stratified`` and the start of k-means; every method
+sees the same seeds, and what is reported is the difference within a seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from usl.core.methods import load_method
+from usl.core.neighbors import Float32
+from usl.core.progress import Progress, silent
+from usl.evaluation.metrics import balance, coverage
+from usl.selection.selection import is_oracle, select
+from usl.training import train as training
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method at one seed. Fractions, not per cent; ``transductive`` leaves the picks out."""
+
+    method: str
+    seed: int
+    test: float
+    transductive: float
+    coverage: float
+    balance: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of paired differences with the bounds of its 95% bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows of a comparison and what they were measured with."""
+
+    rows: tuple[Row, ...]
+    budget: int
+    learner: str
+
+    def values(self, method: str, figure: str = "test") -> NDArray[np.float64]:
+        """One figure of one method, in the order of the seeds, float64 [seeds]."""
+        return np.array([getattr(row, figure) for row in self.rows if row.method == method])
+
+    def methods(self) -> list[str]:
+        """The methods, in the order they were compared."""
+        return list(dict.fromkeys(row.method for row in self.rows))
+
+    def difference(self, method: str, other: str, figure: str = "test") -> Difference:
+        """How much better ``method`` is than ``other`` at the same seeds."""
+        return paired_difference(self.values(method, figure), self.values(other, figure))
+
+    def record(self) -> dict[str, Any]:
+        """Everything, JSON-serialisable: protocol, summary per method, differences, raw rows."""
+        methods = self.methods()
+        first = methods[0]
+        figures = ("test", "transductive", "coverage", "balance", "seconds")
+        return {
+            "budget": self.budget,
+            "learner": self.learner,
+            "seeds": len(self.values(first)),
+            "methods": {
+                method: {
+                    "oracle": is_oracle(method),
+                    **{figure: _summary(self.values(method, figure)) for figure in figures},
+                }
+                for method in methods
+            },
+            "differences": {
+                f"{first} - {other}": asdict(self.difference(first, other))
+                for other in methods[1:]
+            },
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+
+def compare(
+    train: Float32,
+    train_truth: NDArray[np.int64],
+    test: Float32,
+    test_truth: NDArray[np.int64],
+    *,
+    budget: int,
+    methods: Mapping[str, Mapping[str, Any]],
+    seeds: Iterable[int],
+    learner: str = "label_spreading",
+    learner_params: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Select, label from the truth, train and test, for every method and seed.
+
+    Parameters
+    ----------
+    train, test : float32 [n, d], [q, d], unit rows of one space.
+    train_truth, test_truth : int64, class numbers from 0.
+    methods : method name -> its parameters. Oracles get the truth by themselves.
+    learner, learner_params : a training method on frozen features and its parameters.
+    """
+    module = load_method(training.ROOM, training.FUNCTION, learner)
+    params = dict(learner_params or {})
+    if hasattr(module, "prepare"):  # what depends on the features alone is done once
+        params |= module.prepare(train, **params)
+    seeds = list(seeds)
+    rows = []
+    for step, seed in enumerate(seeds):
+        for method, given in methods.items():
+            own = dict(given)
+            if is_oracle(method):
+                own["labels"] = train_truth.astype(str).astype(object)
+            began = time.perf_counter()
+            picks = select(train, budget, method=method, seed=seed, **own).indices
+            seconds = time.perf_counter() - began
+            figures = score(picks, train, train_truth, test, test_truth, module, params, seed)
+            rows.append(Row(method, seed, *figures, seconds=round(seconds, 4)))
+        progress(step + 1, len(seeds), "comparison")
+    return Comparison(tuple(rows), budget, learner)
+
+
+def score(
+    picks: NDArray[np.int64],
+    train: Float32,
+    train_truth: NDArray[np.int64],
+    test: Float32,
+    test_truth: NDArray[np.int64],
+    module: Any,
+    params: Mapping[str, Any],
+    seed: int,
+) -> tuple[float, float, float, float]:
+    """Test and transductive accuracy, coverage and balance of one set of picks.
+
+    Classes without a pick are unknown to the learner, and all their items count as errors.
+    """
+    count = int(train_truth.max()) + 1
+    found = np.unique(train_truth[picks])
+    if len(found) < 2:  # nothing to learn: every item gets the only class there is
+        test_guess, train_guess = np.full(len(test), found[0]), np.full(len(train), found[0])
+    else:
+        classes = np.full(len(train), -1, dtype=np.int64)
+        classes[picks] = np.searchsorted(found, train_truth[picks])
+        model = module.fit(train, classes, np.ones(len(train)), len(found), seed=seed, **params)
+        own = model.fitted()
+        train_guess = found[(model.probabilities(train) if own is None else own).argmax(axis=1)]
+        test_guess = found[model.probabilities(test).argmax(axis=1)]
+    rest = np.ones(len(train), dtype=bool)
+    rest[picks] = False
+    return (
+        float((test_guess == test_truth).mean()),
+        float((train_guess == train_truth)[rest].mean()),
+        coverage(train_truth[picks], count),
+        balance(train_truth[picks], count),
+    )
+
+
+def paired_difference(
+    first: ArrayLike, second: ArrayLike, *, resamples: int = 10_000, seed: int = 0
+) -> Difference:
+    """Mean of ``first - second`` with a 95% percentile bootstrap interval over the pairs."""
+    differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(differences), size=(resamples, len(differences)))
+    low, high = np.percentile(differences[draws].mean(axis=1), [2.5, 97.5])
+    return Difference(float(differences.mean()), float(low), float(high), len(differences))
+
+
+def _summary(values: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {"mean": float(np.mean(values)), "sd": spread}

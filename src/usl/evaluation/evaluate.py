@@ -1,0 +1,125 @@
+"""``usl evaluate``: how good are the picks and the classifier, where answers are known.
+
+Only this room reads the ground truth. Accuracies say what they are: *out of sample* for images
+the training never saw (subset test, or val), *transductive* for the unlabelled train images, which
+it saw without their labels.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.core.files import write_json
+from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
+from usl.data.run import Run
+from usl.evaluation.metrics import balance, classification_figures, coverage
+from usl.training.train import Opened, open_run, predict_points, trained_model
+
+FILE = "evaluation.json"
+
+
+def evaluate(
+    run: Run | str | os.PathLike[str],
+    *,
+    collection: Collection | None = None,
+    source: str | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure a trained run against known answers; writes and returns ``evaluation.json``.
+
+    Answers come from the source (class folders, a label column), else from labels a person gave
+    to val or test images in the split file. Keys: ``test``, ``val`` (out of sample) and ``train``
+    (transductive), each as in
+    :func:`usl.evaluation.metrics.classification_figures` where there are answers; ``picks``:
+    ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class.
+
+    Raises
+    ------
+    DataError : the run is not trained, or no answer is known.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    model, class_names = trained_model(run)
+    opened = open_run(
+        run, collection=collection, source=source, trained=True, progress=progress
+    )
+    truth, from_source = known_answers(opened)
+    names = class_names + sorted(set(truth[truth != None].tolist()) - set(class_names))  # noqa: E711
+    numbers = {name: number for number, name in enumerate(names)}
+    classes = np.array([numbers.get(name, -1) for name in truth], dtype=np.int64)
+
+    split_states = opened.split.states[opened.split_rows()]
+    train = opened.subsets == "train"
+    predicted = predict_points(model, opened.space, train).argmax(axis=1)
+    figures: dict[str, Any] = {
+        "method": run.info["training"]["method"],
+        "labels": run.info["training"]["labels"],
+        "encoder": run.info["training"]["encoder"]["name"],
+        "supervision": run.info["training"]["encoder"]["supervision"],
+        "truth": "source" if from_source else "split file",
+    }
+    for subset in ("test", "val", "train"):
+        rows = (opened.subsets == subset) & (classes >= 0)
+        if subset == "train":
+            rows &= split_states != "labeled"
+        if rows.any():
+            found = classification_figures(classes[rows], predicted[rows], names)
+            found["protocol"] = "transductive" if subset == "train" else "out of sample"
+            figures[subset] = found
+    if not {"test", "val", "train"} & figures.keys():
+        raise DataError(
+            f"{run.path}: no answers to compare with. They come from class folders or a label "
+            "column of the source, or from labels you give to val or test images in split.csv."
+        )
+    if from_source:
+        figures |= pick_figures(opened, classes, names)
+    write_json(run.path / FILE, figures)
+    return figures
+
+
+def known_answers(opened: Opened) -> tuple[NDArray[np.object_], bool]:
+    """The true label of every point or None, object [r]; and whether the source holds them."""
+    if opened.collection.labels is not None:
+        return opened.collection.labels[opened.space.rows], True
+    rows = opened.split_rows()
+    truth = np.where(opened.subsets == "train", None, opened.split.labels[rows])
+    return truth, False
+
+
+def pick_figures(
+    opened: Opened, classes: NDArray[np.int64], names: list[str]
+) -> dict[str, Any]:
+    """Coverage and balance of the picks over the classes of the train subset."""
+    train = (opened.subsets == "train") & (classes >= 0)
+    present = np.unique(classes[train])
+    compact = np.searchsorted(present, classes)
+    position = {name: row for row, name in enumerate(opened.ids.tolist())}
+    rows = np.array([position[i] for i in picked_ids(opened.run) if i in position], dtype=np.int64)
+    rows = rows[classes[rows] >= 0]
+    count = len(present)
+    return {
+        "picks": {
+            "coverage": coverage(compact[rows], count),
+            "balance": balance(compact[rows], count),
+            "counts": _counts(classes[rows], names),
+        },
+        "collection": {"counts": _counts(classes[train], names)},
+    }
+
+
+def picked_ids(run: Run) -> list[str]:
+    """Image ids of the picks, best first."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(run.path / "selection.parquet", columns=["image_id"])
+    return [str(name) for name in table["image_id"].to_pylist()]
+
+
+def _counts(classes: NDArray[np.int64], names: list[str]) -> dict[str, int]:
+    counts = np.bincount(classes, minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=True)}

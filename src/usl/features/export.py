@@ -1,0 +1,36 @@
+"""Features as a file of their own, which is a source like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from usl.core.errors import UsageError
+from usl.core.files import atomic_write
+from usl.data.collection import Collection
+from usl.features.embed import Embedding
+
+
+def check_target(out: Path | None, *, overwrite: bool) -> None:
+    """Refuse a file that exists or that is no ``.npz``, before any work is done for it."""
+    if out is None:
+        return
+    if out.suffix != ".npz":
+        raise UsageError(f"--out: {out} given; features are written as .npz.")
+    if out.exists() and not overwrite:
+        raise UsageError(f"--out: {out} exists. Choose another file, or replace it: --overwrite.")
+
+
+def write_features(out: Path, collection: Collection, embedding: Embedding) -> None:
+    """Write ``features`` [n, d], ``ids`` and ``subset`` [n] (and ``labels`` if known) to ``.npz``."""
+    kept = embedding.kept
+    columns = {
+        "features": embedding.rows,
+        "ids": collection.ids[kept],
+        "subset": collection.subsets[kept],
+    }
+    if collection.labels is not None:
+        columns["labels"] = np.array([label or "" for label in collection.labels[kept]])
+    with atomic_write(out) as handle:
+        np.savez(handle, **columns)

@@ -1,0 +1,199 @@
+"""Fitted on the train subset, applied to everything: centre, scale, project, unit length.
+
+The fit is stored in the run folder, so that later images land in the same space.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.files import atomic_write
+from usl.core.hashing import array_digest, json_digest
+from usl.features.moments import (
+    Float64,
+    affine,
+    check_finite,
+    check_rows,
+    mean_and_constant,
+    principal_directions,
+    second_moments,
+    variance,
+)
+
+FORMAT = 1  # of the .npz file
+ARRAYS = ("mean", "scale", "components")
+ZERO_LENGTH = 1e-10  # relative; float64 rounding leaves below 1e-13, float32 data differ by 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """x -> (x - mean) / scale, projected on the components, divided by its length.
+
+    The unit length is always last: neighbours and clusters live on the unit sphere (the paper,
+    section 3.1). A row that is zero by then (one equal to the mean, say) has no direction and
+    stays zero.
+
+    Attributes
+    ----------
+    width : d, dimensions of the raw rows.
+    mean : float64 [d] to subtract, or None.
+    scale : float64 [d] to divide by, or None; 1 where a dimension never varied.
+    components : float64 [p, d], orthonormal principal directions, or None.
+    """
+
+    width: int
+    mean: Float64 | None = None
+    scale: Float64 | None = None
+    components: Float64 | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the arrays agree."""
+        for name, shape in (("mean", (self.width,)), ("scale", (self.width,))):
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise DataError(f"preprocessing: {name} is {list(array.shape)}, not {list(shape)}.")
+        parts = self.components
+        if parts is not None and (parts.ndim != 2 or parts.shape[1] != self.width):
+            raise DataError(
+                f"preprocessing: components are {list(parts.shape)}, not [p, {self.width}]."
+            )
+
+    @property
+    def dimensions(self) -> int:
+        """Dimensions p of the transformed rows."""
+        return self.width if self.components is None else len(self.components)
+
+    @property
+    def digest(self) -> str:
+        """Content hash: equal digests transform alike."""
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        found = {name: a if a is None else array_digest(a) for name, a in arrays.items()}
+        return json_digest({"format": FORMAT, "width": self.width, **found})
+
+    @classmethod
+    def fit(
+        cls, rows: ArrayLike, *, center: bool, scale: bool, pca: int | None = None
+    ) -> Preprocessing:
+        """Fit on ``rows`` [n, d] of the train subset: uint8, any float, a memmap too.
+
+        Parameters
+        ----------
+        center : subtract the mean.
+        scale : divide by the population standard deviation; a dimension that never varies is
+            left as it is.
+        pca : project on this many leading eigenvectors of the covariance (of the uncentred
+            second moments if not ``center``), or None. Clamped, with a warning, to n and d.
+            Directions without any variance are left out.
+
+        Raises
+        ------
+        DataError
+            no row, no table, or a row with NaN or infinity (named).
+        UsageError
+            ``pca`` below 1.
+        """
+        rows = np.asanyarray(rows)
+        check_rows(rows)
+        n, width = rows.shape
+        if n == 0:
+            raise DataError("preprocessing: no row to fit on; is the train subset empty?")
+        if pca is not None:
+            pca = _clamped(pca, n, width)
+        mean, constant = mean_and_constant(rows)  # also finds NaN, whatever is asked for
+        offset = mean if center else None
+        deviation = None
+        if scale:
+            deviation = np.sqrt(variance(rows, mean))
+            deviation[constant | (deviation == 0)] = 1.0
+        components = None
+        if pca is not None:
+            components = principal_directions(second_moments(rows, offset, deviation), pca)
+        return cls(width, offset, deviation, components)
+
+    def transform(self, rows: ArrayLike) -> NDArray[np.float32]:
+        """Bring ``rows`` [n, d] into the fitted space: float32 [n, p], each of unit length or zero.
+
+        Works in float64 over fixed blocks, and rounds once.
+
+        Raises
+        ------
+        DataError
+            another width than fitted, or a row with NaN or infinity (named).
+        """
+        rows = np.asanyarray(rows)
+        check_rows(rows, self.width)
+        result = np.empty((len(rows), self.dimensions), dtype=np.float32)
+
+        def one_block(start: int, stop: int) -> None:
+            result[start:stop] = self._transform(rows[start:stop], start)
+
+        for _ in map_blocks(one_block, len(rows), rows_per_block(3 * 8 * self.width)):
+            pass
+        return result
+
+    def _transform(self, rows: NDArray[Any], start: int) -> Float64:
+        block = np.asarray(rows, dtype=np.float64)
+        check_finite(block, start)
+        points = affine(block, self.mean, self.scale)
+        # what rounding alone may leave of a row that equals the mean, up to ZERO_LENGTH
+        noise = np.linalg.norm(points, axis=1)
+        if self.mean is not None:
+            noise = noise + np.linalg.norm(affine(self.mean, None, self.scale))
+        if self.components is not None:
+            points = points @ self.components.T
+        lengths = np.linalg.norm(points, axis=1)
+        nothing = lengths <= ZERO_LENGTH * noise
+        return np.where(nothing[:, None], 0.0, points / np.where(nothing, 1.0, lengths)[:, None])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to ``path`` (.npz, no pickle), whole or not at all; equal fits, equal bytes."""
+        arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        with atomic_write(path) as handle:
+            np.savez(handle, format=np.int64(FORMAT), width=np.int64(self.width), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Preprocessing:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            naming ``path``: missing, no such file format, or of a later format.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            version, width = int(arrays["format"]), int(arrays["width"])
+        except FileNotFoundError as error:
+            raise DataError(f"{path} does not exist; it is written when a run starts.") from error
+        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{path} holds no fitted preprocessing ({error}). Restore the file, or start the "
+                "run again."
+            ) from error
+        if version != FORMAT:
+            raise DataError(f"{path} has format {version}; this version of usl reads {FORMAT}.")
+        return cls(width, *(arrays.get(name) for name in ARRAYS))
+
+
+def _clamped(pca: int, n: int, width: int) -> int:
+    """``pca`` within 1 to min(n, d)."""
+    if pca < 1:
+        raise UsageError(f"pca: {pca} given; use a number of dimensions of at least 1, or none.")
+    if pca > min(n, width):
+        warnings.warn(
+            f"pca: {pca} dimensions asked for, but {n} rows of {width} dimensions have no more "
+            f"than {min(n, width)}; using {min(n, width)}.",
+            UslWarning,
+            stacklevel=3,
+        )
+    return min(pca, n, width)

@@ -1,0 +1,88 @@
+"""From a collection to the points a method works on: encode, centre, scale, project, normalise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.core.neighbors import Float32
+from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
+from usl.features.embed import Embedding, embed
+from usl.features.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """The images of a collection that could be read, as points on the unit sphere.
+
+    ``features`` float32 [r, d]; ``rows`` int64 [r], their rows in the collection; ``embedding``
+    tells the encoder, what was reused and what was skipped.
+    """
+
+    features: Float32
+    rows: NDArray[np.int64]
+    preprocessing: Preprocessing
+    embedding: Embedding
+
+    def record(self) -> dict[str, Any]:
+        """The ``encoder`` section of ``run.json``."""
+        encoder = self.embedding.encoder
+        return {
+            "name": encoder.name,
+            "key": encoder.key,
+            "supervision": encoder.supervision,
+            "width": int(self.embedding.rows.shape[1]),
+            "dimensions": int(self.features.shape[1]),
+            "preprocessing": self.preprocessing.digest,
+            "reused": self.embedding.reused,
+            "computed": self.embedding.computed,
+            "seconds": round(self.embedding.seconds, 3),
+            "unreadable": [list(pair) for pair in self.embedding.skipped],
+        }
+
+
+def open_space(
+    collection: Collection,
+    model: str = "auto",
+    *,
+    rows: NDArray[np.int64] | None = None,
+    preprocessing: Preprocessing | None = None,
+    settings: dict[str, Any] | None = None,
+    on_corrupt: str = "skip",
+    progress: Progress = silent,
+) -> Space:
+    """Encode ``rows`` of the collection (default: all) and bring them into one space.
+
+    Parameters
+    ----------
+    model : an encoder's name; ``auto`` takes the best that is installed.
+    preprocessing : a fitted one to apply; without it one is fitted on the rows of the train
+        subset, with the encoder's defaults changed by ``settings`` (center, scale, pca).
+    on_corrupt : ``skip`` unreadable images, or ``fail`` at the first.
+    """
+    wanted = np.arange(len(collection)) if rows is None else rows
+    part = collection.take(wanted)
+    embedding = embed(part, model, on_corrupt=on_corrupt, progress=progress)
+    if len(embedding.rows) == 0:
+        raise DataError(f"{collection.source}: none of the {len(part)} images could be read.")
+    if preprocessing is None:
+        train = part.subsets[embedding.kept] == "train"
+        if not train.any():
+            raise DataError(f"{collection.source}: no readable image in the train subset.")
+        chosen = {
+            **embedding.encoder.preprocessing,
+            **{name: value for name, value in (settings or {}).items() if value is not None},
+        }
+        preprocessing = Preprocessing.fit(embedding.rows[train], **chosen)
+    kept = wanted[embedding.kept]
+    return Space(preprocessing.transform(embedding.rows), kept, preprocessing, embedding)
+
+
+def restrict(space: Space, chosen: NDArray[np.bool_]) -> Space:
+    """The space with some of its points only."""
+    return replace(space, features=space.features[chosen], rows=space.rows[chosen])

@@ -1,0 +1,48 @@
+"""What a selection method receives and returns.
+
+A method is one file in this room with one function::
+
+    def pick(features, budget, *, labeled, candidates, seed, progress, <own parameters>) -> Picks
+
+It sees arrays only: no data set, no path, no label. ``usl.select`` has checked them before.
+
+- ``features``: float32 [n, d], rows of unit length (a row of zeros stays zero).
+- ``budget``: how many rows to pick, 1 <= budget <= len(candidates).
+- ``labeled``: int64 [L], sorted rows that already have a label.
+- ``candidates``: int64 [c], sorted rows that may be picked; never a labelled one.
+- ``seed``: every random draw comes from ``np.random.default_rng(seed)``.
+- ``progress``: report with ``progress(done, total, step)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHARED = ("labeled", "candidates", "seed", "progress")
+
+
+@dataclass(frozen=True)
+class Picks:
+    """What a method chose, and what it knows about the choice.
+
+    Attributes
+    ----------
+    indices : int64 [budget], unique rows out of ``candidates``.
+    ranked : True when ``indices`` are best first already; else ``usl.select`` orders them.
+    clusters : int [n], the partition behind the picks, or None.
+    density : float [n], of every row, in the method's own unit, or None.
+    utility, regularizer : float [budget], of every pick, or None.
+    parameters : the parameters in force, with presets and clamps resolved.
+    """
+
+    indices: NDArray[np.int64]
+    ranked: bool = False
+    clusters: NDArray[np.integer[Any]] | None = None
+    density: NDArray[np.float64] | None = None
+    utility: NDArray[np.float64] | None = None
+    regularizer: NDArray[np.float64] | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)

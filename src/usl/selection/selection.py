@@ -1,0 +1,267 @@
+"""``usl.select`` and its result: the picks in order, and why each was picked."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.methods import check_parameters, load_method, method_names
+from usl.core.neighbors import Float32
+from usl.core.progress import Progress, silent
+from usl.selection.contract import SHARED, Picks
+from usl.selection.ranking import coverage_order, nearest_earlier, representatives
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROOM, FUNCTION = "usl.selection", "pick"
+
+
+def methods() -> list[str]:
+    """Names of the selection methods that are installed, sorted."""
+    return method_names(ROOM, FUNCTION)
+
+
+def is_oracle(method: str) -> bool:
+    """Whether a method reads the true labels, and so is only a yardstick."""
+    return bool(getattr(load_method(ROOM, FUNCTION, method), "ORACLE", False))
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The picks, best first, with what is known about each.
+
+    Attributes
+    ----------
+    indices : int64 [m], rows of the features, best first.
+    representative : int64 [n], for every item the rank (from 0) of the pick that stands for it,
+        or -1 where a labelled item does.
+    columns : per pick, in rank order: ``cluster``, ``cluster_size``, ``density``, ``utility``,
+        ``regularizer``, ``nearest_earlier`` (rank of the nearest better pick, -1 for none) and
+        ``nearest_distance``; a method that has no such figure leaves its column out.
+    method, parameters, seed : what made the selection; parameters with presets resolved.
+    """
+
+    indices: NDArray[np.int64]
+    representative: NDArray[np.int64]
+    columns: dict[str, NDArray[Any]]
+    method: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def __len__(self) -> int:
+        """Number of picks."""
+        return len(self.indices)
+
+    def stands_for(self, rank: int) -> NDArray[np.int64]:
+        """Rows of the items that the pick of this rank (from 0) speaks for, itself included."""
+        return np.flatnonzero(self.representative == rank)
+
+    def table(self, ids: ArrayLike | None = None) -> pa.Table:
+        """One row per pick, best first, as an Arrow table.
+
+        Columns: ``rank`` (from 1), ``image_id`` (with ``ids``, str [n]), ``index``, those of
+        ``columns``, ``represents`` (how many items it stands for) and ``represented`` (which: ids
+        with ``ids``, else row numbers).
+        """
+        import pyarrow as pa
+
+        m = len(self)
+        names = None if ids is None else np.asarray(ids)
+        order = np.argsort(self.representative, kind="stable")
+        bounds = np.searchsorted(self.representative[order], np.arange(m + 1))
+        members = [order[bounds[rank] : bounds[rank + 1]] for rank in range(m)]
+        table: dict[str, Any] = {"rank": np.arange(1, m + 1)}
+        if names is not None:
+            table["image_id"] = pa.array(names[self.indices].tolist(), pa.string())
+        table["index"] = self.indices
+        table.update(self.columns)
+        table["represents"] = np.diff(bounds)
+        table["represented"] = pa.array(
+            [rows.tolist() if names is None else names[rows].tolist() for rows in members],
+            pa.list_(pa.int64() if names is None else pa.string()),
+        )
+        return pa.table(table)
+
+    def save(self, folder: str | os.PathLike[str], ids: ArrayLike | None = None) -> None:
+        """Write ``selection.parquet`` (all of :meth:`table`) and ``selection.csv`` (no lists)."""
+        import pyarrow.csv
+        import pyarrow.parquet
+
+        from usl.core.files import atomic_write
+
+        table = self.table(ids)
+        with atomic_write(Path(folder) / "selection.parquet") as handle:
+            pyarrow.parquet.write_table(table, handle)
+        with atomic_write(Path(folder) / "selection.csv") as handle:
+            pyarrow.csv.write_csv(table.drop_columns(["represented"]), handle)
+
+
+def select(
+    features: ArrayLike,
+    budget: int,
+    *,
+    method: str = "usl",
+    labeled: ArrayLike | None = None,
+    candidates: ArrayLike | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+    **method_params: Any,
+) -> Selection:
+    """Pick the ``budget`` rows whose labels would teach the most about all the others.
+
+    Parameters
+    ----------
+    features : float [n, d]. Rows are scaled to unit length, as in the paper (2.1).
+    budget : number of picks, 1 <= budget <= number of candidates; always met exactly.
+    method : name of a method, or the path of a ``.py`` file that defines one.
+    labeled : rows (numbers or boolean mask [n]) that have a label already: never picked, and what
+        they cover is served last.
+    candidates : rows (numbers or mask) that may be picked; default all. The others still shape
+        density and clusters.
+    seed : of every random draw; same seed and features, same picks, whatever the thread count.
+    progress : called as work proceeds.
+    **method_params : the method's own parameters; an unknown one is refused.
+
+    Returns
+    -------
+    Selection
+        ``.indices`` best first: any prefix is a good selection of that size by itself (for the
+        ``random`` and ``stratified`` baselines the order is that of the draw).
+
+    Raises
+    ------
+    DataError : features that are no finite table, or labels and partitions that do not fit them.
+    UsageError : budget, method or parameters out of range.
+    """
+    table = unit_rows(features)
+    n = len(table)
+    known = _rows(labeled, n, "labeled") if labeled is not None else np.empty(0, np.int64)
+    allowed = _rows(candidates, n, "candidates") if candidates is not None else np.arange(n)
+    allowed = np.setdiff1d(allowed, known, assume_unique=True)
+    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
+        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
+    if not 1 <= budget <= len(allowed):
+        raise UsageError(
+            f"budget: {budget} given, but there are {len(allowed)} items to choose from; it must "
+            f"be between 1 and {len(allowed)}."
+        )
+    module = load_method(ROOM, FUNCTION, method)
+    check_parameters(method, module, FUNCTION, method_params, SHARED)
+    picks: Picks = module.pick(
+        table,
+        int(budget),
+        labeled=known,
+        candidates=allowed,
+        seed=seed,
+        progress=progress,
+        **method_params,
+    )
+    _check_promise(picks, int(budget), allowed, method)
+    return _assemble(table, picks, known, method, seed)
+
+
+def unit_rows(features: ArrayLike) -> Float32:
+    """Check a feature table and scale its rows to unit length: float32 [n, d].
+
+    A row of zeros has no direction: it stays at the origin, with a warning. Raises
+    :class:`DataError` for anything that is not a finite, non-empty table of real numbers.
+    """
+    table = np.asarray(features)
+    if table.ndim != 2 or 0 in table.shape:
+        raise DataError(f"features: shape {table.shape} given; a non-empty [n, d] table is needed.")
+    if table.dtype.kind not in "fiub":
+        raise DataError(f"features: dtype {table.dtype} given; real numbers are needed.")
+    with np.errstate(over="ignore"):
+        rows = np.array(table, dtype=np.float32, order="C")  # a copy: the caller's stays as it is
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise DataError(
+            f"features: row {row} holds NaN or infinity in float32 ({(~finite).sum()} such rows). "
+            "Drop or recompute them."
+        )
+    # By the largest entry first: squares of tiny or huge values would leave float32's range.
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    zero = largest[:, 0] == 0
+    rows /= np.where(largest == 0, 1, largest)
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    rows /= np.where(zero, 1, norms).astype(np.float32)[:, None]
+    if zero.any():
+        warnings.warn(
+            f"features: {zero.sum()} rows are all zeros (the first is row {int(np.argmax(zero))}) "
+            "and have no direction; they are kept at the origin, far from everything.",
+            UslWarning,
+            stacklevel=3,
+        )
+    return rows
+
+
+def _rows(given: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
+    """Row numbers from numbers or a mask: sorted, unique, checked."""
+    rows = np.asarray(given)
+    if rows.dtype == bool:
+        if rows.shape != (n,):
+            raise DataError(f"{name}: a mask of shape {rows.shape} for {n} rows.")
+        return np.flatnonzero(rows)
+    if rows.size == 0:
+        return np.empty(0, np.int64)
+    if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+        raise DataError(f"{name}: give row numbers or a boolean mask, not {rows.dtype} {rows.shape}.")
+    if rows.min() < 0 or rows.max() >= n:
+        bad = rows.min() if rows.min() < 0 else rows.max()
+        raise DataError(f"{name}: row {bad} does not exist; there are {n} rows (0 to {n - 1}).")
+    unique = np.unique(rows)
+    if len(unique) < len(rows):
+        raise DataError(f"{name}: {len(rows) - len(unique)} row numbers are repeated.")
+    return unique.astype(np.int64)
+
+
+def _check_promise(
+    picks: Picks, budget: int, candidates: NDArray[np.int64], method: str
+) -> None:
+    indices = picks.indices
+    if len(indices) != budget or len(np.unique(indices)) != budget:
+        raise RuntimeError(f"method {method!r} returned {len(indices)} picks, not {budget} unique.")
+    if not np.isin(indices, candidates).all():
+        raise RuntimeError(f"method {method!r} picked a row that is not a candidate.")
+
+
+def _assemble(
+    features: Float32, picks: Picks, labeled: NDArray[np.int64], method: str, seed: int
+) -> Selection:
+    """Put the picks in order and attach their figures."""
+    stands = representatives(features, picks.indices, labeled, picks.clusters)
+    order = np.arange(len(picks.indices))
+    if not picks.ranked:
+        order = coverage_order(features, picks.indices, stands, picks.utility, labeled)
+    indices = picks.indices[order]
+    columns: dict[str, NDArray[Any]] = {}
+    if picks.clusters is not None:
+        columns["cluster"] = np.asarray(picks.clusters)[indices].astype(np.int64)
+        columns["cluster_size"] = np.bincount(picks.clusters)[columns["cluster"]]
+    if picks.density is not None:
+        columns["density"] = picks.density[indices]
+    if picks.utility is not None:
+        columns["utility"] = picks.utility[order]
+    if picks.regularizer is not None:
+        columns["regularizer"] = picks.regularizer[order]
+    columns["nearest_earlier"], columns["nearest_distance"] = nearest_earlier(features, indices)
+    ranks = np.full(len(order) + 1, -1)
+    ranks[order] = np.arange(len(order))  # the last entry maps -1 to -1
+    return Selection(indices, ranks[stands], columns, method, picks.parameters, seed)
+
+
+def parameters_of(method: str) -> dict[str, inspect.Parameter]:
+    """A method's own parameters: what its configuration, help and documentation show."""
+    from usl.core.methods import method_parameters
+
+    return method_parameters(load_method(ROOM, FUNCTION, method), FUNCTION, SHARED)

@@ -1,0 +1,113 @@
+"""``usl select``: from a source to a run folder that asks for labels."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from usl.core.errors import DataError, UsageError
+from usl.core.files import write_json
+from usl.core.hashing import array_digest
+from usl.core.progress import Progress, silent
+from usl.data import run as runs
+from usl.data.collection import Collection
+from usl.data.open import open_collection
+from usl.data.run import Run
+from usl.data.split import Split
+from usl.features.space import open_space
+from usl.selection.selection import is_oracle, select
+
+
+def start_run(
+    source: str | os.PathLike[str] | Collection,
+    budget: int,
+    out: str | os.PathLike[str],
+    *,
+    method: str = "usl",
+    model: str = "auto",
+    seed: int = 0,
+    overwrite: bool = False,
+    on_corrupt: str = "skip",
+    center: bool | None = None,
+    scale: bool | None = None,
+    pca: int | None = None,
+    progress: Progress = silent,
+    **method_params: Any,
+) -> Run:
+    """Embed the train subset of a source, pick ``budget`` of it, and write the run folder.
+
+    Parameters
+    ----------
+    source : whatever :func:`usl.data.open_collection` understands.
+    budget : how many images to request labels for.
+    out : the run folder to create.
+    method, seed, method_params : as in :func:`usl.select`.
+    model : encoder; ``auto`` is the best that is installed.
+    overwrite : replace an existing run. One with a person's labels in it is kept beside.
+    on_corrupt : ``skip`` or ``fail`` at an image that cannot be read.
+    center, scale, pca : preprocessing before the unit sphere; None keeps the encoder's default.
+    """
+    began = time.perf_counter()
+    runs.check_free(out, overwrite=overwrite)
+    collection = open_collection(source)
+    train = collection.rows_in("train")
+    if not len(train):
+        raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")
+    if budget > len(train):
+        raise UsageError(f"budget: {budget} given, but the train subset has {len(train)} images.")
+    space = open_space(
+        collection,
+        model,
+        rows=train,
+        settings={"center": center, "scale": scale, "pca": pca},
+        on_corrupt=on_corrupt,
+        progress=progress,
+    )
+    embedded = time.perf_counter()
+
+    oracle = is_oracle(method)
+    if oracle:
+        if collection.labels is None:
+            raise DataError(
+                f"{method} is an oracle and needs the label of every image, but "
+                f"{collection.source} holds none. Choose another method."
+            )
+        method_params = {"labels": collection.labels[space.rows], **method_params}
+    picks = select(
+        space.features, budget, method=method, seed=seed, progress=progress, **method_params
+    )
+    selected = time.perf_counter()
+
+    readable = np.ones(len(collection), dtype=bool)
+    readable[np.setdiff1d(train, space.rows)] = False
+    with runs.new_run(out, overwrite=overwrite) as folder:
+        picks.save(folder, collection.ids[space.rows])
+        kept = collection.take(np.flatnonzero(readable))
+        position = np.cumsum(readable) - 1
+        split = Split.start(kept.ids, kept.subsets, picks=position[space.rows[picks.indices]])
+        split.write(folder)
+        runs.write_images(folder, kept)
+        space.preprocessing.save(folder / "preprocessing.npz")
+        record = {
+            "format": runs.FORMAT,
+            **runs.environment(),
+            "source": runs.source_record(source, collection),
+            "encoder": space.record(),
+            "selection": {
+                "method": picks.method,
+                "budget": len(picks),
+                "seed": seed,
+                "parameters": picks.parameters,
+                "oracle": oracle,
+                "features": array_digest(space.features),
+            },
+            "seconds": {
+                "embed": round(embedded - began, 3),
+                "select": round(selected - embedded, 3),
+            },
+        }
+        write_json(folder / runs.INFO, record)
+    return Run.open(out)

@@ -1,0 +1,5 @@
+"""Stage 3, TRAINING: semi-supervised learning from the picks. A new method is one file here."""
+
+from usl.training.train import methods, open_run, train
+
+__all__ = ["methods", "open_run", "train"]

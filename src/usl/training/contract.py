@@ -1,0 +1,143 @@
+"""What a training method on frozen features receives and returns.
+
+A method is one file in this room with one function::
+
+    def fit(features, classes, weights, n_classes, *, seed, progress, <own parameters>) -> Model
+
+- ``features``: float32 [n, d], rows of unit length; labelled and unlabelled items together.
+- ``classes``: int64 [n], class number of each labelled item, -1 for the others.
+- ``weights``: float64 [n], weight of each label (ignored where unlabelled).
+- ``n_classes``: C >= 2; every class has at least one label.
+
+A model is arrays and their interpretation, so that it is stored without pickle.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.core.files import atomic_write
+from usl.core.neighbors import Float32, nearest
+
+SHARED = ("seed", "progress")
+Probabilities = NDArray[np.float64]
+
+
+class Model(Protocol):
+    """A trained classifier over the run's feature space."""
+
+    def probabilities(self, features: Float32) -> Probabilities:
+        """Class probabilities of new items, float64 [q, C]; rows sum to 1."""
+
+    def fitted(self) -> Probabilities | None:
+        """Probabilities of the n training items where the method gives them itself, else None."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored."""
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Softmax of a linear map: ``weight`` [C, d], ``bias`` [C]."""
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def probabilities(self, features: Float32) -> Probabilities:
+        """Softmax probabilities, float64 [q, C]."""
+        logits = features @ self.weight.T + self.bias
+        logits -= logits.max(axis=1, keepdims=True)
+        exponential = np.exp(logits)
+        return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+
+    def fitted(self) -> None:
+        """None: training items are predicted like any others."""
+        return None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored."""
+        return {"weight": self.weight, "bias": self.bias}
+
+
+@dataclass(frozen=True)
+class NeighborModel:
+    """A transductive result extended to new items by their neighbours.
+
+    ``train`` float32 [n, d] holds the items it was trained on, ``scores`` [n, C] their
+    probabilities. A new item gets the mean over its ``k`` nearest items, weighted by
+    max(cosine, 0) ** ``power``.
+    """
+
+    train: Float32
+    scores: Probabilities
+    k: int = 10
+    power: float = 4.0
+
+    def probabilities(self, features: Float32) -> Probabilities:
+        """Similarity-weighted mean over the k nearest training items, float64 [q, C]."""
+        found, distances = nearest(features, self.train, min(self.k, len(self.train)))
+        weights = similarity(distances, self.power)
+        weights[weights.sum(axis=1) == 0] = 1.0
+        weights /= weights.sum(axis=1, keepdims=True)
+        return np.asarray(np.einsum("qk,qkc->qc", weights, self.scores[found]))
+
+    def fitted(self) -> Probabilities:
+        """The transductive probabilities, float64 [n, C]."""
+        return self.scores
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored."""
+        return {
+            "train": self.train,
+            "scores": self.scores.astype(np.float32),
+            "k": np.array(self.k),
+            "power": np.array(self.power),
+        }
+
+
+def similarity(distances: Float32, power: float) -> NDArray[np.float64]:
+    """max(cosine, 0) ** power from distances on the unit sphere."""
+    cosine = 1.0 - 0.5 * distances.astype(np.float64) ** 2
+    return np.asarray(np.maximum(cosine, 0.0) ** power)
+
+
+MODELS: dict[str, type[LinearModel] | type[NeighborModel]] = {
+    "linear": LinearModel,
+    "neighbor": NeighborModel,
+}
+
+
+def save_model(path: str | os.PathLike[str], model: Model, class_names: list[str]) -> None:
+    """Write a model as ``.npz`` (arrays only, no pickle), whole or not at all."""
+    kind = next(name for name, made in MODELS.items() if isinstance(model, made))
+    with atomic_write(path) as handle:
+        np.savez(handle, kind=np.array(kind), class_names=np.array(class_names), **model.arrays())
+
+
+def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
+    """Read a model and its class names. Raises :class:`DataError` naming a broken file."""
+    try:
+        with np.load(Path(path), allow_pickle=False) as stored:
+            arrays = dict(stored)
+        kind = str(arrays.pop("kind"))
+        class_names = [str(name) for name in arrays.pop("class_names")]
+        if kind == "neighbor":
+            arrays["scores"] = arrays["scores"].astype(np.float64)
+            return (
+                NeighborModel(
+                    arrays["train"], arrays["scores"], int(arrays["k"]), float(arrays["power"])
+                ),
+                class_names,
+            )
+        return LinearModel(arrays["weight"], arrays["bias"]), class_names
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
+    except (KeyError, ValueError, OSError) as error:
+        raise DataError(f"{path} is not a model of this program ({error}).") from error

@@ -1,0 +1,34 @@
+"""Shared fixtures: small, seeded data in which the right answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory, monkeypatch):
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("USL_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def unit(rows):
+    rows = np.asarray(rows, dtype=np.float64)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def blobs():
+    """600 points in 6 well-separated directions of 16 dimensions: (features, class numbers)."""
+    rng = np.random.default_rng(7)
+    centres = np.eye(16)[:6] * 3
+    classes = np.repeat(np.arange(6), 100)
+    order = rng.permutation(600)
+    points = centres[classes] + rng.normal(scale=0.5, size=(600, 16))
+    return unit(points[order]), classes[order]
+
+
+@pytest.fixture
+def cloud():
+    """300 points without structure in 8 dimensions, unit rows."""
+    return unit(np.random.default_rng(11).normal(size=(300, 8)))

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from usl.core.errors import DataError
+from usl.core.files import atomic_write, read_json, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_write(target, "w") as handle:
+        handle.write("half")
+        raise KeyboardInterrupt
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_target_appears_only_when_whole(tmp_path):
+    target = tmp_path / "deep" / "a.bin"
+    with atomic_write(target) as handle:
+        handle.write(b"1")
+        assert not target.exists()
+    assert target.read_bytes() == b"1"
+
+
+def test_json_round_trip_and_a_broken_file(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"b": 1, "a": "é"})
+    assert read_json(path) == {"b": 1, "a": "é"}
+    path.write_text('{"a": ')
+    with pytest.raises(DataError, match=r"a\.json is not valid JSON"):
+        read_json(path)

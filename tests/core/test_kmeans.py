@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import unit
+
+from usl.core.kmeans import kmeans
+
+
+def lloyd(x, centroids, iterations):
+    """k-means written out, in float64."""
+    x, centroids = x.astype(np.float64), centroids.astype(np.float64)
+    for _ in range(iterations):
+        clusters = ((x[:, None] - centroids[None]) ** 2).sum(-1).argmin(1)
+        centroids = np.stack([x[clusters == c].mean(0) for c in range(len(centroids))])
+    return clusters
+
+
+def test_finds_separated_groups(blobs):
+    features, classes = blobs
+    best = min(
+        (kmeans(features, 6, rng=np.random.default_rng(s)) for s in range(10)),
+        key=lambda result: result.inertia,
+    )
+    pairs = set(zip(best.clusters.tolist(), classes.tolist(), strict=True))
+    assert len(pairs) == 6
+
+
+def test_equals_lloyd_from_the_same_start(cloud):
+    rng = np.random.default_rng(3)
+    start = cloud[rng.permutation(len(cloud))[:12]]
+    result = kmeans(cloud, 12, rng=np.random.default_rng(3), iterations=40)
+    np.testing.assert_array_equal(result.clusters, lloyd(cloud, start, result.iterations))
+    within = sum(
+        ((cloud[result.clusters == c] - result.centroids[c]) ** 2).sum() for c in range(12)
+    )
+    assert result.inertia == pytest.approx(within, rel=1e-4)
+
+
+def test_no_cluster_stays_empty_while_rows_differ():
+    # 197 copies of one point and three others: random starts nearly always coincide
+    features = unit(np.concatenate([np.tile(np.eye(4)[:1], (197, 1)), np.eye(4)[1:]]))
+    for seed in range(20):
+        result = kmeans(features, 4, rng=np.random.default_rng(seed))
+        assert np.bincount(result.clusters, minlength=4).all()
+
+
+def test_an_emptied_cluster_is_refilled():
+    # Two far groups, and starts that all lie in one of them by construction of the draw
+    features = unit(
+        np.concatenate([np.random.default_rng(0).normal([9, 0, 0], 0.1, (50, 3)), [[-9, 0, 0.0]]])
+    )
+    for seed in range(30):
+        result = kmeans(features, 8, rng=np.random.default_rng(seed))
+        assert np.bincount(result.clusters, minlength=8).all()
+
+
+def test_fewer_distinct_rows_than_clusters_ends():
+    features = unit(np.repeat(np.eye(3), 5, axis=0))
+    result = kmeans(features, 7, rng=np.random.default_rng(0))
+    assert len(np.unique(result.clusters)) == 3
+    assert result.inertia == 0
+
+
+def test_one_cluster_per_row(cloud):
+    result = kmeans(cloud[:9], 9, rng=np.random.default_rng(0))
+    assert sorted(result.clusters.tolist()) == list(range(9))

@@ -1,0 +1,138 @@
+"""What every selection method promises, checked for each one that is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import unit
+
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.selection import is_oracle, methods, select
+
+pytestmark = pytest.mark.filterwarnings("ignore:k = 400 neighbours")
+
+
+def extra(method, labels):
+    """An oracle gets the answers."""
+    return {"labels": labels.astype(str).astype(object)} if is_oracle(method) else {}
+
+
+@pytest.fixture(params=methods())
+def method(request):
+    return request.param
+
+
+@pytest.mark.parametrize("budget", [6, 7, 40, 600])
+def test_exactly_the_budget_of_unique_rows(method, blobs, budget):
+    features, classes = blobs
+    picks = select(features, budget, method=method, **extra(method, classes)).indices
+    assert picks.dtype == np.int64
+    assert len(np.unique(picks)) == budget
+    assert picks.min() >= 0
+    assert picks.max() < 600
+
+
+def test_same_seed_same_picks_and_the_input_is_untouched(method, blobs):
+    features, classes = blobs
+    before = features.copy()
+    first = select(features, 12, method=method, seed=3, **extra(method, classes))
+    again = select(features, 12, method=method, seed=3, **extra(method, classes))
+    np.testing.assert_array_equal(first.indices, again.indices)
+    for name, column in first.columns.items():
+        np.testing.assert_array_equal(column, again.columns[name])
+    np.testing.assert_array_equal(features, before)
+
+
+def test_labelled_rows_are_never_picked(method, blobs):
+    features, classes = blobs
+    labeled = np.arange(0, 600, 3)
+    picks = select(features, 50, method=method, labeled=labeled, **extra(method, classes)).indices
+    assert not np.isin(picks, labeled).any()
+    mask = np.zeros(600, dtype=bool)
+    mask[labeled] = True
+    by_mask = select(features, 50, method=method, labeled=mask, **extra(method, classes)).indices
+    np.testing.assert_array_equal(picks, by_mask)
+
+
+def test_only_candidates_are_picked_even_all_of_them(method, blobs):
+    features, classes = blobs
+    candidates = np.flatnonzero(classes < 2)
+    few = select(features, 10, method=method, candidates=candidates, **extra(method, classes))
+    assert np.isin(few.indices, candidates).all()
+    every = select(features, 200, method=method, candidates=candidates, **extra(method, classes))
+    np.testing.assert_array_equal(np.sort(every.indices), candidates)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_any_float_and_any_memory_layout(method, blobs, dtype):
+    features, classes = blobs
+    table = features.astype(dtype)
+    plain = select(table, 9, method=method, **extra(method, classes)).indices
+    odd = np.asfortranarray(table)
+    strided = np.repeat(table, 2, axis=0)[::2]
+    for other in (odd, strided):
+        found = select(other, 9, method=method, **extra(method, classes)).indices
+        np.testing.assert_array_equal(plain, found)
+
+
+def test_fewer_distinct_rows_than_the_budget(method):
+    features = np.repeat(np.eye(4), 5, axis=0)
+    classes = np.repeat(np.arange(4), 5)
+    picks = select(features, 11, method=method, **extra(method, classes)).indices
+    assert len(np.unique(picks)) == 11
+
+
+def test_rows_that_are_all_the_same(method):
+    features, classes = np.ones((8, 3)), np.zeros(8, dtype=int)
+    picks = select(features, 5, method=method, **extra(method, classes)).indices
+    assert len(np.unique(picks)) == 5
+
+
+def test_one_row(method):
+    found = select([[1.0, 2.0]], 1, method=method, **extra(method, np.zeros(1, dtype=int)))
+    assert found.indices.tolist() == [0]
+    assert found.stands_for(0).tolist() == [0]
+
+
+def test_every_item_is_spoken_for_and_picks_speak_for_themselves(method, blobs):
+    features, classes = blobs
+    found = select(features, 13, method=method, **extra(method, classes))
+    assert (found.representative >= 0).all()
+    np.testing.assert_array_equal(found.representative[found.indices], np.arange(13))
+    members = np.concatenate([found.stands_for(rank) for rank in range(13)])
+    np.testing.assert_array_equal(np.sort(members), np.arange(600))
+
+
+def test_zero_rows_are_kept_with_a_warning(method, blobs):
+    features, classes = blobs
+    features = features.copy()
+    features[17] = 0
+    with pytest.warns(UslWarning, match="1 rows are all zeros .*row 17"):
+        picks = select(features, 20, method=method, **extra(method, classes)).indices
+    assert len(np.unique(picks)) == 20
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_name_the_row(method, blobs, bad):
+    features, classes = blobs
+    features = features.copy()
+    features[5, 2] = bad
+    with pytest.raises(DataError, match="row 5 holds NaN or infinity"):
+        select(features, 4, method=method, **extra(method, classes))
+
+
+@pytest.mark.parametrize("budget", [0, -1, 601, 2.5, True, "4"])
+def test_impossible_budgets(method, blobs, budget):
+    features, classes = blobs
+    with pytest.raises(UsageError, match="budget"):
+        select(features, budget, method=method, **extra(method, classes))
+
+
+def test_huge_and_tiny_values_have_directions_too(method):
+    rng = np.random.default_rng(0)
+    base = unit(rng.normal(size=(50, 5)))
+    classes = np.arange(50) % 2
+    scale = np.logspace(-30, 30, 50)[:, None].astype(np.float32)
+    plain = select(base, 6, method=method, **extra(method, classes)).indices
+    scaled = select(base * scale, 6, method=method, **extra(method, classes)).indices
+    np.testing.assert_array_equal(plain, scaled)
