@@ -16,29 +16,19 @@ from usl.console import bars, note, per_cent, plain_warnings, print_json, print_
 from usl.core.errors import UslError
 
 EPILOGUE = """\
-A first look, on images that come with the package:  usl demo
+A first look, on images that come with the package:
+  usl demo
 
 Your own images:
-  usl select photos --budget 40 --out run     pick 40 of them
-  (fill the label column of run/split.csv, rows 2 to 41)
-  usl train run                               learn, and label all the others
-  usl report run                              see it: run/report.html"""
+  usl select photos --budget 40 --out run   pick 40 of them
+  (fill in the label column of run/split.csv)
+  usl train run                             learn, and label all the others
+  usl report run                            see it: run/report.html"""
 
-PLAIN = Parameter(negative="")  # --overwrite has no --no-overwrite
+PLAIN = Parameter(negative="", show_default=False)  # --overwrite has no --no-overwrite
 Flag = Annotated[bool, PLAIN]
 Corrupt = Literal["skip", "fail"]
 
-app = App(
-    name="usl",
-    help="Choose which few images of an unlabelled collection to label, then learn from them.",
-    help_epilogue=EPILOGUE,
-    version=__version__,
-    help_format="plaintext",
-    suppress_keyboard_interrupt=False,
-)
-
-
-@app.command(sort_key=1)
 def demo(out: Path = Path("demo-run"), *, seeds: int = 20, overwrite: Flag = True) -> None:
     """Run the whole pipeline on images that come with the package, and compare with chance.
 
@@ -58,7 +48,6 @@ def demo(out: Path = Path("demo-run"), *, seeds: int = 20, overwrite: Flag = Tru
     run_demo(out, seeds=seeds, overwrite=overwrite)
 
 
-@app.command(sort_key=2)
 def embed(
     source: str,
     /,
@@ -184,8 +173,7 @@ def select(
         Keep so many principal components; the default is the encoder's.
     """
     from usl.core.methods import check_parameters, load_method
-    from usl.selection.contract import SHARED
-    from usl.selection.selection import FUNCTION, ROOM
+    from usl.selection.contract import FUNCTION, ROOM, SHARED
 
     module = load_method(ROOM, FUNCTION, method)
     if not getattr(module, "ORACLE", False):
@@ -284,7 +272,6 @@ def train(
     say(f"Next: usl report {done.path}   (and, where answers are known: usl evaluate {done.path})")
 
 
-@app.command(sort_key=5)
 def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> None:
     """Measure a trained run where answers are known: class folders, a label column, test labels.
 
@@ -325,7 +312,6 @@ def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> 
     say(f"Per class and confusion: {run / FILE}")
 
 
-@app.command(sort_key=6)
 def report(run: Path, /, *, source: str | None = None, out: Path | None = None) -> None:
     """Write one HTML page that shows the picks, the map, the classes and the figures of a run.
 
@@ -369,15 +355,10 @@ def with_method(
     command: Callable[..., None], room: str, function: str, shared: Sequence[str], chosen: str
 ) -> Callable[..., None]:
     """The command with the options of one method, read from the signature of its function."""
-    from docstring_parser import parse
-
-    from usl.core.methods import load_method, method_names, method_parameters
+    from usl.core.methods import load_method, method_names, method_parameters, parameter_help
 
     module = load_method(room, function, chosen)
-    helps = {
-        found.arg_name: " ".join((found.description or "").split())
-        for found in parse(getattr(module, function).__doc__ or "").params
-    }
+    helps = parameter_help(getattr(module, function))
     group = Group(f"Parameters of {chosen}", sort_key=9)
     signature = inspect.signature(command, eval_str=True)
     parameters = [
@@ -388,10 +369,9 @@ def with_method(
     for name, parameter in method_parameters(module, function, shared).items():
         if not is_option(parameter.annotation):
             continue  # an array: from Python only
-        described = Parameter(group=group, help=helps.get(name), negative="")
-        parameters.append(
-            parameter.replace(annotation=Annotated[parameter.annotation, described])
-        )
+        about = helps.get(name, "")
+        described = Parameter(group=group, help=about[:1].upper() + about[1:], negative="")
+        parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, described]))
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -399,7 +379,8 @@ def with_method(
 
     known = ", ".join(method_names(room, function))
     wrapped.__doc__ = (command.__doc__ or "").replace(
-        "{methods}", f"One of: {known}; or the path of a .py file. Its options: --method NAME --help."
+        "{methods}",
+        f"One of: {known}; or the path of a .py file. Its options: --method NAME --help.",
     )
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -416,16 +397,30 @@ def is_option(annotation: Any) -> bool:
 
 def build(tokens: Sequence[str]) -> App:
     """The app for one command line: the options of ``--method``'s method are part of it."""
-    app.command(_select(tokens), name="select", sort_key=3)
-    app.command(_train(tokens), name="train", sort_key=4)
+    app = App(
+        name="usl",
+        help="Choose which few images of an unlabelled collection to label, then learn from them.",
+        help_epilogue=EPILOGUE,
+        version=__version__,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+    )
+    commands = (demo, embed, _select(tokens), _train(tokens), evaluate, report)
+    for position, command in enumerate(commands):
+        app.command(
+            command,
+            name=command.__name__,
+            sort_key=position,
+            help_format="markdown",  # wraps anew; the top page loads faster without it
+            help_epilogue="",
+        )
     return app
 
 
 def _select(tokens: Sequence[str]) -> Callable[..., None]:
     if "select" not in tokens[:1]:
         return select
-    from usl.selection.contract import SHARED
-    from usl.selection.selection import FUNCTION, ROOM
+    from usl.selection.contract import FUNCTION, ROOM, SHARED
 
     return with_method(select, ROOM, FUNCTION, SHARED, _chosen(tokens, "usl"))
 
@@ -433,9 +428,9 @@ def _select(tokens: Sequence[str]) -> Callable[..., None]:
 def _train(tokens: Sequence[str]) -> Callable[..., None]:
     if "train" not in tokens[:1]:
         return train
-    from usl.training.contract import SHARED
+    from usl.training.contract import FUNCTION, ROOM, SHARED
 
-    return with_method(train, "usl.training", "fit", SHARED, _chosen(tokens, "label_spreading"))
+    return with_method(train, ROOM, FUNCTION, SHARED, _chosen(tokens, "label_spreading"))
 
 
 def _chosen(tokens: Sequence[str], default: str) -> str:

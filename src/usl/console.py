@@ -33,9 +33,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
         cells = [str(row[0]).ljust(widths[0])]
-        cells += [
-            str(cell).rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)
-        ]
+        cells += [str(cell).rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         say("  " + "  ".join(cells).rstrip())
 
 

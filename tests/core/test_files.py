@@ -9,7 +9,7 @@ from usl.core.files import atomic_write, read_json, write_json
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(KeyboardInterrupt), atomic_write(target, "w") as handle:
+    with pytest.raises(KeyboardInterrupt), atomic_write(target, "w") as handle:  # noqa: PT012
         handle.write("half")
         raise KeyboardInterrupt
     assert target.read_text() == "old"

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import unit
 
+from support import unit
 from usl.core.kmeans import kmeans
 
 

@@ -36,7 +36,7 @@ def test_a_file_outside_the_package_is_a_method(tmp_path):
 def test_unknown_and_missing_parameters():
     module = load_method("usl.selection", "pick", "usl")
     shared = ("labeled", "candidates", "seed", "progress")
-    with pytest.raises(UsageError, match="no parameter 'lamda'.*Did you mean 'lam'"):
+    with pytest.raises(UsageError, match=r"no parameter 'lamda'.*Did you mean 'lam'"):
         check_parameters("usl", module, "pick", {"lamda": 1}, shared)
     oracle = load_method("usl.selection", "pick", "stratified")
     with pytest.raises(UsageError, match="needs the parameter 'labels'"):

@@ -45,7 +45,7 @@ def test_rows_that_do_not_fit(blobs, name, rows, message):
 def test_unknown_method_and_parameter_suggest_the_nearest(blobs):
     with pytest.raises(UsageError, match="Did you mean 'kmeans'"):
         usl.select(blobs[0], 3, method="k-means")
-    with pytest.raises(UsageError, match="no parameter 'lambd'.*Did you mean 'lam'"):
+    with pytest.raises(UsageError, match=r"no parameter 'lambd'.*Did you mean 'lam'"):
         usl.select(blobs[0], 3, lambd=2)
 
 

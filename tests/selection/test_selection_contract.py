@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import unit
 
+from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.selection import is_oracle, methods, select
 

@@ -42,4 +42,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def missing_extra(package: str, extra: str, why: str) -> MissingDependencyError:
     """The error for an optional dependency that is not installed."""
-    return MissingDependencyError(f"{why} needs {package}. Install it with: pip install 'usl[{extra}]'")
+    return MissingDependencyError(
+        f"{why} needs {package}. Install it with: pip install 'usl[{extra}]'"
+    )

@@ -1,4 +1,4 @@
-"""k-means (paper Eq. 4): expectation-maximisation from random data points, no cluster left empty."""
+"""k-means (paper Eq. 4): expectation-maximisation from random points, no cluster left empty."""
 
 from __future__ import annotations
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import pkgutil
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,13 +21,17 @@ from usl.core.errors import UsageError, did_you_mean
 
 
 def method_names(room: str, function: str) -> list[str]:
-    """Names of the methods in the package ``room``: modules that define ``function``, sorted."""
+    """Names of the methods in the package ``room``: files that define ``function``, sorted.
+
+    The files are read, not imported: a listing should not cost the import of every method.
+    """
     package = importlib.import_module(room)
-    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    defines = re.compile(rf"^def {function}\(", re.MULTILINE)
     return sorted(
-        name
-        for name in names
-        if not name.startswith("_") and _defines(importlib.import_module(f"{room}.{name}"), function)
+        file.stem
+        for folder in package.__path__
+        for file in Path(folder).glob("[a-z]*.py")
+        if defines.search(file.read_text(encoding="utf-8"))
     )
 
 
@@ -40,11 +43,9 @@ def load_method(room: str, function: str, name: str) -> ModuleType:
     """
     if name.endswith(".py"):
         return _load_file(Path(name), function)
-    if re.fullmatch(r"[a-z][a-z0-9_]*", name) and importlib.util.find_spec(f"{room}.{name}"):
-        module = importlib.import_module(f"{room}.{name}")
-        if _defines(module, function):
-            return module
     known = method_names(room, function)
+    if name in known:
+        return importlib.import_module(f"{room}.{name}")
     raise UsageError(
         f"Unknown method {name!r}.{did_you_mean(name, known)} Known methods: {', '.join(known)}; "
         "or give the path of a .py file."
@@ -59,6 +60,23 @@ def method_parameters(module: ModuleType, function: str, shared: Iterable[str]) 
         for name, parameter in signature.parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in set(shared)
     }
+
+
+def parameter_help(function: Callable[..., Any]) -> dict[str, str]:
+    """What a docstring's ``Parameters`` section says of each: ``name : text``, lines joined."""
+    text = inspect.getdoc(function) or ""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-|\Z)", text, re.DOTALL | re.MULTILINE)
+    helps: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.group(1).splitlines() if section else []:
+        if line.startswith(" "):
+            for name in names:
+                helps[name] = f"{helps[name]} {line.strip()}".strip()
+        elif line:
+            heading, _, about = line.partition(" : ")
+            names = [name.strip() for name in heading.split(",")]
+            helps.update(dict.fromkeys(names, about.strip()))
+    return helps
 
 
 def check_parameters(
@@ -78,11 +96,6 @@ def check_parameters(
             raise UsageError(f"Method {name!r} needs the parameter {parameter!r}.")
 
 
-def _defines(module: ModuleType, function: str) -> bool:
-    found = getattr(module, function, None)
-    return inspect.isfunction(found) and found.__module__ == module.__name__
-
-
 def _load_file(path: Path, function: str) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"Method file {path} does not exist.")
@@ -93,6 +106,6 @@ def _load_file(path: Path, function: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look the module up by name
     spec.loader.exec_module(module)
-    if not _defines(module, function):
+    if not inspect.isfunction(getattr(module, function, None)):
         raise UsageError(f"{path} does not define a function named {function!r}.")
     return module

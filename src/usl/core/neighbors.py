@@ -18,17 +18,21 @@ COINCIDENT = 2e-6
 
 
 def halved(base: Float32) -> Float32:
-    """Append |y|^2 / 2 to each row of ``base``: one product then yields comparable distances."""
+    """``[-y, |y|^2 / 2]`` for each row y of ``base``: one product then yields distances."""
     half_norms = 0.5 * np.einsum("ij,ij->i", base, base, dtype=np.float64)
-    return np.concatenate([base, half_norms[:, None].astype(np.float32)], axis=1)
+    return np.concatenate([-base, half_norms[:, None].astype(np.float32)], axis=1)
 
 
 def half_distances(queries: Float32, halved_base: Float32) -> Float32:
     """``|y|^2 / 2 - x.y`` for every pair, float32 [q, n]: ordered as the distances are."""
-    negative = np.empty((len(queries), halved_base.shape[1]), dtype=np.float32)
-    np.negative(queries, out=negative[:, :-1])
-    negative[:, -1] = 1.0
-    return negative @ halved_base.T
+    width = queries.shape[1]
+    if len(halved_base) <= width:  # adding to few columns is cheaper than widening the queries
+        half: Float32 = queries @ halved_base[:, :width].T
+        half += halved_base[:, width]
+        return half
+    widened = np.ones((len(queries), width + 1), dtype=np.float32)
+    widened[:, :width] = queries
+    return np.asarray(widened @ halved_base.T)
 
 
 def squared_from_half(half: Float32, queries: Float32) -> Float32:
@@ -36,7 +40,7 @@ def squared_from_half(half: Float32, queries: Float32) -> Float32:
     norms = np.einsum("ij,ij->i", queries, queries, dtype=np.float64).astype(np.float32)
     squared = 2.0 * half + norms[:, None]
     squared[squared < COINCIDENT] = 0.0
-    return squared
+    return np.asarray(squared)
 
 
 def squared_distances(queries: Float32, base: Float32) -> Float32:
@@ -78,7 +82,7 @@ def mean_neighbor_distance(
         if not squared:
             near = np.sqrt(near)
         near.sort(axis=1)  # one order of summation, whatever the order of the rows
-        return near.sum(axis=1, dtype=np.float64) / k
+        return np.asarray(near.sum(axis=1, dtype=np.float64) / k)
 
     label = "density"
     rows = rows_per_block(4 * n)

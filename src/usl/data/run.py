@@ -100,9 +100,7 @@ class Run:
             table = pyarrow.parquet.read_table(self.path / IMAGES)
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path / IMAGES} cannot be read ({error}).") from error
-        return dict(
-            zip(table["image_id"].to_pylist(), table["digest"].to_pylist(), strict=True)
-        )
+        return dict(zip(table["image_id"].to_pylist(), table["digest"].to_pylist(), strict=True))
 
     def checked_split(self, collection: Collection) -> Split:
         """The split matched to the collection by id and content; new images appended."""
@@ -219,5 +217,9 @@ def environment() -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions,
-        "machine": {"platform": sys.platform, "processor": platform.machine(), "cores": os.cpu_count()},
+        "machine": {
+            "platform": sys.platform,
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+        },
     }

@@ -234,11 +234,16 @@ class Split:
 
     def write(self, folder: str | Path) -> None:
         """Write ``split.csv`` and its mirror ``split.parquet`` into ``folder``."""
-        import pyarrow.parquet as pq
-
-        content, mirror = render({name: getattr(self, name) for name in FIELDS})
+        content, _ = render({name: getattr(self, name) for name in FIELDS})
         with atomic_write(Path(folder) / CSV_NAME) as handle:
             handle.write(content)
+        self.write_mirror(folder)
+
+    def write_mirror(self, folder: str | Path) -> None:
+        """Write ``split.parquet`` alone; ``split.csv`` may hold columns of the user's own."""
+        import pyarrow.parquet as pq
+
+        _, mirror = render({name: getattr(self, name) for name in FIELDS})
         with atomic_write(Path(folder) / PARQUET_NAME) as handle:
             pq.write_table(mirror, handle)
 

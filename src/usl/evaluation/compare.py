@@ -19,7 +19,7 @@ from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.evaluation.metrics import balance, coverage
 from usl.selection.selection import is_oracle, select
-from usl.training import train as training
+from usl.training.contract import FUNCTION, ROOM
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ class Comparison:
                 for method in methods
             },
             "differences": {
-                f"{first} - {other}": asdict(self.difference(first, other))
-                for other in methods[1:]
+                f"{first} - {other}": asdict(self.difference(first, other)) for other in methods[1:]
             },
             "rows": [asdict(row) for row in self.rows],
         }
@@ -111,7 +110,7 @@ def compare(
     methods : method name -> its parameters. Oracles get the truth by themselves.
     learner, learner_params : a training method on frozen features and its parameters.
     """
-    module = load_method(training.ROOM, training.FUNCTION, learner)
+    module = load_method(ROOM, FUNCTION, learner)
     params = dict(learner_params or {})
     if hasattr(module, "prepare"):  # what depends on the features alone is done once
         params |= module.prepare(train, **params)

@@ -45,9 +45,7 @@ def evaluate(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     model, class_names = trained_model(run)
-    opened = open_run(
-        run, collection=collection, source=source, trained=True, progress=progress
-    )
+    opened = open_run(run, collection=collection, source=source, trained=True, progress=progress)
     truth, from_source = known_answers(opened)
     names = class_names + sorted(set(truth[truth != None].tolist()) - set(class_names))  # noqa: E711
     numbers = {name: number for number, name in enumerate(names)}
@@ -87,13 +85,12 @@ def known_answers(opened: Opened) -> tuple[NDArray[np.object_], bool]:
     if opened.collection.labels is not None:
         return opened.collection.labels[opened.space.rows], True
     rows = opened.split_rows()
-    truth = np.where(opened.subsets == "train", None, opened.split.labels[rows])
+    truth = opened.split.labels[rows].copy()
+    truth[opened.subsets == "train"] = None
     return truth, False
 
 
-def pick_figures(
-    opened: Opened, classes: NDArray[np.int64], names: list[str]
-) -> dict[str, Any]:
+def pick_figures(opened: Opened, classes: NDArray[np.int64], names: list[str]) -> dict[str, Any]:
     """Coverage and balance of the picks over the classes of the train subset."""
     train = (opened.subsets == "train") & (classes >= 0)
     present = np.unique(classes[train])

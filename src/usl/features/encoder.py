@@ -56,6 +56,7 @@ class Encoder(ABC):
     dim, dtype : width and type of a raw row.
     supervision : one of ``SUPERVISION``.
     preprocessing : default ``center``, ``scale`` and ``pca`` for these rows.
+    batch_size : pictures per ``forward`` that suit it.
 
     Rows depend on the picture alone, up to floating-point rounding: a network may sum in another
     order for another batch size (relative differences of about 1e-6).
@@ -67,6 +68,7 @@ class Encoder(ABC):
     dtype: np.dtype[Any]
     supervision: str
     preprocessing: Mapping[str, Any]
+    batch_size: int = 64
 
     @abstractmethod
     def prepare(self, image: Image.Image) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +24,9 @@ def check_target(out: Path | None, *, overwrite: bool) -> None:
 
 
 def write_features(out: Path, collection: Collection, embedding: Embedding) -> None:
-    """Write ``features`` [n, d], ``ids`` and ``subset`` [n] (and ``labels`` if known) to ``.npz``."""
+    """Write ``features`` [n, d], ``ids`` and ``subset`` [n] (``labels`` if known)."""
     kept = embedding.kept
-    columns = {
+    columns: dict[str, Any] = {
         "features": embedding.rows,
         "ids": collection.ids[kept],
         "subset": collection.subsets[kept],

@@ -1,8 +1,8 @@
 """Pictures of any size to the square an encoder wants: shorter side to size, centre crop, bicubic.
 
 A square image is resized directly. Large pictures are first shrunk by whole-number averaging to no
-less than ``REDUCING_GAP`` times the target (Pillow's ``reduce``), which is what makes a 12-megapixel
-photograph take 10 ms instead of 150.
+less than ``REDUCING_GAP`` times the target (Pillow's ``reduce``), which is what makes a photograph
+of 12 megapixels take 10 ms instead of 150.
 """
 
 from __future__ import annotations

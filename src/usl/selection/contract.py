@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+ROOM, FUNCTION = "usl.selection", "pick"
 SHARED = ("labeled", "candidates", "seed", "progress")
 
 

@@ -62,7 +62,7 @@ def coverage_order(
 
     def costs_with(chosen: list[int]) -> NDArray[np.float64]:
         rows = points[chosen]
-        return np.minimum(cost, squared_from_half(half_distances(rows, base), rows))
+        return np.asarray(np.minimum(cost, squared_from_half(half_distances(rows, base), rows)))
 
     tie = (np.zeros(m) if utility is None else -utility).tolist()
     queue = [(-np.inf, tie[i], int(picks[i]), i, -1) for i in range(m)]
@@ -70,7 +70,7 @@ def coverage_order(
     order: list[int] = []
     with threadpool_limits(1, user_api="blas"):
         while queue:
-            stale = []
+            stale: list[tuple[float, float, int, int, int]] = []
             while queue and queue[0][-1] < len(order) and len(stale) < BATCH:
                 stale.append(heapq.heappop(queue))
             if stale:  # renew a batch of upper bounds at the cost of one

@@ -16,13 +16,11 @@ from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.methods import check_parameters, load_method, method_names
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
-from usl.selection.contract import SHARED, Picks
+from usl.selection.contract import FUNCTION, ROOM, SHARED, Picks
 from usl.selection.ranking import coverage_order, nearest_earlier, representatives
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-ROOM, FUNCTION = "usl.selection", "pick"
 
 
 def methods() -> list[str]:
@@ -69,8 +67,8 @@ class Selection:
         """One row per pick, best first, as an Arrow table.
 
         Columns: ``rank`` (from 1), ``image_id`` (with ``ids``, str [n]), ``index``, those of
-        ``columns``, ``represents`` (how many items it stands for) and ``represented`` (which: ids
-        with ``ids``, else row numbers).
+        ``columns`` (``nearest_earlier`` as such a rank, null for the first), ``represents`` (how
+        many items it stands for) and ``represented`` (which: ids with ``ids``, else row numbers).
         """
         import pyarrow as pa
 
@@ -84,6 +82,9 @@ class Selection:
             table["image_id"] = pa.array(names[self.indices].tolist(), pa.string())
         table["index"] = self.indices
         table.update(self.columns)
+        earlier, distance = table["nearest_earlier"], table["nearest_distance"]
+        table["nearest_earlier"] = pa.array(earlier + 1, mask=earlier < 0)
+        table["nearest_distance"] = pa.array(distance, mask=earlier < 0)
         table["represents"] = np.diff(bounds)
         table["represented"] = pa.array(
             [rows.tolist() if names is None else names[rows].tolist() for rows in members],
@@ -215,7 +216,9 @@ def _rows(given: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
     if rows.size == 0:
         return np.empty(0, np.int64)
     if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
-        raise DataError(f"{name}: give row numbers or a boolean mask, not {rows.dtype} {rows.shape}.")
+        raise DataError(
+            f"{name}: give row numbers or a boolean mask, not {rows.dtype} {rows.shape}."
+        )
     if rows.min() < 0 or rows.max() >= n:
         bad = rows.min() if rows.min() < 0 else rows.max()
         raise DataError(f"{name}: row {bad} does not exist; there are {n} rows (0 to {n - 1}).")
@@ -225,9 +228,7 @@ def _rows(given: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
     return unique.astype(np.int64)
 
 
-def _check_promise(
-    picks: Picks, budget: int, candidates: NDArray[np.int64], method: str
-) -> None:
+def _check_promise(picks: Picks, budget: int, candidates: NDArray[np.int64], method: str) -> None:
     indices = picks.indices
     if len(indices) != budget or len(np.unique(indices)) != budget:
         raise RuntimeError(f"method {method!r} returned {len(indices)} picks, not {budget} unique.")

@@ -43,7 +43,7 @@ class Selector(BaseEstimator):  # type: ignore[misc]
         self.params = params
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: N803
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Select from X, float [n, d]. ``y`` is ignored: selection sees no labels."""
         table = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         seed = self.random_state
@@ -55,7 +55,7 @@ class Selector(BaseEstimator):  # type: ignore[misc]
         self.indices_ = self.selection_.indices
         return self
 
-    def fit_select(self, X: ArrayLike, y: object = None) -> Any:  # noqa: N803
+    def fit_select(self, X: ArrayLike, y: object = None) -> Any:
         """Select from X and return the picked rows of it, [budget, d], best first."""
         self.fit(X, y)
         return np.asarray(X)[self.indices_]

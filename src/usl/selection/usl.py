@@ -192,7 +192,7 @@ def _regularizer(
             squared = squared[:, :horizon]
         inverse = _inverse_power(squared, exponent)
         inverse.sort(axis=1)  # one order of summation, whatever the order of the picks
-        return inverse.sum(axis=1, dtype=np.float64)
+        return np.asarray(inverse.sum(axis=1, dtype=np.float64))
 
     size = rows_per_block(12 * len(anchors))
     return np.concatenate(list(map_blocks(block, len(rows), size)))

@@ -15,6 +15,7 @@ A model is arrays and their interpretation, so that it is stored without pickle.
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ from usl.core.errors import DataError
 from usl.core.files import atomic_write
 from usl.core.neighbors import Float32, nearest
 
+ROOM, FUNCTION = "usl.training", "fit"
 SHARED = ("seed", "progress")
 Probabilities = NDArray[np.float64]
 
@@ -118,7 +120,12 @@ def save_model(path: str | os.PathLike[str], model: Model, class_names: list[str
     """Write a model as ``.npz`` (arrays only, no pickle), whole or not at all."""
     kind = next(name for name, made in MODELS.items() if isinstance(model, made))
     with atomic_write(path) as handle:
-        np.savez(handle, kind=np.array(kind), class_names=np.array(class_names), **model.arrays())
+        arrays: dict[str, Any] = {
+            "kind": np.array(kind),
+            "class_names": np.array(class_names),
+            **model.arrays(),
+        }
+        np.savez(handle, **arrays)
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
@@ -139,5 +146,5 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
         return LinearModel(arrays["weight"], arrays["bias"]), class_names
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a model of this program ({error}).") from error

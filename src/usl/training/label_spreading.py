@@ -92,11 +92,12 @@ def neighbor_graph(
 
 
 def _solve(
-    graph: sparse.csr_matrix, labels: NDArray[np.float64], alpha: float, tolerance: float = 1e-6
+    graph: sparse.csr_matrix, labels: NDArray[np.float64], alpha: float, tolerance: float = 1e-12
 ) -> NDArray[np.float64]:
     """Conjugate gradients on (I - alpha S) F = Y, one independent system per class.
 
-    The matrix is symmetric positive definite: the eigenvalues of S lie in [-1, 1].
+    The matrix is symmetric positive definite: the eigenvalues of S lie in [-1, 1]. The tolerance
+    is tight because scores far from every label are tiny, and they too are compared class by class.
     """
     solution = np.zeros_like(labels)
     residual = labels.copy()

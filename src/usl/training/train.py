@@ -20,9 +20,16 @@ from usl.data.run import Run
 from usl.data.split import Split
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space, restrict
-from usl.training.contract import SHARED, Model, Probabilities, load_model, save_model
+from usl.training.contract import (
+    FUNCTION,
+    ROOM,
+    SHARED,
+    Model,
+    Probabilities,
+    load_model,
+    save_model,
+)
 
-ROOM, FUNCTION = "usl.training", "fit"
 MODEL = "model.npz"
 PREPROCESSING, MODEL_PREPROCESSING = "preprocessing.npz", "model-preprocessing.npz"
 
@@ -150,6 +157,7 @@ def train(
     # A person's answer stands, whatever the model thinks of it.
     given = np.flatnonzero(classes >= 0)
     probabilities[given] = np.eye(len(class_names))[classes[given]]
+    split.write_mirror(run.path)  # the CSV stays as the person left it
     save_model(run.path / MODEL, fitted, class_names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:
         opened.space.preprocessing.save(run.path / MODEL_PREPROCESSING)
@@ -195,9 +203,7 @@ def label_names(opened: Opened) -> list[str]:
     return names
 
 
-def predict_points(
-    model: Model, space: Space, train_points: NDArray[np.bool_]
-) -> Probabilities:
+def predict_points(model: Model, space: Space, train_points: NDArray[np.bool_]) -> Probabilities:
     """Probabilities of every point: the method's own for train, the model's for all others."""
     own = model.fitted()
     if own is None:

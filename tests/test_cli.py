@@ -1,0 +1,317 @@
+"""The command line as a person meets it, end to end on real files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from usl.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore:k = 400 neighbours", "ignore:pca. 64 dimensions")
+
+
+def picture(kind, rng, size=24):
+    """A disc, a box or a cross of some colour, somewhere."""
+    image = Image.new("RGB", (size, size), tuple(rng.integers(0, 60, 3).tolist()))
+    draw = ImageDraw.Draw(image)
+    x, y = rng.integers(7, size - 7, 2).tolist()
+    colour = tuple(rng.integers(160, 256, 3).tolist())
+    if kind == "disc":
+        draw.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colour)
+    elif kind == "box":
+        draw.rectangle((x - 3, y - 7, x + 3, y + 7), fill=colour)
+    else:
+        draw.line((0, 0, size, size), fill=colour, width=3)
+    return image
+
+
+KINDS = ("box", "cross", "disc")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """60 flat images a/000.png ... whose kinds repeat, and one that is no image."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for i in range(60):
+        picture(KINDS[i % 3], rng).save(folder / ("sub" if i % 2 else ".") / f"{i:03d}.png")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """train/KIND/*.png and test/KIND/*.png: answers are known."""
+    rng = np.random.default_rng(1)
+    for subset, count in (("train", 30), ("test", 8)):
+        for kind in KINDS:
+            folder = tmp_path / "classes" / subset / kind
+            folder.mkdir(parents=True)
+            for i in range(count):
+                picture(kind, rng).save(folder / f"{i:03d}.png")
+    return tmp_path / "classes"
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8-sig") as handle:
+        return list(csv.DictReader(handle))
+
+
+def fill_in(path, labels):
+    """What a person does in a spreadsheet: a label beside each requested image."""
+    rows = rows_of(path)
+    for row in rows:
+        if row["state"] == "requested":
+            row["label"] = labels(row["image_id"])
+    with open(path, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, rows[0].keys(), delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def kind_of(image_id):
+    return KINDS[int(image_id.rpartition("/")[2][:3]) % 3]
+
+
+def test_a_folder_of_photographs_from_select_to_report(photos, tmp_path, capsys):
+    run = tmp_path / "run"
+    select = ["select", str(photos), "--budget", "9", "--out", str(run), "--model", "pixels"]
+    assert main([*select, "--k", "10"]) == 0
+    out, err = capsys.readouterr()
+    assert "Picked 9 of 61 images with usl on pixels features" in out
+    assert "rows 2 to 10" in out
+    assert "broken.jpg" in err
+    assert "pip install 'usl[torch]'" in err
+
+    rows = rows_of(run / "split.csv")
+    assert len(rows) == 60
+    assert [row["state"] for row in rows[:9]] == ["requested"] * 9
+    picked = [row["image_id"] for row in rows_of(run / "selection.csv")]
+    assert [row["image_id"] for row in rows[:9]] == picked
+
+    assert main(["train", str(run)]) == 1
+    assert "rows 2 to 10" in capsys.readouterr().err
+    fill_in(run / "split.csv", kind_of)
+    assert main(["train", str(run)]) == 0
+    assert "9 labels of 3 classes" in capsys.readouterr().out
+    predicted = rows_of(run / "predictions.csv")
+    assert len(predicted) == 60
+    given = {row["image_id"]: row["label"] for row in predicted if row["source"] == "human"}
+    assert given == {image_id: kind_of(image_id) for image_id in picked}
+
+    assert main(["evaluate", str(run)]) == 1
+    assert "no answers to compare with" in capsys.readouterr().err
+    assert main(["report", str(run)]) == 0
+    assert (run / "report.html").stat().st_size > 10_000
+
+
+def test_class_folders_are_evaluated_and_never_seen_by_the_selection(classes, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [str(classes), "--budget", "12", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--k", "10", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["selection"]["parameters"]["k"] == 10
+    assert record["selection"]["oracle"] is False
+    assert record["source"]["subsets"] == {"train": 90, "test": 24}
+    assert all(row["image_id"].startswith("train/") for row in rows_of(run / "selection.csv"))
+    assert all(not row["label"] for row in rows_of(run / "split.csv"))
+
+    fill_in(run / "split.csv", lambda image_id: image_id.split("/")[1])
+    assert main(["train", str(run), "--method", "logistic", "--c", "3"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["test"]["n"] == 24
+    assert figures["test"]["protocol"] == "out of sample"
+    assert figures["train"]["n"] == 78
+    assert figures["train"]["protocol"] == "transductive"
+    assert figures["test"]["accuracy"] > 0.5
+    assert sum(figures["picks"]["counts"].values()) == 12
+    assert main(["evaluate", str(run)]) == 0
+    assert "test (out of sample)" in capsys.readouterr().out
+
+
+def test_the_oracle_is_marked(classes, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [str(classes), "--budget", "6", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--method", "stratified"]) == 0
+    assert "It has read the answers" in capsys.readouterr().out
+    assert json.loads((run / "run.json").read_text())["selection"]["oracle"] is True
+
+
+def test_the_oracle_needs_answers(photos, tmp_path, capsys):
+    arguments = [str(photos), "--budget", "6", "--out", str(tmp_path / "run"), "--model", "pixels"]
+    assert main(["select", *arguments, "--method", "stratified"]) == 1
+    assert "is an oracle and needs the label of every image" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_does_nothing(photos, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "9", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["images"], plan["cached"], plan["encoder"]) == (61, 0, "pixels")
+    assert not run.exists()
+    assert main(["embed", str(photos), "--model", "pixels"]) == 0
+    capsys.readouterr()
+    assert main(["select", *arguments, "--dry-run"]) == 0
+    assert "cached" in capsys.readouterr().out
+
+
+def test_embed_uses_the_cache_and_writes_a_source(photos, tmp_path, capsys):
+    out = tmp_path / "features.npz"
+    assert main(["embed", str(photos), "--model", "pixels", "--out", str(out), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert (first["images"], first["computed"], first["reused"]) == (60, 60, 0)
+    assert [name for name, _ in first["unreadable"]] == ["broken.jpg"]
+    assert main(["embed", str(photos), "--model", "pixels", "--json"]) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert (second["computed"], second["reused"]) == (0, 60)
+    assert main(["embed", str(photos), "--model", "pixels", "--out", str(out)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+    run = tmp_path / "run"
+    assert main(["select", str(out), "--budget", "5", "--out", str(run), "--k", "9"]) == 0
+    assert "on given features" in capsys.readouterr().out
+    fill_in(run / "split.csv", kind_of)
+    assert main(["train", str(run)]) == 0
+    assert main(["report", str(run)]) == 0
+
+
+def test_corrupt_images_can_be_fatal(photos, tmp_path, capsys):
+    arguments = [str(photos), "--budget", "9", "--out", str(tmp_path / "run"), "--model", "pixels"]
+    assert main(["select", *arguments, "--on-corrupt", "fail"]) == 1
+    assert "broken.jpg" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_new_changed_and_missing_images(photos, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--k", "10"]) == 0
+    fill_in(run / "split.csv", kind_of)
+    picture("disc", np.random.default_rng(5)).save(photos / "999.png")
+    assert main(["train", str(run)]) == 0
+    assert len(rows_of(run / "predictions.csv")) == 61  # the new one is labelled too
+    capsys.readouterr()
+
+    name = rows_of(run / "selection.csv")[0]["image_id"]
+    picture("box", np.random.default_rng(6)).save(photos / name)
+    assert main(["train", str(run)]) == 1
+    err = capsys.readouterr().err
+    assert f"row 2: the image '{name}' has changed" in err
+    (photos / name).unlink()
+    assert main(["train", str(run)]) == 1
+    assert f"row 2: no image '{name}'" in capsys.readouterr().err
+
+
+def test_images_that_have_moved_are_found_with_source(photos, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--k", "10"]) == 0
+    fill_in(run / "split.csv", kind_of)
+    photos.rename(tmp_path / "elsewhere")
+    assert main(["train", str(run)]) == 1
+    assert "--source" in capsys.readouterr().err
+    assert main(["train", str(run), "--source", str(tmp_path / "elsewhere")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 0, "Usage: usl"),
+        (["slect"], 2, "Did you mean"),
+        (["select"], 2, "SOURCE"),
+        (["select", "{photos}", "--out", "{out}"], 2, "--budget"),
+        (["select", "{photos}", "--budget", "x", "--out", "{out}"], 2, "--budget"),
+        (["select", "{photos}", "--budget", "0", "--out", "{out}"], 2, "budget: 0"),
+        (["select", "{photos}", "--budget", "70", "--out", "{out}"], 2, "has 61 images"),
+        (["select", "{photos}", "--budget", "4", "--out", "{photos}"], 2, "not a run folder"),
+        (["select", "{photos}s", "--budget", "4", "--out", "{out}"], 1, "photos'"),
+        (["select", "{photos}", "--budget", "4", "--out", "{out}", "--method", "usI"], 2, "'usl'"),
+        (["select", "{photos}", "--budget", "4", "--out", "{out}", "--lamb", "1"], 2, "--lam"),
+        (
+            ["select", "{photos}", "--budget", "4", "--out", "{out}", "--model", "pixel"],
+            2,
+            "'pixels'",
+        ),
+        (["train", "{photos}"], 1, "not a run folder"),
+        (["train", "{out}"], 1, "no such run folder"),
+        (["evaluate", "{out}"], 1, "no such run folder"),
+        (["report", "{out}"], 1, "no such run folder"),
+    ],
+)
+def test_exit_codes_and_messages(arguments, code, message, photos, tmp_path, capsys):
+    places = {"photos": str(photos), "out": str(tmp_path / "out")}
+    assert main([word.format(**places) for word in arguments]) == code
+    out, err = capsys.readouterr()
+    assert message in out + err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder(tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    arguments = [str(tmp_path / "none"), "--budget", "1", "--out", str(tmp_path / "run")]
+    assert main(["select", *arguments]) == 1
+    assert "none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["demo", "embed", "select", "train", "evaluate", "report"])
+def test_help_of_every_verb(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"Usage: usl {verb}" in out
+    if verb == "select":
+        assert "--lam" in out
+        assert "Lambda, weight of the regulariser, Eq. 7" in out
+        assert "kmeans" in out
+    if verb == "train":
+        assert "--class-prior" in out
+
+
+def test_help_shows_the_options_of_the_method_named(capsys):
+    assert main(["select", "--method", "kmeans", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "Parameters of kmeans" in out
+    assert "--lam" not in out
+
+
+def test_interruption_leaves_nothing_and_exits_130(photos, tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("usl.selection.start.select", interrupt)
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments]) == 130
+    assert "Interrupted" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
+
+
+def seconds(arguments):
+    """User time of one process, in seconds: what a busy machine does not change."""
+    code = (
+        "import resource, sys\n"
+        "from usl.cli import main\n"
+        f"main({arguments!r})\n"
+        "sys.stderr.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_utime))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    return float(done.stderr)
+
+
+def test_help_is_quick():
+    assert min(seconds(["--help"]) for _ in range(3)) < 0.3
+    assert min(seconds(["select", "--help"]) for _ in range(3)) < 1.0

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from usl.cli import main
+
+
+@pytest.mark.slow
+def test_the_demo_beats_chance_and_says_so(tmp_path, capsys):
+    assert main(["demo", str(tmp_path / "run"), "--seeds", "4"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"usl +\d\d\.\d", out)
+    assert "an oracle" in out
+    assert "report.html" in out
+    record = json.loads((tmp_path / "run" / "comparison.json").read_text())
+    means = {name: found["test"]["mean"] for name, found in record["methods"].items()}
+    assert means["usl"] > means["random"] + 0.01
+    assert means["random"] > 0.4
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert evaluation["test"]["n"] == 1000
+    assert evaluation["train"]["n"] == 4960
+    assert (tmp_path / "run" / "report.html").stat().st_size < 5_000_000
