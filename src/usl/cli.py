@@ -29,6 +29,7 @@ PLAIN = Parameter(negative="", show_default=False)  # --overwrite has no --no-ov
 Flag = Annotated[bool, PLAIN]
 Corrupt = Literal["skip", "fail"]
 
+
 def demo(out: Path = Path("demo-run"), *, seeds: int = 20, overwrite: Flag = True) -> None:
     """Run the whole pipeline on images that come with the package, and compare with chance.
 
@@ -172,12 +173,6 @@ def select(
     pca
         Keep so many principal components; the default is the encoder's.
     """
-    from usl.core.methods import check_parameters, load_method
-    from usl.selection.contract import FUNCTION, ROOM, SHARED
-
-    module = load_method(ROOM, FUNCTION, method)
-    if not getattr(module, "ORACLE", False):
-        check_parameters(method, module, FUNCTION, method_params, SHARED)
     if dry_run:
         from usl.features.plan import plan_embedding, print_plan
 
@@ -345,10 +340,9 @@ def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
 def advise_better_encoder(name: str) -> None:
     """Say plainly when features are only pixels, and what would be better."""
     if name == "pixels":
-        note(
-            "Note: the features are raw pixels (PCA), the weakest there are. Much better picks on "
-            "photographs: pip install 'usl[torch]', then the same command again."
-        )
+        from usl.features.encoder import BETTER_ENCODER_ADVICE
+
+        note(f"Note: {BETTER_ENCODER_ADVICE}, then the same command again.")
 
 
 def with_method(
@@ -405,6 +399,7 @@ def build(tokens: Sequence[str]) -> App:
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
     )
+    commands: tuple[Callable[..., None], ...]
     commands = (demo, embed, _select(tokens), _train(tokens), evaluate, report)
     for position, command in enumerate(commands):
         app.command(

@@ -65,7 +65,8 @@ def method_parameters(module: ModuleType, function: str, shared: Iterable[str]) 
 def parameter_help(function: Callable[..., Any]) -> dict[str, str]:
     """What a docstring's ``Parameters`` section says of each: ``name : text``, lines joined."""
     text = inspect.getdoc(function) or ""
-    section = re.search(r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-|\Z)", text, re.DOTALL | re.MULTILINE)
+    pattern = r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-|\Z)"
+    section = re.search(pattern, text, re.DOTALL | re.MULTILINE)
     helps: dict[str, str] = {}
     names: list[str] = []
     for line in section.group(1).splitlines() if section else []:

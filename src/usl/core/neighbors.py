@@ -111,10 +111,7 @@ def nearest(
         if exclude_self:
             own = np.arange(start, stop)
             half[own - start, own] = np.inf
-        if k < half.shape[1]:
-            found = np.argpartition(half, k - 1, axis=1)[:, :k]
-        else:
-            found = np.broadcast_to(np.arange(half.shape[1]), half.shape).copy()
+        found = _smallest(half, k)
         distances = np.sqrt(squared_from_half(np.take_along_axis(half, found, axis=1), rows))
         order = np.lexsort((found, distances), axis=1)
         return (
@@ -127,3 +124,26 @@ def nearest(
     if not parts:
         return np.empty((0, k), np.int64), np.empty((0, k), np.float32)
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _smallest(values: Float32, k: int) -> NDArray[np.int64]:
+    """Columns of the k smallest entries of every row, int64 [q, k], in no particular order.
+
+    Finding the k-th smallest value and then who is at most that is several times faster than
+    partitioning the columns themselves. Ties at the k-th value go to the lower columns.
+    """
+    if k >= values.shape[1]:
+        return np.tile(np.arange(values.shape[1]), (len(values), 1))
+    bounds = np.partition(values, k - 1, axis=1)[:, k - 1 : k]
+    rows, columns = np.nonzero(values <= bounds)
+    counts = np.bincount(rows, minlength=len(values))
+    if (counts == k).all():
+        return columns.reshape(-1, k)
+    found = np.empty((len(values), k), dtype=np.int64)
+    ends = np.cumsum(counts)
+    for row, (end, count) in enumerate(zip(ends.tolist(), counts.tolist(), strict=True)):
+        near = columns[end - count : end]
+        if count > k:
+            near = near[np.argsort(values[row, near], kind="stable")[:k]]
+        found[row] = near
+    return found

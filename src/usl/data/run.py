@@ -9,6 +9,8 @@ preprocessing.npz       centring, scaling and PCA, fitted on the train subset
 model.npz               the trained classifier           (usl train)
 predictions.csv         a label for every image          (usl train)
 evaluation.json         figures against known answers    (usl evaluate)
+comparison.json         the same over methods and seeds  (usl demo)
+map.npz                 the report's map, kept for reuse (usl report)
 report.html             all of it on one page            (usl report)
 ======================= ==========================================================================
 """
@@ -36,7 +38,7 @@ from usl.data.split import Split
 
 FORMAT = 1
 INFO, IMAGES = "run.json", "images.parquet"
-PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pyarrow", "pillow", "torch")
+PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "pyarrow", "pillow", "torch")
 
 
 @dataclass(frozen=True)

@@ -234,18 +234,21 @@ class Split:
 
     def write(self, folder: str | Path) -> None:
         """Write ``split.csv`` and its mirror ``split.parquet`` into ``folder``."""
-        content, _ = render({name: getattr(self, name) for name in FIELDS})
+        content, mirror = render({name: getattr(self, name) for name in FIELDS})
         with atomic_write(Path(folder) / CSV_NAME) as handle:
             handle.write(content)
-        self.write_mirror(folder)
+        _write_parquet(folder, mirror)
 
     def write_mirror(self, folder: str | Path) -> None:
         """Write ``split.parquet`` alone; ``split.csv`` may hold columns of the user's own."""
-        import pyarrow.parquet as pq
+        _write_parquet(folder, render({name: getattr(self, name) for name in FIELDS})[1])
 
-        _, mirror = render({name: getattr(self, name) for name in FIELDS})
-        with atomic_write(Path(folder) / PARQUET_NAME) as handle:
-            pq.write_table(mirror, handle)
+
+def _write_parquet(folder: str | Path, mirror: Any) -> None:
+    import pyarrow.parquet as pq
+
+    with atomic_write(Path(folder) / PARQUET_NAME) as handle:
+        pq.write_table(mirror, handle)
 
 
 def _strings(values: ArrayLike) -> Any:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import thread_count
 from usl.core.errors import UsageError
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
@@ -124,15 +123,19 @@ def tsne(points: Float32, seed: int) -> Float32:
     if len(points) < 5 or not flat.any():
         return flat
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     start = 1e-4 * flat / flat[:, 0].std()  # as scikit-learn's own PCA start
-    made = TSNE(
+    method = TSNE(
         init=start,
         perplexity=min(PERPLEXITY, (len(points) - 1) / 3),
         max_iter=ITERATIONS,
         random_state=seed,
-        n_jobs=thread_count(),
-    ).fit_transform(points)
+    )
+    # One thread: at this size a second one gains nothing, and on a busy machine the threads wait
+    # for each other at every iteration and take five times as long.
+    with threadpool_limits(1):
+        made = method.fit_transform(points)
     return np.asarray(made, dtype=np.float32)
 
 

@@ -8,6 +8,7 @@ that moment, so it can be written after every step.
 from __future__ import annotations
 
 import os
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -21,12 +22,13 @@ from usl.evaluation.projection import POINTS, Projection, cached_projection
 from usl.evaluation.sections.accuracy import accuracy_section
 from usl.evaluation.sections.classes import classes_section
 from usl.evaluation.sections.comparison import comparison_section
-from usl.evaluation.sections.facts import COMPARISON, Facts, gather
+from usl.evaluation.sections.facts import Facts, gather
 from usl.evaluation.sections.header import header, title
 from usl.evaluation.sections.map import highlight_rules, map_section
 from usl.evaluation.sections.markup import Html, tag
 from usl.evaluation.sections.picks import doubtful_section, extremes_section, picks_section
 from usl.evaluation.sections.provenance import provenance_section
+from usl.evaluation.sections.records import COMPARISON
 
 __all__ = ["COMPARISON", "FILE", "write_report"]
 
@@ -93,6 +95,13 @@ def project(facts: Facts, points: int, progress: Progress) -> Projection | None:
     return cached_projection(path, facts.features, picks, points=points, progress=progress)
 
 
+def contents(sections: list[Html]) -> Html:
+    """Links to the sections that there are."""
+    found = re.findall(r'<section id="(\w+)"', "".join(sections))
+    links = [tag("a", place.capitalize(), href=f"#{place}") for place in found]
+    return tag("nav", *links, aria_label="Contents")
+
+
 def page(facts: Facts, projection: Projection | None, progress: Progress = silent) -> Html:
     """The whole document."""
     sections = [
@@ -117,7 +126,7 @@ def page(facts: Facts, projection: Projection | None, progress: Progress = silen
             tag("title", f"{title(facts)} · usl report"),
             tag("style", Html(style + highlight_rules())),
         ),
-        tag("body", header(facts), tag("main", *sections)),
+        tag("body", header(facts, contents(sections)), tag("main", *sections)),
         lang="en",
     )
     return Html(f"<!doctype html>\n{document}\n")

@@ -25,7 +25,6 @@ from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 
 ENDING = ".shard"
-DAMAGE = (OSError, ValueError, EOFError, MemoryError)  # what reading a broken array can raise
 
 Digests = NDArray[np.bytes_]
 
@@ -103,8 +102,10 @@ class FeatureCache:
         write_array(content, keys[order], allow_pickle=False)
         write_array(content, np.ascontiguousarray(rows[order]), allow_pickle=False)
         name = bytes_digest(content.getbuffer())
-        with atomic_write(self.folder / f"{name}{ENDING}") as handle:
+        path = self.folder / f"{name}{ENDING}"
+        with atomic_write(path) as handle:
             handle.write(content.getbuffer())
+        self._damaged.discard(path)
 
     def _index(self) -> Index:
         """Read all shards' digests. Of an image stored twice, the first shard by name counts."""
@@ -115,7 +116,7 @@ class FeatureCache:
                     digests = read_array(handle, allow_pickle=False)
                 if digests.dtype.kind != "S" or digests.ndim != 1:
                     raise ValueError("no digests")
-            except DAMAGE as error:
+            except Exception as error:  # a broken header can raise nearly anything
                 self._drop(path, error)
                 continue
             paths.append(path)
@@ -140,7 +141,7 @@ class FeatureCache:
             rows: NDArray[Any] = read_array(stream, allow_pickle=False)
             if rows.shape[1:] != like.shape[1:] or rows.dtype != like.dtype:
                 raise ValueError(f"rows are {rows.dtype} {list(rows.shape)}")
-        except DAMAGE as error:
+        except Exception as error:  # a broken header can raise nearly anything
             self._drop(path, error)
             return None
         return rows

@@ -8,7 +8,6 @@ inputs (x - 127.5) / 127.5.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from usl.core.blocks import thread_count
 from usl.core.errors import DataError, missing_extra
 from usl.core.hashing import bytes_digest
+from usl.features.cores import on_every_core
 from usl.features.encoder import Encoder, require_timm
 from usl.features.resize import square_float
 
@@ -105,16 +105,7 @@ class EfficientNetLite(Encoder):
                 pooled = self._network(pixels).mean((2, 3))
             rows[start : start + len(part)] = pooled[: len(part)].numpy()
 
-        # The number of torch threads belongs to the calling thread, but also becomes the default
-        # of threads yet to come: hence the last line.
-        threads = torch.get_num_threads()
-        try:
-            with ThreadPoolExecutor(
-                thread_count(), initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
-                list(pool.map(one_pass, range(0, len(prepared), PASS)))
-        finally:
-            torch.set_num_threads(threads)
+        on_every_core(one_pass, range(0, len(prepared), PASS))
         return rows
 
 

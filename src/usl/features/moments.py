@@ -128,10 +128,33 @@ def principal_directions(moments: Float64, count: int) -> Float64:
     with threadpool_limits(1, user_api="blas"):
         values, vectors = eigh(moments, subset_by_index=(width - count, width - 1))
     values, vectors = values[::-1], vectors[:, ::-1]
-    directions = np.ascontiguousarray(vectors.T[: max(1, varying(values))])
+    return with_fixed_sign(np.ascontiguousarray(vectors.T[: max(1, varying(values))]))
+
+
+def with_fixed_sign(directions: Float64) -> Float64:
+    """Directions [p, d] turned so that the component of largest magnitude is positive."""
     peak = np.abs(directions).argmax(axis=1)
-    directions *= np.sign(directions[np.arange(len(directions)), peak])[:, None]
-    return directions
+    return np.asarray(directions * np.sign(directions[np.arange(len(directions)), peak])[:, None])
+
+
+def principal_directions_of_few(points: Float64, count: int) -> Float64:
+    """As :func:`principal_directions`, from the rows [n, d] themselves where n < d.
+
+    The n x n products have the same non-zero eigenvalues as the d x d moments: for 50 pictures of
+    3,072 numbers that is a thousandth of the work.
+    """
+    from scipy.linalg import eigh
+    from threadpoolctl import threadpool_limits
+
+    n = len(points)
+    with threadpool_limits(1, user_api="blas"):
+        values, vectors = eigh(points @ points.T / n, subset_by_index=(n - count, n - 1))
+        values, vectors = values[::-1], vectors[:, ::-1]
+        directions = vectors[:, : max(1, varying(values))].T @ points
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    if not lengths[0] > 0:  # no variance at all: any direction will do
+        return np.eye(1, points.shape[1])
+    return with_fixed_sign(directions / lengths)
 
 
 def varying(values: Float64) -> int:

@@ -21,8 +21,8 @@ class Pixels(Encoder):
     """Shorter side to 32 pixels, centre crop, bicubic: uint8 rows [32 * 32 * 3], channels last.
 
     64 principal components without whitening: on Fashion-MNIST and CIFAR-10 they find neighbours
-    as well as 128 or 256 do, and 40 picks lead to slightly better classifiers. (Whitening finds
-    better neighbours, but worse classifiers from few labels.)
+    as well as 128 or 256 do, and 40 picks lead to classifiers no worse. (Whitening finds better
+    neighbours, but worse classifiers from few labels.)
     """
 
     name = "pixels"

@@ -25,6 +25,7 @@ from usl.features.moments import (
     check_rows,
     mean_and_constant,
     principal_directions,
+    principal_directions_of_few,
     second_moments,
     variance,
 )
@@ -116,7 +117,11 @@ class Preprocessing:
             deviation[constant | (deviation == 0)] = 1.0
         components = None
         if pca is not None:
-            components = principal_directions(second_moments(rows, offset, deviation), pca)
+            if n < width:
+                points = affine(rows.astype(np.float64), offset, deviation)
+                components = principal_directions_of_few(points, pca)
+            else:
+                components = principal_directions(second_moments(rows, offset, deviation), pca)
         return cls(width, offset, deviation, components)
 
     def transform(self, rows: ArrayLike) -> NDArray[np.float32]:

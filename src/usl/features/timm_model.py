@@ -6,20 +6,27 @@ Pretrained weights are fetched by timm when there is a network and they are not 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.blocks import thread_count
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.hashing import DIGEST_BYTES, json_digest
+from usl.features.cores import on_every_core
 from usl.features.encoder import Encoder
 
 if TYPE_CHECKING:
     from PIL import Image
 
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
+PASS = 4  # pictures per forward pass on one core
 
 # Parts of timm's names and tags that tell what the weights were trained on, in order of decision.
 IMAGENET = {"in1k", "in12k", "in21k", "in22k", "inw21k"}
@@ -30,8 +37,8 @@ IMAGE_TEXT = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "dfn"
 class TimmEncoder(Encoder):
     """A timm network without classifier, on the GPU if torch sees one.
 
-    Unlike EfficientNet-lite, pictures go through in the batches they come in, so rows may differ
-    by rounding (about 1e-5) with the batch they were in.
+    Unlike for EfficientNet-lite, passes are not filled up, so rows may differ by rounding (about
+    1e-5) with the number of pictures in a pass.
     """
 
     dtype = np.dtype(np.float32)
@@ -52,10 +59,10 @@ class TimmEncoder(Encoder):
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", folder)[:80]
         self.key = f"{safe}-{INPUT_VERSION}-{prepared[:8]}-{weights_digest[:16]}"
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.batch_size = 64 if self._device == "cuda" else 16
+        self.batch_size = 64 if self._device == "cuda" else max(16, PASS * thread_count())
         self._model = model.eval().to(self._device)
         blank = np.zeros(config["input_size"], dtype=np.float32)
-        self.dim = self._run([blank]).shape[1]
+        self.dim = self.forward([blank]).shape[1]
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """Resized, cropped and normalised as the model's config says: float32 [3, h, w]."""
@@ -64,13 +71,19 @@ class TimmEncoder(Encoder):
 
     def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Pooled features, float32 [b, dim]."""
-        return self._run(prepared)
+        if self._device != "cpu":
+            import torch
+
+            # TF32 would round inputs to 10 bits: cached rows would depend on the machine
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                return self._run(prepared)
+        parts = [prepared[start : start + PASS] for start in range(0, len(prepared), PASS)]
+        return np.concatenate(on_every_core(self._run, parts))
 
     def _run(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         import torch
 
-        # TF32 would round inputs to 10 bits, and cached rows would depend on the machine
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode():
             pooled = self._model(torch.from_numpy(np.stack(prepared)).to(self._device))
         if not isinstance(pooled, torch.Tensor) or pooled.ndim != 2:
             raise UsageError(f"encoder {self.name!r} gives no single row of features per image.")
@@ -100,18 +113,46 @@ def open_timm(name: str) -> TimmEncoder:
     if not name.startswith(("hf-hub:", "hf_hub:")):
         check_pretrained(name)
     try:
-        model = timm.create_model(name, pretrained=True, num_classes=0)
+        with no_pointless_retries():
+            model = timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # every layer of the download raises its own kind
         reason = str(error).strip().split("\n")[0] or "no message"
         raise DataError(
             f"The weights of {name!r} cannot be fetched ({type(error).__name__}: {reason}). "
             "With a network, timm gets them from the Hugging Face hub; without one, use "
             "efficientnet_lite1, whose weights come with usl[torch], or a copy of the weights: "
-            f"{name.split('.')[0]}@PATH."
+            "ARCH@PATH."
         ) from error
     config = getattr(model, "pretrained_cfg", None) or {}
     trained_by = supervision(f"{config.get('architecture', name)}.{config.get('tag') or name}")
     return TimmEncoder(name, name, model, state_digest(model.state_dict()), trained_by)
+
+
+@contextmanager
+def no_pointless_retries() -> Iterator[None]:
+    """Where the hub's name does not resolve, look into the hub's cache alone.
+
+    The hub's client would try again for 50 seconds, even for weights that it has.
+    """
+    from huggingface_hub import constants
+
+    host = urllib.parse.urlsplit(constants.ENDPOINT).hostname
+    if constants.HF_HUB_OFFLINE or urllib.request.getproxies() or resolves(host):
+        yield  # a proxy would resolve the name for us
+        return
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = False
+
+
+def resolves(host: str | None) -> bool:
+    """Whether a host name has an address."""
+    try:
+        return bool(socket.getaddrinfo(host, 443))
+    except OSError:
+        return False
 
 
 def check_pretrained(name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from usl.core.errors import DataError, UsageError
 from usl.core.files import write_json
 from usl.core.hashing import array_digest
+from usl.core.methods import check_parameters, load_method
 from usl.core.progress import Progress, silent
 from usl.data import run as runs
 from usl.data.collection import Collection
@@ -18,7 +19,8 @@ from usl.data.open import open_collection
 from usl.data.run import Run
 from usl.data.split import Split
 from usl.features.space import open_space
-from usl.selection.selection import is_oracle, select
+from usl.selection.contract import FUNCTION, ROOM, SHARED
+from usl.selection.selection import select
 
 
 def start_run(
@@ -50,14 +52,27 @@ def start_run(
     on_corrupt : ``skip`` or ``fail`` at an image that cannot be read.
     center, scale, pca : preprocessing before the unit sphere; None keeps the encoder's default.
     """
+    # Whatever can be refused is refused before any image is read.
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
+    module = load_method(ROOM, FUNCTION, method)
+    oracle = bool(getattr(module, "ORACLE", False))
+    given = {**method_params, "labels": None} if oracle else method_params
+    check_parameters(method, module, FUNCTION, given, SHARED)
     collection = open_collection(source)
     train = collection.rows_in("train")
     if not len(train):
         raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")
-    if budget > len(train):
-        raise UsageError(f"budget: {budget} given, but the train subset has {len(train)} images.")
+    if not 1 <= budget <= len(train):
+        raise UsageError(
+            f"budget: {budget} given, but the train subset has {len(train)} images; it must be "
+            f"between 1 and {len(train)}."
+        )
+    if oracle and collection.labels is None:
+        raise DataError(
+            f"{method} is an oracle and needs the label of every image, but {collection.source} "
+            "holds none. Choose another method."
+        )
     space = open_space(
         collection,
         model,
@@ -68,13 +83,7 @@ def start_run(
     )
     embedded = time.perf_counter()
 
-    oracle = is_oracle(method)
-    if oracle:
-        if collection.labels is None:
-            raise DataError(
-                f"{method} is an oracle and needs the label of every image, but "
-                f"{collection.source} holds none. Choose another method."
-            )
+    if oracle and collection.labels is not None:
         method_params = {"labels": collection.labels[space.rows], **method_params}
     picks = select(
         space.features, budget, method=method, seed=seed, progress=progress, **method_params

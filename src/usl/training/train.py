@@ -158,6 +158,7 @@ def train(
     given = np.flatnonzero(classes >= 0)
     probabilities[given] = np.eye(len(class_names))[classes[given]]
     split.write_mirror(run.path)  # the CSV stays as the person left it
+    (run.path / "evaluation.json").unlink(missing_ok=True)  # it was of the former model
     save_model(run.path / MODEL, fitted, class_names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:
         opened.space.preprocessing.save(run.path / MODEL_PREPROCESSING)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from usl.evaluation.sections.facts import Facts
-from usl.evaluation.sections.header import shown_name
-from usl.evaluation.sections.markup import Html, join, per_cent, plural, section, table, tag
+from usl.evaluation.sections.header import features_of, shown_name
+from usl.evaluation.sections.markup import Html, per_cent, plural, section, table, tag
 
 MATRIX = 20  # classes in a confusion matrix; of more, the commonest confusions
 CLASSES = 100  # rows of the per-class table; of more, the hardest
@@ -32,9 +32,9 @@ def accuracy_section(facts: Facts) -> Html:
     ]
     intro = (
         f"{shown_name(figures['method']).capitalize()} on {plural(figures['labels'], 'label')}, "
-        f"{figures['encoder']} features (supervision: {figures['supervision']}). Out of sample: "
-        "training never saw these images. Transductive: it saw them, without their labels. "
-        f"Answers from the {figures['truth']}."
+        f"{features_of(figures['encoder'])} (supervision: {figures['supervision']}). "
+        f"Out of sample: training never saw these {facts.noun}s. Transductive: it saw them, but "
+        f"not their labels. Answers from the {figures['truth']}."
     )
     overall = table(
         "Accuracy by subset",
@@ -90,8 +90,8 @@ def confusions(subset: str, figures: dict[str, Any]) -> Html:
 
 def heat_cell(count: int, share: float, right: bool) -> Html:
     """A count on a ground that is the stronger, the larger its share of the row."""
-    kind = join(["right" if right else "wrong", "strong" if share > 0.5 else ""], " ").strip()
-    return tag("td", f"{count:,}" if count else "·", class_=kind, style=f"--v:{100 * share:.0f}%")
+    kind = "right" if right else "wrong"
+    return tag("td", f"{count:,}" if count else "·", class_=kind, style=f"--v:{share:.2f}")
 
 
 def commonest(subset: str, names: list[str], matrix: list[list[int]]) -> Html:

@@ -161,14 +161,14 @@ def bar(
     def at(amount: float) -> str:
         return f"{100 * amount / top:.2f}%"
 
-    marks = [tag("rect", class_="bar", x="0", y="4", width=at(value), height="14", rx="2")]
+    marks = [tag("rect", class_="bar", x="0", y="3", width=at(value), height="12", rx="2")]
     if equal is not None:
-        marks.append(tag("line", class_="equal", x1=at(equal), x2=at(equal), y1="0", y2="22"))
+        marks.append(tag("line", class_="equal", x1=at(equal), x2=at(equal), y1="0", y2="28"))
     if expected is not None:
         low, mean, high = (getattr(expected, part)[number] for part in ("low", "mean", "high"))
-        marks.append(tag("line", class_="range", x1=at(low), x2=at(high), y1="11", y2="11"))
-        marks.append(tag("circle", class_="mean", cx=at(mean), cy="11", r="4"))
-    return tag("svg", *marks, class_="strip", height="22", width="100%", aria_hidden="true")
+        marks.append(tag("line", class_="range", x1=at(low), x2=at(high), y1="21", y2="21"))
+        marks.append(tag("circle", class_="mean", cx=at(mean), cy="21", r="3.5"))
+    return tag("svg", *marks, class_="strip", height="28", width="100%", aria_hidden="true")
 
 
 def legend() -> Html:

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from usl.evaluation.sections.facts import Facts
-from usl.evaluation.sections.header import shown_name
-from usl.evaluation.sections.markup import NOTHING, Html, per_cent, section, table, tag
+from usl.evaluation.sections.header import features_of, shown_name
+from usl.evaluation.sections.markup import MINUS, NOTHING, Html, per_cent, section, table, tag
 
 HEIGHT = 34  # of a strip, in pixels
 
@@ -51,7 +51,7 @@ def comparison_section(facts: Facts) -> Html:
         tag(
             "p",
             f"Accuracy on test (out of sample) after {record['budget']:,} labels; "
-            f"{shown_name(record['learner'])} on {encoder['name']} features (supervision: "
+            f"{shown_name(record['learner'])} on {features_of(encoder['name'])} (supervision: "
             f"{encoder['supervision']}); {record['seeds']} seeds, the same for every method, none "
             "dropped. Intervals are 95% bootstrap intervals of the mean paired difference.",
         ),
@@ -77,7 +77,7 @@ def comparison_section(facts: Facts) -> Html:
 
 def method_name(name: str, oracle: bool) -> str:
     """A method with a star if it is an oracle."""
-    return f"{shown_name(name)} * (oracle)" if oracle else shown_name(name)
+    return f"{shown_name(name)} (oracle) *" if oracle else shown_name(name)
 
 
 def gain(difference: dict[str, float] | None) -> str:
@@ -85,15 +85,16 @@ def gain(difference: dict[str, float] | None) -> str:
     if difference is None:
         return NOTHING
     mean, low, high = (100 * difference[key] for key in ("mean", "low", "high"))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", "−")
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", MINUS)
 
 
 def axis(values: list[float]) -> tuple[float, float, list[float]]:
-    """Ends of an axis that holds all values, and three to six round marks on it."""
+    """Ends of an axis that holds all values, and two to seven round marks on it."""
     low, high = min(values), max(values)
     room = max(high - low, 0.01)
     step = next(s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if room / s <= 5)
-    first, last = math.floor(low / step), math.ceil(high / step)
+    first = math.floor(low / step)
+    last = max(math.ceil(high / step), first + 1)
     ticks = [step * i for i in range(first, last + 1)]
     return ticks[0] - 0.1 * step, ticks[-1] + 0.1 * step, ticks
 

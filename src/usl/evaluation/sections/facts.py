@@ -10,23 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslError, UslWarning
-from usl.core.files import read_json
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.run import Run
 from usl.data.split import Split
 from usl.evaluation import evaluate
+from usl.evaluation.sections.records import (
+    COMPARISON,
+    Predictions,
+    out_of_date,
+    read_optional,
+    read_predictions,
+    read_selection,
+)
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.training.train import PREPROCESSING
 
-COMPARISON = "comparison.json"
-
 
 @dataclass(frozen=True)
 class Pick:
-    """One pick: ``row`` in the collection (-1 if it is gone), and its figures by name.
+    """One pick: ``row`` in the collection (-1 if it has changed or gone), its figures by name.
 
     ``label`` is what is known about it, with ``given`` when it was labelled in the split file
     rather than known to the source.
@@ -38,18 +43,6 @@ class Pick:
     figures: dict[str, Any]
     label: str | None
     given: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What the trained model says of each row of the collection; ``own`` where nobody told it.
-
-    ``labels`` object [n] of ``str`` or None; ``confidence`` float64 [n]; ``own`` bool [n].
-    """
-
-    labels: NDArray[np.object_]
-    confidence: NDArray[np.float64]
-    own: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +69,11 @@ class Facts:
     notes: tuple[str, ...]
 
     @property
+    def noun(self) -> str:
+        """What the collection is made of."""
+        return "item" if self.collection.images is None else "image"
+
+    @property
     def labels_given(self) -> int:
         """How many train images are labelled in the split file."""
         return len(self.split.labeled("train"))
@@ -91,13 +89,15 @@ class Facts:
 def gather(run: Run, collection: Collection, progress: Progress = silent) -> Facts:
     """Read all there is. Only a run without a readable selection or split file is an error."""
     notes: list[str] = []
+    selection = read_selection(run)
+    row_of = {name: row for row, name in enumerate(collection.ids.tolist())}
     try:
         split = run.checked_split(collection)
     except DataError as error:
         split = run.split()
         notes.append(f"The images are not those of the selection. {error}")
-    selection = read_selection(run)
-    row_of = {name: row for row, name in enumerate(collection.ids.tolist())}
+        for name in changed(run, collection, selection["image_id"], row_of):
+            del row_of[name]
     features, rows = train_points(run, collection, notes, progress)
     facts = Facts(
         run=run,
@@ -107,7 +107,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         features=features,
         rows=rows,
         truth=collection.labels,
-        predictions=read_predictions(run, row_of),
+        predictions=read_predictions(run, row_of, len(collection)),
         stands=read_stands(selection, row_of, len(collection)),
         evaluation=read_optional(run, evaluate.FILE),
         comparison=read_optional(run, COMPARISON),
@@ -118,17 +118,22 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
     return facts
 
 
-def read_selection(run: Run) -> dict[str, list[Any]]:
-    """The columns of ``selection.parquet``."""
-    import pyarrow.parquet
-
-    path = run.path / "selection.parquet"
-    try:
-        return dict(pyarrow.parquet.read_table(path).to_pydict())
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}). Restore it, or select anew: usl select."
-        ) from error
+def changed(
+    run: Run, collection: Collection, names: list[str], row_of: dict[str, int]
+) -> list[str]:
+    """Those of the named images whose content is not what it was when the run was made."""
+    recorded = run.recorded_digests()
+    found = []
+    for name in names:
+        if name not in row_of:
+            continue
+        try:
+            now = collection.digest(row_of[name])
+        except DataError:
+            continue  # a placeholder will say that it cannot be read
+        if recorded.get(name, now) != now:
+            found.append(name)
+    return found
 
 
 def make_picks(
@@ -188,55 +193,3 @@ def train_points(
         reason = str(error)
     notes.append(f"No map and no outliers: the encoder {record['name']} cannot be used. {reason}")
     return np.empty((0, 1), np.float32), np.empty(0, np.int64)
-
-
-def read_predictions(run: Run, row_of: dict[str, int]) -> Predictions | None:
-    """``predictions.parquet``, in the order of the collection."""
-    import pyarrow.parquet
-
-    path = run.path / "predictions.parquet"
-    if not path.is_file():
-        return None
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}). Train again: usl train.") from error
-    rows = np.array([row_of.get(name, -1) for name in table["image_id"].to_pylist()], np.int64)
-    known, n = rows >= 0, len(row_of)
-    labels = np.full(n, None, dtype=object)
-    confidence, own = np.full(n, np.nan), np.zeros(n, dtype=bool)
-    labels[rows[known]] = np.array(table["label"].to_pylist(), dtype=object)[known]
-    confidence[rows[known]] = table["confidence"].to_numpy()[known]
-    own[rows[known]] = np.array([s == "predicted" for s in table["source"].to_pylist()])[known]
-    return Predictions(labels, confidence, own)
-
-
-def read_optional(run: Run, name: str) -> dict[str, Any] | None:
-    """A record of the run folder, or None where it has not been made."""
-    path = run.path / name
-    if not path.is_file():
-        return None
-    record = read_json(path)
-    if not isinstance(record, dict):
-        raise DataError(f"{path}: not a record of this program. Delete it, and make it again.")
-    return record
-
-
-def out_of_date(run: Run, split: Split) -> list[str]:
-    """Notes on figures that are older than what they describe."""
-    notes = []
-    training = run.info.get("training")
-    labels = len(split.labeled("train"))
-    if training and training["labels"] != labels:
-        notes.append(
-            f"The classifier learned from {training['labels']:,} labels; split.csv now holds "
-            f"{labels:,}. Train again: usl train."
-        )
-    figures = read_optional(run, evaluate.FILE)
-    if figures and training:
-        then = (figures["method"], figures["labels"], figures["encoder"])
-        if then != (training["method"], training["labels"], training["encoder"]["name"]):
-            notes.append(
-                "The accuracies are those of an earlier training. Measure again: usl evaluate."
-            )
-    return notes

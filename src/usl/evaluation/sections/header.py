@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from usl.evaluation.sections.facts import Facts
-from usl.evaluation.sections.markup import Html, join, per_cent, plural, tag
+from usl.evaluation.sections.markup import MINUS, Html, join, per_cent, plural, tag
+from usl.features.embed import GIVEN
 
 SHOWN_NAMES = {"usl": "USL", "kmeans": "k-means", "label_spreading": "label spreading"}
 PROTOCOLS = {
-    "test": "test images right",
-    "val": "validation images right",
-    "train": "unlabelled train images right (transductive)",
+    "test": "test {noun}s right",
+    "val": "validation {noun}s right",
+    "train": "unlabelled train {noun}s right (transductive)",
 }
 
 
-def header(facts: Facts) -> Html:
-    """Title, result, caveats and the next step."""
+def header(facts: Facts, contents: Html) -> Html:
+    """Title, result, caveats, the next step, and links to what follows."""
     picked = facts.run.info["selection"]
     return tag(
         "header",
@@ -28,24 +29,25 @@ def header(facts: Facts) -> Html:
         tiles(facts),
         tag("p", supervision(facts.run.info), class_="quiet"),
         next_step(facts),
+        contents,
     )
 
 
 def title(facts: Facts) -> str:
-    """``40 images to label in photos``."""
+    """``40 picks from photos``."""
     source = str(facts.run.info["source"]["given"] or "data in memory")
     short = source.removeprefix("builtin:").replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return f"{plural(len(facts.picks), thing(facts))} to label in {short or source}"
-
-
-def thing(facts: Facts) -> str:
-    """What the collection is made of."""
-    return "item" if facts.collection.images is None else "image"
+    return f"{plural(len(facts.picks), 'pick')} from {short or source}"
 
 
 def shown_name(method: str) -> str:
     """A method as it is written in a sentence."""
     return SHOWN_NAMES.get(method, method.replace("\\", "/").rpartition("/")[2])
+
+
+def features_of(encoder: str) -> str:
+    """``pixels features``, or what a user's own are called."""
+    return "features that were given" if encoder == GIVEN else f"{encoder} features"
 
 
 def result(facts: Facts) -> str:
@@ -54,14 +56,15 @@ def result(facts: Facts) -> str:
     total = info["source"]["subsets"].get("train", info["source"]["images"])
     picked = info["selection"]
     text = (
-        f"{len(facts.picks):,} of {total:,} {thing(facts)}s picked by "
-        f"{shown_name(picked['method'])} on {info['encoder']['name']} features"
+        f"{len(facts.picks):,} of {total:,} {facts.noun}s picked by "
+        f"{shown_name(picked['method'])} on {features_of(info['encoder']['name'])}"
     )
     found = headline(facts)
     if found is not None and facts.evaluation is not None:
         subset, figures = found
+        protocol = PROTOCOLS[subset].format(noun=facts.noun)
         text += (
-            f"; {per_cent(figures['accuracy'])} of {figures['n']:,} {PROTOCOLS[subset]} "
+            f"; {per_cent(figures['accuracy'])} of {figures['n']:,} {protocol} "
             f"from {plural(facts.evaluation['labels'], 'label')}"
         )
     return text + "."
@@ -90,17 +93,16 @@ def oracle_notice() -> Html:
 def supervision(info: dict[str, Any]) -> str:
     """What the figures on this page owe to labels that the encoder has seen."""
     record = info["encoder"]
-    used = {record["name"]: record["supervision"]}
     trained = info.get("training", {}).get("encoder", record)
-    used[trained["name"]] = trained["supervision"]
+    pairs = [(encoder["name"], encoder["supervision"]) for encoder in (record, trained)]
     sentences = []
-    for name, told in used.items():
+    for name, told in dict.fromkeys(pairs):
         if told == "none":
             sentences.append(f"The {name} features were made without any labels.")
         elif told == "unknown":
+            whose = "the features that were given" if name == GIVEN else f"the {name} features"
             sentences.append(
-                f"Whether the encoder {name} was trained with labels is unknown; every figure "
-                "here rests on its features."
+                f"Whether labels went into {whose} is unknown; every figure here rests on them."
             )
         else:
             sentences.append(
@@ -118,12 +120,20 @@ def tiles(facts: Facts) -> Html | None:
         subset, figures = found
         what = "transductive, train" if subset == "train" else f"out of sample, {subset}"
         shown.append((per_cent(figures["accuracy"]), f"accuracy ({what})"))
-    for name, gain in (facts.comparison or {}).get("differences", {}).items():
+    comparison: dict[str, Any] = facts.comparison or {}
+    for name, gain in comparison.get("differences", {}).items():
         first, _, other = name.partition(" - ")
         if other == "random":
-            points = f"{100 * gain['mean']:+.1f} points".replace("-", "−")
-            what = f"{shown_name(first)} over random, mean of {plural(gain['n'], 'seed')}"
-            shown.append((points, what))
+            mean, low, high = (
+                f"{100 * gain[key]:+.1f}".replace("-", MINUS) for key in ("mean", "low", "high")
+            )
+            means = comparison["methods"]
+            what = (
+                f"{shown_name(first)} over random: {per_cent(means[first]['test']['mean'])} "
+                f"against {per_cent(means[other]['test']['mean'])} (mean of "
+                f"{plural(gain['n'], 'seed')}; 95% interval {low} to {high})"
+            )
+            shown.append((f"{mean} points", what))
     if facts.evaluation and "picks" in facts.evaluation:
         counts = facts.evaluation["collection"]["counts"]
         classes = sum(1 for count in counts.values() if count)
@@ -149,13 +159,17 @@ def next_step(facts: Facts) -> Html | None:
             tag("code", "split.csv"),
             f", rows 2 to {requested + 1:,}" if not given else "",
             ", then ",
-            tag("code", "usl train RUN"),
+            tag("code", f"usl train {facts.run.path}"),
             ".",
         ]
     elif "training" not in facts.run.info:
-        text = ["All labels are there. Next: ", tag("code", "usl train RUN"), "."]
+        text = ["All labels are there. Next: ", tag("code", f"usl train {facts.run.path}"), "."]
     elif facts.evaluation is None and facts.truth is not None:
-        text = ["Answers are known. To measure the result: ", tag("code", "usl evaluate RUN"), "."]
+        text = [
+            "Answers are known. To measure the result: ",
+            tag("code", f"usl evaluate {facts.run.path}"),
+            ".",
+        ]
     else:
         return None
     return tag("p", join(text), class_="next")

@@ -12,12 +12,18 @@ from usl.core.neighbors import Float32
 from usl.evaluation.projection import Projection
 from usl.evaluation.sections.facts import Facts
 from usl.evaluation.sections.markup import Html, section, tag
+from usl.evaluation.sections.picks import SHOWN
 
-WIDTH, MARGIN = 1000, 36  # in units of the drawing
+WIDTH, HEIGHT, MARGIN = 1000, 800, 36  # in units of the drawing
 PALETTE = 10  # colours that are told apart by people of any colour vision; see report.css
 NAMED = 20  # groups in the legend, at most
 NUMBERED = 100  # picks with their number written out
 UNKNOWN = "unknown"
+MARK, LETTER = 24, 9.5  # height of a mark or a name, width of a letter of a name
+OFFSETS = sorted(
+    ((dx, dy) for dx in range(-120, 121, 20) for dy in range(-120, 121, 12)),
+    key=lambda offset: offset[0] ** 2 + offset[1] ** 2,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,9 @@ def groups_of(facts: Facts) -> Groups:
         return named_groups(facts.predictions.labels, "Colour: the predicted class.")
     if (facts.stands >= 0).any():
         names = [f"stood for by pick {pick.rank}" for pick in facts.picks]
-        meaning = "Colour: the pick that stands for the image (colours repeat)."
+        meaning = (
+            f"Colour: the pick that stands for the {facts.noun}; neighbouring colours are close."
+        )
         return Groups(names, facts.stands, meaning, legend=False)
     return Groups([], np.full(n, -1), "")
 
@@ -71,9 +79,9 @@ def map_section(facts: Facts, projection: Projection | None) -> Html:
         marks.append(mark(xy[i], pick.rank, " · ".join(words), int(group[i]), groups))
     picture = tag(
         "svg",
-        tag("title", "Map of the train images with the picks marked by rank"),
+        tag("title", f"Map of the train {facts.noun}s with the picks marked by rank"),
         *clouds,
-        *class_names(xy, group, groups),
+        *class_names(xy, group, xy[: len(points)], groups),
         tag("g", *marks, class_="marks"),
         viewBox=f"0 0 {WIDTH} {height}",
         class_="map",
@@ -94,7 +102,7 @@ def caption(facts: Facts, projection: Projection, groups: Groups) -> str:
     parts = [
         f"t-SNE of the {len(facts.pick_points()):,} picks and "
         f"{projection.mapped - min(projection.mapped, len(facts.pick_points())):,} other train "
-        "images, drawn at random"
+        f"{facts.noun}s, drawn at random"
     ]
     if drawn > projection.mapped:
         parts.append(
@@ -115,7 +123,7 @@ def fit_to_page(xy: Float32) -> tuple[NDArray[np.int64], int]:
     extent = turned.max(axis=0)
     room = WIDTH - 2 * MARGIN
     scale = room / max(float(extent[0]), 1e-12)
-    height = max(200, min(900, round(float(extent[1]) * scale) + 2 * MARGIN))
+    height = max(200, min(HEIGHT, round(float(extent[1]) * scale) + 2 * MARGIN))
     scale = min(scale, (height - 2 * MARGIN) / max(float(extent[1]), 1e-12))
     offset = (np.array([WIDTH, height]) - extent * scale) / 2
     return np.rint(turned * scale + offset).astype(np.int64), height
@@ -156,27 +164,39 @@ def mark(at: NDArray[np.int64], rank: int, words: str, number: int, groups: Grou
         tag("title", words),
         tag("circle", cx=str(x), cy=str(y), class_=None if numbered else "plain"),
         tag("text", str(rank), x=str(x), y=str(y)) if numbered else None,
-        href=f"#pick-{rank}",
+        href=f"#pick-{rank}" if rank <= SHOWN else None,
         tabindex="-1",
         style=f"--c:{colour(number, groups)}",
     )
 
 
-def class_names(xy: NDArray[np.int64], group: NDArray[np.int64], groups: Groups) -> list[Html]:
-    """Each group's name at the middle of its dots, so that colour is not all there is."""
+def class_names(
+    xy: NDArray[np.int64], group: NDArray[np.int64], marks: NDArray[np.int64], groups: Groups
+) -> list[Html]:
+    """Each group's name near the middle of its dots, so that colour is not all there is.
+
+    It stands at the nearest place where it covers no other name and no mark (int64 [m, 2]).
+    """
     if not groups.legend:
         return []
-    places: list[tuple[float, float, str]] = []
-    for number, name in enumerate(groups.names):
+    taken: list[tuple[float, float, float]] = [(x, y, MARK / 2) for x, y in marks.tolist()]
+    names = []
+    for number, whole in enumerate(groups.names):
         own = xy[group == number]
-        if len(own):
-            x, y = np.median(own, axis=0).tolist()
-            while any(abs(x - px) < 150 and abs(y - py) < 26 for px, py, _ in places):
-                y += 13
-            places.append((x, y, name))
-    return [
-        tag("text", shorten(n), x=f"{x:.0f}", y=f"{y:.0f}", class_="name") for x, y, n in places
-    ]
+        if not len(own):
+            continue
+        name = shorten(whole)
+        half = LETTER * len(name) / 2
+        middle = np.median(own, axis=0)
+        for dx, dy in OFFSETS:
+            x, y = middle[0] + dx, middle[1] + dy
+            if all(abs(x - tx) > half + th or abs(y - ty) > MARK for tx, ty, th in taken):
+                break
+        else:
+            x, y = middle
+        taken.append((x, y, half))
+        names.append(tag("text", name, x=f"{x:.0f}", y=f"{y:.0f}", class_="name"))
+    return names
 
 
 def shorten(name: str) -> str:

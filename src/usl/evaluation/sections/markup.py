@@ -10,7 +10,7 @@ from typing import Any
 
 NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 VOID = ("br", "hr", "img", "meta")  # elements that have no end tag
-NOTHING = "–"
+NOTHING, MINUS, FIXED_SPACE = "–", "\u2212", "\u00a0"
 
 
 class Html(str):
@@ -53,13 +53,8 @@ def tag(name: str, /, *children: str | None, **attributes: Any) -> Html:
 
 def section(title: str, *children: str | None, id_: str) -> Html:
     """A part of the page with its heading."""
-    return tag(
-        "section",
-        tag("h2", title, id_=f"{id_}-title"),
-        *children,
-        id_=id_,
-        aria_labelledby=f"{id_}-title",
-    )
+    heading = tag("h2", title, id_=f"{id_}-title")
+    return tag("section", heading, *children, id_=id_, aria_labelledby=f"{id_}-title")
 
 
 def table(
@@ -107,7 +102,7 @@ def per_cent(fraction: float) -> str:
 
 
 def figure(value: object) -> str:
-    """A number with about three significant digits; whole numbers in full; a dash for none."""
+    """A measured number, about three digits of it; whole numbers in full; a dash for none."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return NOTHING
     if isinstance(value, bool):
@@ -115,9 +110,8 @@ def figure(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        if value == 0 or 1e-3 <= abs(value) < 1e4:
-            return f"{value:,.{3 if abs(value) < 1 else 2 if abs(value) < 100 else 0}f}"
-        return f"{value:.2e}"
+        plain = f"{value:.2f}" if 0.1 <= abs(value) < 100 else f"{value:.3g}"
+        return plain.replace("-", MINUS)
     return str(value)
 
 

@@ -1,4 +1,4 @@
-"""The picks as pictures, best first; the likeliest beside the least likely; the doubtful ones."""
+"""The picks as pictures, best first; the first beside the least likely; the doubtful ones."""
 
 from __future__ import annotations
 
@@ -10,21 +10,33 @@ from numpy.typing import NDArray
 from usl.core.neighbors import Float32, mean_neighbor_distance
 from usl.core.progress import Progress, silent
 from usl.evaluation.sections.facts import Facts, Pick
-from usl.evaluation.sections.markup import Html, figure, join, per_cent, section, table, tag
+from usl.evaluation.sections.markup import (
+    FIXED_SPACE,
+    Html,
+    figure,
+    join,
+    per_cent,
+    section,
+    table,
+    tag,
+)
 from usl.evaluation.sections.thumbnails import thumbnail
 
 SHOWN = 200  # picks, as pictures; selection.csv holds them all
 BESIDE = 20  # of the first picks and of the least likely images each
-DOUBTFUL = 12
+DOUBTFUL = 8
 DENSITY_ROWS = 20_000  # of larger collections a sample is searched for the least likely
 DENSITY_K = 20
 
+DRAWN = ("random", "stratified")  # methods without a ranking
+BEST_FIRST = "Best first: any number from the top is a good selection by itself."
+
 TERMS = (
     ("stands for", "represents", "how many images the pick speaks for, itself included"),
-    ("cluster", "cluster_size", "size of its cluster"),
+    ("cluster", "cluster_size", "size of its cluster, where it differs"),
     ("U", "density", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)"),
-    ("U′", "utility", "utility that decided: U less λ times the regulariser (Eq. 7)"),
     ("Reg", "regularizer", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
+    ("U′", "utility", "what decided: U less λ times the regulariser (Eq. 7)"),
 )
 UTILITY_OTHER = "what the method ranks by within a cluster"
 
@@ -38,7 +50,9 @@ def picks_section(facts: Facts) -> Html:
         if len(facts.picks) > SHOWN
         else ""
     )
-    intro = tag("p", "Best first: any number from the top is a good selection by itself." + limit)
+    drawn = facts.run.info["selection"]["method"] in DRAWN
+    order = "In the order of the draw." if drawn else BEST_FIRST
+    intro = tag("p", order + limit)
     key = tag(
         "dl",
         *[
@@ -69,7 +83,7 @@ def pick_caption(pick: Pick) -> Html:
     if "cluster_size" in known and known["cluster_size"] != known["represents"]:
         stands.append(f"cluster {figure(known['cluster_size'])}")
     scores = [
-        f"{short} {figure(known[name])}"
+        tag("span", f"{short}{FIXED_SPACE}{figure(known[name])}")
         for short, name, _ in TERMS[2:]
         if known.get(name) is not None
     ]
@@ -78,7 +92,7 @@ def pick_caption(pick: Pick) -> Html:
             label_line(pick),
             tag("span", pick.image_id, class_="id", title=pick.image_id),
             tag("span", " · ".join(stands)),
-            tag("span", " · ".join(scores)) if scores else "",
+            tag("span", *scores, class_="scores") if scores else "",
             tag("span", earlier(pick)),
         ]
     )
@@ -92,11 +106,11 @@ def label_line(pick: Pick) -> Html:
 
 
 def earlier(pick: Pick) -> str:
-    """``→ #3 at 0.81``; the table counts from 0, people from 1."""
+    """``→ #3 at 0.81``."""
     nearest = pick.figures.get("nearest_earlier")
-    if nearest is None or nearest < 0:
-        return "→ none before"
-    return f"→ #{nearest + 1} at {figure(pick.figures['nearest_distance'])}"
+    if nearest is None:
+        return "→ the first"
+    return f"→ #{nearest} at {figure(pick.figures['nearest_distance'])}"
 
 
 def picks_table(shown: tuple[Pick, ...]) -> Html:
@@ -156,15 +170,15 @@ def extremes_section(facts: Facts, progress: Progress = silent) -> Html:
         panel(facts, "Least likely to be picked", order[:BESIDE], value),
     ]
     return section(
-        "Likely and unlikely",
+        f"First picks beside the least likely {facts.noun}s",
         tag(
             "p",
-            "A pick should be typical, so that its label says something about many others. The "
-            f"images with the lowest density U (over k = {k:,} neighbours{sampled}) are mostly "
-            "outliers, which a random draw does not avoid.",
+            f"The label of a typical {facts.noun} says something about many others. Those with the "
+            f"lowest density U (over k = {k:,} neighbours{sampled}) are mostly outliers, which a "
+            "random draw does not avoid.",
         ),
         tag("div", *panels, class_="beside"),
-        id_="extremes",
+        id_="outliers",
     )
 
 
@@ -173,11 +187,12 @@ def densities(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
     """Density of the rows float64 [r], which rows int64 [r], and k.
 
-    ``k`` is the selection's own where it has one, else 20. Beyond 20,000 rows a random sample that
-    holds the picks is searched, with k scaled down alike, so that it reaches about as far.
+    ``k`` is the selection's own if that is at most a tenth of all rows (beyond, it finds small
+    groups rather than outliers), else 20. Of more than 20,000 rows a random sample that holds the
+    picks is searched, with k scaled down alike, so that it reaches about as far.
     """
     n = len(features)
-    wanted = k if isinstance(k, int) and k > 0 else DENSITY_K
+    wanted = k if isinstance(k, int) and 0 < k <= n / 10 else DENSITY_K
     rows = np.arange(n)
     if n > DENSITY_ROWS:
         drawn = np.random.default_rng(0).choice(n, DENSITY_ROWS, replace=False)

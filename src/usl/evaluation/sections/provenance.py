@@ -17,7 +17,7 @@ SYMBOLS = {
     "k": ("k", "neighbours in the density, Eq. 3"),
     "lam": ("λ", "weight of the regulariser, Eq. 7"),
     "alpha": ("α", "exponent of the distance, Eq. 5"),
-    "momentum": ("m_reg", "moving average of the regulariser, Eq. 6"),
+    "momentum": (Html("m<sub>reg</sub>"), "moving average of the regulariser, Eq. 6"),
     "iterations": ("l", "passes of the exchange, Algorithm 1"),
     "horizon": ("h", "nearest picks that repel; none: all of them"),
 }
@@ -29,17 +29,21 @@ def provenance_section(facts: Facts) -> Html:
     info = facts.run.info
     return section(
         "Where this comes from",
-        parameters_table(info["selection"]),
-        tag(
-            "dl",
-            *[
-                tag("div", tag("dt", name), tag("dd", value))
-                for name, value in entries(facts)
-                if value
-            ],
-            class_="entries",
-        ),
         unreadable(info),
+        tag(
+            "div",
+            tag(
+                "dl",
+                *[
+                    tag("div", tag("dt", name), tag("dd", value))
+                    for name, value in entries(facts)
+                    if value
+                ],
+                class_="entries",
+            ),
+            parameters_table(info["selection"]),
+            class_="pair",
+        ),
         id_="provenance",
     )
 
@@ -49,7 +53,7 @@ def parameters_table(picked: dict[str, Any]) -> Html:
     rows = [["budget", "m", figure(picked["budget"]), "labels asked for"]]
     for name, value in picked["parameters"].items():
         symbol, meaning = SYMBOLS.get(name, ("", ""))
-        rows.append([name, symbol, "none" if value is None else figure(value), meaning])
+        rows.append([name, symbol, setting(value), meaning])
     rows.append(["seed", "", str(picked["seed"]), "of every random draw"])
     return table(
         f"Selection by {shown_name(picked['method'])}: parameters in force",
@@ -57,6 +61,11 @@ def parameters_table(picked: dict[str, Any]) -> Html:
         rows,
         text_columns=(0, 1, 3),
     )
+
+
+def setting(value: object) -> str:
+    """A parameter as a person would type it."""
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else figure(value)
 
 
 def entries(facts: Facts) -> Iterable[tuple[str, Html | str]]:
@@ -121,7 +130,7 @@ def preprocessing(run: Run) -> str:
 
 def describe_training(training: dict[str, Any]) -> str:
     """The classifier in words."""
-    given = ", ".join(f"{name} = {figure(v)}" for name, v in training["parameters"].items())
+    given = ", ".join(f"{name} = {setting(v)}" for name, v in training["parameters"].items())
     return (
         f"{shown_name(training['method'])} on {plural(training['labels'], 'label')} of "
         f"{plural(len(training['classes']), 'class')} among {training['images']:,} images, seed "

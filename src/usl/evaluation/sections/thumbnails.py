@@ -24,13 +24,13 @@ def thumbnail(images: Images | None, row: int, name: str) -> Html:
 
     Parameters
     ----------
-    row : row of ``images``; -1 when the picture is not there any more.
+    row : row of ``images``; -1 when it is not the one it was.
     name : what the picture is, for those who cannot see it.
     """
     if images is None:
         return Html("")
     if row < 0:
-        return placeholder(name, "not there any more")
+        return placeholder(name, "changed or gone")
     try:
         picture = images.read(row)
     except DataError:

