@@ -139,6 +139,23 @@ def test_class_folders_are_evaluated_and_never_seen_by_the_selection(classes, tm
     assert "test (out of sample)" in capsys.readouterr().out
 
 
+def test_albums_are_not_mistaken_for_classes(photos, tmp_path, capsys):
+    for i, path in enumerate(sorted(photos.rglob("*.png"))):
+        (photos / f"album{i % 2}").mkdir(exist_ok=True)
+        path.rename(photos / f"album{i % 2}" / path.name)
+    (photos / "sub").rmdir()
+    (photos / "broken.jpg").unlink()
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "9", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--k", "10"]) == 0
+    fill_in(run / "split.csv", kind_of)
+    assert main(["train", str(run)]) == 0
+    assert main(["evaluate", str(run)]) == 1
+    assert "named as in your labels" in capsys.readouterr().err
+    assert main(["report", str(run)]) == 0
+    assert ">album0<" not in (run / "report.html").read_text()
+
+
 def test_the_oracle_is_marked(classes, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = [str(classes), "--budget", "6", "--out", str(run), "--model", "pixels"]

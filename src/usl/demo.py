@@ -17,8 +17,9 @@ from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.data.run import Run
 from usl.evaluation.compare import Comparison, compare
-from usl.evaluation.evaluate import evaluate, known_answers
+from usl.evaluation.evaluate import evaluate
 from usl.evaluation.report import COMPARISON, write_report
+from usl.evaluation.truth import known_answers
 from usl.selection.start import start_run
 from usl.training.train import open_run, train
 

@@ -19,6 +19,7 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.run import Run
 from usl.evaluation.metrics import balance, classification_figures, coverage
+from usl.evaluation.truth import known_answers
 from usl.training.train import Opened, open_run, predict_points, trained_model
 
 FILE = "evaluation.json"
@@ -72,22 +73,13 @@ def evaluate(
     if not {"test", "val", "train"} & figures.keys():
         raise DataError(
             f"{run.path}: no answers to compare with. They come from class folders or a label "
-            "column of the source, or from labels you give to val or test images in split.csv."
+            "column of the source, named as in your labels, or from labels you give to val or test "
+            "images in split.csv."
         )
     if from_source:
         figures |= pick_figures(opened, classes, names)
     write_json(run.path / FILE, figures)
     return figures
-
-
-def known_answers(opened: Opened) -> tuple[NDArray[np.object_], bool]:
-    """The true label of every point or None, object [r]; and whether the source holds them."""
-    if opened.collection.labels is not None:
-        return opened.collection.labels[opened.space.rows], True
-    rows = opened.split_rows()
-    truth = opened.split.labels[rows].copy()
-    truth[opened.subsets == "train"] = None
-    return truth, False
 
 
 def pick_figures(opened: Opened, classes: NDArray[np.int64], names: list[str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from usl.evaluation.sections.records import (
     read_predictions,
     read_selection,
 )
+from usl.evaluation.truth import source_answers
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.training.train import PREPROCESSING
@@ -98,15 +99,16 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         notes.append(f"The images are not those of the selection. {error}")
         for name in changed(run, collection, selection["image_id"], row_of):
             del row_of[name]
+    truth = source_answers(collection, split)
     features, rows = train_points(run, collection, notes, progress)
     facts = Facts(
         run=run,
         collection=collection,
         split=split,
-        picks=tuple(make_picks(selection, row_of, split, collection.labels)),
+        picks=tuple(make_picks(selection, row_of, split, truth)),
         features=features,
         rows=rows,
-        truth=collection.labels,
+        truth=truth,
         predictions=read_predictions(run, row_of, len(collection)),
         stands=read_stands(selection, row_of, len(collection)),
         evaluation=read_optional(run, evaluate.FILE),

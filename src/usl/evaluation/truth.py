@@ -1,0 +1,36 @@
+"""What counts as a known answer. Only this room reads it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.data.collection import Collection
+from usl.data.split import Split
+from usl.training.train import Opened
+
+
+def source_answers(collection: Collection, split: Split) -> NDArray[np.object_] | None:
+    """The labels the source holds, object [n], or None if it holds none that are answers.
+
+    Folders of albums or dates look like class folders. They give themselves away as soon as a
+    person has labelled: then not one name is common to both.
+    """
+    if collection.labels is None:
+        return None
+    given = set(split.labels[split.labeled()].tolist())
+    answers = {label for label in collection.labels.tolist() if label is not None}
+    return None if given and not given & answers else collection.labels
+
+
+def known_answers(opened: Opened) -> tuple[NDArray[np.object_], bool]:
+    """The true label of every point or None, object [r]; and whether the source holds them.
+
+    Else they are the labels that a person gave to val and test images in the split file.
+    """
+    labels = source_answers(opened.collection, opened.split)
+    if labels is not None:
+        return labels[opened.space.rows], True
+    truth = opened.split.labels[opened.split_rows()].copy()
+    truth[opened.subsets == "train"] = None
+    return truth, False
