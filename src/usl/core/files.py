@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -54,6 +54,13 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     with atomic_write(path, "w") as handle:
         json.dump(value, handle, indent=2, ensure_ascii=False)
         handle.write("\n")
+
+
+def write_json_lines(path: str | os.PathLike[str], records: Iterable[Any]) -> None:
+    """Write one JSON value per line."""
+    with atomic_write(path, "w") as handle:
+        for record in records:
+            handle.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

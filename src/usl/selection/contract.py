@@ -37,6 +37,10 @@ class Picks:
     clusters : int [n], the partition behind the picks, or None.
     density : float [n], of every row, in the method's own unit, or None.
     utility, regularizer : float [budget], of every pick, or None.
+    confidence : float [n], how surely each row belongs to its cluster, 0 to 1, or None.
+    propagated : int [n], for every row the position in ``indices`` of the pick whose label it
+        shall receive once that is known, or -1; None when labels are not passed on.
+    history : figures recorded while a method trains, one dict per record.
     parameters : the parameters in force, with presets and clamps resolved.
     """
 
@@ -46,4 +50,7 @@ class Picks:
     density: NDArray[np.float64] | None = None
     utility: NDArray[np.float64] | None = None
     regularizer: NDArray[np.float64] | None = None
+    confidence: NDArray[np.float64] | None = None
+    propagated: NDArray[np.int64] | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)

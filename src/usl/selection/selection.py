@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+LISTS = ("represented", "propagated_to")
+METRICS = "metrics.jsonl"
+
+
 def methods() -> list[str]:
     """Names of the selection methods that are installed, sorted."""
     return method_names(ROOM, FUNCTION)
@@ -42,9 +46,12 @@ class Selection:
     indices : int64 [m], rows of the features, best first.
     representative : int64 [n], for every item the rank (from 0) of the pick that stands for it,
         or -1 where a labelled item does.
-    columns : per pick, in rank order: ``cluster``, ``cluster_size``, ``density``, ``utility``,
-        ``regularizer``, ``nearest_earlier`` (rank of the nearest better pick, -1 for none) and
-        ``nearest_distance``; a method that has no such figure leaves its column out.
+    columns : per pick, in rank order: ``cluster``, ``cluster_size``, ``density``, ``confidence``,
+        ``utility``, ``regularizer``, ``nearest_earlier`` (rank of the nearest better pick, -1 for
+        none) and ``nearest_distance``; a method that has no such figure leaves its column out.
+    propagated : int64 [n], for every item the rank of the pick whose label it shall receive, or
+        -1; None when labels are not passed on.
+    history : figures recorded while the method trained, one dict per record.
     method, parameters, seed : what made the selection; parameters with presets resolved.
     """
 
@@ -54,6 +61,8 @@ class Selection:
     method: str
     parameters: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    propagated: NDArray[np.int64] | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Number of picks."""
@@ -68,42 +77,53 @@ class Selection:
 
         Columns: ``rank`` (from 1), ``image_id`` (with ``ids``, str [n]), ``index``, those of
         ``columns`` (``nearest_earlier`` as such a rank, null for the first), ``represents`` (how
-        many items it stands for) and ``represented`` (which: ids with ``ids``, else row numbers).
+        many items it stands for), ``represented`` (which: ids with ``ids``, else row numbers) and,
+        where labels are passed on, ``propagated_to`` (likewise).
         """
         import pyarrow as pa
 
         m = len(self)
-        names = None if ids is None else np.asarray(ids)
-        order = np.argsort(self.representative, kind="stable")
-        bounds = np.searchsorted(self.representative[order], np.arange(m + 1))
-        members = [order[bounds[rank] : bounds[rank + 1]] for rank in range(m)]
+        names = np.arange(len(self.representative)) if ids is None else np.asarray(ids)
+        kind = pa.int64() if ids is None else pa.string()
+
+        def lists(rank_of: NDArray[np.int64]) -> pa.Array:
+            order = np.argsort(rank_of, kind="stable")
+            bounds = np.searchsorted(rank_of[order], np.arange(m + 1))
+            members = [names[order[bounds[r] : bounds[r + 1]]].tolist() for r in range(m)]
+            return pa.array(members, pa.list_(kind))
+
         table: dict[str, Any] = {"rank": np.arange(1, m + 1)}
-        if names is not None:
+        if ids is not None:
             table["image_id"] = pa.array(names[self.indices].tolist(), pa.string())
         table["index"] = self.indices
         table.update(self.columns)
         earlier, distance = table["nearest_earlier"], table["nearest_distance"]
         table["nearest_earlier"] = pa.array(earlier + 1, mask=earlier < 0)
         table["nearest_distance"] = pa.array(distance, mask=earlier < 0)
-        table["represents"] = np.diff(bounds)
-        table["represented"] = pa.array(
-            [rows.tolist() if names is None else names[rows].tolist() for rows in members],
-            pa.list_(pa.int64() if names is None else pa.string()),
-        )
+        table["represents"] = np.bincount(self.representative + 1, minlength=m + 1)[1:]
+        table["represented"] = lists(self.representative)
+        if self.propagated is not None:
+            table["propagated_to"] = lists(self.propagated)
         return pa.table(table)
 
     def save(self, folder: str | os.PathLike[str], ids: ArrayLike | None = None) -> None:
-        """Write ``selection.parquet`` (all of :meth:`table`) and ``selection.csv`` (no lists)."""
+        """Write ``selection.parquet`` (all of :meth:`table`) and ``selection.csv`` (no lists).
+
+        A method that trains also leaves ``metrics.jsonl``.
+        """
         import pyarrow.csv
         import pyarrow.parquet
 
-        from usl.core.files import atomic_write
+        from usl.core.files import atomic_write, write_json_lines
 
         table = self.table(ids)
         with atomic_write(Path(folder) / "selection.parquet") as handle:
             pyarrow.parquet.write_table(table, handle)
         with atomic_write(Path(folder) / "selection.csv") as handle:
-            pyarrow.csv.write_csv(table.drop_columns(["represented"]), handle)
+            flat = [name for name in table.column_names if name not in LISTS]
+            pyarrow.csv.write_csv(table.select(flat), handle)
+        if self.history:
+            write_json_lines(Path(folder) / METRICS, self.history)
 
 
 def select(
@@ -251,6 +271,8 @@ def _assemble(
         columns["cluster_size"] = np.bincount(picks.clusters)[columns["cluster"]]
     if picks.density is not None:
         columns["density"] = picks.density[indices]
+    if picks.confidence is not None:
+        columns["confidence"] = picks.confidence[indices]
     if picks.utility is not None:
         columns["utility"] = picks.utility[order]
     if picks.regularizer is not None:
@@ -258,7 +280,16 @@ def _assemble(
     columns["nearest_earlier"], columns["nearest_distance"] = nearest_earlier(features, indices)
     ranks = np.full(len(order) + 1, -1)
     ranks[order] = np.arange(len(order))  # the last entry maps -1 to -1
-    return Selection(indices, ranks[stands], columns, method, picks.parameters, seed)
+    return Selection(
+        indices,
+        ranks[stands],
+        columns,
+        method,
+        picks.parameters,
+        seed,
+        propagated=None if picks.propagated is None else ranks[picks.propagated],
+        history=picks.history,
+    )
 
 
 def parameters_of(method: str) -> dict[str, inspect.Parameter]:

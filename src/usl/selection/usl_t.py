@@ -1,0 +1,302 @@
+"""USL-T on frozen features: clusters that are learned, then one pick in each (paper 2.3, 6.12).
+
+1. Neighbours of every item, found once in the fixed space.
+2. Cluster weights trained by the global loss (learnable k-means) and the local loss (neighbours
+   share a cluster, held against collapse): :mod:`usl.selection.usl_t_heads`.
+3. The most confident item of every cluster, or the densest.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.neighbors import Float32, nearest, squared_distances
+from usl.core.progress import Progress, silent
+from usl.selection.clusters import best_per_cluster, fill_up, serve
+from usl.selection.contract import Picks
+from usl.selection.usl_t_heads import Training, assign, natural_scale, train_heads
+
+SMALL = 100_000  # items; above, the paper's ImageNet settings apply
+FLOOR = 1e-6  # of distances, so that coinciding points have a finite density
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One column of settings: the training, and how picks are drawn from its clusters."""
+
+    k: int = 20
+    include_self: bool = False
+    pick_by: str = "confidence"
+    spare: float = 0.0
+    propagate: int = 0
+    training: Training = field(default_factory=Training)
+
+
+PRESETS: dict[str, tuple[Preset, Preset]] = {
+    # Table 9 and 6.12; columns: up to 100,000 items, more. The paper trains a network or, large,
+    # freezes it; steps, batch and rate are ours for frozen features, and so is the scale.
+    "paper": (
+        Preset(),
+        Preset(
+            pick_by="density",  # "we instead query the sample with top density in each cluster"
+            spare=0.03,  # 3,000 clusters for 2,911 picks, the largest kept
+            propagate=20,  # "annotate the 20 samples with max density"
+            training=Training(tau=0.0, alpha=2.5, t=0.5, lam=0.5, tail=0.25, steps=3000),
+        ),
+    ),
+    # The released code, as far as frozen features go (there are no augmented views to compare).
+    "released": (
+        Preset(
+            include_self=True,  # the first k + 1 columns of the table: itself with p = 1/21
+            training=Training(
+                heads=3,  # losses summed; clusters of head 0, confidence as the mean over heads
+                scale=1.0,
+                linear=True,  # nn.Linear with bias, its default start, no unit weights
+                reweight=True,  # class weights n / count in the global loss
+                lr=1e-4,
+                weight_decay=1e-4,
+                steps=9800,  # 200 epochs of 50,000 at batch 1,024
+                tail=0.0,  # centroids are restarted on ImageNet only
+            ),
+        ),
+        Preset(
+            include_self=True,
+            pick_by="density",
+            spare=0.03,
+            propagate=20,
+            training=Training(
+                heads=3,
+                tau=0.0,
+                alpha=2.5,
+                t=0.5,
+                lam=0.5,
+                scale=40.0,  # NormedLinear's fixed factor
+                lr=1e-4,
+                weight_decay=1e-4,
+                batch_size=2048,
+                steps=6250,  # 10 epochs of 1.28 M; a stray break makes it 10 steps as released
+                tail=0.25,  # smallest < 100 and largest > 1000 at 427 a cluster on average
+                head=2.3,
+                noise=1e-7,  # lost in float32 rounding: the pair separates by chance alone
+            ),
+        ),
+    ),
+}
+
+
+def pick(
+    features: Float32,
+    budget: int,
+    *,
+    labeled: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    seed: int = 0,
+    progress: Progress = silent,
+    preset: Literal["paper", "released"] = "paper",
+    heads: int | None = None,
+    tau: float | None = None,
+    alpha: float | None = None,
+    t: float | None = None,
+    lam: float | None = None,
+    momentum: float | None = None,
+    k: int | None = None,
+    scale: float | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    pick_by: Literal["confidence", "density"] | None = None,
+    spare: float | None = None,
+    propagate: int | None = None,
+    neighbors: ArrayLike | None = None,
+) -> Picks:
+    """Learn as many clusters as labels are wanted, and pick the best item of each.
+
+    Every parameter left at None comes from the preset.
+
+    Parameters
+    ----------
+    preset : ``paper`` is Table 9; ``released`` follows the authors' code. Both have a column for
+        up to 100,000 items and one for more.
+    heads : sets of clusters trained side by side; the first decides, all vote on confidence.
+    tau : confidence threshold of the global loss, Eq. 10 (paper: 0.95; 0 large).
+    alpha : strength of the logit adjustment, Eq. 11 (paper: 5; 2.5 large).
+    t : temperature of the sharpening, Eq. 13 (paper: 0.25; 0.5 large).
+    lam : lambda, weight of the local loss, Eq. 15 (paper: 5; 0.5 large).
+    momentum : mu of the moving average, Eq. 12 (paper: 0.5).
+    k : neighbours that may share a cluster, Eq. 14 (paper: 20).
+    scale : of the logits, scale times cosine; by default derived from the features.
+    steps : of the optimiser (Adam).
+    batch_size : items per step.
+    lr : learning rate of Adam.
+    pick_by : confidence (paper; the largest max y-hat) or density (paper, large scale).
+    spare : share of clusters beyond the budget; the largest are kept (paper, large: 0.03).
+    propagate : the densest so many items of a cluster receive its label, as source ``propagated``
+        (paper, large: 20).
+    neighbors : rows of each item's nearest items in these features, int [n, k or more], nearest
+        first and without the item itself, if they are known already.
+
+    Raises
+    ------
+    TrainingFailedError : a loss that is not finite, or clusters that collapse; the message says
+        what to change.
+    """
+    settings = _resolve(
+        preset,
+        len(features),
+        {"k": k, "pick_by": pick_by, "spare": spare, "propagate": propagate},
+        {
+            "heads": heads,
+            "tau": tau,
+            "alpha": alpha,
+            "t": t,
+            "lam": lam,
+            "momentum": momentum,
+            "scale": scale,
+            "steps": steps,
+            "batch_size": batch_size,
+            "lr": lr,
+        },
+    )
+    n = len(features)
+    wanted = budget + len(labeled)
+    n_clusters = min(n, wanted + int(np.ceil(settings.spare * wanted)))
+    training = settings.training
+
+    # 1. Neighbours, fixed throughout. A single item has none.
+    if n == 1:
+        return Picks(candidates[:1], clusters=np.zeros(1, np.int64), density=np.zeros(1))
+    if neighbors is None:
+        found, distances = nearest(
+            features, features, settings.k, exclude_self=True, progress=progress
+        )
+    else:
+        found, distances = _own_neighbors(neighbors, features, settings.k)
+    density = 1.0 / np.maximum(distances.mean(axis=1, dtype=np.float64), FLOOR)
+    near = np.column_stack([np.arange(n), found]) if settings.include_self else found
+
+    # 2. Clusters.
+    if training.scale is None:
+        rng = np.random.default_rng([seed, 1 << 20])  # apart from the heads' own streams
+        training = replace(training, scale=natural_scale(features, n_clusters, rng))
+    trained, history = train_heads(
+        features, near, n_clusters, training, seed=seed, progress=progress
+    )
+    clusters, confidence = assign(trained, features, progress)
+    empty = n_clusters - len(np.unique(clusters))
+    if empty > max(settings.spare, 0.01) * n_clusters:
+        warnings.warn(
+            f"usl_t: {empty} of {n_clusters} clusters are empty; the largest get a second pick.",
+            UslWarning,
+            stacklevel=4,
+        )
+
+    # 3. The best item of each cluster, uncovered and large clusters first.
+    score = density if settings.pick_by == "density" else confidence
+    picks = serve(best_per_cluster(score, clusters, candidates), clusters, budget, labeled)
+
+    def score_given(rows: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.float64]:
+        away = squared_distances(features[rows], features[taken]).min(axis=1)
+        return np.asarray(score[rows] * away)  # a second pick of a cluster keeps its distance
+
+    picks = fill_up(picks, clusters, budget, labeled, candidates, score_given)
+    resolved = {**asdict(settings), **asdict(training)}
+    resolved.pop("training")
+    return Picks(
+        picks,
+        clusters=clusters,
+        density=density,
+        utility=score[picks],
+        confidence=confidence,
+        propagated=_propagated(picks, clusters, density, settings.propagate, labeled),
+        history=history,
+        parameters={"preset": preset, **resolved},
+    )
+
+
+def _propagated(
+    picks: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+    density: NDArray[np.float64],
+    count: int,
+    labeled: NDArray[np.int64],
+) -> NDArray[np.int64] | None:
+    """For every item the position of the pick whose label it shall receive, or -1; int64 [n]."""
+    if count == 0:
+        return None
+    receives = np.full(len(clusters), -1, dtype=np.int64)
+    order = np.lexsort((np.arange(len(clusters)), -density, clusters))
+    starts = np.searchsorted(clusters[order], clusters[picks])
+    stops = np.searchsorted(clusters[order], clusters[picks], side="right")
+    for position, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+        receives[order[start : min(stop, start + count)]] = position
+    receives[labeled] = -1
+    receives[picks] = -1
+    return receives
+
+
+def _resolve(preset: str, n: int, picking: dict[str, Any], training: dict[str, Any]) -> Preset:
+    """The preset's column for this size with the given parameters in place; checked."""
+    if preset not in PRESETS:
+        raise UsageError(f"preset: {preset!r} is unknown; use one of {', '.join(PRESETS)}.")
+    base = PRESETS[preset][n > SMALL]
+    picking = {name: value for name, value in picking.items() if value is not None}
+    training = {name: value for name, value in training.items() if value is not None}
+    positive = {"heads", "t", "scale", "steps", "batch_size", "lr", "k"}
+    for name, value in (picking | training).items():
+        if isinstance(value, str):
+            continue
+        if not np.isfinite(value) or value < 0 or (name in positive and value == 0):
+            bound = "above 0" if name in positive else "at least 0"
+            raise UsageError(f"{name}: {value} given; it must be {bound} and finite.")
+    for name in ("tau", "momentum"):
+        if training.get(name, 0) > 1:
+            raise UsageError(f"{name}: {training[name]} given; it must be at most 1.")
+    if picking.get("pick_by", "density") not in ("confidence", "density"):
+        raise UsageError(f"pick_by: {picking['pick_by']!r} given; use confidence or density.")
+    settings = replace(base, **picking, training=replace(base.training, **training))
+    if settings.k > n - 1:
+        warnings.warn(
+            f"k = {settings.k} neighbours, but there are only {n} items; using k = {n - 1}.",
+            UslWarning,
+            stacklevel=4,
+        )
+        settings = replace(settings, k=n - 1)
+    return settings
+
+
+def _own_neighbors(
+    given: ArrayLike, features: Float32, k: int
+) -> tuple[NDArray[np.int64], Float32]:
+    """Check a table of neighbours against the features, and add the distances."""
+    table = np.asarray(given)
+    n = len(features)
+    if table.ndim != 2 or len(table) != n or not np.issubdtype(table.dtype, np.integer):
+        raise DataError(
+            f"neighbors: {table.dtype} of shape {table.shape} given; row numbers [{n}, k] are "
+            "needed, for these very features."
+        )
+    if table.shape[1] < k:
+        raise DataError(f"neighbors: {table.shape[1]} columns given, but k is {k}.")
+    table = table[:, :k].astype(np.int64)
+    if table.min() < 0 or table.max() >= n:
+        raise DataError(f"neighbors: row numbers must lie between 0 and {n - 1}.")
+    sample = np.unique(np.linspace(0, n - 1, 100).astype(np.int64))
+    exact, _ = nearest(features[sample], features, min(k + 1, n))
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(exact, table[sample], strict=True)]
+    if np.mean(hits) < 0.3 * k:
+        raise DataError(
+            f"neighbors: only {np.mean(hits) / k:.0%} of them are among the nearest in these "
+            "features; they were computed on other features. Leave them out, or recompute them."
+        )
+    distances = np.empty(table.shape, dtype=np.float32)
+    for start in range(0, n, 4096):
+        rows = slice(start, start + 4096)
+        gaps = features[table[rows]] - features[rows, None]
+        distances[rows] = np.sqrt(np.einsum("nkd,nkd->nk", gaps, gaps))
+    return table, distances

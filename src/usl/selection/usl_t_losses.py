@@ -1,0 +1,87 @@
+"""The losses of USL-T (paper 2.3), each as value and gradient with respect to the logits.
+
+They work on plain arrays, so that the same code trains heads on frozen features here and, through
+``logits.backward(gradient)``, a network end to end. Every gradient has the form prediction minus
+target, divided by the batch size: the target is a constant, as in the paper's KL(target || y-hat).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+SMALLEST = 1e-12  # a mean assignment of exactly 0 has no logarithm
+
+
+def softmax(logits: Float32) -> Float32:
+    """Soft assignment y-hat of Eq. 9: each row of ``logits`` [b, C] to probabilities."""
+    shifted: Float32 = logits - logits.max(axis=1, keepdims=True)
+    np.exp(shifted, out=shifted)
+    shifted /= shifted.sum(axis=1, keepdims=True)
+    return shifted
+
+
+def global_loss(
+    prediction: Float32,
+    reference: Float32,
+    *,
+    tau: float,
+    weights: Float32 | None = None,
+) -> tuple[float, Float32]:
+    """Learnable k-means (Eq. 10): KL(y || y-hat) over the items that are sure of their cluster.
+
+    Parameters
+    ----------
+    prediction : soft assignments [b, C], the softmax of the logits to be trained.
+    reference : soft assignments [b, C] that give the hard ones y (Eq. 8, whose argmin over the
+        similarity is an argmax) and the confidence; the same array where there are no views.
+    tau : items whose largest ``reference`` is below this do not count.
+    weights : per item [b], already normalised to a mean of 1; None for equal weights.
+
+    Returns
+    -------
+    The loss and its gradient [b, C] with respect to the logits behind ``prediction``.
+    """
+    rows = np.arange(len(prediction))
+    hard = reference.argmax(axis=1)
+    counted = (reference[rows, hard] >= tau).astype(prediction.dtype)
+    if weights is not None:
+        counted = counted * weights
+    chosen = np.maximum(prediction[rows, hard], SMALLEST)
+    gradient = prediction * counted[:, None]
+    gradient[rows, hard] -= counted
+    return float(-(counted * np.log(chosen)).sum() / len(rows)), gradient / np.float32(len(rows))
+
+
+def local_target(
+    neighbor_logits: Float32, mean: NDArray[np.float64], *, alpha: float, t: float
+) -> Float32:
+    """P(z', z-bar, t) of Eq. 11 and 13: the neighbour's assignment, adjusted and sharpened.
+
+    Parameters
+    ----------
+    neighbor_logits : z' [b, C], of one random neighbour of each item.
+    mean : z-bar [C], moving average of the assignments; clusters above average are held back.
+    alpha : strength of the adjustment, against one cluster taking all.
+    t : temperature, against equal shares for everyone.
+    """
+    adjustment = (alpha * np.log(np.maximum(mean, SMALLEST))).astype(neighbor_logits.dtype)
+    return softmax((neighbor_logits - adjustment) / neighbor_logits.dtype.type(t))
+
+
+def local_loss(prediction: Float32, target: Float32) -> tuple[float, Float32]:
+    """Neighbours share a cluster (Eq. 14): mean KL(target || y-hat), and its gradient [b, C].
+
+    ``target`` [b, C] comes from :func:`local_target` and is a constant.
+    """
+    ratio = np.log(np.maximum(target, SMALLEST)) - np.log(np.maximum(prediction, SMALLEST))
+    value = float((target * ratio).sum() / len(prediction))
+    return value, (prediction - target) / np.float32(len(prediction))
+
+
+def moving_mean(
+    mean: NDArray[np.float64], batch_mean: NDArray[np.float64], momentum: float
+) -> NDArray[np.float64]:
+    """z-bar of Eq. 12 after a batch whose mean assignment is ``batch_mean`` [C]."""
+    return np.asarray(momentum * batch_mean + (1 - momentum) * mean)
