@@ -16,6 +16,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,71 +25,107 @@ from unittest import mock
 import numpy as np
 
 from usl.core.files import write_json
-from usl.core.neighbors import mean_neighbor_distance
+from usl.core.neighbors import mean_neighbor_distance, nearest
 from usl.evaluation.compare import Comparison, Row, compare
 from usl.features.preprocessing import Preprocessing
 
 FEATURES = "cifar10_efficientnet_lite1_160_prehead320_features.npy"
 RESULTS = Path(__file__).parent / "results"
+MEMORY: dict[Any, Any] = {}
 METHODS: dict[str, dict[str, Any]] = {
     "usl": {},
     "random": {},
     "stratified": {},
     "kmeans": {},
+    "usl_t": {},
 }
 
 
 def main() -> None:
     """Run the comparison for each budget and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("USL_DATA"))
+    parser.add_argument("--data", type=Path, default=None, help="default: $USL_DATA")
     parser.add_argument("--budgets", type=int, nargs="+", default=[10, 40])
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--learner", default="logistic")
-    parser.add_argument("--preset", default="paper")
+    parser.add_argument("--preset", default="paper", help="of usl")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     arguments = parser.parse_args()
-    if arguments.data is None or not (Path(arguments.data) / FEATURES).is_file():
-        sys.exit(f"Set USL_DATA (or --data) to a folder that holds {FEATURES}.")
-    rows = np.load(Path(arguments.data) / FEATURES)
-    truth = np.load(Path(arguments.data) / "cifar10_labels.npy").astype(np.int64)
-    space = Preprocessing.fit(rows[:50_000], center=True, scale=True, pca=None)
-    train, test = space.transform(rows[:50_000]), space.transform(rows[50_000:])
+    train, train_truth, test, test_truth = read(arguments.data)
     methods = {**METHODS, "usl": {"preset": arguments.preset}}
-
-    densities: dict[Any, Any] = {}
-
-    def remembered(features: Any, k: int, **options: Any) -> Any:
-        """The densities do not depend on the seed: computed once, they are the same values."""
-        options.pop("progress", None)
-        key = (id(features.base), features.shape, k, *sorted(options.items()))
-        if key not in densities:
-            densities[key] = mean_neighbor_distance(features, k, **options)
-        return densities[key]
 
     RESULTS.mkdir(exist_ok=True)
     for budget in arguments.budgets:
-        name = f"cifar10-{arguments.learner}-{budget}-{arguments.preset}.json"
-        done = load(RESULTS / name)
+        path = RESULTS / f"cifar10-{arguments.learner}-{budget}-{arguments.preset}.json"
+        done = load(path)
         for seed in range(arguments.seeds):
-            if any(row.seed == seed for row in done):
-                continue
             began = time.perf_counter()
-            with mock.patch("usl.selection.usl.mean_neighbor_distance", remembered):
+            have = {row.method for row in done if row.seed == seed}
+            missing = {name: methods[name] for name in arguments.methods if name not in have}
+            if not missing:
+                continue
+            with remembered():
                 found = compare(
                     train,
-                    truth[:50_000],
+                    train_truth,
                     test,
-                    truth[50_000:],
+                    test_truth,
                     budget=budget,
-                    methods=methods,
+                    methods=missing,
                     seeds=[seed],
                     learner=arguments.learner,
                 )
             done += found.rows
-            write_json(RESULTS / name, Comparison(tuple(done), budget, arguments.learner).record())
+            done.sort(key=lambda row: (list(METHODS).index(row.method), row.seed))
+            write_json(path, Comparison(tuple(done), budget, arguments.learner).record())
             accuracies = {row.method: f"{100 * row.test:.1f}" for row in found.rows}
-            print(f"{budget} labels, seed {seed}: {accuracies} {time.perf_counter() - began:.1f} s")
+            print(
+                f"{budget} labels, seed {seed}: {accuracies} {time.perf_counter() - began:.1f} s",
+                flush=True,
+            )
         summarise(Comparison(tuple(done), budget, arguments.learner))
+
+
+def read(
+    data: Path | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Train features and classes, test features and classes; standardised, unit length."""
+    folder = Path(data or os.environ.get("USL_DATA", ""))
+    if not (folder / FEATURES).is_file():
+        sys.exit(f"Set USL_DATA (or --data) to a folder that holds {FEATURES}.")
+    rows = np.load(folder / FEATURES)
+    truth = np.load(folder / "cifar10_labels.npy").astype(np.int64)
+    space = Preprocessing.fit(rows[:50_000], center=True, standardize=True, pca=None)
+    train, test = space.transform(rows[:50_000]), space.transform(rows[50_000:])
+    return train, truth[:50_000], test, truth[50_000:]
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Densities and neighbours do not depend on the seed: compute each once, they are the same."""
+    density, search = mean_neighbor_distance, nearest
+
+    def density_once(features: Any, k: int, **options: Any) -> Any:
+        options.pop("progress", None)
+        key = ("density", features.shape, k, *sorted(options.items()))
+        if key not in MEMORY:
+            MEMORY[key] = density(features, k, **options)
+        return MEMORY[key]
+
+    def search_once(queries: Any, base: Any, k: int, **options: Any) -> Any:
+        options.pop("progress", None)
+        if queries is not base:
+            return search(queries, base, k, **options)
+        key = ("nearest", base.shape, k, *sorted(options.items()))
+        if key not in MEMORY:
+            MEMORY[key] = search(queries, base, k, **options)
+        return MEMORY[key]
+
+    with (
+        mock.patch("usl.selection.usl.mean_neighbor_distance", density_once),
+        mock.patch("usl.selection.usl_t.nearest", search_once),
+    ):
+        yield
 
 
 def load(path: Path) -> list[Row]:
@@ -106,7 +144,8 @@ def summarise(comparison: Comparison) -> None:
         gain = comparison.difference("usl", method)
         print(
             f"  {method:<11} {values.mean():5.1f} +- {values.std(ddof=1):3.1f}   coverage "
-            f"{comparison.values(method, 'coverage').mean():.3f}   "
+            f"{comparison.values(method, 'coverage').mean():.3f}   entropy "
+            f"{comparison.values(method, 'balance').mean():.3f}   "
             f"USL gains {100 * gain.mean:+5.1f}"
             f" [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
         )

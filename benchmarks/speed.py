@@ -29,7 +29,7 @@ def points() -> np.ndarray:
     path = Path(folder or "") / "cifar10_efficientnet_lite1_160_prehead320_features.npy"
     if folder and path.is_file():
         rows = np.load(path)[:50_000]
-        return Preprocessing.fit(rows, center=True, scale=True, pca=128).transform(rows)
+        return Preprocessing.fit(rows, center=True, standardize=True, pca=128).transform(rows)
     rows = np.random.default_rng(0).normal(size=(50_000, 128)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 

@@ -139,6 +139,37 @@ def test_class_folders_are_evaluated_and_never_seen_by_the_selection(classes, tm
     assert "test (out of sample)" in capsys.readouterr().out
 
 
+def test_labels_are_passed_on_in_the_split_file(photos, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]
+    options = ["--method", "usl_t", "--k", "8", "--steps", "200", "--propagate", "4"]
+    assert main(["select", *arguments, *options]) == 0
+    assert (run / "metrics.jsonl").exists()
+    fill_in(run / "split.csv", kind_of)
+    assert main(["train", str(run)]) == 0
+    assert "6 labels (and" in capsys.readouterr().out
+    rows = rows_of(run / "split.csv")
+    passed = [row for row in rows if row["source"] == "propagated"]
+    assert 6 <= len(passed) <= 24
+    assert {row["state"] for row in passed} == {"labeled"}
+    assert {row["label"] for row in passed} <= set(KINDS)
+
+    # A pick that is corrected corrects those that had its label; a person's own answers stay.
+    for row in rows:
+        if row is passed[0]:
+            row.update(label="mine", source="human")
+        elif row["source"] == "human":
+            row["label"] = f"new {row['label']}"
+    with open(run / "split.csv", "w", newline="") as handle:
+        writer = csv.DictWriter(handle, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    assert main(["train", str(run)]) == 0
+    after = {row["image_id"]: row for row in rows_of(run / "split.csv")}
+    assert after[passed[0]["image_id"]]["label"] == "mine"
+    assert all(after[row["image_id"]]["label"].startswith("new ") for row in passed[1:])
+
+
 def test_albums_are_not_mistaken_for_classes(photos, tmp_path, capsys):
     for i, path in enumerate(sorted(photos.rglob("*.png"))):
         (photos / f"album{i % 2}").mkdir(exist_ok=True)

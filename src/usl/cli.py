@@ -134,7 +134,7 @@ def select(
     dry_run: Flag = False,
     on_corrupt: Corrupt = "skip",
     center: bool | None = None,
-    scale: bool | None = None,
+    standardize: bool | None = None,
     pca: int | None = None,
     **method_params: Any,
 ) -> None:
@@ -168,7 +168,7 @@ def select(
         What to do with an image that cannot be read.
     center
         Subtract the mean of the train subset; the default is the encoder's.
-    scale
+    standardize
         Divide by the standard deviation of the train subset; the default is the encoder's.
     pca
         Keep so many principal components; the default is the encoder's.
@@ -191,7 +191,7 @@ def select(
             overwrite=overwrite,
             on_corrupt=on_corrupt,
             center=center,
-            scale=scale,
+            standardize=standardize,
             pca=pca,
             progress=progress,
             **method_params,
@@ -259,8 +259,9 @@ def train(
     if json:
         print_json({"run": str(done.path), **trained})
         return
+    passed_on = f" (and {n:,} passed on from them)" if (n := trained["propagated"]) else ""
     say(
-        f"Trained {trained['method']} on {trained['labels']:,} labels of "
+        f"Trained {trained['method']} on {trained['labels']:,} labels{passed_on} of "
         f"{len(trained['classes'])} classes and {trained['images']:,} images."
     )
     say(f"A label for every image: {done.path / 'predictions.csv'}")

@@ -44,7 +44,7 @@ class Brightness(Encoder):
     dim = 3
     dtype = np.dtype(np.float32)
     supervision = "none"
-    preprocessing = {"center": True, "scale": True, "pca": None}  # noqa: RUF012
+    preprocessing = {"center": True, "standardize": True, "pca": None}  # noqa: RUF012
 
     def __init__(self, *, stop_after=None, stop_with=KeyboardInterrupt):
         self.seen = 0

@@ -229,7 +229,7 @@ def test_features_of_ones_own_are_taken_as_they_are():
     found = embed(collection)
     assert np.array_equal(found.rows, features)
     assert found.encoder.name == "given"
-    assert found.encoder.preprocessing == {"center": False, "scale": False, "pca": None}
+    assert found.encoder.preprocessing == {"center": False, "standardize": False, "pca": None}
     assert (found.encoder.dim, found.encoder.supervision) == (3, "unknown")
     assert (found.computed, found.reused, found.kept.tolist()) == (0, 5, [0, 1, 2, 3, 4])
     with pytest.raises(UsageError, match=r"x\.npz: holds features.*'pixels'"):

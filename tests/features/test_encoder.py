@@ -38,7 +38,7 @@ def test_pixels(make_picture):
 def test_info_is_the_record():
     info = open_encoder("pixels").info()
     assert (info.name, info.dim, info.supervision) == ("pixels", 3072, "none")
-    assert info.preprocessing == {"center": True, "scale": False, "pca": 64}
+    assert info.preprocessing == {"center": True, "standardize": False, "pca": 64}
     assert info.supervision in SUPERVISION
 
 

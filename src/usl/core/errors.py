@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UslError(Exception):
@@ -28,6 +29,15 @@ class DataError(UslError, ValueError):
 
 class MissingDependencyError(UslError, ImportError):
     """An optional package is needed; the message holds the command that installs it."""
+
+
+class TrainingFailedError(UslError):
+    """Training stopped; ``history`` holds the figures recorded until then."""
+
+    def __init__(self, message: str, history: list[dict[str, Any]]) -> None:
+        """The message, and one dict per record."""
+        super().__init__(message)
+        self.history = history
 
 
 class UslWarning(UserWarning):

@@ -135,10 +135,11 @@ def _smallest(values: Float32, k: int) -> NDArray[np.int64]:
     if k >= values.shape[1]:
         return np.tile(np.arange(values.shape[1]), (len(values), 1))
     bounds = np.partition(values, k - 1, axis=1)[:, k - 1 : k]
-    rows, columns = np.nonzero(values <= bounds)
-    counts = np.bincount(rows, minlength=len(values))
+    near_enough = values <= bounds
+    counts = np.count_nonzero(near_enough, axis=1)
+    columns = np.flatnonzero(near_enough) % values.shape[1]  # far quicker than nonzero in 2-D
     if (counts == k).all():
-        return columns.reshape(-1, k)
+        return np.asarray(columns.reshape(-1, k))
     found = np.empty((len(values), k), dtype=np.int64)
     ends = np.cumsum(counts)
     for row, (end, count) in enumerate(zip(ends.tolist(), counts.tolist(), strict=True)):

@@ -62,8 +62,11 @@ class Comparison:
         return list(dict.fromkeys(row.method for row in self.rows))
 
     def difference(self, method: str, other: str, figure: str = "test") -> Difference:
-        """How much better ``method`` is than ``other`` at the same seeds."""
-        return paired_difference(self.values(method, figure), self.values(other, figure))
+        """How much better ``method`` is than ``other``, over the seeds that both have."""
+        ours = {row.seed: getattr(row, figure) for row in self.rows if row.method == method}
+        theirs = {row.seed: getattr(row, figure) for row in self.rows if row.method == other}
+        seeds = sorted(ours.keys() & theirs.keys())
+        return paired_difference([ours[s] for s in seeds], [theirs[s] for s in seeds])
 
     def record(self) -> dict[str, Any]:
         """Everything, JSON-serialisable: protocol, summary per method, differences, raw rows."""

@@ -52,7 +52,7 @@ def evaluate(
     numbers = {name: number for number, name in enumerate(names)}
     classes = np.array([numbers.get(name, -1) for name in truth], dtype=np.int64)
 
-    split_states = opened.split.states[opened.split_rows()]
+    human = opened.split.sources[opened.split_rows()] == "human"
     train = opened.subsets == "train"
     predicted = predict_points(model, opened.space, train).argmax(axis=1)
     figures: dict[str, Any] = {
@@ -65,7 +65,7 @@ def evaluate(
     for subset in ("test", "val", "train"):
         rows = (opened.subsets == subset) & (classes >= 0)
         if subset == "train":
-            rows &= split_states != "labeled"
+            rows &= ~human
         if rows.any():
             found = classification_figures(classes[rows], predicted[rows], names)
             found["protocol"] = "transductive" if subset == "train" else "out of sample"

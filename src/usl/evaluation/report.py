@@ -24,6 +24,7 @@ from usl.evaluation.sections.classes import classes_section
 from usl.evaluation.sections.comparison import comparison_section
 from usl.evaluation.sections.facts import Facts, gather
 from usl.evaluation.sections.header import header, title
+from usl.evaluation.sections.learning import learning_section
 from usl.evaluation.sections.map import highlight_rules, map_section
 from usl.evaluation.sections.markup import Html, tag
 from usl.evaluation.sections.picks import doubtful_section, extremes_section, picks_section
@@ -109,6 +110,7 @@ def page(facts: Facts, projection: Projection | None, progress: Progress = silen
         extremes_section(facts, progress),
         classes_section(facts),
         map_section(facts, projection),
+        learning_section(facts),
         accuracy_section(facts),
         comparison_section(facts),
         doubtful_section(facts),

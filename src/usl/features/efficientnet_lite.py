@@ -68,7 +68,7 @@ class EfficientNetLite(Encoder):
     dim = DIM
     dtype = np.dtype(np.float32)
     supervision = "ImageNet labels"
-    preprocessing: Mapping[str, Any] = {"center": True, "scale": True, "pca": None}
+    preprocessing: Mapping[str, Any] = {"center": True, "standardize": True, "pca": None}
 
     def __init__(self, name: str) -> None:
         require_timm(f"The encoder {name}")

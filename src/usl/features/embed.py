@@ -158,7 +158,7 @@ def _given(collection: Collection, features: NDArray[Any], model: str | Encoder)
             f"{collection.source}: features must be a table [n, d], these are "
             f"{list(features.shape)}."
         )
-    defaults = {"center": False, "scale": False, "pca": None}
+    defaults = {"center": False, "standardize": False, "pca": None}
     return Embedding(
         rows=features,
         kept=np.arange(len(features)),

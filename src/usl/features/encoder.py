@@ -35,7 +35,7 @@ class EncoderInfo:
     """What is recorded about the encoder of an embedding.
 
     ``supervision`` is what its training was told: one of ``SUPERVISION``; shown beside every
-    figure that rests on it. ``preprocessing`` holds the default ``center``, ``scale`` and ``pca``.
+    figure that rests on it. ``preprocessing`` holds the default ``center``, ``standardize`` and ``pca``.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Encoder(ABC):
         and of the version of the input preparation. Equal keys mean equal rows.
     dim, dtype : width and type of a raw row.
     supervision : one of ``SUPERVISION``.
-    preprocessing : default ``center``, ``scale`` and ``pca`` for these rows.
+    preprocessing : default ``center``, ``standardize`` and ``pca`` for these rows.
     batch_size : pictures per ``forward`` that suit it.
 
     Rows depend on the picture alone, up to floating-point rounding: a network may sum in another

@@ -86,12 +86,14 @@ def variance(rows: NDArray[Any], mean: Float64) -> Float64:
     return total / len(rows)
 
 
-def second_moments(rows: NDArray[Any], offset: Float64 | None, scale: Float64 | None) -> Float64:
-    """Mean of x x^T [d, d], where x is a row minus ``offset``, divided by ``scale``."""
+def second_moments(
+    rows: NDArray[Any], offset: Float64 | None, deviation: Float64 | None
+) -> Float64:
+    """Mean of x x^T [d, d], where x is a row minus ``offset``, divided by ``deviation``."""
     width = rows.shape[1]
     moments = np.zeros((width, width))
     for _, block in row_blocks(rows):
-        block = affine(block, offset, scale)
+        block = affine(block, offset, deviation)
 
         def fill_strip(start: int, stop: int, block: Float64 = block) -> None:
             # upper triangle only; strips are disjoint, so tasks never meet
@@ -106,12 +108,12 @@ def second_moments(rows: NDArray[Any], offset: Float64 | None, scale: Float64 | 
     return moments
 
 
-def affine(block: Float64, offset: Float64 | None, scale: Float64 | None) -> Float64:
-    """``(block - offset) / scale``; either may be None. Never changes its input."""
+def affine(block: Float64, offset: Float64 | None, deviation: Float64 | None) -> Float64:
+    """``(block - offset) / deviation``; either may be None. Never changes its input."""
     if offset is not None:
         block = block - offset
-    if scale is not None:
-        block = block / scale
+    if deviation is not None:
+        block = block / deviation
     return block
 
 

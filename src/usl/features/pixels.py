@@ -30,7 +30,7 @@ class Pixels(Encoder):
     dim = SIZE * SIZE * 3
     dtype = np.dtype(np.uint8)
     supervision = "none"
-    preprocessing: Mapping[str, Any] = {"center": True, "scale": False, "pca": 64}
+    preprocessing: Mapping[str, Any] = {"center": True, "standardize": False, "pca": 64}
 
     def prepare(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and flatten."""

@@ -31,13 +31,13 @@ from usl.features.moments import (
 )
 
 FORMAT = 1  # of the .npz file
-ARRAYS = ("mean", "scale", "components")
+ARRAYS = ("mean", "deviation", "components")
 ZERO_LENGTH = 1e-10  # relative; float64 rounding leaves below 1e-13, float32 data differ by 1e-7
 
 
 @dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """x -> (x - mean) / scale, projected on the components, divided by its length.
+    """x -> (x - mean) / deviation, projected on the components, divided by its length.
 
     The unit length is always last: neighbours and clusters live on the unit sphere (the paper,
     section 3.1). A row that is zero by then (one equal to the mean, say) has no direction and
@@ -47,18 +47,18 @@ class Preprocessing:
     ----------
     width : d, dimensions of the raw rows.
     mean : float64 [d] to subtract, or None.
-    scale : float64 [d] to divide by, or None; 1 where a dimension never varied.
+    deviation : float64 [d] to divide by, or None; 1 where a dimension never varied.
     components : float64 [p, d], orthonormal principal directions, or None.
     """
 
     width: int
     mean: Float64 | None = None
-    scale: Float64 | None = None
+    deviation: Float64 | None = None
     components: Float64 | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays agree."""
-        for name, shape in (("mean", (self.width,)), ("scale", (self.width,))):
+        for name, shape in (("mean", (self.width,)), ("deviation", (self.width,))):
             array = getattr(self, name)
             if array is not None and array.shape != shape:
                 raise DataError(f"preprocessing: {name} is {list(array.shape)}, not {list(shape)}.")
@@ -82,14 +82,14 @@ class Preprocessing:
 
     @classmethod
     def fit(
-        cls, rows: ArrayLike, *, center: bool, scale: bool, pca: int | None = None
+        cls, rows: ArrayLike, *, center: bool, standardize: bool, pca: int | None = None
     ) -> Preprocessing:
         """Fit on ``rows`` [n, d] of the train subset: uint8, any float, a memmap too.
 
         Parameters
         ----------
         center : subtract the mean.
-        scale : divide by the population standard deviation; a dimension that never varies is
+        standardize : divide by the population standard deviation; a dimension that never varies is
             left as it is.
         pca : project on this many leading eigenvectors of the covariance (of the uncentred
             second moments if not ``center``), or None. Clamped, with a warning, to n and d.
@@ -112,7 +112,7 @@ class Preprocessing:
         mean, constant = mean_and_constant(rows)  # also finds NaN, whatever is asked for
         offset = mean if center else None
         deviation = None
-        if scale:
+        if standardize:
             deviation = np.sqrt(variance(rows, mean))
             deviation[constant | (deviation == 0)] = 1.0
         components = None
@@ -148,11 +148,11 @@ class Preprocessing:
     def _transform(self, rows: NDArray[Any], start: int) -> Float64:
         block = np.asarray(rows, dtype=np.float64)
         check_finite(block, start)
-        points = affine(block, self.mean, self.scale)
+        points = affine(block, self.mean, self.deviation)
         # what rounding alone may leave of a row that equals the mean, up to ZERO_LENGTH
         noise = np.linalg.norm(points, axis=1)
         if self.mean is not None:
-            noise = noise + np.linalg.norm(affine(self.mean, None, self.scale))
+            noise = noise + np.linalg.norm(affine(self.mean, None, self.deviation))
         if self.components is not None:
             points = points @ self.components.T
         lengths = np.linalg.norm(points, axis=1)

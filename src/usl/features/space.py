@@ -62,7 +62,7 @@ def open_space(
     ----------
     model : an encoder's name; ``auto`` takes the best that is installed.
     preprocessing : a fitted one to apply; without it one is fitted on the rows of the train
-        subset, with the encoder's defaults changed by ``settings`` (center, scale, pca).
+        subset, with the encoder's defaults changed by ``settings`` (center, standardize, pca).
     on_corrupt : ``skip`` unreadable images, or ``fail`` at the first.
     """
     wanted = np.arange(len(collection)) if rows is None else rows

@@ -42,7 +42,7 @@ class TimmEncoder(Encoder):
     """
 
     dtype = np.dtype(np.float32)
-    preprocessing: Mapping[str, Any] = {"center": True, "scale": True, "pca": None}
+    preprocessing: Mapping[str, Any] = {"center": True, "standardize": True, "pca": None}
 
     def __init__(
         self, name: str, folder: str, model: Any, weights_digest: str, supervision: str

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from usl.core.errors import DataError, UsageError
-from usl.core.files import write_json
+from usl.core.errors import DataError, TrainingFailedError, UsageError
+from usl.core.files import write_json, write_json_lines
 from usl.core.hashing import array_digest
 from usl.core.methods import check_parameters, load_method
 from usl.core.progress import Progress, silent
@@ -34,7 +35,7 @@ def start_run(
     overwrite: bool = False,
     on_corrupt: str = "skip",
     center: bool | None = None,
-    scale: bool | None = None,
+    standardize: bool | None = None,
     pca: int | None = None,
     progress: Progress = silent,
     **method_params: Any,
@@ -50,7 +51,7 @@ def start_run(
     model : encoder; ``auto`` is the best that is installed.
     overwrite : replace an existing run. One with a person's labels in it is kept beside.
     on_corrupt : ``skip`` or ``fail`` at an image that cannot be read.
-    center, scale, pca : preprocessing before the unit sphere; None keeps the encoder's default.
+    center, standardize, pca : preprocessing before the unit sphere; None keeps the encoder's default.
     """
     # Whatever can be refused is refused before any image is read.
     began = time.perf_counter()
@@ -77,7 +78,7 @@ def start_run(
         collection,
         model,
         rows=train,
-        settings={"center": center, "scale": scale, "pca": pca},
+        settings={"center": center, "standardize": standardize, "pca": pca},
         on_corrupt=on_corrupt,
         progress=progress,
     )
@@ -85,9 +86,14 @@ def start_run(
 
     if oracle and collection.labels is not None:
         method_params = {"labels": collection.labels[space.rows], **method_params}
-    picks = select(
-        space.features, budget, method=method, seed=seed, progress=progress, **method_params
-    )
+    try:
+        picks = select(
+            space.features, budget, method=method, seed=seed, progress=progress, **method_params
+        )
+    except TrainingFailedError as error:
+        left = Path(out).with_name(f"{Path(out).name}.failed.jsonl")
+        write_json_lines(left, error.history)
+        raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
     selected = time.perf_counter()
 
     readable = np.ones(len(collection), dtype=bool)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from usl.core.blocks import map_blocks, rows_per_block
-from usl.core.errors import UslError
+from usl.core.errors import TrainingFailedError
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress
@@ -30,14 +30,6 @@ from usl.selection.usl_t_losses import (
 PARTS = 2  # of a batch, worked on side by side; fixed, for the same rounding on any machine
 REPORT_EVERY = 100  # steps
 CALIBRATION_ROWS, CALIBRATION_ITERATIONS = 20_000, 15
-
-
-class TrainingFailedError(UslError):
-    """Training stopped; ``history`` holds what was recorded until then."""
-
-    def __init__(self, message: str, history: list[dict[str, Any]]) -> None:
-        super().__init__(message)
-        self.history = history
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from usl.training.contract import (
     load_model,
     save_model,
 )
+from usl.training.propagate import propagate
 
 MODEL = "model.npz"
 PREPROCESSING, MODEL_PREPROCESSING = "preprocessing.npz", "model-preprocessing.npz"
@@ -131,8 +132,11 @@ def train(
     module = load_method(ROOM, FUNCTION, method)
     check_parameters(method, module, FUNCTION, method_params, SHARED)
     opened = open_run(run, collection=collection, source=source, model=model, progress=progress)
-    run, split = opened.run, opened.split
+    run = opened.run
     class_names = label_names(opened)
+    split = propagate(run, opened.split)
+    if split is not opened.split:
+        split.write(run.path)
 
     train_points = opened.subsets == "train"
     rows = opened.split_rows()
@@ -155,20 +159,22 @@ def train(
     probabilities = predict_points(fitted, opened.space, train_points)
 
     # A person's answer stands, whatever the model thinks of it.
-    given = np.flatnonzero(classes >= 0)
+    human = split.sources[rows] == "human"
+    given = np.flatnonzero((classes >= 0) & human)
     probabilities[given] = np.eye(len(class_names))[classes[given]]
     split.write_mirror(run.path)  # the CSV stays as the person left it
     (run.path / "evaluation.json").unlink(missing_ok=True)  # it was of the former model
     save_model(run.path / MODEL, fitted, class_names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:
         opened.space.preprocessing.save(run.path / MODEL_PREPROCESSING)
-    write_predictions(run, opened, probabilities, class_names, split.sources[rows])
+    write_predictions(run, opened, probabilities, class_names, human)
     return run.update(
         training={
             "method": method,
             "seed": seed,
             "parameters": method_params,
-            "labels": int(usable.sum()),
+            "labels": int((usable & human).sum()),
+            "propagated": int((usable & ~human).sum()),
             "classes": class_names,
             "images": int(train_points.sum()),
             "encoder": opened.space.record(),
@@ -209,6 +215,11 @@ def predict_points(model: Model, space: Space, train_points: NDArray[np.bool_]) 
     own = model.fitted()
     if own is None:
         return model.probabilities(space.features)
+    if len(own) != train_points.sum():
+        raise DataError(
+            f"The model was trained on {len(own):,} images, but there are now "
+            f"{int(train_points.sum()):,} in the train subset. Train again: usl train RUN."
+        )
     others = restrict(space, ~train_points)
     result = np.empty((len(space.features), own.shape[1]))
     result[train_points] = own
@@ -222,23 +233,23 @@ def write_predictions(
     opened: Opened,
     probabilities: Probabilities,
     class_names: list[str],
-    sources: NDArray[np.str_],
+    human: NDArray[np.bool_],
 ) -> None:
-    """Write ``predictions.csv`` and ``.parquet``: given labels first, then the surest first."""
+    """Write ``predictions.csv`` and ``.parquet``: a person's labels first, then the surest."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
     best = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(best)), best]
-    order = np.lexsort((np.arange(len(best)), -confidence, sources == ""))
+    order = np.lexsort((np.arange(len(best)), -confidence, ~human))
     table = pa.table(
         {
             "image_id": pa.array(opened.ids[order].tolist(), pa.string()),
             "subset": pa.array(opened.subsets[order].tolist(), pa.string()),
             "label": pa.array([class_names[number] for number in best[order].tolist()]),
             "confidence": confidence[order],
-            "source": pa.array(np.where(sources == "", "predicted", sources)[order].tolist()),
+            "source": pa.array(np.where(human, "human", "predicted")[order].tolist()),
         }
     )
     with atomic_write(run.path / "predictions.parquet") as handle:

@@ -20,6 +20,7 @@ from usl.evaluation.sections.records import (
     COMPARISON,
     Predictions,
     out_of_date,
+    read_history,
     read_optional,
     read_predictions,
     read_selection,
@@ -53,6 +54,7 @@ class Facts:
     ``features`` float32 [r, d] are the train images as the selection saw them, ``rows`` int64 [r]
     their rows in the collection; both empty where they could not be had. ``truth`` object [n] holds
     the source's answers, ``stands`` int64 [n] the pick (from 0) that speaks for a row, or -1.
+    ``history`` is what the method recorded while it trained, one dict per record.
     ``notes`` are what a reader has to know before trusting the page.
     """
 
@@ -67,6 +69,7 @@ class Facts:
     stands: NDArray[np.int64]
     evaluation: dict[str, Any] | None
     comparison: dict[str, Any] | None
+    history: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
 
     @property
@@ -101,6 +104,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
             del row_of[name]
     truth = source_answers(collection, split)
     features, rows = train_points(run, collection, notes, progress)
+    history = read_history(run, notes)
     facts = Facts(
         run=run,
         collection=collection,
@@ -113,6 +117,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         stands=read_stands(selection, row_of, len(collection)),
         evaluation=read_optional(run, evaluate.FILE),
         comparison=read_optional(run, COMPARISON),
+        history=history,
         notes=(*notes, *out_of_date(run, split)),
     )
     for note in facts.notes:
@@ -144,10 +149,16 @@ def make_picks(
     split: Split,
     truth: NDArray[np.object_] | None,
 ) -> list[Pick]:
-    """The picks in rank order. A label in the split file goes before the source's answer."""
+    """The picks in rank order. A label in the split file goes before the source's answer.
+
+    Of ``propagated_to`` only the number is kept.
+    """
     labeled = split.labeled()
     given = dict(zip(split.ids[labeled].tolist(), split.labels[labeled].tolist(), strict=True))
     names = [name for name in selection if name not in ("rank", "image_id", "index", "represented")]
+    if "propagated_to" in selection:
+        counts = [len(receivers or ()) for receivers in selection["propagated_to"]]
+        selection = {**selection, "propagated_to": counts}
     picks = []
     for i, image_id in enumerate(selection["image_id"]):
         row = row_of.get(image_id, -1)

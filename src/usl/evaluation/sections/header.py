@@ -8,7 +8,12 @@ from usl.evaluation.sections.facts import Facts
 from usl.evaluation.sections.markup import MINUS, Html, join, per_cent, plural, tag
 from usl.features.embed import GIVEN
 
-SHOWN_NAMES = {"usl": "USL", "kmeans": "k-means", "label_spreading": "label spreading"}
+SHOWN_NAMES = {
+    "usl": "USL",
+    "usl_t": "USL-T",
+    "kmeans": "k-means",
+    "label_spreading": "label spreading",
+}
 PROTOCOLS = {
     "test": "test {noun}s right",
     "val": "validation {noun}s right",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,17 +32,22 @@ BEST_FIRST = "Best first: any number from the top is a good selection by itself.
 TERMS = (
     ("stands for", "represents", "how many images the pick speaks for, itself included"),
     ("cluster", "cluster_size", "size of its cluster, where it differs"),
+    ("label goes to", "propagated_to", "how many more of its cluster receive its label"),
+    ("max ŷ", "confidence", "how surely it belongs to its cluster (Eq. 9)"),
     ("U", "density", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)"),
     ("Reg", "regularizer", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
     ("U′", "utility", "what decided: U less λ times the regulariser (Eq. 7)"),
 )
 UTILITY_OTHER = "what the method ranks by within a cluster"
+DECIDED = "; it decided which of a cluster is picked"
+SCORES = ("confidence", "density", "regularizer", "utility")
+Terms = list[tuple[str, str, str]]
 
 
 def picks_section(facts: Facts) -> Html:
     """Every pick, in rank order, with what is known about it."""
     shown = facts.picks[:SHOWN]
-    have = shown[0].figures if shown else {}
+    terms = terms_of(facts)
     limit = (
         f" The first {SHOWN} of {len(facts.picks):,} are shown; selection.csv holds them all."
         if len(facts.picks) > SHOWN
@@ -55,28 +58,47 @@ def picks_section(facts: Facts) -> Html:
     intro = tag("p", order + limit)
     key = tag(
         "dl",
-        *[
-            tag("div", tag("dt", short), tag("dd", meaning(name, long, have)))
-            for short, name, long in TERMS
-            if name in have
-        ],
+        *[tag("div", tag("dt", short), tag("dd", meaning)) for short, _, meaning in terms],
         tag("div", tag("dt", "→ #3 at 0.8"), tag("dd", "the nearest earlier pick, its distance")),
         class_="key",
     )
     if facts.collection.images is None:
-        return section("The picks", intro, key, picks_table(shown), id_="picks")
+        return section("The picks", intro, key, picks_table(shown, terms), id_="picks")
     cards = [
-        card(facts, pick.row, pick.image_id, pick_caption(pick), rank=pick.rank) for pick in shown
+        card(facts, pick.row, pick.image_id, pick_caption(pick, terms), rank=pick.rank)
+        for pick in shown
     ]
     return section("The picks", intro, key, tag("ol", *cards, class_="cards"), id_="picks")
 
 
-def meaning(name: str, text: str, have: dict[str, Any]) -> str:
-    """What a figure means; utility is Eq. 7 only where there is a regulariser."""
-    return UTILITY_OTHER if name == "utility" and "regularizer" not in have else text
+def terms_of(facts: Facts) -> Terms:
+    """The figures that there are: short name, column, and what it means for this selection.
+
+    Utility is Eq. 7 only where there is a regulariser. Where it merely repeats another figure,
+    that one is said to have decided, and utility is left out.
+    """
+    have = facts.picks[0].figures if facts.picks else {}
+    heads = facts.run.info["selection"]["parameters"].get("heads")
+    decided = None
+    if "utility" in have and "regularizer" not in have:
+        same = (
+            name
+            for name in ("confidence", "density")
+            if all(pick.figures.get(name) == pick.figures["utility"] for pick in facts.picks)
+        )
+        decided = next(same, None)
+    terms = []
+    for short, name, text in TERMS:
+        if name not in have or (name == "utility" and decided):
+            continue
+        meaning = UTILITY_OTHER if name == "utility" and "regularizer" not in have else text
+        if name == "confidence" and isinstance(heads, int) and heads > 1:
+            meaning += f", mean of {heads} heads"
+        terms.append((short, name, meaning + DECIDED if name == decided else meaning))
+    return terms
 
 
-def pick_caption(pick: Pick) -> Html:
+def pick_caption(pick: Pick, terms: Terms) -> Html:
     """Label, id and figures below a picture."""
     known = pick.figures
     stands = [f"stands for {figure(known['represents'])}"]
@@ -84,14 +106,16 @@ def pick_caption(pick: Pick) -> Html:
         stands.append(f"cluster {figure(known['cluster_size'])}")
     scores = [
         tag("span", f"{short}{FIXED_SPACE}{figure(known[name])}")
-        for short, name, _ in TERMS[2:]
-        if known.get(name) is not None
+        for short, name, _ in terms
+        if name in SCORES and known.get(name) is not None
     ]
+    receivers = known.get("propagated_to")
     return join(
         [
             label_line(pick),
             tag("span", pick.image_id, class_="id", title=pick.image_id),
             tag("span", " · ".join(stands)),
+            tag("span", f"label goes to {receivers:,} more") if receivers is not None else "",
             tag("span", *scores, class_="scores") if scores else "",
             tag("span", earlier(pick)),
         ]
@@ -113,17 +137,15 @@ def earlier(pick: Pick) -> str:
     return f"→ #{nearest} at {figure(pick.figures['nearest_distance'])}"
 
 
-def picks_table(shown: tuple[Pick, ...]) -> Html:
+def picks_table(shown: tuple[Pick, ...], terms: Terms) -> Html:
     """The picks where there are no pictures."""
-    have = shown[0].figures if shown else {}
-    terms = [(short, name) for short, name, _ in TERMS if name in have]
-    header = ["#", "id", "label", *[short for short, _ in terms], "nearest earlier"]
+    header = ["#", "id", "label", *[short for short, _, _ in terms], "nearest earlier"]
     rows = [
         [
             tag("span", str(pick.rank), id_=f"pick-{pick.rank}"),
             pick.image_id,
             label_line(pick),
-            *[figure(pick.figures[name]) for _, name in terms],
+            *[figure(pick.figures[name]) for _, name, _ in terms],
             earlier(pick),
         ]
         for pick in shown

@@ -21,6 +21,21 @@ SYMBOLS = {
     "iterations": ("l", "passes of the exchange, Algorithm 1"),
     "horizon": ("h", "nearest picks that repel; none: all of them"),
 }
+SYMBOLS_OF = {  # the same letters mean other things in USL-T
+    "usl_t": {
+        "k": ("k", "neighbours that may share a cluster, Eq. 14"),
+        "pick_by": ("", "what decides which of a cluster is picked"),
+        "spare": ("", "share of clusters beyond the labels asked for; the largest are kept"),
+        "propagate": ("", "how many of a cluster may receive the label of its pick"),
+        "heads": ("", "sets of clusters trained; the first decides"),
+        "tau": ("τ", "confidence from which an item counts in the global loss, Eq. 10"),
+        "alpha": ("α", "strength of the logit adjustment, Eq. 11"),
+        "t": ("t", "temperature of the sharpening, Eq. 13"),
+        "lam": ("λ", "weight of the local loss, Eq. 15"),
+        "momentum": ("μ", "moving average of the mean assignment, Eq. 12"),
+        "scale": ("", "of the logits: scale times cosine"),
+    },
+}
 UNREADABLE = 20
 
 
@@ -51,8 +66,9 @@ def provenance_section(facts: Facts) -> Html:
 def parameters_table(picked: dict[str, Any]) -> Html:
     """The selection's parameters in force, with the paper's symbols."""
     rows = [["budget", "m", figure(picked["budget"]), "labels asked for"]]
+    symbols = SYMBOLS_OF.get(picked["method"], SYMBOLS)
     for name, value in picked["parameters"].items():
-        symbol, meaning = SYMBOLS.get(name, ("", ""))
+        symbol, meaning = symbols.get(name, ("", ""))
         rows.append([name, symbol, setting(value), meaning])
     rows.append(["seed", "", str(picked["seed"]), "of every random draw"])
     return table(
@@ -120,7 +136,7 @@ def preprocessing(run: Run) -> str:
         return f"{record['width']:,} to {record['dimensions']:,} dimensions"
     steps = [
         "centred" if fitted.mean is not None else "",
-        "scaled" if fitted.scale is not None else "",
+        "standardized" if fitted.deviation is not None else "",
         f"{fitted.dimensions:,} principal components" if fitted.components is not None else "",
         "unit length",
     ]

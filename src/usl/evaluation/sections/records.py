@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from usl.core.files import read_json
 from usl.data.run import Run
 from usl.data.split import Split
 from usl.evaluation import evaluate
+from usl.selection.selection import METRICS
 
 COMPARISON = "comparison.json"
 
@@ -72,6 +74,30 @@ def read_optional(run: Run, name: str) -> dict[str, Any] | None:
     if not isinstance(record, dict):
         raise DataError(f"{path}: not a record of this program. Delete it, and make it again.")
     return record
+
+
+def read_history(run: Run, notes: list[str]) -> tuple[dict[str, Any], ...]:
+    """What the method recorded while it trained; a note, and none, if that cannot be read."""
+    path = run.path / METRICS
+    if not path.is_file():
+        return ()
+    records, line = [], 0
+    try:
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if text.strip():
+                records.append(json.loads(text))
+                if not isinstance(records[-1], dict):
+                    raise ValueError("not a record")
+        if not records:
+            raise ValueError("it is empty")
+    except (OSError, ValueError, RecursionError) as error:
+        place = f"line {line}: " if line else ""
+        notes.append(
+            f"How the clusters were learned is not shown: {path} cannot be read ({place}{error}). "
+            "Restore it, or select anew: usl select."
+        )
+        return ()
+    return tuple(records)
 
 
 def out_of_date(run: Run, split: Split) -> list[str]:

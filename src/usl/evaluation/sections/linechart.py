@@ -1,0 +1,124 @@
+"""Line charts by hand: an axis, a few curves, and a zone of warning below a limit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from usl.evaluation.sections.markup import Html, tag
+
+WIDTH, HEIGHT = 340, 168  # in units of the drawing, about a pixel each
+LEFT, RIGHT, TOP, BOTTOM = 46, 334, 8, 144  # of the plot
+STEPS = 4  # intervals of an axis, at most
+LOWEST = 0.01  # of a logarithmic axis: what is smaller stands at its foot
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Ends of an axis, the values it names, and whether it is logarithmic."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def place(self, value: float) -> float:
+        """Height of a value in the drawing, within the plot."""
+        low, high = self.low, self.high
+        if self.log:
+            low, high, value = math.log(low), math.log(high), math.log(max(value, low))
+        share = min(1.0, max(0.0, (value - low) / (high - low)))
+        return BOTTOM - share * (BOTTOM - TOP)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points (step, value) in order of the steps; ``kind`` is a class, ``colour`` a CSS value."""
+
+    points: tuple[tuple[int, float], ...]
+    kind: str
+    colour: str
+
+
+def round_step(extent: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that divides an extent into few intervals."""
+    power = 10.0 ** math.floor(math.log10(extent / STEPS))
+    return next(m * power for m in (1, 2, 5, 10) if extent <= STEPS * m * power * (1 + 1e-9))
+
+
+def axis(low: float, high: float) -> Axis:
+    """An axis from round value to round value that holds both ends."""
+    extent = high - low
+    if extent <= 1e-9 * max(1e-3, abs(low)):
+        extent = max(abs(low), 1e-3)
+        high = low + extent
+    step = round_step(extent)
+    first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
+    ticks = tuple(step * i for i in range(first, last + 1))
+    return Axis(ticks[0], ticks[-1], ticks)
+
+
+def log_axis(high: float) -> Axis:
+    """A logarithmic axis from a hundredth to at least 2, with powers of ten."""
+    top = max(2.0, 1.1 * high)
+    powers = range(round(math.log10(LOWEST)), math.floor(math.log10(top)) + 1)
+    return Axis(LOWEST, top, tuple(10.0**power for power in powers), log=True)
+
+
+def tick_text(value: float) -> str:
+    """A round value without an exponent, unless it is extreme."""
+    if value and not 1e-6 <= abs(value) < 1e6:
+        return f"{value:.0e}"
+    return f"{value:,.6f}".rstrip("0").rstrip(".")
+
+
+def line_chart(curves: list[Curve], scale: Axis, *, limit: float | None, words: str) -> Html:
+    """The chart as an image that says ``words`` to those who cannot see it."""
+    end = max(1, *(step for curve in curves for step, _ in curve.points))
+
+    def across(step: int) -> float:
+        return LEFT + (RIGHT - LEFT) * max(0, step) / end
+
+    marks = []
+    if limit is not None and scale.low < limit:
+        marks += warning_zone(scale.place(limit))
+    for tick in scale.ticks:
+        y = f"{scale.place(tick):.1f}"
+        kind = "grid even" if scale.log and tick == 1 else "grid"
+        marks.append(tag("line", x1=str(LEFT), x2=str(RIGHT), y1=y, y2=y, class_=kind))
+        marks.append(tag("text", tick_text(tick), x=str(LEFT - 6), y=y, class_="tick level"))
+    for step, kind in ((0, "start"), (end, "end")):
+        place = f"{across(step):.1f}"
+        words_of = f"step {step:,}" if step else "0"
+        marks.append(tag("text", words_of, x=place, y=str(HEIGHT - 7), class_=f"tick {kind}"))
+    for curve in curves:
+        places = [f"{across(step):.1f} {scale.place(v):.1f}" for step, v in curve.points]
+        style, (x, y) = f"--c:{curve.colour}", places[-1].split()
+        marks.append(
+            tag("path", d="M" + "L".join(places), class_=f"curve {curve.kind}".strip(), style=style)
+        )
+        marks.append(tag("circle", cx=x, cy=y, r="3", class_="last", style=style))
+    return tag("svg", *marks, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=words)
+
+
+def warning_zone(y: float) -> list[Html]:
+    """The part of the plot below a height, marked as a warning."""
+    place = f"{y:.1f}"
+    return [
+        tag(
+            "rect",
+            x=str(LEFT),
+            y=place,
+            width=str(RIGHT - LEFT),
+            height=f"{BOTTOM - y:.1f}",
+            class_="zone",
+        ),
+        tag("line", x1=str(LEFT), x2=str(RIGHT), y1=place, y2=place, class_="limit"),
+        tag("text", "warning", x=str(RIGHT - 5), y=f"{(y + BOTTOM) / 2:.1f}", class_="warned"),
+    ]
+
+
+def line_sample(kind: str) -> Html:
+    """A piece of a curve for a legend."""
+    piece = tag("line", x1="0", x2="22", y1="5", y2="5", class_=f"curve {kind}".strip())
+    return tag("svg", piece, width="22", height="10", aria_hidden="true")

@@ -1,0 +1,38 @@
+"""Pass the label of a pick on to the items its selection named (paper 6.12).
+
+A selection may ask for that (``usl_t --propagate 20``: the densest 20 of each cluster). It happens
+when labels are there, in the split file: state ``labeled``, source ``propagated``.
+"""
+
+from __future__ import annotations
+
+from usl.data.run import Run
+from usl.data.split import Split
+
+COLUMN = "propagated_to"
+
+
+def propagate(run: Run, split: Split) -> Split:
+    """The split with the labels of the picks passed on; what a person has labelled stays.
+
+    Labels that were passed on before are renewed, so a corrected pick corrects its followers.
+    """
+    import pyarrow.parquet
+
+    path = run.path / "selection.parquet"
+    if COLUMN not in pyarrow.parquet.read_schema(path).names:
+        return split
+    table = pyarrow.parquet.read_table(path, columns=["image_id", COLUMN])
+    row_of = {name: row for row, name in enumerate(split.ids.tolist())}
+    rows: list[int] = []
+    labels: list[str] = []
+    for pick, followers in zip(
+        *(table[name].to_pylist() for name in table.column_names), strict=True
+    ):
+        if pick not in row_of or split.sources[row_of[pick]] != "human":
+            continue
+        open_rows = [row_of[name] for name in followers if name in row_of]
+        open_rows = [row for row in open_rows if split.sources[row] != "human"]
+        rows += open_rows
+        labels += [split.labels[row_of[pick]]] * len(open_rows)
+    return split.with_labels(rows, labels, source="propagated") if rows else split
