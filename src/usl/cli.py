@@ -30,7 +30,7 @@ Flag = Annotated[bool, PLAIN]
 Corrupt = Literal["skip", "fail"]
 
 
-def demo(out: Path = Path("demo-run"), *, seeds: int = 20, overwrite: Flag = True) -> None:
+def demo(out: Path = Path("demo-run"), /, *, seeds: int = 20, seed: int = 0) -> None:
     """Run the whole pipeline on images that come with the package, and compare with chance.
 
     5,000 Fashion-MNIST images, 40 labels, no network, about half a minute on two cores.
@@ -38,15 +38,15 @@ def demo(out: Path = Path("demo-run"), *, seeds: int = 20, overwrite: Flag = Tru
     Parameters
     ----------
     out
-        Run folder to write.
+        Run folder to write; one that is there already is replaced.
     seeds
         Paired seeds of the comparison with random and stratified selection.
-    overwrite
-        Replace the folder if it is a run already.
+    seed
+        Of the run itself.
     """
     from usl.demo import run_demo
 
-    run_demo(out, seeds=seeds, overwrite=overwrite)
+    run_demo(out, seeds=seeds, seed=seed)
 
 
 def embed(
@@ -81,7 +81,7 @@ def embed(
         Say what would be done, and do nothing.
     """
     from usl.features.export import check_target, write_features
-    from usl.features.plan import plan_embedding, print_plan
+    from usl.features.plan import plan_embedding
 
     if dry_run:
         print_plan(plan_embedding(source, model, subset=None), as_json=json)
@@ -174,7 +174,7 @@ def select(
         Keep so many principal components; the default is the encoder's.
     """
     if dry_run:
-        from usl.features.plan import plan_embedding, print_plan
+        from usl.features.plan import plan_embedding
 
         print_plan(plan_embedding(source, model, subset="train", budget=budget), as_json=json)
         return
@@ -308,7 +308,14 @@ def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> 
     say(f"Per class and confusion: {run / FILE}")
 
 
-def report(run: Path, /, *, source: str | None = None, out: Path | None = None) -> None:
+def report(
+    run: Path,
+    /,
+    *,
+    source: str | None = None,
+    out: Path | None = None,
+    json: Flag = False,
+) -> None:
     """Write one HTML page that shows the picks, the map, the classes and the figures of a run.
 
     Parameters
@@ -319,12 +326,26 @@ def report(run: Path, /, *, source: str | None = None, out: Path | None = None) 
         Where the images are now, if they have moved.
     out
         File to write; the default is report.html in the run folder.
+    json
+        Print the result as JSON.
     """
     from usl.evaluation.report import write_report
 
     with bars() as progress:
         path = write_report(run, source=source, out=out, progress=progress)
-    say(f"Report: {path}")
+    if json:
+        print_json({"report": str(path)})
+    else:
+        say(f"Report: {path}")
+
+
+def print_plan(plan: dict[str, Any], *, as_json: bool) -> None:
+    """Show what a dry run found."""
+    if as_json:
+        print_json(plan)
+        return
+    say("Nothing is done; this is the plan.")
+    print_table(["what", ""], [[name.replace("_", " "), f"{plan[name]}"] for name in plan])
 
 
 def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
@@ -341,7 +362,7 @@ def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
 def advise_better_encoder(name: str) -> None:
     """Say plainly when features are only pixels, and what would be better."""
     if name == "pixels":
-        from usl.features.encoder import BETTER_ENCODER_ADVICE
+        from usl.features.open import BETTER_ENCODER_ADVICE
 
         note(f"Note: {BETTER_ENCODER_ADVICE}, then the same command again.")
 
@@ -384,10 +405,9 @@ def with_method(
 
 def is_option(annotation: Any) -> bool:
     """Whether a value of this type can be typed on a command line."""
-    if get_origin(annotation) is Literal:
+    if get_origin(annotation) is Literal or annotation in (int, float, str, bool, type(None)):
         return True
-    parts = get_args(annotation) or (annotation,)
-    return all(part in (int, float, str, bool, type(None)) for part in parts)
+    return bool(get_args(annotation)) and all(is_option(part) for part in get_args(annotation))
 
 
 def build(tokens: Sequence[str]) -> App:

@@ -26,12 +26,14 @@ from usl.training.train import open_run, train
 SOURCE, BUDGET, ENCODER = "builtin:fashion_mnist", 40, "pixels"
 
 
-def run_demo(out: str | os.PathLike[str], *, seeds: int = 20, overwrite: bool = True) -> Run:
+def run_demo(out: str | os.PathLike[str], *, seeds: int = 20, seed: int = 0) -> Run:
     """Select 40 of 5,000 images, label them from the answers, train, evaluate, compare, report."""
     began = time.perf_counter()
     with bars() as progress:
         note(f"1/5  select  {BUDGET} of 5,000 Fashion-MNIST images by USL, on {ENCODER}")
-        run = start_run(SOURCE, BUDGET, out, model=ENCODER, overwrite=overwrite, progress=progress)
+        run = start_run(
+            SOURCE, BUDGET, out, model=ENCODER, seed=seed, overwrite=True, progress=progress
+        )
         note("2/5  label   from the known answers, in place of a person")
         answer_requests(run)
         note("3/5  train   label spreading from these 40 labels")

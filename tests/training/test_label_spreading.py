@@ -28,7 +28,7 @@ def test_the_graph_is_the_definition(cloud):
     np.testing.assert_allclose(found, dense_graph(cloud, 6, 4.0), atol=1e-5)
 
 
-@pytest.mark.parametrize("prior", ["none", "uniform"])
+@pytest.mark.parametrize("prior", [None, "uniform"])
 def test_scores_solve_the_linear_system(cloud, prior):
     s = dense_graph(cloud, 8, 4.0)
     given = np.full(300, -1, dtype=np.int64)

@@ -5,7 +5,7 @@ run.json                what made the run: source, encoder, parameters, hashes, 
 images.parquet          image_id, subset and content hash of every image when the run was made
 selection.csv .parquet  the picks, best first, with their figures
 split.csv .parquet      what is requested and labelled; ``split.csv`` is yours to edit
-preprocessing.npz       centring, scaling and PCA, fitted on the train subset
+preprocessing.npz       centring, standardising and PCA, fitted on the train subset
 model.npz               the trained classifier           (usl train)
 predictions.csv         a label for every image          (usl train)
 evaluation.json         figures against known answers    (usl evaluate)

@@ -14,7 +14,8 @@ from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.features.cache import FeatureCache
-from usl.features.encoder import Encoder, EncoderInfo, open_encoder
+from usl.features.encoder import Encoder, EncoderInfo
+from usl.features.open import open_encoder
 from usl.features.pipeline import compute_rows, hash_images
 
 GIVEN = "given"  # name of the encoder of a collection that brings its own features
@@ -64,7 +65,7 @@ def embed(
 
     Parameters
     ----------
-    model : an encoder or the name of one (:func:`usl.features.encoder.open_encoder`).
+    model : an encoder or the name of one (:func:`usl.features.open.open_encoder`).
     cache : True for the user's cache folder, a path for another one, False or None for no cache.
     on_corrupt : ``skip`` unreadable images and list them in the result, or ``fail`` at the first.
     batch_size : images per forward pass; default: what suits the encoder. Rows do not depend on

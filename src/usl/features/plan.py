@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from usl.console import print_json, print_table, say
 from usl.core.blocks import BLOCK_BYTES, thread_count
 from usl.data.open import open_collection
 from usl.features.cache import FeatureCache
-from usl.features.encoder import open_encoder
+from usl.features.open import open_encoder
 
 SECONDS_PER_PAIR = 2.5e-9  # of exact neighbour search with two threads, measured at d = 128
 
@@ -45,12 +44,3 @@ def plan_embedding(
         plan["budget"] = budget
         plan["search_seconds"] = round(len(part) ** 2 * SECONDS_PER_PAIR, 1)
     return plan
-
-
-def print_plan(plan: dict[str, Any], *, as_json: bool) -> None:
-    """Show a plan on stdout."""
-    if as_json:
-        print_json(plan)
-        return
-    say("Nothing is done; this is the plan.")
-    print_table(["what", ""], [[name.replace("_", " "), f"{plan[name]}"] for name in plan])

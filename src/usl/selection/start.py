@@ -51,7 +51,7 @@ def start_run(
     model : encoder; ``auto`` is the best that is installed.
     overwrite : replace an existing run. One with a person's labels in it is kept beside.
     on_corrupt : ``skip`` or ``fail`` at an image that cannot be read.
-    center, standardize, pca : preprocessing before the unit sphere; None keeps the encoder's default.
+    center, standardize, pca : preprocessing before the unit sphere; None for the encoder's own.
     """
     # Whatever can be refused is refused before any image is read.
     began = time.perf_counter()

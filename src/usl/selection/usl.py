@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -15,11 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.blocks import map_blocks, rows_per_block
-from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.errors import DataError
 from usl.core.neighbors import Float32, mean_neighbor_distance, squared_distances
 from usl.core.progress import Progress, silent
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
+from usl.selection.presets import clamp_k, column, given_numbers
 
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
 FLOOR = 1e-6  # of distances, so that coinciding points have a finite density and repulsion
@@ -98,7 +98,7 @@ def pick(
     horizon : h, only the h nearest picks repel a candidate; 0 for all (paper: all; 64 large).
     clusters : a partition of your own, one cluster number per item, instead of k-means.
     """
-    given = {
+    given: dict[str, float | None] = {
         "k": k,
         "lam": lam,
         "alpha": alpha,
@@ -209,29 +209,11 @@ def _inverse_power(squared: Float32, exponent: float) -> Float32:
     return np.asarray(squared ** np.float32(-exponent))
 
 
-def _resolve(preset: str, n: int, budget: int, given: dict[str, Any]) -> Preset:
+def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
     """The preset's column for this size, with the parameters that are given; checked."""
-    if preset not in PRESETS:
-        raise UsageError(f"preset: {preset!r} is unknown; use one of {', '.join(PRESETS)}.")
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
-        lowest = 1 if name == "k" else 0
-        if not (np.isfinite(value) and value >= lowest):
-            raise UsageError(f"{name}: {value} given; it must be at least {lowest} and finite.")
-    if given.get("momentum", 0) >= 1:
-        raise UsageError(f"momentum: {given['momentum']} given; it must be below 1.")
-    column = 2 if n > SMALL else (0 if budget <= FEW else 1)
-    settings = replace(PRESETS[preset][column], **given)
-    most = n if settings.count_self else n - 1
-    if settings.k > most:
-        warnings.warn(
-            f"k = {settings.k} neighbours, but there are only {n} items; using k = {most}. "
-            "A density over all items says little: choose a k well below the number of items.",
-            UslWarning,
-            stacklevel=4,
-        )
-        settings = replace(settings, k=most)
-    return settings
+    base = column(PRESETS, preset, 2 if n > SMALL else (0 if budget <= FEW else 1))
+    settings = replace(base, **given_numbers(given, positive=["k"], below_one=["momentum"]))
+    return replace(settings, k=clamp_k(settings.k, n if settings.count_self else n - 1, n))
 
 
 def _own_partition(clusters: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from usl.core.neighbors import Float32, nearest, squared_distances
 from usl.core.progress import Progress, silent
 from usl.selection.clusters import best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
+from usl.selection.presets import clamp_k, column, given_numbers
 from usl.selection.usl_t_heads import Training, assign, natural_scale, train_heads
 
 SMALL = 100_000  # items; above, the paper's ImageNet settings apply
@@ -149,7 +150,8 @@ def pick(
     settings = _resolve(
         preset,
         len(features),
-        {"k": k, "pick_by": pick_by, "spare": spare, "propagate": propagate},
+        pick_by,
+        {"k": k, "spare": spare, "propagate": propagate},
         {
             "heads": heads,
             "tau": tau,
@@ -240,34 +242,26 @@ def _propagated(
     return receives
 
 
-def _resolve(preset: str, n: int, picking: dict[str, Any], training: dict[str, Any]) -> Preset:
+def _resolve(
+    preset: str,
+    n: int,
+    pick_by: str | None,
+    picking: dict[str, float | None],
+    training: dict[str, float | None],
+) -> Preset:
     """The preset's column for this size with the given parameters in place; checked."""
-    if preset not in PRESETS:
-        raise UsageError(f"preset: {preset!r} is unknown; use one of {', '.join(PRESETS)}.")
-    base = PRESETS[preset][n > SMALL]
-    picking = {name: value for name, value in picking.items() if value is not None}
-    training = {name: value for name, value in training.items() if value is not None}
-    positive = {"heads", "t", "scale", "steps", "batch_size", "lr", "k"}
-    for name, value in (picking | training).items():
-        if isinstance(value, str):
-            continue
-        if not np.isfinite(value) or value < 0 or (name in positive and value == 0):
-            bound = "above 0" if name in positive else "at least 0"
-            raise UsageError(f"{name}: {value} given; it must be {bound} and finite.")
-    for name in ("tau", "momentum"):
-        if training.get(name, 0) > 1:
-            raise UsageError(f"{name}: {training[name]} given; it must be at most 1.")
-    if picking.get("pick_by", "density") not in ("confidence", "density"):
-        raise UsageError(f"pick_by: {picking['pick_by']!r} given; use confidence or density.")
-    settings = replace(base, **picking, training=replace(base.training, **training))
-    if settings.k > n - 1:
-        warnings.warn(
-            f"k = {settings.k} neighbours, but there are only {n} items; using k = {n - 1}.",
-            UslWarning,
-            stacklevel=4,
-        )
-        settings = replace(settings, k=n - 1)
-    return settings
+    base = column(PRESETS, preset, int(n > SMALL))
+    if pick_by not in (None, "confidence", "density"):
+        raise UsageError(f"pick_by: {pick_by!r} given; use confidence or density.")
+    positive = ("heads", "t", "scale", "steps", "batch_size", "lr")
+    trained = given_numbers(training, positive=positive, at_most_one=["tau", "momentum"])
+    settings = replace(
+        base,
+        **given_numbers(picking, positive=["k"]),
+        pick_by=pick_by or base.pick_by,
+        training=replace(base.training, **trained),
+    )
+    return replace(settings, k=clamp_k(settings.k, n - 1, n))
 
 
 def _own_neighbors(

@@ -29,7 +29,7 @@ def fit(
     k: int = 10,
     alpha: float = 0.99,
     power: float = 4.0,
-    class_prior: Literal["none", "uniform"] = "none",
+    class_prior: Literal["uniform"] | None = None,
     graph: sparse.csr_matrix | None = None,
 ) -> NeighborModel:
     """Spread the labels over all rows; new items are predicted by their neighbours.
@@ -47,8 +47,8 @@ def fit(
         raise UsageError(f"alpha: {alpha} given; it must lie strictly between 0 and 1.")
     if k < 1:
         raise UsageError(f"k: {k} given; at least one neighbour is needed.")
-    if class_prior not in ("none", "uniform"):
-        raise UsageError(f"class_prior: {class_prior!r} given; use none or uniform.")
+    if class_prior not in (None, "uniform"):
+        raise UsageError(f"class_prior: {class_prior!r} given; use uniform, or leave it out.")
     if graph is None:
         graph = neighbor_graph(features, k, power, progress)
     rows = np.flatnonzero(classes >= 0)

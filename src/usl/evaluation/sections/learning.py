@@ -6,15 +6,22 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from usl.evaluation.sections.charts import (
+    Axis,
+    Curve,
+    axis,
+    bar_strip,
+    line_chart,
+    line_sample,
+    log_axis,
+)
+from usl.evaluation.sections.collapse import AGREEMENT, ENTROPY, SMALLEST, number, short, verdict
 from usl.evaluation.sections.facts import Facts, Pick
-from usl.evaluation.sections.linechart import Axis, Curve, axis, line_chart, line_sample, log_axis
-from usl.evaluation.sections.markup import Html, figure, join, per_cent, plural, section, tag
+from usl.evaluation.sections.markup import Html, figure, plural, section, tag
+from usl.evaluation.sections.picks import SHOWN
 
-ENTROPY, SMALLEST, AGREEMENT = 0.8, 0.05, 0.2  # below: a warning
 POINTS = 300  # per curve; of longer trainings every so many records
 COLOURS = 10  # see report.css
-BARS = 1000  # width of the strip of sizes, in units of the drawing
-TALL = 100  # its height
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,9 @@ def panels(parameters: dict[str, Any]) -> tuple[Panel, ...]:
         Panel(
             "Global loss",
             (("global_loss", ""),),
-            f"Makes items surer of the cluster they are in (Eq. 10). Only those surer than "
-            f"{threshold} count: it is 0 while there are none, and may rise as more join. Sudden "
-            "jumps are a warning.",
+            "Makes items surer of the cluster they are in (Eq. 10). Only those with a confidence "
+            f"of {threshold} or more count, so while they are few it is near 0 or jumps about, "
+            "which is normal. A warning: it grows without end.",
         ),
         Panel(
             "Local loss",
@@ -53,9 +60,10 @@ def panels(parameters: dict[str, Any]) -> tuple[Panel, ...]:
         ),
         Panel(
             "Confidence",
-            (("confidence", "mean"), ("above_tau", f"share above {threshold}")),
-            "How surely items belong to their cluster (max ŷ, Eq. 9). Good: it rises. A warning: "
-            "it stays near one over the number of clusters, where nothing was learned.",
+            (("confidence", "mean"), ("above_tau", "share ≥ τ")),
+            "How surely items belong to their cluster (max ŷ, Eq. 9). Good: it rises. While none "
+            f"reaches {threshold}, the local loss works alone. A warning: the mean stays near one "
+            "over the number of clusters.",
             ceiling=1.0,
         ),
         Panel(
@@ -114,12 +122,6 @@ def by_head(history: tuple[dict[str, Any], ...]) -> dict[int, list[dict[str, Any
     return {head: sorted(heads[head], key=lambda record: record["step"]) for head in sorted(heads)}
 
 
-def number(record: dict[str, Any], name: str) -> float | None:
-    """A figure of a record; None where it is missing or no finite number."""
-    value = record.get(name)
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
-
-
 def curve(records: list[dict[str, Any]], name: str, kind: str, colour: str) -> Curve | None:
     """One figure of one head by step; None if there is nothing to draw."""
     points = [(r["step"], v) for r in records if (v := number(r, name)) is not None]
@@ -176,7 +178,7 @@ def scale(panel: Panel, values: list[float]) -> Axis:
 
 def value_range(values: list[float]) -> str:
     """One value, or the range of the heads'."""
-    low, high = figure(float(min(values))), figure(float(max(values)))
+    low, high = short(min(values)), short(max(values))
     return low if low == high else f"{low}–{high}"
 
 
@@ -202,60 +204,6 @@ def legend(heads: dict[int, list[dict[str, Any]]]) -> Html | None:
     return tag("ul", *items, class_="legend")
 
 
-def warnings_of(record: dict[str, Any]) -> list[str]:
-    """What the last figures of a head warn of, in words."""
-    entropy, smallest, largest, agreement = (
-        number(record, name) for name in ("entropy", "smallest", "largest", "agreement")
-    )
-    found = []
-    alone = largest is not None and largest <= 1  # a single cluster has no entropy to lose
-    if entropy is not None and entropy < ENTROPY and not alone:
-        found.append(
-            f"a few clusters hold nearly everything (entropy {figure(float(entropy))} of the "
-            f"maximum, below {ENTROPY}): raise alpha, or lower lam"
-        )
-    if smallest is not None and smallest < SMALLEST:
-        found.append(
-            f"the smallest cluster is all but empty ({figure(float(smallest))} times the mean, "
-            f"below {SMALLEST}), and its pick speaks for hardly anything: raise alpha, or ask for "
-            "fewer labels"
-        )
-    if agreement is not None and agreement < AGREEMENT:
-        found.append(
-            f"only {per_cent(agreement)} of items share a cluster with a neighbour (below "
-            f"{AGREEMENT:.0%}): raise steps or lam"
-        )
-    return found
-
-
-def verdict(heads: dict[int, list[dict[str, Any]]]) -> Html | None:
-    """One line: whether the clusters came out well, by the last record of each head."""
-    last = {head: records[-1] for head, records in heads.items()}
-    warned = {head: found for head, record in last.items() if (found := warnings_of(record))}
-    if warned:
-        parts = [
-            (f"Head {head}: " if len(heads) > 1 else "") + "; ".join(found)
-            for head, found in warned.items()
-        ]
-        text = ". ".join(part[0].upper() + part[1:] for part in parts) + "."
-        title = tag("strong", "The clusters may have collapsed.")
-        return tag("p", join([title, " ", text]), class_="notice", role="note")
-    figures = last[min(last)]
-    known = {name: number(figures, name) for name in ("entropy", "smallest", "agreement")}
-    if None in known.values():
-        return None
-    entropy, smallest, agreement = (float(value or 0) for value in known.values())
-    of_head = f" Figures of head {min(last)}." if len(heads) > 1 else ""
-    return tag(
-        "p",
-        tag("strong", "No sign of collapse."),
-        f" After {plural(figures['step'], 'step')} the sizes of the clusters are "
-        f"{'nearly even' if entropy >= 0.95 else 'uneven, but within bounds'} (entropy "
-        f"{figure(entropy)} of the maximum), the smallest holds {figure(smallest)} times the mean, "
-        f"and {per_cent(agreement)} of items share a cluster with a neighbour.{of_head}",
-    )
-
-
 def sizes(picks: tuple[Pick, ...]) -> Html | None:
     """The final sizes of the clusters that have a pick, largest first, as a strip of bars."""
     first: dict[int, Pick] = {}
@@ -266,32 +214,19 @@ def sizes(picks: tuple[Pick, ...]) -> Html | None:
         return None
     ordered = sorted(first.values(), key=lambda pick: (-pick.figures["cluster_size"], pick.rank))
     counts = [pick.figures["cluster_size"] for pick in ordered]
-    mean, width = sum(counts) / len(counts), BARS / len(counts)
-    gap = 0.2 * width if len(counts) <= 150 else 0.0
-    bars = "".join(
-        f"M{i * width:.2f} {TALL}V{TALL - TALL * count / counts[0]:.2f}h{width - gap:.2f}V{TALL}z"
-        for i, count in enumerate(counts)
+    mean, shared = sum(counts) / len(counts), len(picks) - len(first)
+    words = (
+        f"Sizes of {plural(len(counts), 'cluster')}: {counts[0]:,} to {counts[-1]:,} items, "
+        f"{figure(mean)} on average"
     )
-    level = f"{TALL - TALL * mean / counts[0]:.2f}"
-    spoken = f"{counts[0]:,} to {counts[-1]:,} items, {figure(mean)} on average"
-    second = len(picks) - len(first)
     return tag(
         "figure",
         tag("h3", "Final sizes of the clusters"),
-        tag(
-            "svg",
-            tag("path", d=bars, class_="bar"),
-            tag("line", x1="0", x2=str(BARS), y1=level, y2=level, class_="level"),
-            viewBox=f"0 0 {BARS} {TALL}",
-            preserveAspectRatio="none",
-            class_="sizes",
-            role="img",
-            aria_label=f"Sizes of {plural(len(counts), 'cluster')}: {spoken}",
-        ),
+        bar_strip(counts, mean, words),
         tag(
             "p",
-            tag("span", f"largest {counts[0]:,} (pick #{ordered[0].rank})"),
-            tag("span", f"smallest {counts[-1]:,} (pick #{ordered[-1].rank})"),
+            tag("span", f"largest {counts[0]:,} (", link(ordered[0]), ")"),
+            tag("span", f"smallest {counts[-1]:,} (", link(ordered[-1]), ")"),
             class_="between",
         ),
         tag(
@@ -299,7 +234,13 @@ def sizes(picks: tuple[Pick, ...]) -> Html | None:
             f"One bar per cluster that has a pick ({len(counts):,} of them), largest first; the "
             f"dashed line is their mean, {figure(mean)}. Good: a gentle slope. A warning: a few "
             "giants and a long tail of hardly anything."
-            + (f" {plural(second, 'pick')} had to share a cluster." if second else ""),
+            + (f" {plural(shared, 'pick')} had to share a cluster." if shared else ""),
         ),
         class_="sizes-figure",
     )
+
+
+def link(pick: Pick) -> Html:
+    """The pick by its number, as a link to its picture if that is on the page."""
+    words = f"pick #{pick.rank}"
+    return tag("a", words, href=f"#pick-{pick.rank}") if pick.rank <= SHOWN else tag("span", words)

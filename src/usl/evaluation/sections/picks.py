@@ -32,7 +32,7 @@ BEST_FIRST = "Best first: any number from the top is a good selection by itself.
 TERMS = (
     ("stands for", "represents", "how many images the pick speaks for, itself included"),
     ("cluster", "cluster_size", "size of its cluster, where it differs"),
-    ("label goes to", "propagated_to", "how many more of its cluster receive its label"),
+    ("label goes to", "propagated_to", "how many others of its cluster receive its label"),
     ("max ŷ", "confidence", "how surely it belongs to its cluster (Eq. 9)"),
     ("U", "density", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)"),
     ("Reg", "regularizer", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
@@ -115,7 +115,7 @@ def pick_caption(pick: Pick, terms: Terms) -> Html:
             label_line(pick),
             tag("span", pick.image_id, class_="id", title=pick.image_id),
             tag("span", " · ".join(stands)),
-            tag("span", f"label goes to {receivers:,} more") if receivers is not None else "",
+            tag("span", f"label goes to {receivers:,}") if receivers is not None else "",
             tag("span", *scores, class_="scores") if scores else "",
             tag("span", earlier(pick)),
         ]

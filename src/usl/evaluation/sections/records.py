@@ -81,20 +81,17 @@ def read_history(run: Run, notes: list[str]) -> tuple[dict[str, Any], ...]:
     path = run.path / METRICS
     if not path.is_file():
         return ()
-    records, line = [], 0
+    records: list[dict[str, Any]] = []
     try:
-        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if text.strip():
-                records.append(json.loads(text))
-                if not isinstance(records[-1], dict):
-                    raise ValueError("not a record")
-        if not records:
-            raise ValueError("it is empty")
+        for text in path.read_text(encoding="utf-8").rstrip().split("\n"):
+            record = json.loads(text)
+            if not isinstance(record, dict):
+                raise ValueError("a record is needed")
+            records.append(record)
     except (OSError, ValueError, RecursionError) as error:
-        place = f"line {line}: " if line else ""
         notes.append(
-            f"How the clusters were learned is not shown: {path} cannot be read ({place}{error}). "
-            "Restore it, or select anew: usl select."
+            f"How the clusters were learned is not shown: {path}, line {len(records) + 1}, cannot "
+            f"be read ({error}). Restore it, or select anew: usl select."
         )
         return ()
     return tuple(records)

@@ -1,4 +1,4 @@
-"""Line charts by hand: an axis, a few curves, and a zone of warning below a limit."""
+"""Charts by hand: curves by step with a zone of warning below a limit; a strip of bars."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from usl.evaluation.sections.markup import Html, tag
 WIDTH, HEIGHT = 340, 168  # in units of the drawing, about a pixel each
 LEFT, RIGHT, TOP, BOTTOM = 46, 334, 8, 144  # of the plot
 STEPS = 4  # intervals of an axis, at most
+ACROSS, TALL = 1000, 100  # of a strip of bars, stretched to the page
 LOWEST = 0.01  # of a logarithmic axis: what is smaller stands at its foot
 
 
@@ -80,7 +81,8 @@ def line_chart(curves: list[Curve], scale: Axis, *, limit: float | None, words: 
         return LEFT + (RIGHT - LEFT) * max(0, step) / end
 
     marks = []
-    if limit is not None and scale.low < limit:
+    warned = limit is not None and scale.low < limit
+    if limit is not None and warned:
         marks += warning_zone(scale.place(limit))
     for tick in scale.ticks:
         y = f"{scale.place(tick):.1f}"
@@ -98,6 +100,8 @@ def line_chart(curves: list[Curve], scale: Axis, *, limit: float | None, words: 
             tag("path", d="M" + "L".join(places), class_=f"curve {curve.kind}".strip(), style=style)
         )
         marks.append(tag("circle", cx=x, cy=y, r="3", class_="last", style=style))
+    if warned:  # last, so that no curve runs through the word
+        marks.append(tag("text", "warning", x=str(RIGHT - 8), y=str(BOTTOM - 9), class_="warned"))
     return tag("svg", *marks, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=words)
 
 
@@ -114,7 +118,6 @@ def warning_zone(y: float) -> list[Html]:
             class_="zone",
         ),
         tag("line", x1=str(LEFT), x2=str(RIGHT), y1=place, y2=place, class_="limit"),
-        tag("text", "warning", x=str(RIGHT - 5), y=f"{(y + BOTTOM) / 2:.1f}", class_="warned"),
     ]
 
 
@@ -122,3 +125,24 @@ def line_sample(kind: str) -> Html:
     """A piece of a curve for a legend."""
     piece = tag("line", x1="0", x2="22", y1="5", y2="5", class_=f"curve {kind}".strip())
     return tag("svg", piece, width="22", height="10", aria_hidden="true")
+
+
+def bar_strip(counts: list[int], mean: float, words: str) -> Html:
+    """Counts, largest first, as bars over the whole width, with a line at their mean."""
+    width, top = ACROSS / len(counts), max(counts)
+    gap = 0.2 * width if len(counts) <= 150 else 0.0
+    bars = "".join(
+        f"M{i * width:.2f} {TALL}V{TALL - TALL * count / top:.2f}h{width - gap:.2f}V{TALL}z"
+        for i, count in enumerate(counts)
+    )
+    level = f"{TALL - TALL * mean / top:.2f}"
+    return tag(
+        "svg",
+        tag("path", d=bars, class_="bar"),
+        tag("line", x1="0", x2=str(ACROSS), y1=level, y2=level, class_="level"),
+        viewBox=f"0 0 {ACROSS} {TALL}",
+        preserveAspectRatio="none",
+        class_="sizes",
+        role="img",
+        aria_label=words,
+    )

