@@ -2,6 +2,7 @@
 
     USL_DATA=/path/to/data python benchmarks/usl_t.py scale     # accuracy against the logit scale
     USL_DATA=/path/to/data python benchmarks/usl_t.py size      # 400 to 2,911 clusters, time
+    USL_DATA=/path/to/data python benchmarks/usl_t.py health    # 40 seeds: collapse, empty clusters
 
 ``size`` grows the 50,000 CIFAR-10 features to 100,000 by mixing each with one of its near
 neighbours, which keeps the local dimension real.
@@ -24,9 +25,9 @@ from usl.training import logistic
 
 
 def main() -> None:
-    """Run one of the two studies."""
+    """Run one of the studies."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", choices=["scale", "size"])
+    parser.add_argument("study", choices=["scale", "size", "health"])
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--seeds", type=int, default=10)
     arguments = parser.parse_args()
@@ -34,6 +35,9 @@ def main() -> None:
     near, _ = nearest(train, train, 20, exclude_self=True)
     if arguments.study == "size":
         grow(train, near)
+        return
+    if arguments.study == "health":
+        inspect(train, near)
         return
     rows = []
     for budget, scales in (
@@ -61,6 +65,22 @@ def main() -> None:
             print(f"{budget:>4} labels, scale {name:<16} {mean:5.1f} +- {sd:.1f}", flush=True)
 
 
+def inspect(train: np.ndarray, near: np.ndarray) -> None:
+    """Empty and smallest clusters, and the entropy of the sizes, over 40 seeds at 40 labels."""
+    rows = []
+    for seed in range(40):
+        found = usl.select(train, 40, method="usl_t", seed=seed, neighbors=near)
+        occupied = len(set(found.columns["cluster"].tolist()))
+        sizes = found.columns["cluster_size"]
+        rows.append((occupied, sizes.min(), sizes.max(), found.history[-1]["entropy"]))
+    occupied, smallest, largest, entropy = np.array(rows).T
+    print(
+        f"40 seeds, 40 clusters of {len(train):,}: occupied {occupied.min():.0f} to "
+        f"{occupied.max():.0f}, sizes {smallest.min():.0f} to {largest.max():.0f}, entropy of the "
+        f"sizes at least {entropy.min():.3f}"
+    )
+
+
 def grow(train: np.ndarray, near: np.ndarray) -> None:
     """Time and occupied clusters at several sizes."""
     rng = np.random.default_rng(0)
@@ -76,7 +96,7 @@ def grow(train: np.ndarray, near: np.ndarray) -> None:
             "100,000, large column",
             both,
             2911,
-            {"tau": 0.0, "alpha": 2.5, "t": 0.5, "lam": 0.5, "pick_by": "density", "spare": 0.03},
+            {"tau": 0.0, "alpha": 2.5, "t": 0.5, "lam": 0.5, "pick_by": "density", "spare": 0.0},
         ),
     ):
         began = time.perf_counter()

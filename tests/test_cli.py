@@ -292,6 +292,24 @@ def test_new_changed_and_missing_images(photos, tmp_path, capsys):
     assert f"row 2: no image '{name}'" in capsys.readouterr().err
 
 
+def test_labels_that_are_too_few(photos, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--k", "10"]) == 0
+    text = (run / "split.csv").read_text()
+    fill_in(run / "split.csv", lambda _: "cat")
+    assert main(["train", str(run)]) == 1
+    assert "all 6 labels are 'cat'. Training needs at least two classes" in capsys.readouterr().err
+    lines = text.splitlines()
+    lines[1] = lines[1].replace(",requested,,", ",requested,cat,")
+    lines[3] = lines[3].replace(",requested,,", ",requested,dog,")
+    (run / "split.csv").write_text("\n".join(lines))
+    assert main(["train", str(run)]) == 0
+    out, err = capsys.readouterr()
+    assert "2 labels of 2 classes" in out
+    assert "4 requested images have no label yet" in err
+
+
 def test_images_that_have_moved_are_found_with_source(photos, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]

@@ -51,7 +51,9 @@ PRESETS: dict[str, tuple[Preset, Preset]] = {
             training=Training(tau=0.0, alpha=2.5, t=0.5, lam=0.5, tail=0.25, steps=3000),
         ),
     ),
-    # The released code, as far as frozen features go (there are no augmented views to compare).
+    # The released code, as far as frozen features go: there are no augmented views, so the
+    # pseudo-label and the loss share one image. Its z-bar starts at 1 / C and is used before its
+    # update, and its argmin of Eq. 8 is an argmax, as here.
     "released": (
         Preset(
             include_self=True,  # the first k + 1 columns of the table: itself with p = 1/21

@@ -133,15 +133,15 @@ def train(
     check_parameters(method, module, FUNCTION, method_params, SHARED)
     opened = open_run(run, collection=collection, source=source, model=model, progress=progress)
     run = opened.run
-    class_names = label_names(opened)
     split = propagate(run, opened.split)
-    if split is not opened.split:
-        split.write(run.path)
-
     train_points = opened.subsets == "train"
     rows = opened.split_rows()
     labels = split.labels[rows]
     usable = train_points & (split.states[rows] == "labeled")
+    class_names = label_names(run, split, labels[usable].tolist())
+    if split is not opened.split:
+        split.write(run.path)
+
     numbers = {name: number for number, name in enumerate(class_names)}
     classes = np.array(
         [numbers[label] if use else -1 for label, use in zip(labels, usable, strict=True)],
@@ -183,27 +183,31 @@ def train(
     )
 
 
-def label_names(opened: Opened) -> list[str]:
-    """The classes that occur among the train labels, sorted; checked to be at least two."""
-    split = opened.split
-    labeled = split.labeled("train")
-    requested = split.requested()
-    path = opened.run.path / "split.csv"
-    if not len(labeled):
+def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
+    """The classes among the ``labels`` of readable train images, sorted; at least two."""
+    requested = len(split.requested())
+    path = run.path / "split.csv"
+    if not labels:
         raise DataError(
-            f"{path} holds no labels yet: {len(requested)} images are requested (rows 2 to "
-            f"{len(requested) + 1}). Fill in their label column, then train again."
+            f"{path} holds no labels yet: {requested} images are requested (rows 2 to "
+            f"{requested + 1}). Fill in their label column, then train again."
         )
-    names = sorted(set(split.labels[labeled].tolist()))
+    names = sorted(set(labels))
     if len(names) < 2:
         raise DataError(
-            f"{path}: all {len(labeled)} labels are {names[0]!r}. Training needs at least two "
+            f"{path}: all {len(labels)} labels are {names[0]!r}. Training needs at least two "
             "classes; label more images."
         )
-    if len(requested):
+    if requested:
         warnings.warn(
-            f"{path}: {len(requested)} of {len(requested) + len(labeled)} requested images have "
-            f"no label yet; training on the {len(labeled)} that have.",
+            f"{path}: {requested} requested images have no label yet; training on the "
+            f"{len(labels)} labels there are.",
+            UslWarning,
+            stacklevel=3,
+        )
+    if unread := len(split.labeled("train")) - len(labels):
+        warnings.warn(
+            f"{path}: {unread} labelled images cannot be read now and are left out.",
             UslWarning,
             stacklevel=3,
         )
