@@ -93,7 +93,7 @@ def embed(
     with bars() as progress:
         collection = open_collection(source)
         found = embed_collection(collection, model, on_corrupt=on_corrupt, progress=progress)
-    report_unreadable(found.skipped)
+    report_unreadable([*collection.skipped, *found.skipped])
     if out is not None:
         write_features(out, collection, found)
     if json:
@@ -197,7 +197,7 @@ def select(
             **method_params,
         )
     encoder, picked = run.info["encoder"], run.info["selection"]
-    report_unreadable(encoder["unreadable"])
+    report_unreadable([*run.info["source"]["unreadable"], *encoder["unreadable"]])
     advise_better_encoder(encoder["name"])
     if json:
         print_json({"run": str(run.path), **run.info})
