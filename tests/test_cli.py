@@ -292,6 +292,24 @@ def test_new_changed_and_missing_images(photos, tmp_path, capsys):
     assert f"row 2: no image '{name}'" in capsys.readouterr().err
 
 
+def test_flags_before_environment_before_file(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "usl.toml").write_text('[select]\nmodel = "pixels"\nk = 15\nseed = 1\nlam = 2.0\n')
+    monkeypatch.setenv("USL_SELECT_SEED", "2")
+    monkeypatch.setenv("USL_SELECT_LAM", "3.0")
+    arguments = ["photos", "--budget", "5", "--out", "run", "--lam", "4"]
+    assert main(["select", *arguments]) == 0
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    picked = record["selection"]
+    assert (picked["parameters"]["k"], picked["seed"], picked["parameters"]["lam"]) == (15, 2, 4)
+    assert record["encoder"]["name"] == "pixels"
+    (tmp_path / "usl.toml").write_text('[select]\nmodle = "pixels"\n')
+    assert main(["select", "photos", "--budget", "5", "--out", "run2"]) == 2
+    err = capsys.readouterr().err
+    assert "modle" in err
+    assert "usl.toml" in err
+
+
 def test_labels_that_are_too_few(photos, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]

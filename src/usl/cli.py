@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cyclopts import App, Group, Parameter
+from cyclopts.config import Env, Toml
 
 from usl import __version__
 from usl.console import bars, note, per_cent, plain_warnings, print_json, print_table, say
@@ -419,6 +420,7 @@ def build(tokens: Sequence[str]) -> App:
         version=__version__,
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
+        config=[Env("USL_"), Toml("usl.toml", must_exist=False, allow_unknown=False)],
     )
     commands: tuple[Callable[..., None], ...]
     commands = (demo, embed, _select(tokens), _train(tokens), evaluate, report)
