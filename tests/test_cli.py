@@ -82,9 +82,10 @@ def kind_of(image_id):
     return KINDS[int(image_id.rpartition("/")[2][:3]) % 3]
 
 
-def test_a_folder_of_photographs_from_select_to_report(photos, tmp_path, capsys):
+def test_a_folder_of_photographs_from_select_to_report(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("usl.features.open.best_installed", lambda: "pixels")
     run = tmp_path / "run"
-    select = ["select", str(photos), "--budget", "9", "--out", str(run), "--model", "pixels"]
+    select = ["select", str(photos), "--budget", "9", "--out", str(run)]
     assert main([*select, "--k", "10"]) == 0
     out, err = capsys.readouterr()
     assert "Picked 9 of 61 images with usl on pixels features" in out

@@ -361,10 +361,12 @@ def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
 
 
 def advise_better_encoder(name: str) -> None:
-    """Say plainly when features are only pixels, and what would be better."""
-    if name == "pixels":
-        from usl.features.open import BETTER_ENCODER_ADVICE
+    """Say plainly when features are only pixels because nothing better is installed."""
+    if name != "pixels":
+        return
+    from usl.features.open import BETTER_ENCODER_ADVICE, best_installed
 
+    if best_installed() == "pixels":
         note(f"Note: {BETTER_ENCODER_ADVICE}, then the same command again.")
 
 
