@@ -1,0 +1,50 @@
+"""Density alone: a cautionary row. The picks collapse onto the densest mode of the data.
+
+The first half of USL (paper 2.2, Eq. 3) without its second: the most representative items, near
+copies of one another. It shows what diversity is worth and is not meant for use.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.neighbors import Float32, mean_neighbor_distance
+from usl.core.progress import Progress, silent
+from usl.selection.contract import Picks
+from usl.selection.presets import clamp_k, given_numbers
+
+FLOOR = 1e-6  # of distances, so that coinciding points have a finite density
+
+
+def pick(
+    features: Float32,
+    budget: int,
+    *,
+    labeled: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    seed: int = 0,
+    progress: Progress = silent,
+    k: int = 20,
+) -> Picks:
+    """Pick the densest candidates, densest first; equally dense ones by the lower row.
+
+    Nothing is random and labelled rows change nothing but that they cannot be picked.
+
+    Parameters
+    ----------
+    k : neighbours whose mean distance is the inverse of the density.
+    """
+    k = _resolve(k, len(features))
+    density = np.ones(len(features))
+    if k > 0:
+        mean = mean_neighbor_distance(features, k, progress=progress)
+        density = 1.0 / np.maximum(mean, FLOOR)
+    order = np.argsort(-density[candidates], kind="stable")[:budget]
+    return Picks(candidates[order], ranked=True, density=density, parameters={"k": k})
+
+
+def _resolve(k: int, n: int) -> int:
+    """``k``, checked, and as many as ``n`` items can have at most."""
+    given_numbers({"k": k}, positive=["k"])
+    return clamp_k(k, n - 1, n)

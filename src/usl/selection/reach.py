@@ -1,0 +1,37 @@
+"""How far every row is from the nearest of a growing set of rows: what greedy methods keep."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.blocks import map_blocks
+from usl.core.neighbors import COINCIDENT, Float32, nearest
+
+BLOCK = 8192  # rows; fixed, because products are rounded block by block
+
+
+class Reach:
+    """Squared distance of every row to the nearest anchor so far.
+
+    ``squared`` is float32 [n], infinite while there is no anchor; one more anchor costs n d.
+    """
+
+    def __init__(self, features: Float32, anchors: NDArray[np.int64]) -> None:
+        """Start from the rows ``anchors`` (int64 [a], may be empty) of ``features`` [n, d]."""
+        self.features = features
+        self.norms = np.einsum("ij,ij->i", features, features, dtype=np.float64).astype(np.float32)
+        self.squared = np.full(len(features), np.inf, dtype=np.float32)
+        if len(anchors):
+            self.squared = nearest(features, features[anchors], 1)[1][:, 0] ** 2
+
+    def add(self, row: int) -> None:
+        """Make ``row`` an anchor."""
+        point, norm = self.features[row], self.norms[row]
+
+        def block(start: int, stop: int) -> Float32:
+            squared = self.norms[start:stop] + norm - 2.0 * (self.features[start:stop] @ point)
+            squared[squared < COINCIDENT] = 0.0
+            return np.asarray(np.minimum(squared, self.squared[start:stop]))
+
+        self.squared = np.concatenate(list(map_blocks(block, len(self.features), BLOCK)))
