@@ -306,9 +306,7 @@ def test_flags_before_environment_before_file(photos, tmp_path, monkeypatch, cap
     assert record["encoder"]["name"] == "pixels"
     (tmp_path / "usl.toml").write_text('[select]\nmodle = "pixels"\n')
     assert main(["select", "photos", "--budget", "5", "--out", "run2"]) == 2
-    err = capsys.readouterr().err
-    assert "modle" in err
-    assert "usl.toml" in err
+    assert "modle" in capsys.readouterr().err
 
 
 def test_labels_that_are_too_few(photos, tmp_path, capsys):

@@ -46,6 +46,17 @@ def test_same_seed_same_picks_and_the_input_is_untouched(method, blobs):
     np.testing.assert_array_equal(features, before)
 
 
+def test_the_number_of_threads_changes_nothing(method, monkeypatch):
+    features = unit(np.random.default_rng(5).normal(size=(9000, 24)))  # several blocks
+    classes = np.arange(9000) % 4
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr("usl.core.blocks.thread_count", lambda threads=threads: threads)
+        found.append(select(features, 8, method=method, **extra(method, classes)))
+    np.testing.assert_array_equal(found[0].indices, found[1].indices)
+    np.testing.assert_array_equal(found[0].representative, found[1].representative)
+
+
 def test_labelled_rows_are_never_picked(method, blobs):
     features, classes = blobs
     labeled = np.arange(0, 600, 3)
