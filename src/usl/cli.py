@@ -422,6 +422,7 @@ def build(tokens: Sequence[str]) -> App:
         version=__version__,
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(show_env_var=False),  # docs/quickstart.md names the scheme
         config=[Env("USL_"), Toml("usl.toml", must_exist=False, allow_unknown=False)],
     )
     commands: tuple[Callable[..., None], ...]

@@ -39,8 +39,8 @@ def fit(
     k : neighbours of each item in the graph.
     alpha : share of a score that comes from the neighbours, 0 < alpha < 1.
     power : exponent of the cosine similarity in the edge weights.
-    class_prior : ``uniform`` divides each class's scores by their sum. That helps only where
-        classes are equally frequent (about +4 points on balanced data, -6 at imbalance 100).
+    class_prior : ``uniform`` divides each class's scores by their sum. That assumes equally
+        frequent classes: it helps where they are, and costs several points where they are not.
     graph : from :func:`prepare`, to train many times on the same features.
     """
     if not 0 < alpha < 1:
