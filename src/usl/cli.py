@@ -281,7 +281,7 @@ def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> 
     json
         Print the result as JSON.
     """
-    from usl.evaluation.evaluate import FILE
+    from usl.data.run import EVALUATION
     from usl.evaluation.evaluate import evaluate as evaluate_run
 
     with bars() as progress:
@@ -306,7 +306,7 @@ def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> 
             f"Picks: {per_cent(picks['coverage'])}% of the classes covered, balance "
             f"{picks['balance']:.3f} (1 is equal numbers of every class)"
         )
-    say(f"Per class and confusion: {run / FILE}")
+    say(f"Per class and confusion: {run / EVALUATION}")
 
 
 def report(

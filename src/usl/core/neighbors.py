@@ -7,6 +7,8 @@ as 0: equal rows are then exactly equal neighbours wherever they stand in the ta
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from usl.core.progress import Progress, silent
 
 Float32 = NDArray[np.float32]
 COINCIDENT = 2e-6
+FLOOR = 1e-6  # of distances, so that coinciding points have a finite density
 
 
 def halved(base: Float32) -> Float32:
@@ -87,6 +90,11 @@ def mean_neighbor_distance(
     label = "density"
     rows = rows_per_block(4 * n)
     return np.concatenate(list(map_blocks(block, n, rows, progress=progress, label=label)))
+
+
+def density(mean_distance: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Representativeness of Eq. 3: 1 / D-bar, float64 [n]; finite where neighbours coincide."""
+    return np.asarray(1.0 / np.maximum(mean_distance, FLOOR), dtype=np.float64)
 
 
 def nearest(

@@ -38,6 +38,7 @@ from usl.data.split import Split
 
 FORMAT = 1
 INFO, IMAGES = "run.json", "images.parquet"
+EVALUATION = "evaluation.json"
 PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "pyarrow", "pillow", "torch")
 
 

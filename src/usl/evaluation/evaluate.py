@@ -17,12 +17,10 @@ from usl.core.errors import DataError
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.run import Run
+from usl.data.run import EVALUATION, Run
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers
 from usl.training.train import Opened, open_run, predict_points, trained_model
-
-FILE = "evaluation.json"
 
 
 def evaluate(
@@ -78,7 +76,7 @@ def evaluate(
         )
     if from_source:
         figures |= pick_figures(opened, classes, names)
-    write_json(run.path / FILE, figures)
+    write_json(run.path / EVALUATION, figures)
     return figures
 
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.neighbors import Float32, mean_neighbor_distance
+from usl.core.neighbors import Float32, density, mean_neighbor_distance
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
 from usl.selection.presets import clamp_k, given_numbers
-
-FLOOR = 1e-6  # of distances, so that coinciding points have a finite density
 
 
 def pick(
@@ -36,12 +34,12 @@ def pick(
     k : neighbours whose mean distance is the inverse of the density.
     """
     k = _resolve(k, len(features))
-    density = np.ones(len(features))
+    densities = np.ones(len(features))
     if k > 0:
         mean = mean_neighbor_distance(features, k, progress=progress)
-        density = 1.0 / np.maximum(mean, FLOOR)
-    order = np.argsort(-density[candidates], kind="stable")[:budget]
-    return Picks(candidates[order], ranked=True, density=density, parameters={"k": k})
+        densities = density(mean)
+    order = np.argsort(-densities[candidates], kind="stable")[:budget]
+    return Picks(candidates[order], ranked=True, density=densities, parameters={"k": k})
 
 
 def _resolve(k: int, n: int) -> int:

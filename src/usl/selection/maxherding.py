@@ -19,6 +19,7 @@ from usl.core.blocks import map_blocks
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
+from usl.selection.facility_location import draw
 from usl.selection.presets import given_numbers
 from usl.selection.reach import Reach
 
@@ -47,10 +48,7 @@ def pick(
     pool : most candidates considered, drawn by the seed (authors: 35,000); never below the budget.
     """
     given_numbers({"h": h, "pool": pool}, positive=["h", "pool"])
-    size = max(pool, budget)
-    if size < len(candidates):
-        drawn = np.random.default_rng(seed).choice(candidates, size, replace=False, shuffle=False)
-        candidates = np.sort(drawn)
+    candidates = draw(candidates, max(pool, budget), seed)
     everything = np.arange(len(features))
     reach = Reach(features, labeled)
     kernel = _kernel(reach.squared, h)  # of each row with the nearest of S; 0 where S is empty

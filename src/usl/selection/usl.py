@@ -15,14 +15,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import DataError
-from usl.core.neighbors import Float32, mean_neighbor_distance, squared_distances
+from usl.core.neighbors import (
+    FLOOR,
+    Float32,
+    density,
+    mean_neighbor_distance,
+    squared_distances,
+)
 from usl.core.progress import Progress, silent
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.presets import clamp_k, column, given_numbers
 
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
-FLOOR = 1e-6  # of distances, so that coinciding points have a finite density and repulsion
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def pick(
             count_self=settings.count_self,
             progress=progress,
         )
-        utility = 1.0 / np.maximum(mean, FLOOR)
+        utility = density(mean)
 
     # 2. V-hat 0: the densest candidate of each cluster; uncovered clusters, the largest first.
     best = best_per_cluster(utility, partition, candidates)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.core.neighbors import Float32, nearest, squared_distances
+from usl.core.neighbors import Float32, density, nearest, squared_distances
 from usl.core.progress import Progress, silent
 from usl.selection.clusters import best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
@@ -24,7 +24,6 @@ from usl.selection.presets import clamp_k, column, given_numbers
 from usl.selection.usl_t_heads import Training, assign, natural_scale, train_heads
 
 SMALL = 100_000  # items; above, the paper's ImageNet settings apply
-FLOOR = 1e-6  # of distances, so that coinciding points have a finite density
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def pick(
         )
     else:
         found, distances = _own_neighbors(neighbors, features, settings.k)
-    density = 1.0 / np.maximum(distances.mean(axis=1, dtype=np.float64), FLOOR)
+    densities = density(distances.mean(axis=1, dtype=np.float64))
     near = np.column_stack([np.arange(n), found]) if settings.include_self else found
 
     # 2. Clusters.
@@ -201,7 +200,7 @@ def pick(
         )
 
     # 3. The best item of each cluster, uncovered and large clusters first.
-    score = density if settings.pick_by == "density" else confidence
+    score = densities if settings.pick_by == "density" else confidence
     picks = serve(best_per_cluster(score, clusters, candidates), clusters, budget, labeled)
 
     def score_given(rows: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -214,10 +213,10 @@ def pick(
     return Picks(
         picks,
         clusters=clusters,
-        density=density,
+        density=densities,
         utility=score[picks],
         confidence=confidence,
-        propagated=_propagated(picks, clusters, density, settings.propagate, labeled),
+        propagated=_propagated(picks, clusters, densities, settings.propagate, labeled),
         history=history,
         parameters={"preset": preset, **resolved},
     )
@@ -226,7 +225,7 @@ def pick(
 def _propagated(
     picks: NDArray[np.int64],
     clusters: NDArray[np.int64],
-    density: NDArray[np.float64],
+    densities: NDArray[np.float64],
     count: int,
     labeled: NDArray[np.int64],
 ) -> NDArray[np.int64] | None:
@@ -234,7 +233,7 @@ def _propagated(
     if count == 0:
         return None
     receives = np.full(len(clusters), -1, dtype=np.int64)
-    order = np.lexsort((np.arange(len(clusters)), -density, clusters))
+    order = np.lexsort((np.arange(len(clusters)), -densities, clusters))
     starts = np.searchsorted(clusters[order], clusters[picks])
     stops = np.searchsorted(clusters[order], clusters[picks], side="right")
     for position, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):

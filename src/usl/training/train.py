@@ -16,7 +16,7 @@ from usl.core.files import atomic_write
 from usl.core.methods import check_parameters, load_method, method_names
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.run import Run
+from usl.data.run import EVALUATION, Run
 from usl.data.split import Split
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space, restrict
@@ -163,7 +163,7 @@ def train(
     given = np.flatnonzero((classes >= 0) & human)
     probabilities[given] = np.eye(len(class_names))[classes[given]]
     split.write_mirror(run.path)  # the CSV stays as the person left it
-    (run.path / "evaluation.json").unlink(missing_ok=True)  # it was of the former model
+    (run.path / EVALUATION).unlink(missing_ok=True)  # it was of the former model
     save_model(run.path / MODEL, fitted, class_names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:
         opened.space.preprocessing.save(run.path / MODEL_PREPROCESSING)

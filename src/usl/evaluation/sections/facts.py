@@ -13,9 +13,8 @@ from usl.core.errors import DataError, UslError, UslWarning
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.run import Run
+from usl.data.run import EVALUATION, Run
 from usl.data.split import Split
-from usl.evaluation import evaluate
 from usl.evaluation.sections.records import (
     COMPARISON,
     Predictions,
@@ -115,7 +114,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         truth=truth,
         predictions=read_predictions(run, row_of, len(collection)),
         stands=read_stands(selection, row_of, len(collection)),
-        evaluation=read_optional(run, evaluate.FILE),
+        evaluation=read_optional(run, EVALUATION),
         comparison=read_optional(run, COMPARISON),
         history=history,
         notes=(*notes, *out_of_date(run, split)),

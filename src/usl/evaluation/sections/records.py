@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import read_json
-from usl.data.run import Run
+from usl.data.run import EVALUATION, Run
 from usl.data.split import Split
-from usl.evaluation import evaluate
 from usl.selection.selection import METRICS
 
 COMPARISON = "comparison.json"
@@ -107,7 +106,7 @@ def out_of_date(run: Run, split: Split) -> list[str]:
             f"The classifier learned from {training['labels']:,} labels; split.csv now holds "
             f"{labels:,}. Train again: usl train."
         )
-    figures = read_optional(run, evaluate.FILE)
+    figures = read_optional(run, EVALUATION)
     if figures and training:
         then = (figures["method"], figures["labels"], figures["encoder"])
         if then != (training["method"], training["labels"], training["encoder"]["name"]):
