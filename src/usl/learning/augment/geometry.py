@@ -1,0 +1,151 @@
+"""Resizing, cropping and flipping of whole batches, each picture by its own draws.
+
+Resizing is separable and linear, so a crop that is resized (and flipped) is a product of three
+matrices: rows [size, h] x picture [h, w] x columns [w, size], exact for every picture's own box.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from usl.learning.augment.batches import chance, uniform
+
+RATIO = (3 / 4, 4 / 3)  # width / height of a random box
+ATTEMPTS = 10  # boxes drawn before the central one is taken
+
+
+def axis_weights(
+    start: Tensor,
+    length: Tensor,
+    source: int,
+    size: int,
+    *,
+    flip: Tensor | None = None,
+    total: float = 1.0,
+) -> Tensor:
+    """Matrices that resize parts of an axis with a triangle filter, widened when shrinking.
+
+    The filter sees nothing beyond the part, as when cropping before resizing. This is what Pillow
+    calls bilinear, and torchvision bilinear with ``antialias=True``.
+
+    Parameters
+    ----------
+    start, length : the part of each axis in whole pixels, float32 [b].
+    source, size : pixels before and after.
+    flip : axes to be mirrored, bool [b].
+    total : sum of every row.
+
+    Returns
+    -------
+    float32 [b, size, source].
+    """
+    start, length = start[:, None], length[:, None]
+    # 1. The centres of the new pixels on the old axis.
+    ratio = length / size
+    centres = start + (torch.arange(size, device=start.device) + 0.5) * ratio
+    if flip is not None:
+        centres = torch.where(flip[:, None], centres.flip(1), centres)
+    # 2. The old pixels; those outside the part are infinitely far away.
+    pixels = torch.arange(source, device=start.device) + 0.5
+    outside = (pixels < start) | (pixels > start + length)
+    pixels = pixels.expand(outside.shape).masked_fill(outside, float("inf"))
+    # 3. A triangle, at least one old pixel wide on each side.
+    slope = ratio.clamp(min=1).reciprocal_()
+    distances = ((pixels * slope)[:, None] - (centres * slope)[:, :, None]).abs_()
+    weights = distances.neg_().add_(1).clamp_(min=0)
+    return weights.mul_(total / weights.sum(2, keepdim=True))
+
+
+def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Rows x picture x columns for every picture.
+
+    images float32 [b, c, h, w], rows [b, s, h] and columns [b, t, w] give float32 [b, c, s, t].
+    """
+    b, c, h, w = images.shape
+    wide = torch.bmm(images.reshape(b, c * h, w), columns.transpose(1, 2))
+    return torch.matmul(rows[:, None], wide.view(b, c, h, columns.shape[1]))
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Whole uint8 pictures as float32 [b, c, size, size], 0..1; proportions may change."""
+    h, w = images.shape[2:]
+    pictures = images.float().mul_(1 / 255)
+    whole = torch.zeros(1, device=images.device)
+    if w != size:
+        pictures = pictures @ axis_weights(whole, whole + w, w, size)[0].T
+    if h != size:
+        pictures = axis_weights(whole, whole + h, h, size)[0] @ pictures
+    return pictures.clamp_(max=1)
+
+
+def random_boxes(
+    count: int, h: int, w: int, scale: tuple[float, float], generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Boxes of random area, shape and place: top, left, height, width, whole float32 [count].
+
+    Share of the area ~ U(scale), log of width / height ~ U(log 3/4, log 4/3) ("Inception crop",
+    Szegedy et al. 2015). The first of ten boxes that fits is taken; else the largest central one.
+    """
+    # 1. Ten candidates for each picture.
+    area = uniform(count * ATTEMPTS, *scale, generator).mul_(h * w).view(count, ATTEMPTS)
+    low, high = math.log(RATIO[0]), math.log(RATIO[1])
+    ratio = uniform(count * ATTEMPTS, low, high, generator).exp_().view(count, ATTEMPTS)
+    widths = (area * ratio).sqrt_().round_()
+    heights = (area / ratio).sqrt_().round_()
+    # 2. The first that fits; the fallback stands after the last.
+    shape = min(max(w / h, RATIO[0]), RATIO[1])
+    central = (min(h, round(w / shape)), min(w, round(h * shape)))
+    heights = torch.cat([heights, heights.new_full((count, 1), central[0])], 1)
+    widths = torch.cat([widths, widths.new_full((count, 1), central[1])], 1)
+    fits = (heights >= 1) & (heights <= h) & (widths >= 1) & (widths <= w)
+    first = fits.byte().argmax(1, keepdim=True)
+    height, width = heights.gather(1, first)[:, 0], widths.gather(1, first)[:, 0]
+    # 3. Its place, every whole position alike; the fallback stays in the middle.
+    fallback = first[:, 0] == ATTEMPTS
+    place = torch.rand(2, count, generator=generator, device=generator.device)
+    top = torch.where(fallback, (h - height) / 2, place[0] * (h - height + 1)).floor_()
+    left = torch.where(fallback, (w - width) / 2, place[1] * (w - width + 1)).floor_()
+    # A draw just below 1 may round up to one position too many.
+    return torch.minimum(top, h - height), torch.minimum(left, w - width), height, width
+
+
+def random_resized_crop(
+    images: Tensor, size: int, scale: tuple[float, float], flip: bool, generator: torch.Generator
+) -> Tensor:
+    """A random box of every uint8 picture at [size, size], mirrored half of the time if ``flip``.
+
+    Returns float32 [b, c, size, size], 0..1.
+    """
+    b, _, h, w = images.shape
+    top, left, height, width = random_boxes(b, h, w, scale, generator)
+    mirrored = chance(b, 0.5, generator) if flip else None
+    rows = axis_weights(top, height, h, size)
+    columns = axis_weights(left, width, w, size, flip=mirrored, total=1 / 255)
+    return resample(images.float(), rows, columns).clamp_(max=1)
+
+
+def random_shift(images: Tensor, flip: bool, generator: torch.Generator) -> Tensor:
+    """Move by up to 1/8 of the side along each axis, edges reflected; mirror half of the time.
+
+    This is reflect-padding by 1/8 and a random crop (FixMatch's weak augmentation). Any dtype,
+    [b, c, h, w] to [b, c, h, w].
+    """
+    b, c, h, w = images.shape
+    rows, columns = _shifted(b, h, generator), _shifted(b, w, generator)
+    if flip:
+        columns = torch.where(chance(b, 0.5, generator)[:, None], columns.flip(1), columns)
+    places = (rows[:, :, None] * w + columns[:, None, :]).view(b, 1, h * w)
+    return images.reshape(b, c, h * w).gather(2, places.expand(b, c, h * w)).view(b, c, h, w)
+
+
+def _shifted(count: int, side: int, generator: torch.Generator) -> Tensor:
+    """For each of ``side`` pixels the one to take, int64 [count, side], reflected at the ends."""
+    reach = side // 8
+    moves = torch.randint(
+        -reach, reach + 1, (count, 1), generator=generator, device=generator.device
+    )
+    places = (torch.arange(side, device=generator.device) + moves).abs_()
+    return torch.minimum(places, 2 * (side - 1) - places)

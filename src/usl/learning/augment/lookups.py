@@ -1,0 +1,69 @@
+"""The operations of RandAugment that look at levels or neighbours: Pillow's ``ImageOps``.
+
+Pictures are float32 [b, c, h, w] in 0..1; every picture has its own parameter.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from usl.learning.augment.batches import per_image
+
+
+def autocontrast(images: Tensor) -> Tensor:
+    """Stretch every channel to 0..1; a channel of one value stays as it is."""
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    span = high - low
+    flat = span < 0.5 / 255
+    return torch.where(flat, images, (images - low) / span.masked_fill(flat, 1))
+
+
+def equalize(images: Tensor) -> Tensor:
+    """Make the 256 levels of every channel about equally frequent."""
+    b, c, h, w = images.shape
+    levels = _levels(images).view(b * c, h * w)
+    # 1. Histogram of every channel.
+    counts = images.new_zeros(b * c, 256)
+    counts.scatter_add_(1, levels, counts.new_ones(1).expand_as(levels))
+    # 2. Pillow's table: the pixels below a level, in steps of 1/255 of all but the last level's.
+    last = counts.gather(1, levels.amax(1, keepdim=True))
+    step = ((h * w - last) / 255).floor_()
+    below = counts.cumsum(1) - counts
+    table = ((below + (step / 2).floor_()) / step.clamp(min=1)).floor_().clamp_(max=255)
+    table = torch.where(step > 0, table, torch.arange(256.0, device=images.device))
+    return (table.gather(1, levels) / 255).view(b, c, h, w)
+
+
+def posterize(images: Tensor, bits: Tensor) -> Tensor:
+    """Keep the highest ``bits`` of 8, whole float32 [b]."""
+    width = per_image(torch.exp2(8 - bits))
+    return (images * 255).round_().div_(width).floor_().mul_(width).mul_(1 / 255)
+
+
+def solarize(images: Tensor, thresholds: Tensor) -> Tensor:
+    """Invert the levels from ``thresholds`` on, whole float32 [b], 0..256."""
+    bright = (images * 255).round_() >= per_image(thresholds)
+    return torch.where(bright, 1 - images, images)
+
+
+def sharpen(images: Tensor, factors: Tensor) -> Tensor:
+    """Blend with a smoothed picture, float32 [b]; its outermost pixels are not smoothed."""
+    _, _, h, w = images.shape
+    result = images.clone()
+    if h < 3 or w < 3:
+        return result
+    # 1. Smooth: (sum of the 3 x 3 pixels + 4 of the middle one) / 13, as sums along either axis.
+    tall = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
+    square = tall[..., :-2] + tall[..., 1:-1] + tall[..., 2:]
+    middle = images[:, :, 1:-1, 1:-1]
+    smooth = square.add_(middle, alpha=4).mul_(1 / 13)
+    # 2. Blend.
+    blend = smooth + (middle - smooth) * per_image(factors)
+    result[:, :, 1:-1, 1:-1] = blend.clamp_(0, 1)
+    return result
+
+
+def _levels(images: Tensor) -> Tensor:
+    """The nearest of the levels 0..255, int64."""
+    return (images * 255).round_().long()

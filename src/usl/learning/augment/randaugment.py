@@ -1,0 +1,216 @@
+"""RandAugment on batches: random operations of random strength, and cutout, for every picture.
+
+The operations are those of Pillow, on float32 [b, c, h, w] in 0..1. What Pillow counts in 256
+levels (posterize, equalize, solarize) is counted in them here; nothing else is rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from usl.learning.augment.batches import chance
+from usl.learning.augment.color import enhance_
+from usl.learning.augment.lookups import autocontrast, equalize, posterize, sharpen, solarize
+
+# The first three are the kinds of `enhance_`; the next five are affine maps.
+OPERATIONS = (
+    *("brightness", "contrast", "color"),
+    *("rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
+    *("autocontrast", "equalize", "posterize", "sharpness", "solarize", "identity"),
+)
+ENHANCE, AFFINE, IDENTITY = 0, 3, 13
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How strong the operations are. Pairs are (at level 0, gained until level 10).
+
+    Attributes
+    ----------
+    levels : lowest and highest whole level, each as likely as the next.
+    probability : of an operation being applied once it is drawn.
+    enhance : factor of brightness, contrast, color and sharpness.
+    posterize : bits kept, rounded down.
+    solarize : levels from here on are inverted; whole numbers.
+    rotate : degrees at level 10, either way, rounded down.
+    shear : share of the side at level 10, either way.
+    translate : share of the side at level 10, either way, in whole pixels.
+    bilinear : how moved pictures are read; else the nearest pixel.
+    moved_fill, cutout_fill : what is put where there is no picture.
+    whole_cutout : a box over the top or left edge is moved inside, not cut.
+    """
+
+    levels: tuple[int, int]
+    probability: float
+    enhance: tuple[float, float]
+    posterize: tuple[int, int]
+    solarize: tuple[int, int]
+    rotate: float
+    shear: float
+    translate: float
+    bilinear: bool
+    moved_fill: float
+    cutout_fill: float
+    whole_cutout: bool
+
+
+# Sohn et al. 2020, table 12, with the levels 1 to 9 and the even chance of its PyTorch versions.
+FIXMATCH = Policy(
+    levels=(1, 9),
+    probability=0.5,
+    enhance=(0.05, 0.9),
+    posterize=(4, 4),
+    solarize=(256, -256),
+    rotate=30,
+    shear=0.3,
+    translate=0.3,
+    bilinear=False,
+    moved_fill=0,
+    cutout_fill=127 / 255,
+    whole_cutout=True,
+)
+# What the code released with CoMatch (Li et al. 2021) does on CIFAR: always level 10.
+COMATCH = Policy(
+    levels=(10, 10),
+    probability=0.5,
+    enhance=(0.1, 1.8),
+    posterize=(0, 4),
+    solarize=(0, 256),
+    rotate=30,
+    shear=0.3,
+    translate=10 / 32,
+    bilinear=True,
+    moved_fill=128 / 255,
+    cutout_fill=128 / 255,
+    whole_cutout=False,
+)
+
+
+def rand_augment_(
+    images: Tensor, operations: int, policy: Policy, generator: torch.Generator
+) -> Tensor:
+    """``operations`` operations one after the other, each drawn from all 14 for every picture.
+
+    Square pictures, float32 [b, c, s, s] in 0..1, changed in place.
+    """
+    device = generator.device
+    for _ in range(operations):
+        # 1. Draws: the operation, its level, its direction, and whether it is applied at all.
+        b = len(images)
+        kinds = torch.randint(len(OPERATIONS), (b,), generator=generator, device=device)
+        low, high = policy.levels
+        levels = torch.randint(low, high + 1, (b,), generator=generator, device=device) / 10
+        levels = torch.where(chance(b, 0.5, generator), levels, -levels)
+        kinds.masked_fill_(~chance(b, policy.probability, generator), IDENTITY)
+        # 2. Sorted by operation, each is computed on one run of the batch.
+        counts = torch.bincount(kinds, minlength=len(OPERATIONS)).tolist()
+        rows = kinds.argsort()[: b - counts[IDENTITY]]
+        work = apply_(images[rows], kinds[rows], levels[rows], counts, policy)
+        images.index_copy_(0, rows, work)
+    return images
+
+
+def apply_(
+    images: Tensor, kinds: Tensor, levels: Tensor, counts: list[int], policy: Policy
+) -> Tensor:
+    """One operation for each picture.
+
+    Parameters
+    ----------
+    images : float32 [b, c, s, s], 0..1, changed in place.
+    kinds : index into OPERATIONS, int64 [b], ascending, none of them the identity.
+    levels : -1..1; the sign is the direction of rotate, shear and translate. float32 [b].
+    counts : pictures of every kind.
+    policy : what the levels mean.
+    """
+    ends = list(accumulate(counts))
+    strength = levels.abs()
+
+    def run(first: int, last: int) -> slice:
+        return slice(ends[first] - counts[first], ends[last])
+
+    # 2. Brightness, contrast and color are one computation, and so are the affine maps.
+    # 1. What the levels mean.
+    factors = policy.enhance[0] + policy.enhance[1] * strength
+    bits = policy.posterize[0] + _whole(policy.posterize[1] * strength)
+    thresholds = policy.solarize[0] + _whole(policy.solarize[1] * strength)
+    if (part := run(ENHANCE, 2)).stop > part.start:
+        enhance_(images[part], kinds[part], factors[part])
+    if (part := run(AFFINE, 7)).stop > part.start:
+        maps = affine_maps(kinds[part], levels[part], images.shape[-1], policy)
+        images[part] = move(images[part], maps, policy.bilinear, policy.moved_fill)
+    # 3. The others one by one.
+    if (part := run(8, 8)).stop > part.start:
+        images[part] = autocontrast(images[part])
+    if (part := run(9, 9)).stop > part.start:
+        images[part] = equalize(images[part])
+    if (part := run(10, 10)).stop > part.start:
+        images[part] = posterize(images[part], bits[part])
+    if (part := run(11, 11)).stop > part.start:
+        images[part] = sharpen(images[part], factors[part])
+    if (part := run(12, 12)).stop > part.start:
+        images[part] = solarize(images[part], thresholds[part])
+    return images
+
+
+def affine_maps(kinds: Tensor, levels: Tensor, side: int, policy: Policy) -> Tensor:
+    """For each picture the map from new to old places, in -1..1 on both axes, float32 [b, 2, 3].
+
+    As in Pillow, shears leave the top left corner of the picture where it is.
+    """
+    angles = _whole(levels * policy.rotate) * (math.pi / 180)
+    shears = levels * policy.shear
+    moves = _whole(levels * policy.translate * side) * (2 / side)
+    still, one = torch.zeros_like(levels), torch.ones_like(levels)
+    # 1. All five kinds of every picture, [b, 5, 6]; they are six numbers each.
+    every = torch.stack(
+        [
+            torch.stack([angles.cos(), -angles.sin(), still, angles.sin(), angles.cos(), still], 1),
+            torch.stack([one, shears, shears, still, one, still], 1),
+            torch.stack([one, still, still, shears, one, shears], 1),
+            torch.stack([one, still, moves, still, one, still], 1),
+            torch.stack([one, still, still, still, one, moves], 1),
+        ],
+        1,
+    )
+    # 2. The one that was drawn.
+    return every[torch.arange(len(kinds), device=kinds.device), kinds - AFFINE].view(-1, 2, 3)
+
+
+def move(images: Tensor, maps: Tensor, bilinear: bool, fill: float) -> Tensor:
+    """Read every picture at the places its map says; ``fill`` outside of it."""
+    functional = torch.nn.functional
+    grid = functional.affine_grid(maps, list(images.shape), align_corners=False)
+    mode = "bilinear" if bilinear else "nearest"
+    moved = functional.grid_sample(images - fill, grid, mode=mode, align_corners=False)
+    return moved.add_(fill)
+
+
+def cutout_(
+    images: Tensor, share: float, fill: float, whole: bool, generator: torch.Generator
+) -> Tensor:
+    """Fill a box of ``share`` of each side, its centre anywhere in the picture.
+
+    With ``whole`` a box over the top or left edge is moved inside instead of being cut.
+    """
+    places = torch.rand(2, len(images), generator=generator, device=generator.device)
+    inside = []
+    for axis, side in enumerate(images.shape[2:]):
+        box = int(side * share)
+        first = (places[axis] * side - box / 2).floor_()[:, None]
+        if whole:
+            first.clamp_(min=0)
+        pixels = torch.arange(side, device=images.device)
+        inside.append((pixels >= first) & (pixels < first + box))
+    boxes = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return images.masked_fill_(boxes, fill)
+
+
+def _whole(numbers: Tensor) -> Tensor:
+    """Rounded towards zero, where float32 may be a hair short of a whole number."""
+    return (numbers + 1e-4 * numbers.sign()).trunc_()

@@ -1,0 +1,80 @@
+"""Optimisers and learning-rate schedules, as one small record that a method states."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from usl.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How weights follow their gradients.
+
+    Attributes
+    ----------
+    name : ``sgd``, ``adam``, ``adamw`` (decoupled decay) or ``lars``.
+    lr : peak learning rate.
+    weight_decay : on weights of two and more dimensions; biases and batch normalisation have none.
+    momentum, nesterov : of ``sgd`` and ``lars``.
+    schedule : ``cosine`` to 0; ``fixmatch``, lr cos(7 pi s / 16 S); ``steps``, times 0.1 at each
+        of ``milestones``; or ``constant``.
+    warmup : share of all steps over which the rate rises linearly from 0.
+    milestones : shares of all steps.
+    """
+
+    name: Literal["sgd", "adam", "adamw", "lars"] = "sgd"
+    lr: float = 0.03
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    nesterov: bool = False
+    schedule: Literal["cosine", "fixmatch", "steps", "constant"] = "cosine"
+    warmup: float = 0.0
+    milestones: tuple[float, ...] = ()
+
+    def build(self, module: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of everything in ``module`` that takes a gradient."""
+        if not self.lr > 0:
+            raise UsageError(f"lr: {self.lr} given; use a number above 0.")
+        groups = parameter_groups(module, self.weight_decay)
+        if self.name == "sgd":
+            return torch.optim.SGD(
+                groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
+            )
+        if self.name == "adam":
+            return torch.optim.Adam(groups, lr=self.lr)
+        if self.name == "adamw":
+            return torch.optim.AdamW(groups, lr=self.lr)
+        from timm.optim import Lars
+
+        # Without always_adapt the trust ratio is skipped wherever weight decay is 0.
+        groups[0]["always_adapt"] = True
+        return Lars(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of the step numbered ``step``, from 0, of ``steps``."""
+        rising = self.warmup * steps
+        if step < rising:
+            return self.lr * (step + 1) / (rising + 1)
+        done = (step - rising) / max(1.0, steps - rising)
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+        if self.schedule == "fixmatch":
+            return self.lr * math.cos(7 * math.pi * done / 16)
+        if self.schedule == "steps":
+            return self.lr * 0.1 ** sum(step >= share * steps for share in self.milestones)
+        return self.lr
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups: weights, with decay; biases and normalisation, one-dimensional, without."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]

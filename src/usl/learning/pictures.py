@@ -1,0 +1,184 @@
+"""The pictures of a collection as uint8 batches of one size, from memory or decoded as needed."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from usl.core.blocks import thread_count
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.progress import Progress, silent
+from usl.data.collection import Images
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Uint8 = NDArray[np.uint8]
+LOOKED_AT = 64  # pictures whose size is asked for before all are read
+MEMORY = 4 << 30  # bytes of pixels kept in memory
+PASS = 256  # pictures per forward pass
+
+
+class Pictures:
+    """Square uint8 pictures by row.
+
+    Attributes
+    ----------
+    rows : int64 [n], the rows of ``images`` that could be read. Everything else counts from 0 to
+        n - 1 in this order.
+    skipped : ``(row, reason)`` of the others.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        side: int,
+        *,
+        memory: int = MEMORY,
+        name: str = "images",
+        progress: Progress = silent,
+    ) -> None:
+        """Read what fits in ``memory`` bytes at once; else decode batch by batch.
+
+        Raises :class:`DataError` if none of the pictures can be read.
+        """
+        self._images = images
+        self.side = side
+        self.rows: NDArray[np.int64] = np.arange(len(images))
+        self.skipped: tuple[tuple[int, str], ...] = ()
+        self._stored: Uint8 | None = None
+        if len(images) == 0:
+            raise DataError(f"{name}: no images.")
+        if len(images) * 3 * side * side <= memory:
+            self._read_all(name, progress)
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.rows)
+
+    def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Pictures, uint8 [b, c, side, side], c 1 if all are grey, else 3."""
+        if self._stored is not None:
+            return torch.from_numpy(self._stored[rows])
+        with ThreadPoolExecutor(thread_count()) as pool:
+            found = list(pool.map(self._try, self.rows[rows].tolist()))
+        good = [picture for picture in found if not isinstance(picture, str)]
+        if not good:
+            raise DataError(f"none of a batch of {len(rows)} images could be read: {found[0]}")
+        for position, picture in enumerate(found):
+            if isinstance(picture, str):
+                warnings.warn(f"{picture} Another image stands in.", UslWarning, stacklevel=2)
+                found[position] = good[position % len(good)]
+        return torch.from_numpy(np.stack([colored(p) for p in found if not isinstance(p, str)]))
+
+    def _try(self, row: int) -> Uint8 | str:
+        try:
+            return square(self._images.read(row), self.side)
+        except DataError as error:
+            return str(error)
+
+    def _read_all(self, name: str, progress: Progress) -> None:
+        n = len(self._images)
+        stored: Uint8 | None = None
+        good = np.zeros(n, dtype=bool)
+        reasons: list[tuple[int, str]] = []
+        with ThreadPoolExecutor(thread_count()) as pool:
+            for start in range(0, n, 1024):
+                block = range(start, min(n, start + 1024))
+                for row, picture in zip(block, pool.map(self._try, block), strict=True):
+                    if isinstance(picture, str):
+                        reasons.append((row, picture))
+                        continue
+                    if stored is None:
+                        stored = np.zeros((n, *picture.shape), dtype=np.uint8)
+                    if len(picture) > stored.shape[1]:  # the first one in colour
+                        stored = np.repeat(stored, 3, axis=1)
+                    stored[row] = picture
+                    good[row] = True
+                progress(block.stop, n, "reading")
+        if stored is None:
+            raise DataError(f"{name}: none of the {n} images could be read: {reasons[0][1]}")
+        self.rows = np.flatnonzero(good)
+        self.skipped = tuple(reasons)
+        self._stored = stored if good.all() else stored[good]
+
+
+def open_pictures(
+    images: Images,
+    size: int,
+    *,
+    memory: int = MEMORY,
+    name: str = "images",
+    progress: Progress = silent,
+) -> Pictures:
+    """Pictures for a network that takes ``size`` pixels.
+
+    Larger ones are kept at up to twice that side, so that a crop still has detail; smaller ones
+    are enlarged, with a warning.
+    """
+    if size < 8:
+        raise UsageError(f"size: {size} given; networks need at least 8 pixels.")
+    sides = []
+    for row in np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int).tolist():
+        try:
+            sides.append(max(images.read(row).size))
+        except DataError:
+            continue
+    typical = int(np.median(sides)) if sides else size
+    if typical < 0.75 * size:
+        warnings.warn(
+            f"{name}: the images are about {typical} pixels wide, the network takes {size}; they "
+            "are enlarged.",
+            UslWarning,
+            stacklevel=3,
+        )
+    side = min(2 * size, max(size, typical))
+    return Pictures(images, side, memory=memory, name=name, progress=progress)
+
+
+def square(image: Image.Image, side: int) -> Uint8:
+    """One picture as uint8 [1 or 3, side, side]."""
+    from PIL import Image as pil
+
+    if image.size != (side, side):
+        image = image.resize((side, side), pil.Resampling.BICUBIC)
+    pixels: NDArray[Any] = np.asarray(image, dtype=np.uint8)
+    if pixels.ndim == 2:
+        return pixels[None]
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def colored(picture: Uint8) -> Uint8:
+    """A picture [1 or 3, h, w] as [3, h, w]."""
+    return np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture
+
+
+def encode(backbone: nn.Module, pictures: Pictures, device: Any = "cpu") -> torch.Tensor:
+    """Features of all pictures, float32 [n, dim], in evaluation mode, without augmentation."""
+    was_training = backbone.training
+    backbone.eval()
+    rows = np.arange(len(pictures))
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), PASS):
+            images = pictures(rows[start : start + PASS]).to(device)
+            parts.append(backbone(at_size(images, backbone.size)).float().cpu())
+    backbone.train(was_training)
+    return torch.cat(parts)
+
+
+def at_size(images: torch.Tensor, size: int) -> torch.Tensor:
+    """uint8 pictures [b, c, h, w] as floats 0..1 at the side a network takes."""
+    pixels = images.float() / 255
+    if pixels.shape[-1] == size:
+        return pixels
+    return functional.interpolate(
+        pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
+    )
