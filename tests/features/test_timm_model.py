@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import socket
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
@@ -60,6 +63,145 @@ def test_weights_in_the_hubs_cache_need_no_network(offline, make_picture):
     assert (again.name, again.supervision) == ("test_vit", "ImageNet labels")
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """A random small ViT with a preparation of its own, in the hub's format."""
+    from safetensors.torch import save_file
+
+    network = timm.create_model("test_vit", num_classes=5)
+    config = {
+        "architecture": "test_vit",
+        "num_classes": 5,
+        "num_features": network.num_features,
+        "pretrained_cfg": {
+            "tag": "lvd142m",
+            "input_size": [3, 160, 160],
+            "fixed_input_size": True,
+            "interpolation": "bilinear",
+            "crop_pct": 0.5,
+            "mean": [0.1, 0.2, 0.3],
+            "std": [0.5, 0.25, 0.125],
+            "first_conv": "patch_embed.proj",
+            "classifier": "head",
+        },
+    }
+    place = tmp_path / "my vit@home.pth"  # neither an ending nor an @ misleads
+    place.mkdir()
+    (place / "config.json").write_text(json.dumps(config))
+    save_file(network.state_dict(), place / "model.safetensors")
+    return place, network.eval()
+
+
+def test_a_folder_in_the_hubs_format(offline, folder, make_picture, monkeypatch):
+    place, network = folder
+    encoder = open_encoder(f"local-dir:{place}")
+    picture = make_picture(0, (400, 320))
+    # by its config: the shorter side to 160 / 0.5, then the middle 160 pixels
+    middle = picture.resize((400, 320), Image.Resampling.BILINEAR).crop((120, 80, 280, 240))
+    pixels = np.asarray(middle, dtype=np.float32).transpose(2, 0, 1) / 255
+    mean, std = np.array([[[0.1]], [[0.2]], [[0.3]]]), np.array([[[0.5]], [[0.25]], [[0.125]]])
+    prepared = encoder.prepare(picture)
+    np.testing.assert_allclose(prepared, (pixels - mean) / std, atol=1e-4)
+    with torch.inference_mode():
+        features = network.forward_features(torch.from_numpy(prepared[None]))
+        expected = network.forward_head(features, pre_logits=True).numpy()
+    np.testing.assert_allclose(encoder.forward([prepared]), expected, atol=1e-5)
+    assert encoder.supervision == "none"  # its tag is DINOv2's
+    assert encoder.key.startswith("my_vit_home.pth-v1-")
+    assert encoder.name == f"local-dir:{place}"
+    monkeypatch.chdir(place.parent)
+    assert open_encoder(f"local-dir:{place.name}").name == encoder.name
+
+
+@pytest.mark.parametrize("damage", ["no folder", "no config", "no weights", "other weights"])
+def test_a_folder_that_cannot_be_loaded(offline, folder, damage):
+    from safetensors.torch import save_file
+
+    place, _ = folder
+    if damage == "no folder":
+        place = place / "gone"
+    elif damage == "no config":
+        (place / "config.json").unlink()
+    elif damage == "no weights":
+        (place / "model.safetensors").unlink()
+    else:
+        save_file({"a": torch.zeros(2)}, place / "model.safetensors")
+    with pytest.raises(
+        DataError, match=r"no model could be loaded.*needs config\.json and model\."
+    ):
+        open_encoder(f"local-dir:{place}")
+
+
+def small_encoder():
+    torch.manual_seed(0)
+    return TimmEncoder(
+        "small", "small", timm.create_model("test_vit", num_classes=0), "0" * 32, "none"
+    )
+
+
+def test_precision_is_single_without_a_gpu():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert not small_encoder().key.endswith("-f16")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_precision_is_half_on_a_gpu(make_picture):
+    encoder = small_encoder()
+    assert encoder.key.endswith("-f16")
+    check_half(encoder, make_picture)
+
+
+def test_half_precision(make_picture):
+    """The path of the GPU, with the CPU's float16."""
+    encoder = small_encoder()
+    encoder._half = True
+    check_half(encoder, make_picture)
+
+
+def check_half(encoder, make_picture):
+    pictures = [make_picture(0, (100, 80)), make_picture(1, (80, 90))]
+    half = encoder.encode(pictures)
+    encoder._half = False
+    single = encoder.encode(pictures)
+    assert half.dtype == single.dtype == np.float32
+    assert not np.array_equal(half, single)
+    np.testing.assert_allclose(half, single, atol=1e-2 * np.abs(single).max())
+
+
+def test_rows_beyond_float16_are_computed_again():
+    class Loud(torch.nn.Module):
+        """A network whose features are the sums of a picture, times 10."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3 * 224 * 224, 2, bias=False)
+            torch.nn.init.constant_(self.layer.weight, 10)
+
+        def forward(self, x):
+            return self.layer(x.flatten(1))
+
+    encoder = TimmEncoder("loud", "loud", Loud(), "0" * 32, "none")
+    encoder._half = True
+    quiet, loud = np.zeros((3, 224, 224), np.float32), np.ones((3, 224, 224), np.float32)
+    quiet[0, 0, :3] = 1 / 3
+    rows = encoder.forward([loud, quiet])
+    np.testing.assert_allclose(rows[0], 1505280, rtol=1e-5)
+    # the other row stays in float16
+    assert rows[1, 0] == np.float16(rows[1, 0])
+
+
+def test_data_overrides_the_config():
+    network = timm.create_model("test_resnet", num_classes=0)
+    plain = TimmEncoder("a", "a", network, "0" * 32, "none")
+    data = {"input_size": (3, 64, 64), "mean": (0, 0, 0), "std": (1, 1, 1)}
+    changed = TimmEncoder("a", "a", network, "0" * 32, "none", data)
+    assert plain.key != changed.key
+    white = Image.new("RGB", (80, 80), "white")
+    assert changed.prepare(white).shape == (3, 64, 64)
+    np.testing.assert_allclose(changed.prepare(white), 1)
+
+
 def test_unknown_names_and_tags():
     with pytest.raises(UsageError, match=r"no weights tagged 'r16_in1k'.*Did you mean 'r160_in1k'"):
         open_encoder("test_vit.r16_in1k")
@@ -98,10 +240,17 @@ def test_digest_sees_names_and_values():
         ("convnextv2_tiny.fcmae_ft_in22k_in1k", "ImageNet labels"),
         ("vit_small_patch14_dinov2.lvd142m", "none"),
         ("vit_base_patch16_dinov3.lvd1689m", "none"),
+        ("vit_small_patch14_reg4_dinov2.lvd142m", "none"),
+        ("vit_7b_patch16_dinov3.sat493m", "none"),
+        ("convnext_tiny.dinov3_lvd1689m", "none"),
+        ("vit_small_patch16_224.dino", "none"),
         ("vit_base_patch16_224.mae", "none"),
         ("vit_huge_patch14_gap_224.in1k_ijepa", "none"),
         ("convnextv2_tiny.fcmae", "none"),
         ("vit_base_patch16_clip_224.openai", "image-text pairs"),
+        ("vit_base_patch16_clip_quickgelu_224.metaclip_400m", "image-text pairs"),
+        ("resnet50_clip.openai", "image-text pairs"),
+        ("convnext_base.clip_laion2b", "image-text pairs"),
         ("resnet50_clip_gap.cc12m", "image-text pairs"),
         ("vit_so400m_patch14_siglip_224.webli", "image-text pairs"),
         ("eva02_base_patch14_224.mim_in22k", "unknown"),

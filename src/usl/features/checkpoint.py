@@ -1,63 +1,131 @@
-"""Local checkpoints: ``ARCH@PATH``, as in ``resnet50@weights.pth``. No network, no code execution.
+"""Checkpoints: ``ARCH@FILE_OR_URL``, as in ``resnet50@weights.pth``. Nothing stored in one can run.
 
-ARCH is a timm architecture (``timm:`` before it is allowed), PATH a ``.pth``, ``.pt`` or
-``.safetensors`` file. Pickles are read with ``weights_only=True``: a file that holds anything but
-tensors and plain containers is refused, not run.
+ARCH is a timm architecture (``timm:`` before it is allowed) or ``resnet18_cifar``, FILE a path or
+an address, which alone has the network used. Pickles are read with ``weights_only=True``: a file
+that holds anything but tensors, plain containers and parsed command lines is refused, not run.
 """
 
 from __future__ import annotations
 
+import argparse
+import copy
 import pickle
-import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from usl.core.errors import DataError, UsageError, UslWarning, did_you_mean, missing_extra
-from usl.core.hashing import bytes_digest
-from usl.features.encoder import CHECKPOINT_ENDINGS
+from usl.core.blocks import thread_count
+from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
+from usl.core.hashing import bytes_digest, json_digest
+from usl.core.progress import Progress, silent
+from usl.features.download import file_name, is_address, local_copy
+from usl.features.encoder import CHECKPOINT_ENDINGS, Encoder
+from usl.features.fit import CIFAR_ARCH, fit
+from usl.features.foreign import CLD_CIFAR, Foreign, block_names, recognise
+from usl.features.network import INPUT_VERSION, PASS, NetworkEncoder
 from usl.features.timm_model import TimmEncoder, known_names
 
 # Where training scripts put the weights inside what they save, the most specific first.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "teacher", "student")
-SHOWN = 4  # names quoted in a message
+WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "resnet", "teacher", "student")
 
 
-def open_checkpoint(name: str) -> TimmEncoder:
-    """The encoder of ``ARCH@PATH``; its supervision is unknown.
+def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
+    """The encoder of ``ARCH@FILE_OR_URL``.
 
-    The checkpoint may be wrapped (``{"state_dict": ...}``), its names prefixed (``module.``,
-    ``backbone.``, ``module.encoder_q.``), and it may hold a classifier, which is left out.
+    The checkpoint may be of a known project (:mod:`usl.features.foreign`), which then settles how
+    pictures are prepared. Any other may be wrapped (``{"state_dict": ...}``), its names prefixed
+    (``module.``, ``backbone.``), and it may hold a classifier, which is left out; its supervision
+    is unknown. ``progress`` follows a download.
 
     Raises
     ------
     UsageError
         unknown architecture, or no such kind of file.
     DataError
-        the file is missing, damaged, refused, or its weights do not fit.
+        the file is missing, damaged, refused, or its weights do not fit; or no download.
     """
-    import timm
-
     arch, _, file = name.partition("@")
     arch = arch.removeprefix("timm:")
-    known = known_names()
+    known = {*known_names(), CIFAR_ARCH}
     if arch.split(".")[0] not in known:
         raise UsageError(
             f"encoder {name!r}: unknown architecture {arch!r}.{did_you_mean(arch, known)} "
-            "Write ARCH@PATH with an architecture known to timm, as in resnet50@weights.pth."
+            f"Write ARCH@PATH with an architecture known to timm, as in resnet50@weights.pth, or "
+            f"{CIFAR_ARCH}."
         )
-    path = Path(file).expanduser().absolute()
-    if path.suffix not in CHECKPOINT_ENDINGS:
+    remote = is_address(file)
+    last = file_name(file) if remote else Path(file).name
+    if not last.endswith(CHECKPOINT_ENDINGS):
         raise UsageError(
             f"encoder {name!r}: a checkpoint ends in {', '.join(CHECKPOINT_ENDINGS)}; "
-            f"this is {path.name!r}."
+            f"this is {last!r}."
         )
+    path = local_copy(file, progress) if remote else Path(file).expanduser().absolute()
     weights = load_file(path)
+    try:
+        foreign = recognise(weights)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    told = foreign.supervision if foreign else "unknown"
+    full_name = f"{arch}@{file if remote else path}"
+    digest = bytes_digest(path.read_bytes())
+    if arch == CIFAR_ARCH:
+        return _our_network(full_name, weights, foreign, path, digest)
+
+    import timm
+
     model = timm.create_model(arch, pretrained=False, num_classes=0)
-    fitted = fit_names(weights, model.state_dict(), classifiers(model), path)
+    fitted = fit(weights, foreign, model.state_dict(), classifiers(model), path)
     model.load_state_dict(fitted, strict=False)  # only step counters may be absent
-    return TimmEncoder(f"{arch}@{path}", arch, model, bytes_digest(path.read_bytes()), "unknown")
+    data = foreign.data if foreign else {}
+    return TimmEncoder(full_name, arch, model, digest, told, data)
+
+
+class CheckpointNetwork(NetworkEncoder):
+    """Our own network with the weights of a checkpoint that does not describe itself.
+
+    solo-learn's padding of the first convolution is kept by :meth:`backbone`, but a backbone file
+    has no place for it: saved and read again, such a network pads by 1.
+    """
+
+    def __init__(self, name: str, path: Path, backbone: Any, digest: str, supervision: str) -> None:
+        """Wrap ``backbone``; ``digest`` is that of the file and of all that was settled for it."""
+        self.name, self.path, self.supervision = name, path, supervision
+        self.size, self.dim = backbone.size, backbone.dim
+        self.meta: Mapping[str, Any] = {}
+        self.key = f"{CIFAR_ARCH}-{self.size}-{INPUT_VERSION}-{digest[:16]}"
+        self.batch_size = max(64, PASS * thread_count())
+        self._network: Any = None
+        self._device = "cpu"
+        self._backbone, self._digest = backbone, digest
+
+    def backbone(self) -> Any:
+        """A fresh trainable :class:`usl.learning.backbone.Backbone` with the file's weights."""
+        return copy.deepcopy(self._backbone)
+
+
+def _our_network(
+    name: str, weights: Mapping[str, Any], foreign: Foreign | None, path: Path, digest: str
+) -> CheckpointNetwork:
+    """The CIFAR ResNet-18 of :mod:`usl.learning.networks`, filled."""
+    from usl.learning.backbone import new_backbone
+
+    data = {**CLD_CIFAR, **(foreign.data if foreign else {})}
+    backbone = new_backbone(
+        "resnet18", size=data["input_size"][1], mean=data["mean"], std=data["std"], seed=0
+    )
+    network = backbone.network
+    if foreign:
+        foreign = foreign.renamed(block_names(foreign.weights, depth=2))
+    network.load_state_dict(fit(weights, foreign, network.state_dict(), (), path), strict=False)
+    padding = foreign.stem_padding if foreign else None
+    if padding is not None:
+        network.stem[0].padding = (padding, padding)
+    settled = json_digest([digest, data["mean"], data["std"], data["input_size"], padding])
+    told = foreign.supervision if foreign else "unknown"
+    return CheckpointNetwork(name, path, backbone, settled, told)
 
 
 def load_file(path: Path) -> dict[str, Any]:
@@ -70,7 +138,8 @@ def load_file(path: Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             stored: Any = _load_safetensors(path)
         else:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            with _command_lines():
+                stored = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
             f"{path} was refused: it is damaged, or holds Python objects besides tensors, which "
@@ -99,6 +168,15 @@ def load_file(path: Path) -> dict[str, Any]:
     return tensors
 
 
+def _command_lines() -> Any:
+    """Let ``argparse.Namespace`` pass, plain attributes that many scripts save with the weights."""
+    import torch
+
+    # absent before torch 2.5: such files are then refused
+    allow = getattr(torch.serialization, "safe_globals", None)
+    return allow([argparse.Namespace]) if allow else nullcontext()
+
+
 def _load_safetensors(path: Path) -> dict[str, Any]:
     try:
         from safetensors import SafetensorError
@@ -116,67 +194,3 @@ def classifiers(model: Any) -> tuple[str, ...]:
     """Names of the layers that turn features into class scores; they may be absent or extra."""
     names = (getattr(model, "pretrained_cfg", None) or {}).get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def fit_names(
-    weights: Mapping[str, Any], wanted: Mapping[str, Any], heads: tuple[str, ...], path: Path
-) -> dict[str, Any]:
-    """``weights`` under the network's names, checked for completeness and shapes.
-
-    Raises
-    ------
-    DataError
-        naming the first weights that are missing or have another shape.
-
-    Weights that have no place are named in a :class:`UslWarning`; ``heads`` are left out silently.
-    """
-    prefix = common_prefix(weights, wanted)
-    under = {
-        name.removeprefix(prefix): value
-        for name, value in weights.items()
-        if name.startswith(prefix)
-    }
-    missing = [
-        name for name in wanted if name not in under and not name.endswith("num_batches_tracked")
-    ]
-    if missing:
-        raise DataError(
-            f"{path} does not fit: {len(missing)} of {len(wanted)} weights are missing "
-            f"({quoted(missing)}). It holds {len(weights)}, such as {quoted(weights)}. "
-            "Is the architecture the right one?"
-        )
-    for name in wanted.keys() & under.keys():
-        if under[name].shape != wanted[name].shape:
-            raise DataError(
-                f"{path} does not fit: {name} has shape {list(under[name].shape)}, the network "
-                f"needs {list(wanted[name].shape)}. Is the architecture the right one?"
-            )
-    extra = [
-        name
-        for name in under
-        if name not in wanted and not name.startswith(tuple(f"{head}." for head in heads))
-    ]
-    if extra:
-        warnings.warn(
-            f"{path}: {len(extra)} weights have no place in the network and are left out "
-            f"({quoted(extra)}).",
-            UslWarning,
-            stacklevel=4,
-        )
-    return {name: under[name] for name in wanted if name in under}
-
-
-def common_prefix(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """What stands before the network's names in the file (``module.``, say); the best match."""
-    anchor = next(iter(wanted))
-    candidates = {""} | {name[: -len(anchor)] for name in weights if name.endswith("." + anchor)}
-    return max(
-        sorted(candidates, key=lambda prefix: (len(prefix), prefix)),
-        key=lambda prefix: sum(prefix + name in weights for name in wanted),
-    )
-
-
-def quoted(names: Iterable[str]) -> str:
-    """The first few names, for a message."""
-    first = list(names)
-    return ", ".join(first[:SHOWN]) + (", ..." if len(first) > SHOWN else "")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUPERVISION = ("none", "ImageNet labels", "image-text pairs", "unknown")
-CHECKPOINT_ENDINGS = (".pth", ".pt", ".safetensors")
+CHECKPOINT_ENDINGS = (".pth", ".pt", ".safetensors", ".pth.tar", ".ckpt")
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
-from usl.core.errors import UsageError, did_you_mean
+from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.features.encoder import CHECKPOINT_ENDINGS, Encoder, require_timm
+from usl.features.network import FILE_NAME, NetworkEncoder, backbone_path, shipped
 
 BUILT_IN = ("pixels", "efficientnet_lite1", "efficientnet_lite0")
 
@@ -27,9 +29,13 @@ def open_encoder(name: str = "auto") -> Encoder:
     """The encoder that ``name`` stands for.
 
     ``auto`` (the best that is installed), ``pixels``, ``efficientnet_lite1``,
-    ``efficientnet_lite0``, any timm model (``timm:NAME`` or ``NAME``), or a local checkpoint of a
-    timm architecture (``ARCH@PATH``, as in ``resnet50@weights.pth``). Only a timm model, or what
-    the user names as one, may use the network.
+    ``efficientnet_lite0``, an encoder that comes with the package
+    (:func:`usl.features.network.shipped`), one that ``usl`` trained (the path of its
+    ``.safetensors`` file, or of the folder that holds its ``encoder.safetensors``), any timm model
+    (``timm:NAME`` or ``NAME``), a folder in the hub's format (``local-dir:FOLDER``), or a
+    checkpoint (``ARCH@FILE_OR_URL``, as in ``resnet50@weights.pth``; ARCH is a timm architecture
+    or ``resnet18_cifar``). Only a timm model, or what the user names as one, may use the
+    network.
 
     Raises
     ------
@@ -38,7 +44,8 @@ def open_encoder(name: str = "auto") -> Encoder:
     MissingDependencyError
         the encoder is known, but a package for it is not installed.
     DataError
-        the weights cannot be fetched, read, or do not fit the architecture.
+        the weights cannot be fetched, read, or do not fit the architecture; a folder without
+        weights.
     """
     if name == "auto":
         name = best_installed()
@@ -50,12 +57,24 @@ def open_encoder(name: str = "auto") -> Encoder:
         from usl.features.efficientnet_lite import EfficientNetLite
 
         return EfficientNetLite(name)
+    own = shipped()
+    if name in own:
+        return NetworkEncoder(own[name], name)
+    if file := backbone_path(name):
+        return NetworkEncoder(file)
+    if name.startswith("local-dir:"):
+        require_timm(f"The encoder {name!r}")
+        from usl.features.timm_model import open_folder
+
+        return open_folder(name)
     if "@" in name:
         require_timm(f"The checkpoint encoder {name!r}")
         from usl.features.checkpoint import open_checkpoint
 
         return open_checkpoint(name)
     if name.endswith(CHECKPOINT_ENDINGS):
+        if name.endswith(".safetensors") and not Path(name).expanduser().is_file():
+            raise DataError(f"{name}: no such weights file.")
         raise UsageError(
             f"encoder {name!r}: a checkpoint needs its architecture: write ARCH@{name}, "
             f"as in resnet50@{name}."
@@ -70,10 +89,13 @@ def open_encoder(name: str = "auto") -> Encoder:
         # a tag, as in resnet50.a1_in1k, is checked by timm itself
         if plain.split(".")[0] in known or plain.startswith(("hf-hub:", "hf_hub:")):
             return open_timm(plain)
-        hint = did_you_mean(name, BUILT_IN) or did_you_mean(plain, known)
+        hint = did_you_mean(name, [*BUILT_IN, *own]) or did_you_mean(plain, known)
     else:
-        hint = did_you_mean(name, BUILT_IN)
+        hint = did_you_mean(name, [*BUILT_IN, *own])
+    if Path(name).expanduser().is_dir():
+        raise DataError(f"encoder {name!r}: this folder holds no {FILE_NAME}.")
     raise UsageError(
-        f"unknown encoder {name!r}.{hint} Known: auto, {', '.join(BUILT_IN)}, "
-        "any timm model (timm:NAME; needs usl[torch]), and ARCH@CHECKPOINT."
+        f"unknown encoder {name!r}.{hint} Known: auto, {', '.join([*BUILT_IN, *own])}, "
+        f"any timm model (timm:NAME; needs usl[torch]), ARCH@CHECKPOINT, and the path of an "
+        f"{FILE_NAME} or of its folder."
     )

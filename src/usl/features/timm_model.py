@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
+LOCAL = "local-dir:"  # timm's own word before a folder
 PASS = 4  # pictures per forward pass on one core
 
 # Parts of timm's names and tags that tell what the weights were trained on, in order of decision.
@@ -38,27 +40,41 @@ class TimmEncoder(Encoder):
     """A timm network without classifier, on the GPU if torch sees one.
 
     Unlike for EfficientNet-lite, passes are not filled up, so rows may differ by rounding (about
-    1e-5) with the number of pictures in a pass.
+    1e-5) with the number of pictures in a pass. The GPU computes in half precision (float16 where
+    torch's autocast holds it safe): such rows have a key of their own, ending in ``-f16``. Rows
+    that leave float16's range are computed again in float32.
     """
 
     dtype = np.dtype(np.float32)
     preprocessing: Mapping[str, Any] = {"center": True, "standardize": True, "pca": None}
 
     def __init__(
-        self, name: str, folder: str, model: Any, weights_digest: str, supervision: str
+        self,
+        name: str,
+        folder: str,
+        model: Any,
+        weights_digest: str,
+        supervision: str,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
-        """Wrap ``model`` (``num_classes=0``); ``folder`` begins the cache key."""
+        """Wrap ``model`` (``num_classes=0``); ``folder`` begins the cache key.
+
+        ``data`` overrides entries of the model's data config (``mean``, ``std``, ``input_size``,
+        ``crop_pct``, ``interpolation``).
+        """
         import timm.data
         import torch
 
         self.name = name
         self.supervision = supervision
-        config = timm.data.resolve_model_data_config(model)
+        self._config = config = {**timm.data.resolve_model_data_config(model), **(data or {})}
         self._transform = timm.data.create_transform(**config, is_training=False)
         prepared = json_digest({key: str(value) for key, value in config.items()})
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", folder)[:80]
-        self.key = f"{safe}-{INPUT_VERSION}-{prepared[:8]}-{weights_digest[:16]}"
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._half = self._device == "cuda"
+        precision = "-f16" if self._half else ""
+        self.key = f"{safe}-{INPUT_VERSION}-{prepared[:8]}-{weights_digest[:16]}{precision}"
         self.batch_size = 64 if self._device == "cuda" else max(16, PASS * thread_count())
         self._model = model.eval().to(self._device)
         blank = np.zeros(config["input_size"], dtype=np.float32)
@@ -80,11 +96,32 @@ class TimmEncoder(Encoder):
         parts = [prepared[start : start + PASS] for start in range(0, len(prepared), PASS)]
         return np.concatenate(on_every_core(self._run, parts))
 
+    def backbone(self) -> Any:
+        """A trainable copy, as a :class:`usl.learning.backbone.Backbone` on the CPU."""
+        import copy
+
+        from usl.learning.backbone import Backbone
+        from usl.learning.blueprint import TIMM, as_trunk
+
+        config = self._config
+        network = as_trunk(copy.deepcopy(self._model).cpu())
+        name = f"{TIMM}{network.pretrained_cfg['architecture']}"
+        size = config["input_size"][-1]
+        return Backbone(name, network, size, config["mean"], config["std"]).train()
+
     def _run(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        batch = np.stack(prepared)
+        rows = self._pass(batch, half=self._half)
+        if self._half and not (fits := np.isfinite(rows).all(axis=1)).all():
+            rows[~fits] = self._pass(batch[~fits], half=False)
+        return rows
+
+    def _pass(self, batch: NDArray[Any], *, half: bool) -> NDArray[np.float32]:
         import torch
 
-        with torch.inference_mode():
-            pooled = self._model(torch.from_numpy(np.stack(prepared)).to(self._device))
+        autocast = torch.autocast(self._device, dtype=torch.float16, enabled=half)
+        with torch.inference_mode(), autocast:
+            pooled = self._model(torch.from_numpy(batch).to(self._device))
         if not isinstance(pooled, torch.Tensor) or pooled.ndim != 2:
             raise UsageError(f"encoder {self.name!r} gives no single row of features per image.")
         rows: NDArray[np.float32] = pooled.float().cpu().numpy()
@@ -126,6 +163,37 @@ def open_timm(name: str) -> TimmEncoder:
     config = getattr(model, "pretrained_cfg", None) or {}
     trained_by = supervision(f"{config.get('architecture', name)}.{config.get('tag') or name}")
     return TimmEncoder(name, name, model, state_digest(model.state_dict()), trained_by)
+
+
+def open_folder(name: str) -> TimmEncoder:
+    """A model in a folder of the hub's format, ``local-dir:FOLDER``; no network, nothing is run.
+
+    Preparation and architecture are those of its ``config.json``.
+
+    Raises
+    ------
+    DataError
+        the folder, its config or its weights are missing, damaged, or do not fit.
+    """
+    import timm
+
+    folder = Path(name.removeprefix(LOCAL)).expanduser().absolute()
+    try:
+        # with its own classes first: asked for none, timm would let missing weights pass
+        model = timm.create_model(f"{LOCAL}{folder}", pretrained=True)
+        if model.num_classes:
+            model.reset_classifier(0)
+    except Exception as error:  # timm, safetensors, JSON and torch raise their own kinds
+        reason = str(error).strip().split("\n")[0] or "no message"
+        raise DataError(
+            f"{folder}: no model could be loaded ({type(error).__name__}: {reason}). The folder "
+            "needs config.json and model.safetensors, as timm's models on the Hugging Face hub "
+            "have them, of an architecture that this timm knows."
+        ) from error
+    config = model.pretrained_cfg
+    trained_by = supervision(f"{config.get('architecture', '')}.{config.get('tag') or ''}")
+    digest = state_digest(model.state_dict())
+    return TimmEncoder(f"{LOCAL}{folder}", folder.name, model, digest, trained_by)
 
 
 @contextmanager
