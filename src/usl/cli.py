@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -309,6 +310,141 @@ def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> 
     say(f"Per class and confusion: {run / EVALUATION}")
 
 
+def pretrain(
+    source: str,
+    /,
+    *,
+    out: Path,
+    method: str = "cld",
+    preset: str = "cpu",
+    network: str = "compact",
+    init: str | None = None,
+    size: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    accumulate: int = 1,
+    clip: float | None = None,
+    checkpoint_minutes: float = 5.0,
+    monitor_epochs: int = 5,
+    probe: Flag = False,
+    tensorboard: Flag = False,
+    resume: Flag = False,
+    overwrite: Flag = False,
+    json: Flag = False,
+    **method_params: Any,
+) -> None:
+    """Train an encoder of your own on unlabelled images; needs usl[torch].
+
+    Stop it with Ctrl-C at any time and go on with --resume. The result is used as
+    --model OUT by embed and select.
+
+    Parameters
+    ----------
+    source
+        As for select. Only the subset train is trained on.
+    out
+        Folder for the encoder, its checkpoint and its record.
+    method
+        How to learn without labels. {methods}
+    preset
+        Recipe of the method: cpu, or one of the literature's (cifar, imagenet).
+    network
+        compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50.
+    init
+        Begin with the weights of this encoder.
+    size
+        Side of the pictures in pixels; the default is the network's.
+    epochs
+        Passes over the images; the default is the recipe's.
+    batch_size
+        Images per step; the default is the recipe's, or half the images if there are fewer.
+    lr
+        Peak learning rate; the default is the recipe's.
+    weight_decay
+        The default is the recipe's.
+    seed
+        Of every random draw.
+    device
+        auto, cpu, cuda or mps. Under torchrun every process takes one device.
+    precision
+        auto (bfloat16 where the processor has it), 32, bf16 or 16.
+    accumulate
+        Micro-batches per step, for less memory.
+    clip
+        Greatest norm of the gradient.
+    checkpoint_minutes
+        Time between checkpoints.
+    monitor_epochs
+        Epochs between looks at the representation.
+    probe
+        Measure nearest-neighbour accuracy on the way. Labels are read for nothing else.
+    tensorboard
+        Write TensorBoard events too.
+    resume
+        Go on with the training in --out.
+    overwrite
+        Replace the training in --out.
+    json
+        Print the result as JSON.
+    """
+    from usl.core.errors import missing_extra
+
+    for package in ("torch", "lightning_fabric", "safetensors"):
+        if not find_spec(package):
+            raise missing_extra(package.replace("_", "-"), "torch", "usl pretrain")
+    from usl.evaluation.probe import knn_probe
+    from usl.learning.hardware import Hardware
+    from usl.pretraining.pretrain import pretrain as pretrain_source
+
+    with bars() as progress:
+        done = pretrain_source(
+            source,
+            out,
+            method=method,
+            preset=preset,
+            network=network,
+            init=init,
+            size=size,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+            seed=seed,
+            hardware=Hardware(device, precision),
+            accumulate=accumulate,
+            clip=clip,
+            checkpoint_minutes=checkpoint_minutes,
+            monitor_epochs=monitor_epochs,
+            probe=knn_probe if probe else None,
+            tensorboard=tensorboard,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+            **method_params,
+        )
+    report_unreadable(done.info["unreadable"])
+    if json:
+        print_json({"out": str(done.path), "encoder": str(done.encoder), **done.info})
+        return
+    settings, result = done.info["settings"], done.info["result"]
+    say(
+        f"Trained {settings['network']} by {settings['method']} on {done.info['images']:,} images, "
+        f"{settings['epochs']} epochs in {done.info['seconds'] / 60:,.1f} minutes."
+    )
+    say(
+        f"Effective rank {result['effective_rank']:.0f}; a changed view finds its own image among "
+        f"others in {per_cent(result['retrieval'])}% of cases."
+    )
+    if "knn_accuracy" in result:
+        say(f"Nearest-neighbour accuracy: {per_cent(result['knn_accuracy'])}%.")
+    say(f"Next: usl select {source} --budget 40 --model {done.path} --out run")
+
+
 def report(
     run: Path,
     /,
@@ -389,7 +525,8 @@ def with_method(
         if not is_option(parameter.annotation):
             continue  # an array: from Python only
         about = helps.get(name, "")
-        described = Parameter(group=group, help=about[:1].upper() + about[1:], negative="")
+        off = f"--no-{name.replace('_', '-')}" if parameter.default is True else ""
+        described = Parameter(group=group, help=about[:1].upper() + about[1:], negative=off)
         parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, described]))
 
     @functools.wraps(command)
@@ -426,7 +563,15 @@ def build(tokens: Sequence[str]) -> App:
         config=[Env("USL_"), Toml("usl.toml", must_exist=False, allow_unknown=False)],
     )
     commands: tuple[Callable[..., None], ...]
-    commands = (demo, embed, _select(tokens), _train(tokens), evaluate, report)
+    commands = (
+        demo,
+        embed,
+        _select(tokens),
+        _train(tokens),
+        evaluate,
+        report,
+        _pretrain(tokens),
+    )
     for position, command in enumerate(commands):
         app.command(
             command,
@@ -452,6 +597,14 @@ def _train(tokens: Sequence[str]) -> Callable[..., None]:
     from usl.training.contract import FUNCTION, ROOM, SHARED
 
     return with_method(train, ROOM, FUNCTION, SHARED, _chosen(tokens, "label_spreading"))
+
+
+def _pretrain(tokens: Sequence[str]) -> Callable[..., None]:
+    if "pretrain" not in tokens[:1] or not find_spec("torch"):
+        return pretrain
+    from usl.pretraining.contract import FUNCTION, ROOM, SHARED
+
+    return with_method(pretrain, ROOM, FUNCTION, SHARED, _chosen(tokens, "cld"))
 
 
 def _chosen(tokens: Sequence[str], default: str) -> str:

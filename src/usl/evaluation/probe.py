@@ -1,0 +1,112 @@
+"""How good a representation is, asked with labels: nearest neighbours, and a linear classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.core.neighbors import Float32, nearest
+from usl.data.collection import Collection
+
+HELD_OUT = 5  # without a test subset every fifth image is held out
+MOST = 10_000  # images asked about
+
+
+def knn_accuracy(
+    features: Float32,
+    classes: NDArray[np.int64],
+    queries: Float32,
+    answers: NDArray[np.int64],
+    *,
+    k: int = 200,
+) -> float:
+    """Share of queries whose k nearest neighbours by cosine vote for the right class.
+
+    The protocol of Wu et al. (2018) without temperature: every neighbour has one vote, ties go to
+    the lower class number.
+
+    Parameters
+    ----------
+    features, queries : float32 [n, d] and [q, d]; normalised here.
+    classes, answers : int64 [n] and [q].
+    k : neighbours; at most n.
+    """
+    found, _ = nearest(unit(queries), unit(features), min(k, len(features)))
+    n_classes = int(max(classes.max(), answers.max())) + 1
+    votes = np.zeros((len(queries), n_classes), dtype=np.int64)
+    for row, neighbors in enumerate(found):
+        votes[row] = np.bincount(classes[neighbors], minlength=n_classes)
+    return float((votes.argmax(axis=1) == answers).mean())
+
+
+def linear_accuracy(
+    features: Float32,
+    classes: NDArray[np.int64],
+    queries: Float32,
+    answers: NDArray[np.int64],
+    *,
+    c: float = 1.0,
+) -> float:
+    """Accuracy of logistic regression on frozen, standardised features: the linear protocol.
+
+    ``c`` is the inverse strength of the regularisation.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
+    model = LogisticRegression(C=c, max_iter=300)
+    model.fit((features - mean) / deviation, classes)
+    return float((model.predict((queries - mean) / deviation) == answers).mean())
+
+
+def unit(rows: NDArray[Any]) -> Float32:
+    """Rows of unit length; rows of zeros stay."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+def knn_probe(
+    collection: Collection, train: NDArray[np.int64], size: int
+) -> Callable[[Callable[[Any], Any]], Mapping[str, float]]:
+    """The probe of ``usl pretrain --probe``: kNN accuracy on the test subset.
+
+    Without labelled test images every fifth train image is held out. Labels are read here alone,
+    for a figure to look at; training never sees them.
+
+    Parameters
+    ----------
+    train : rows of the collection that training uses.
+    size : side of the network's pictures.
+    """
+    from usl.learning.pictures import open_pictures
+
+    if collection.labels is None or collection.images is None:
+        raise DataError(f"{collection.source}: --probe needs images with known labels.")
+    labels = collection.labels
+    known = np.array([label is not None for label in labels])
+    train = train[known[train]]
+    test = collection.rows_in("test")
+    test = test[known[test]][:MOST]
+    if len(test) == 0:
+        held = np.arange(len(train)) % HELD_OUT == 0
+        train, test = train[~held], train[held][:MOST]
+    if len(train) == 0 or len(test) == 0:
+        raise DataError(f"{collection.source}: too few known labels for --probe.")
+    asked = np.concatenate([train, test])
+    numbers = np.unique(labels[asked].astype(str), return_inverse=True)[1]
+    parts = [
+        open_pictures(collection.images.take(rows), size, name=collection.source)
+        for rows in (train, test)
+    ]
+    classes = [numbers[: len(train)][parts[0].rows], numbers[len(train) :][parts[1].rows]]
+
+    def probe(encode: Callable[[Any], Any]) -> dict[str, float]:
+        features, queries = (encode(part).numpy() for part in parts)
+        accuracy = knn_accuracy(features, classes[0], queries, classes[1])
+        return {"knn_accuracy": round(accuracy, 4)}
+
+    return probe

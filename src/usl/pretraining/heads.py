@@ -1,0 +1,78 @@
+"""Heads: what stands between pooled features and a contrastive loss, and is thrown away after.
+
+Their initial weights come from a generator that is handed in, not from torch's global one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from usl.learning.precision import widen
+from usl.pretraining.checks import check_at_least
+
+
+class NormalizedLinear(nn.Module):  # type: ignore[misc]
+    """Cosines of the rows with learned directions: x / |x| times w / |w|, no bias.
+
+    [b, inputs] to [b, outputs], values -1 to 1.
+    """
+
+    def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, generator=generator))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """One cosine per row and direction."""
+        directions = functional.normalize(self.weight, dim=1)
+        return functional.linear(functional.normalize(widen(rows), dim=1), directions)
+
+
+def linear(inputs: int, outputs: int, generator: torch.Generator, bias: bool = True) -> nn.Module:
+    """A linear layer; weights and bias uniform within 1 / sqrt(inputs) of 0."""
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
+    bound = 1 / math.sqrt(inputs)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+def projection_head(
+    inputs: int,
+    outputs: int,
+    *,
+    generator: torch.Generator,
+    layers: int = 2,
+    batch_norm: bool = False,
+    normalized: bool = False,
+) -> nn.Sequential:
+    """Features [b, inputs] to projections [b, outputs], not of unit length unless so stated.
+
+    Parameters
+    ----------
+    layers : 2 for a hidden layer as wide as the features with a ReLU, 1 for a linear map.
+    batch_norm : normalise the hidden layer over the batch (SimCLR); MoCo v2 does not.
+    normalized : the last layer is a :class:`NormalizedLinear`.
+
+    Raises
+    ------
+    UsageError
+        fewer than one output, or another number of layers.
+    """
+    check_at_least(1, projection=outputs, layers=layers)
+    hidden: list[nn.Module] = []
+    for _ in range(layers - 1):
+        hidden.append(linear(inputs, inputs, generator, bias=not batch_norm))
+        if batch_norm:
+            hidden.append(nn.BatchNorm1d(inputs))
+        hidden.append(nn.ReLU())
+    last = (
+        NormalizedLinear(inputs, outputs, generator)
+        if normalized
+        else linear(inputs, outputs, generator)
+    )
+    return nn.Sequential(*hidden, last)

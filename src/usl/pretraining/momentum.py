@@ -1,0 +1,133 @@
+"""The two memories of momentum contrast: a network that follows another, and a queue of its keys.
+
+Sources: K. He, H. Fan, Y. Wu, S. Xie, R. Girshick, "Momentum contrast for unsupervised visual
+representation learning", CVPR 2020; Z. Cai et al., "Exponential moving average normalization for
+self-supervised and semi-supervised learning", CVPR 2021 (EMAN).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from usl.core.errors import UsageError
+from usl.learning.ema import follow, teacher_of
+from usl.learning.precision import widen
+from usl.learning.ranks import gather, world_size
+from usl.pretraining.checks import check_at_least, check_choice, check_momentum
+
+BatchNorm = Literal["eman", "split", "plain"]
+BATCH_NORMS = ("eman", "split", "plain")
+
+
+class KeyEncoder(nn.Module):  # type: ignore[misc]
+    """A moving average of the query network.
+
+    Were the keys normalised with the statistics of the batch their queries are in, those would
+    tell which key belongs to it, and the task would be solved without looking at the images.
+    ``bn`` says what is done about that on one device:
+
+    - ``eman``: running statistics, which are averaged like the weights;
+    - ``split``: statistics of a ``splits``-th part of the batch;
+    - ``plain``: nothing.
+    """
+
+    def __init__(self, query: nn.Module, momentum: float, bn: BatchNorm, splits: int) -> None:
+        super().__init__()
+        check_momentum(momentum)
+        check_choice("bn", bn, BATCH_NORMS)
+        check_at_least(2, splits=splits)
+        self.momentum, self.bn, self.splits = momentum, bn, splits
+        self.network = teacher_of(query)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode; with ``eman`` the network stays in evaluation mode."""
+        super().train(mode)
+        self.network.train(mode and self.bn != "eman")
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Keys of unit length, float32 [b, d], without gradient.
+
+        Raises
+        ------
+        UsageError
+            ``split`` would leave parts of fewer than two images.
+        """
+        parts = (images,)
+        if self.bn == "split" and self.training:
+            if len(images) < 2 * self.splits:
+                raise UsageError(
+                    f"splits: a batch of {len(images)} images in {self.splits} parts leaves parts "
+                    f"of fewer than 2. Use a batch of {2 * self.splits} or more, or fewer splits."
+                )
+            parts = images.tensor_split(self.splits)
+        with torch.no_grad():
+            keys = torch.cat([self.network(part) for part in parts])
+            return functional.normalize(widen(keys), dim=1)
+
+    def follow(self, query: nn.Module) -> None:
+        """One step towards the query network."""
+        how: Literal["average", "copy"] = "average" if self.bn == "eman" else "copy"
+        follow(self.network, query, self.momentum, buffers=how)
+
+
+class KeyQueue(nn.Module):  # type: ignore[misc]
+    """The last keys of all processes, the oldest replaced first.
+
+    Attributes
+    ----------
+    rows : buffer, float32 [size, width], unit rows; random directions until they are replaced.
+    pointer : buffer, int64 scalar, where the next key goes.
+    """
+
+    def __init__(self, size: int, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        check_at_least(1, queue=size)
+        start = functional.normalize(torch.randn(size, width, generator=generator), dim=1)
+        self.rows: Tensor
+        self.pointer: Tensor
+        self.register_buffer("rows", start)
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
+
+    def check(self, batch: int) -> None:
+        """Refuse a batch of keys per process that does not go into the queue evenly.
+
+        Whole batches then leave together, so that no queue holds part of one.
+        """
+        size, processes = len(self.rows), world_size()
+        step = batch * processes
+        if size % step:
+            told = f"{step} keys a step"
+            if processes > 1:
+                told += f" ({batch} on each of {processes} processes)"
+            raise UsageError(
+                f"queue: {size} is not a multiple of the {told}. "
+                f"Use queue={fitting_queue(size, step)}."
+            )
+
+    def push(self, keys: Tensor) -> None:
+        """Put the keys of all processes, [b, width] each and without gradient, for the oldest."""
+        everyone = gather(keys)
+        offsets = torch.arange(len(everyone), device=self.rows.device)
+        # An index computed on the device: reading the pointer would wait for it.
+        places = (self.pointer + offsets) % len(self.rows)
+        self.rows.index_copy_(0, places, everyone.to(self.rows.dtype))
+        self.pointer.copy_((self.pointer + len(everyone)) % len(self.rows))
+
+
+def fitting_queue(queue: int, batch: int, images: int | None = None) -> int:
+    """The multiple of ``batch`` nearest to ``queue``, at least one batch.
+
+    ``batch`` counts the keys of a step on all processes (twice the images if symmetric). With
+    ``images``, the size of the collection, the queue is no larger than that: beyond, it would hold
+    several keys of one image, and of the image itself that is asked for, as negatives.
+    """
+    batches = (queue + batch // 2) // batch
+    if images is not None:
+        batches = min(batches, images // batch)
+    return max(1, batches) * batch
