@@ -42,6 +42,7 @@ class Picks:
         shall receive once that is known, or -1; None when labels are not passed on.
     history : figures recorded while a method trains, one dict per record.
     parameters : the parameters in force, with presets and clamps resolved.
+    backbone : the network that a method trained (:class:`usl.learning.backbone.Backbone`), or None.
     """
 
     indices: NDArray[np.int64]
@@ -54,3 +55,4 @@ class Picks:
     propagated: NDArray[np.int64] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
+    backbone: Any = None

@@ -53,6 +53,7 @@ class Selection:
         -1; None when labels are not passed on.
     history : figures recorded while the method trained, one dict per record.
     method, parameters, seed : what made the selection; parameters with presets resolved.
+    backbone : the network that the method trained, or None.
     """
 
     indices: NDArray[np.int64]
@@ -63,6 +64,7 @@ class Selection:
     seed: int = 0
     propagated: NDArray[np.int64] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    backbone: Any = None
 
     def __len__(self) -> int:
         """Number of picks."""
@@ -289,6 +291,7 @@ def _assemble(
         seed,
         propagated=None if picks.propagated is None else ranks[picks.propagated],
         history=picks.history,
+        backbone=picks.backbone,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from usl.core.errors import DataError, TrainingFailedError, UsageError
-from usl.core.files import write_json, write_json_lines
-from usl.core.hashing import array_digest
+from usl.core.files import cache_dir, write_json, write_json_lines
+from usl.core.hashing import array_digest, json_digest
 from usl.core.methods import check_parameters, load_method
 from usl.core.progress import Progress, silent
 from usl.data import run as runs
@@ -19,9 +20,9 @@ from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.data.run import Run
 from usl.data.split import Split
-from usl.features.space import open_space
+from usl.features.space import Space, open_space
 from usl.selection.contract import FUNCTION, ROOM, SHARED
-from usl.selection.selection import select
+from usl.selection.selection import Selection, select
 
 
 def start_run(
@@ -74,6 +75,8 @@ def start_run(
             f"{method} is an oracle and needs the label of every image, but {collection.source} "
             "holds none. Choose another method."
         )
+    if method_params.get("end_to_end"):
+        check_trainable(collection, model)
     space = open_space(
         collection,
         model,
@@ -86,6 +89,10 @@ def start_run(
 
     if oracle and collection.labels is not None:
         method_params = {"labels": collection.labels[space.rows], **method_params}
+    training = None
+    if method_params.get("end_to_end"):
+        training = trainable(collection, space, method_params, seed)
+        method_params = {"trainable": training, **method_params}
     try:
         picks = select(
             space.features, budget, method=method, seed=seed, progress=progress, **method_params
@@ -125,4 +132,61 @@ def start_run(
             },
         }
         write_json(folder / runs.INFO, record)
+        if picks.backbone is not None:
+            keep_backbone(folder, picks, space)
+    if training is not None and training.folder is not None:
+        shutil.rmtree(training.folder, ignore_errors=True)
     return Run.open(out)
+
+
+def check_trainable(collection: Collection, model: str) -> None:
+    """Refuse end-to-end training without images, or of an encoder that is no network."""
+    if collection.images is None:
+        raise DataError(f"{collection.source}: end_to_end needs images; it holds features alone.")
+    from usl.features.open import open_encoder
+
+    if not hasattr(open_encoder(model), "backbone"):
+        raise UsageError(
+            f"end_to_end: the encoder {model!r} cannot be trained. Use cifar-cld-small, the result "
+            "of usl pretrain, or a timm model: --model NAME."
+        )
+
+
+def trainable(collection: Collection, space: Space, method_params: Any, seed: int) -> Any:
+    """What a method that trains the encoder needs (:mod:`usl.selection.usl_t_network`).
+
+    Checkpoints go to the cache, under a hash of everything that defines the training, so that the
+    same command goes on where it was stopped.
+    """
+    from usl.features.open import open_encoder
+    from usl.learning.pictures import open_pictures
+    from usl.selection.usl_t_network import Trainable
+
+    assert collection.images is not None
+    taken, fitted = collection.images.take(space.rows), space.preprocessing
+    key = json_digest([array_digest(space.features), seed, repr(sorted(method_params.items()))])
+    return Trainable(
+        open_encoder(space.embedding.encoder.name).backbone,  # type: ignore[attr-defined]
+        lambda size, progress: open_pictures(
+            taken, size, name=collection.source, progress=progress
+        ),
+        mean=fitted.mean,
+        deviation=fitted.deviation,
+        components=fitted.components,
+        folder=cache_dir() / "training" / key,
+    )
+
+
+def keep_backbone(folder: Path, picks: Selection, space: Space) -> None:
+    """Write the encoder that the selection trained, as ``encoder.safetensors``."""
+    from usl.learning.backbone import save_backbone
+
+    save_backbone(
+        folder / "encoder.safetensors",
+        picks.backbone,
+        space.embedding.encoder.supervision,
+        method=picks.method,
+        start=space.embedding.encoder.name,
+        **{name: picks.parameters[name] for name in ("epochs", "network_lr")},
+        seed=picks.seed,
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from usl.selection.presets import clamp_k, column, given_numbers
 from usl.selection.usl_t_heads import Training, assign, natural_scale, train_heads
 
 SMALL = 100_000  # items; above, the paper's ImageNet settings apply
+EPOCHS = 10  # of end-to-end training; the paper's 200 are for a GPU
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,11 @@ def pick(
     pick_by: Literal["confidence", "density"] | None = None,
     spare: float | None = None,
     propagate: int | None = None,
+    end_to_end: bool = False,
+    epochs: int = EPOCHS,
+    network_lr: float = 1e-3,
     neighbors: ArrayLike | None = None,
+    trainable: Any = None,
 ) -> Picks:
     """Learn as many clusters as labels are wanted, and pick the best item of each.
 
@@ -140,8 +145,14 @@ def pick(
     spare : share of clusters beyond the budget; the largest are kept (paper, large: 0.03).
     propagate : the densest so many items of a cluster receive its label, as source ``propagated``
         (paper, large: 20).
+    end_to_end : train the encoder together with the clusters, from images (paper 2.3); needs an
+        encoder whose network is known, and usl[torch]. Its weights are kept in the run folder.
+    epochs : of end-to-end training.
+    network_lr : learning rate of end-to-end training (Adam).
     neighbors : rows of each item's nearest items in these features, int [n, k or more], nearest
         first and without the item itself, if they are known already.
+    trainable : what end-to-end training needs beside features
+        (:class:`usl.selection.usl_t_network.Trainable`); ``usl select`` makes it.
 
     Raises
     ------
@@ -190,7 +201,24 @@ def pick(
     trained, history = train_heads(
         features, near, n_clusters, training, seed=seed, progress=progress
     )
-    clusters, confidence = assign(trained, features, progress)
+    points, backbone = features, None
+    if end_to_end:
+        from usl.selection.usl_t_network import train_network
+
+        points, trained, later, backbone = train_network(
+            near,
+            trained,
+            training,
+            _checked_trainable(trainable),
+            epochs=epochs,
+            batch_size=training.network_batch,
+            lr=network_lr,
+            seed=seed,
+            settings={"n_clusters": n_clusters, "preset": preset, **asdict(training)},
+            progress=progress,
+        )
+        history += [{"network": True, **record} for record in later]
+    clusters, confidence = assign(trained, points, progress)
     empty = n_clusters - len(np.unique(clusters))
     if empty > max(settings.spare, 0.01) * n_clusters:
         warnings.warn(
@@ -210,6 +238,8 @@ def pick(
     picks = fill_up(picks, clusters, budget, labeled, candidates, score_given)
     resolved = {**asdict(settings), **asdict(training)}
     resolved.pop("training")
+    if end_to_end:
+        resolved |= {"end_to_end": True, "epochs": epochs, "network_lr": network_lr}
     return Picks(
         picks,
         clusters=clusters,
@@ -219,7 +249,17 @@ def pick(
         propagated=_propagated(picks, clusters, densities, settings.propagate, labeled),
         history=history,
         parameters={"preset": preset, **resolved},
+        backbone=backbone,
     )
+
+
+def _checked_trainable(trainable: Any) -> Any:
+    if trainable is None:
+        raise UsageError(
+            "end_to_end: needs images and an encoder to train; these are features alone. Use "
+            "`usl select SOURCE --method usl_t --end-to-end`, or pass trainable."
+        )
+    return trainable
 
 
 def _propagated(

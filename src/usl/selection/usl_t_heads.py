@@ -52,6 +52,7 @@ class Training:
     noise: float = 1e-2  # relative size of the perturbation
     linear: bool = False  # plain linear layer with bias instead of unit weights times scale
     reweight: bool = False  # items weigh by the inverse size of their cluster in the batch
+    network_batch: int = 256  # images per step of end-to-end training
 
 
 @dataclass
