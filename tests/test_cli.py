@@ -407,7 +407,7 @@ def test_interruption_leaves_nothing_and_exits_130(photos, tmp_path, monkeypatch
     run = tmp_path / "run"
     arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]
     assert main(["select", *arguments]) == 130
-    assert "Interrupted" in capsys.readouterr().err
+    assert "Stopped. Nothing is half-written" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from usl.evaluation.evaluate import evaluate
     from usl.evaluation.report import write_report
     from usl.features.embed import embed
+    from usl.pretraining.pretrain import pretrain
     from usl.selection.selection import Selection, select
     from usl.selection.selector import Selector
     from usl.selection.start import start_run
+    from usl.training.predict import predict
     from usl.training.train import train
 
 __version__ = "0.1.0"
@@ -40,6 +42,8 @@ __all__ = [
     "embed",
     "evaluate",
     "open_collection",
+    "predict",
+    "pretrain",
     "select",
     "start_run",
     "train",
@@ -55,6 +59,8 @@ _HOMES = {
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",
     "open_collection": "usl.data",
+    "predict": "usl.training.predict",
+    "pretrain": "usl.pretraining.pretrain",
     "select": "usl.selection.selection",
     "start_run": "usl.selection.start",
     "train": "usl.training.train",

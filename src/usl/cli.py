@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -270,6 +272,46 @@ def train(
     say(f"Next: usl report {done.path}   (and, where answers are known: usl evaluate {done.path})")
 
 
+def predict(
+    run: Path,
+    source: str,
+    /,
+    *,
+    out: Path,
+    overwrite: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Label images that are not part of a run, with the model of that run.
+
+    Parameters
+    ----------
+    run
+        Run folder, trained.
+    source
+        The new images: anything select takes.
+    out
+        File to write, .csv or .parquet: a label and its probability for every image, the surest
+        first.
+    overwrite
+        Replace that file.
+    json
+        Print the result as JSON.
+    """
+    from collections import Counter
+
+    from usl.training.predict import predict as predict_source
+
+    with bars() as progress:
+        found = predict_source(run, source, out=out, overwrite=overwrite, progress=progress)
+    report_unreadable(found.skipped)
+    counts = dict(Counter(found.labels).most_common())
+    if json:
+        print_json({"out": str(out), "images": len(found.ids), "labels": counts})
+        return
+    print_table(["label", "images"], [[name, f"{count:,}"] for name, count in counts.items()])
+    say(f"A label for each of {len(found.ids):,} images: {out}")
+
+
 def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> None:
     """Measure a trained run where answers are known: class folders, a label column, test labels.
 
@@ -392,11 +434,9 @@ def pretrain(
     json
         Print the result as JSON.
     """
-    from usl.core.errors import missing_extra
+    from usl.features.encoder import require_torch
 
-    for package in ("torch", "lightning_fabric", "safetensors"):
-        if not find_spec(package):
-            raise missing_extra(package.replace("_", "-"), "torch", "usl pretrain")
+    require_torch("usl pretrain")
     from usl.evaluation.probe import knn_probe
     from usl.learning.hardware import Hardware
     from usl.pretraining.pretrain import pretrain as pretrain_source
@@ -427,6 +467,8 @@ def pretrain(
             progress=progress,
             **method_params,
         )
+    if int(os.environ.get("RANK", "0")):  # under torchrun the first process speaks for all
+        return
     report_unreadable(done.info["unreadable"])
     if json:
         print_json({"out": str(done.path), "encoder": str(done.encoder), **done.info})
@@ -507,13 +549,17 @@ def advise_better_encoder(name: str) -> None:
 
 
 def with_method(
-    command: Callable[..., None], room: str, function: str, shared: Sequence[str], chosen: str
+    command: Callable[..., None],
+    room: str,
+    functions: str | tuple[str, ...],
+    shared: Sequence[str],
+    chosen: str,
 ) -> Callable[..., None]:
     """The command with the options of one method, read from the signature of its function."""
-    from usl.core.methods import load_method, method_names, method_parameters, parameter_help
+    from usl.core.methods import function_of, load_method, method_names
 
-    module = load_method(room, function, chosen)
-    helps = parameter_help(getattr(module, function))
+    module = load_method(room, functions, chosen)
+    function = function_of(module, functions)
     group = Group(f"Parameters of {chosen}", sort_key=9)
     signature = inspect.signature(command, eval_str=True)
     parameters = [
@@ -521,19 +567,18 @@ def with_method(
         for parameter in signature.parameters.values()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    for name, parameter in method_parameters(module, function, shared).items():
-        if not is_option(parameter.annotation):
-            continue  # an array: from Python only
-        about = helps.get(name, "")
-        off = f"--no-{name.replace('_', '-')}" if parameter.default is True else ""
-        described = Parameter(group=group, help=about[:1].upper() + about[1:], negative=off)
-        parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, described]))
+    parameters += options_of(module, function, shared, group)
+    known_options = {parameter.name for parameter in parameters}
+    if function == "build" and room == "usl.training":
+        network = importlib.import_module("usl.training.network")
+        more = options_of(network, "train_network", (), Group("Training a network", sort_key=10))
+        parameters += [option for option in more if option.name not in known_options]
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         command(*args, **kwargs)
 
-    known = ", ".join(method_names(room, function))
+    known = ", ".join(method_names(room, functions))
     wrapped.__doc__ = (command.__doc__ or "").replace(
         "{methods}",
         f"One of: {known}; or the path of a .py file. Its options: --method NAME --help.",
@@ -541,6 +586,24 @@ def with_method(
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapped
+
+
+def options_of(
+    module: Any, function: str, shared: Sequence[str], group: Group
+) -> list[inspect.Parameter]:
+    """The options a function's keyword-only parameters make, with the help of its docstring."""
+    from usl.core.methods import method_parameters, parameter_help
+
+    helps = parameter_help(getattr(module, function))
+    options = []
+    for name, parameter in method_parameters(module, function, shared).items():
+        if not is_option(parameter.annotation):
+            continue  # an array: from Python only
+        about = helps.get(name, "")
+        off = f"--no-{name.replace('_', '-')}" if parameter.default is True else ""
+        described = Parameter(group=group, help=about[:1].upper() + about[1:], negative=off)
+        options.append(parameter.replace(annotation=Annotated[parameter.annotation, described]))
+    return options
 
 
 def is_option(annotation: Any) -> bool:
@@ -568,6 +631,7 @@ def build(tokens: Sequence[str]) -> App:
         embed,
         _select(tokens),
         _train(tokens),
+        predict,
         evaluate,
         report,
         _pretrain(tokens),
@@ -594,9 +658,14 @@ def _select(tokens: Sequence[str]) -> Callable[..., None]:
 def _train(tokens: Sequence[str]) -> Callable[..., None]:
     if "train" not in tokens[:1]:
         return train
-    from usl.training.contract import FUNCTION, ROOM, SHARED
+    from usl.core.methods import method_names
+    from usl.features.encoder import require_torch
+    from usl.training.contract import FUNCTIONS, NETWORK_FUNCTION, ROOM, SHARED
 
-    return with_method(train, ROOM, FUNCTION, SHARED, _chosen(tokens, "label_spreading"))
+    chosen = _chosen(tokens, "label_spreading")
+    if chosen in method_names(ROOM, NETWORK_FUNCTION):
+        require_torch(f"The method {chosen}")
+    return with_method(train, ROOM, FUNCTIONS, SHARED, chosen)
 
 
 def _pretrain(tokens: Sequence[str]) -> Callable[..., None]:
@@ -626,8 +695,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except UslError as error:
         note(f"Error: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        note("Interrupted. Nothing is half-written; features computed so far are kept.")
+    except KeyboardInterrupt as stopped:
+        note(str(stopped) or "Stopped. Nothing is half-written; features computed so far are kept.")
         return 130
     except BrokenPipeError:  # the reader of our output has gone
         return 1

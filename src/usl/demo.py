@@ -21,7 +21,8 @@ from usl.evaluation.evaluate import evaluate
 from usl.evaluation.report import COMPARISON, write_report
 from usl.evaluation.truth import known_answers
 from usl.selection.start import start_run
-from usl.training.train import open_run, train
+from usl.training.opened import open_run
+from usl.training.train import train
 
 SOURCE, BUDGET, ENCODER = "builtin:fashion_mnist", 40, "pixels"
 

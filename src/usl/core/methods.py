@@ -19,14 +19,16 @@ from typing import Any
 
 from usl.core.errors import UsageError, did_you_mean
 
+Functions = str | tuple[str, ...]  # the name of a room's function, or of one of several kinds
 
-def method_names(room: str, function: str) -> list[str]:
+
+def method_names(room: str, function: Functions) -> list[str]:
     """Names of the methods in the package ``room``: files that define ``function``, sorted.
 
     The files are read, not imported: a listing should not cost the import of every method.
     """
     package = importlib.import_module(room)
-    defines = re.compile(rf"^def {function}\(", re.MULTILINE)
+    defines = re.compile(rf"^def ({'|'.join(_tuple(function))})\(", re.MULTILINE)
     return sorted(
         file.stem
         for folder in package.__path__
@@ -35,7 +37,7 @@ def method_names(room: str, function: str) -> list[str]:
     )
 
 
-def load_method(room: str, function: str, name: str) -> ModuleType:
+def load_method(room: str, function: Functions, name: str) -> ModuleType:
     """The module of one method, by name or by the path of a ``.py`` file.
 
     Raises :class:`UsageError` for an unknown name (with the nearest known one), a missing file, or
@@ -97,7 +99,16 @@ def check_parameters(
             raise UsageError(f"Method {name!r} needs the parameter {parameter!r}.")
 
 
-def _load_file(path: Path, function: str) -> ModuleType:
+def function_of(module: ModuleType, function: Functions) -> str:
+    """Which of the room's functions a method defines."""
+    return next(name for name in _tuple(function) if inspect.isfunction(getattr(module, name, 0)))
+
+
+def _tuple(function: Functions) -> tuple[str, ...]:
+    return (function,) if isinstance(function, str) else function
+
+
+def _load_file(path: Path, function: Functions) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"Method file {path} does not exist.")
     name = f"usl_method_{path.stem}"
@@ -107,6 +118,7 @@ def _load_file(path: Path, function: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look the module up by name
     spec.loader.exec_module(module)
-    if not inspect.isfunction(getattr(module, function, None)):
-        raise UsageError(f"{path} does not define a function named {function!r}.")
+    if not any(inspect.isfunction(getattr(module, name, None)) for name in _tuple(function)):
+        wanted = " or ".join(repr(name) for name in _tuple(function))
+        raise UsageError(f"{path} does not define a function named {wanted}.")
     return module

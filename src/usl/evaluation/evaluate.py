@@ -20,7 +20,9 @@ from usl.data.collection import Collection
 from usl.data.run import EVALUATION, Run
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers
-from usl.training.train import Opened, open_run, predict_points, trained_model
+from usl.training.opened import Opened, open_run
+from usl.training.predictions import predict_points
+from usl.training.train import trained_model
 
 
 def evaluate(

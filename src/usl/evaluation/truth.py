@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from usl.data.collection import Collection
 from usl.data.split import Split
-from usl.training.train import Opened
+from usl.training.opened import Opened
 
 
 def source_answers(collection: Collection, split: Split) -> NDArray[np.object_] | None:

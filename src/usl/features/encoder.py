@@ -92,3 +92,10 @@ def require_timm(what: str) -> None:
     for package in ("torch", "timm"):
         if not find_spec(package):
             raise missing_extra(package, "torch", what)
+
+
+def require_torch(what: str) -> None:
+    """Raise the error that tells how to install what training a network needs."""
+    for package in ("torch", "timm", "lightning_fabric", "safetensors"):
+        if not find_spec(package):
+            raise missing_extra(package.replace("_", "-"), "torch", what)

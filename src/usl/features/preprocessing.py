@@ -49,12 +49,15 @@ class Preprocessing:
     mean : float64 [d] to subtract, or None.
     deviation : float64 [d] to divide by, or None; 1 where a dimension never varied.
     components : float64 [p, d], orthonormal principal directions, or None.
+    unit : scale to unit length; False for the features under a trained network's own classifier,
+        whose length means something.
     """
 
     width: int
     mean: Float64 | None = None
     deviation: Float64 | None = None
     components: Float64 | None = None
+    unit: bool = True
 
     def __post_init__(self) -> None:
         """Check that the arrays agree."""
@@ -78,6 +81,7 @@ class Preprocessing:
         """Content hash: equal digests transform alike."""
         arrays = {name: getattr(self, name) for name in ARRAYS}
         found = {name: a if a is None else array_digest(a) for name, a in arrays.items()}
+        found |= {} if self.unit else {"unit": "no"}
         return json_digest({"format": FORMAT, "width": self.width, **found})
 
     @classmethod
@@ -125,7 +129,7 @@ class Preprocessing:
         return cls(width, offset, deviation, components)
 
     def transform(self, rows: ArrayLike) -> NDArray[np.float32]:
-        """Bring ``rows`` [n, d] into the fitted space: float32 [n, p], each of unit length or zero.
+        """Bring ``rows`` [n, d] into the fitted space: float32 [n, p], of unit length or zero.
 
         Works in float64 over fixed blocks, and rounds once.
 
@@ -155,6 +159,8 @@ class Preprocessing:
             noise = noise + np.linalg.norm(affine(self.mean, None, self.deviation))
         if self.components is not None:
             points = points @ self.components.T
+        if not self.unit:
+            return points
         lengths = np.linalg.norm(points, axis=1)
         nothing = lengths <= ZERO_LENGTH * noise
         return np.where(nothing[:, None], 0.0, points / np.where(nothing, 1.0, lengths)[:, None])
@@ -162,6 +168,8 @@ class Preprocessing:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to ``path`` (.npz, no pickle), whole or not at all; equal fits, equal bytes."""
         arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        if not self.unit:
+            arrays["unit"] = np.array(False)
         with atomic_write(path) as handle:
             np.savez(handle, format=np.int64(FORMAT), width=np.int64(self.width), **arrays)
 
@@ -187,7 +195,8 @@ class Preprocessing:
             ) from error
         if version != FORMAT:
             raise DataError(f"{path} has format {version}; this version of usl reads {FORMAT}.")
-        return cls(width, *(arrays.get(name) for name in ARRAYS))
+        mean, deviation, components = (arrays.get(name) for name in ARRAYS)
+        return cls(width, mean, deviation, components, bool(arrays.get("unit", True)))
 
 
 def _clamped(pca: int, n: int, width: int) -> int:

@@ -39,7 +39,7 @@ class Hardware:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
         accelerator = {"cuda": "gpu"}.get(self.device, self.device)
         try:
-            with quiet("lightning_fabric.utilities.rank_zero"):
+            with quiet("lightning_fabric"):
                 fabric = Fabric(
                     accelerator=accelerator,
                     devices=local,
@@ -49,7 +49,8 @@ class Hardware:
                 )
         except (RuntimeError, ValueError) as error:
             raise UsageError(f"device: {self.device!r} cannot be used here ({error}).") from error
-        fabric.launch()
+        with quiet("lightning_fabric"):
+            fabric.launch()
         return fabric
 
     def _resolved(self) -> str:
@@ -72,12 +73,18 @@ def cpu_has_bfloat16() -> bool:
 
 
 @contextmanager
-def quiet(name: str) -> Iterator[None]:
-    """One logger silent below warnings, for the length of a block."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.WARNING)
+def quiet(package: str) -> Iterator[None]:
+    """The loggers of a package silent below warnings, for the length of a block."""
+    loggers = [
+        logging.getLogger(name)
+        for name in list(logging.Logger.manager.loggerDict)
+        if name.split(".")[0] == package
+    ]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

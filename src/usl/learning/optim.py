@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -55,6 +55,11 @@ class Optimizer:
         # Without always_adapt the trust ratio is skipped wherever weight decay is 0.
         groups[0]["always_adapt"] = True
         return Lars(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+
+    def changed(self, **given: float | None) -> Optimizer:
+        """The same with other numbers; None leaves one as it is."""
+        changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+        return replace(self, **changes)
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of the step numbered ``step``, from 0, of ``steps``."""

@@ -7,7 +7,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.data.run import environment, source_record
-from usl.learning.backbone import Backbone, new_backbone, save_backbone
+from usl.features.trainable import start_backbone
+from usl.learning.backbone import save_backbone
 from usl.learning.batches import Shuffled, part_of
 from usl.learning.hardware import Hardware
 from usl.learning.loop import CHECKPOINT, run_loop
@@ -108,7 +109,9 @@ def pretrain(
     check_parameters(method, module, FUNCTION, method_params, SHARED)
     recipe = recipe_of(module, method, preset)
     folder = Path(out)
-    check_folder(folder, resume=resume, overwrite=overwrite)
+    leader = int(os.environ.get("RANK", "0")) == 0  # under torchrun the others write nothing
+    if leader:
+        check_folder(folder, resume=resume, overwrite=overwrite)
     collection = open_collection(source)
     backbone, supervision = start_backbone(network, init, size, seed)
     train = collection.rows_in("train")
@@ -119,7 +122,7 @@ def pretrain(
     batch = batch_size or min(recipe.batch_size, max(2, n // 2))
     rows = Shuffled(n, batch, seed)
     epochs = epochs or recipe.epochs
-    optimizer = given(recipe.optimizer, lr=lr, weight_decay=weight_decay)
+    optimizer = recipe.optimizer.changed(lr=lr, weight_decay=weight_decay)
     parameters = {**recipe.parameters, **method_params}
     accepted = method_parameters(module, FUNCTION, SHARED)
     if "queue" in accepted and "queue" not in method_params:
@@ -139,7 +142,6 @@ def pretrain(
         "epochs": epochs,
         "batch_size": batch,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     info: dict[str, Any] = {
         **environment(),
         "source": source_record(source, collection),
@@ -148,29 +150,42 @@ def pretrain(
         "images": n,
         "unreadable": [[str(collection.ids[train[row]]), why] for row, why in pictures.skipped],
     }
-    write_json(folder / INFO, info)
+    if leader:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / INFO, info)
     labelled = None if probe is None else probe(collection, train[pictures.rows], backbone.size)
-    history = run_loop(
-        task,
-        lambda step, rank, ranks: load(pictures, part_of(rows.rows(step), rank, ranks)),
-        steps=epochs * rows.per_epoch,
-        optimizer=optimizer,
-        seed=seed,
-        settings=settings,
-        folder=folder,
-        resume=resume,
-        hardware=hardware,
-        accumulate=accumulate,
-        clip=clip,
-        checkpoint_minutes=checkpoint_minutes,
-        log_every=min(50, rows.per_epoch),
-        monitor=Monitor(pictures, backbone.size, seed, labelled),
-        monitor_every=monitor_epochs * rows.per_epoch,
-        ids=ids,
-        tensorboard=tensorboard,
-        label=method,
-        progress=progress,
-    )
+    try:
+        history = run_loop(
+            task,
+            lambda step, rank, ranks: load(pictures, part_of(rows.rows(step), rank, ranks)),
+            steps=epochs * rows.per_epoch,
+            optimizer=optimizer,
+            seed=seed,
+            settings=settings,
+            folder=folder,
+            resume=resume,
+            hardware=hardware,
+            accumulate=accumulate,
+            clip=clip,
+            checkpoint_minutes=checkpoint_minutes,
+            log_every=min(50, rows.per_epoch),
+            monitor=Monitor(pictures, backbone.size, seed, labelled),
+            monitor_every=monitor_epochs * rows.per_epoch,
+            ids=ids,
+            tensorboard=tensorboard,
+            label=method,
+            progress=progress,
+        )
+    except BaseException as stopped:
+        kept = (folder / CHECKPOINT).is_file()
+        if leader and not kept:  # there is nothing to go on from
+            shutil.rmtree(folder, ignore_errors=True)
+        if kept and isinstance(stopped, KeyboardInterrupt):
+            raise KeyboardInterrupt(
+                f"Stopped. Go on with the same command and --resume; {folder} holds everything so "
+                "far."
+            ) from None
+        raise
     last = history[-1]
     if last["effective_rank"] < LEAST_RANK:
         warnings.warn(
@@ -182,6 +197,8 @@ def pretrain(
         )
     info["result"] = {name: value for name, value in last.items() if name != "lr"}
     info["seconds"] = round(time.perf_counter() - began, 1)
+    if not leader:
+        return Pretrained(folder, info)
     save_backbone(
         folder / ENCODER,
         task.backbone,
@@ -201,13 +218,10 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
         raise UsageError("resume and overwrite exclude each other: choose one.")
     if resume:
-        if not (folder / INFO).is_file():
-            raise DataError(
-                f"{folder}: no pre-training to resume; it holds no {INFO}. Leave out --resume."
-            )
         if not (folder / CHECKPOINT).is_file():
             raise DataError(
-                f"{folder}: stopped before its first checkpoint; begin anew with --overwrite."
+                f"{folder}: no pre-training to resume; it holds no {CHECKPOINT}. Leave out "
+                "--resume."
             )
         return
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -223,24 +237,6 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
     shutil.rmtree(folder)
 
 
-def start_backbone(
-    network: str, init: str | None, size: int | None, seed: int
-) -> tuple[Backbone, str]:
-    """The backbone to train, and what its start was told."""
-    if init is None:
-        return new_backbone(network, size=size, seed=seed), "none"
-    from usl.features.open import open_encoder
-
-    encoder = open_encoder(init)
-    make = getattr(encoder, "backbone", None)
-    if make is None:
-        raise UsageError(f"init: the encoder {init!r} cannot be trained further.")
-    backbone: Backbone = make()
-    if size is not None:
-        backbone.size = size
-    return backbone, encoder.supervision
-
-
 def train_pictures(
     collection: Collection, rows: NDArray[np.int64], size: int, progress: Progress
 ) -> Pictures:
@@ -252,11 +248,6 @@ def train_pictures(
     return open_pictures(
         collection.images.take(rows), size, name=collection.source, progress=progress
     )
-
-
-def given(optimizer: Any, **changes: float | None) -> Any:
-    """The optimiser with those parameters that were given."""
-    return replace(optimizer, **{k: v for k, v in changes.items() if v is not None})
 
 
 def load(pictures: Pictures, rows: NDArray[np.int64]) -> Mapping[str, Any]:

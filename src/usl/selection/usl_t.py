@@ -217,7 +217,10 @@ def pick(
             settings={"n_clusters": n_clusters, "preset": preset, **asdict(training)},
             progress=progress,
         )
-        history += [{"network": True, **record} for record in later]
+        history += [
+            {"head": 0, **record, "step": training.steps + record["step"], "network": True}
+            for record in later
+        ]
     clusters, confidence = assign(trained, points, progress)
     empty = n_clusters - len(np.unique(clusters))
     if empty > max(settings.spare, 0.01) * n_clusters:

@@ -230,6 +230,7 @@ def train_network(
             )
         return figures
 
+    every = min(REPORT_EVERY, pairs.order.per_epoch)
     resume = source.folder is not None and (source.folder / CHECKPOINT).is_file()
     history += run_loop(
         task,
@@ -241,9 +242,9 @@ def train_network(
         folder=source.folder,
         resume=resume,
         hardware=source.hardware,
-        log_every=min(REPORT_EVERY, pairs.order.per_epoch),
+        log_every=every,
         monitor=watch,
-        monitor_every=pairs.order.per_epoch,
+        monitor_every=every,
         label="usl_t network",
         progress=progress,
     )

@@ -28,6 +28,9 @@ from usl.core.files import atomic_write
 from usl.core.neighbors import Float32, nearest
 
 ROOM, FUNCTION = "usl.training", "fit"
+NETWORK_FUNCTION = "build"  # of methods that train a network, see usl.training.network
+FUNCTIONS = (FUNCTION, NETWORK_FUNCTION)
+MODEL = "model.npz"
 SHARED = ("seed", "progress")
 Probabilities = NDArray[np.float64]
 

@@ -15,7 +15,16 @@ from scipy import sparse
 from usl.core.errors import UsageError
 from usl.core.neighbors import Float32, nearest
 from usl.core.progress import Progress, silent
-from usl.training.contract import NeighborModel, similarity
+from usl.training.contract import NeighborModel
+from usl.training.graph import (
+    check_neighbors,
+    conjugate_gradients,
+    neighbor_weights,
+    normalized,
+)
+
+# Scores far from every label are tiny, and they too are compared class by class.
+TOLERANCE = 1e-12
 
 
 def fit(
@@ -45,16 +54,16 @@ def fit(
     """
     if not 0 < alpha < 1:
         raise UsageError(f"alpha: {alpha} given; it must lie strictly between 0 and 1.")
-    if k < 1:
-        raise UsageError(f"k: {k} given; at least one neighbour is needed.")
+    check_neighbors(k)
     if class_prior not in (None, "uniform"):
         raise UsageError(f"class_prior: {class_prior!r} given; use uniform, or leave it out.")
     if graph is None:
-        graph = neighbor_graph(features, k, power, progress)
+        graph = neighbor_weights(features, k, power, progress)
     rows = np.flatnonzero(classes >= 0)
     labels = np.zeros((len(features), n_classes))
     labels[rows, classes[rows]] = weights[rows]
-    scores = np.maximum(_solve(graph, labels, alpha), 0.0)
+    solved = conjugate_gradients(normalized(graph), labels, alpha, TOLERANCE)
+    scores = np.maximum(solved, 0.0)
     if class_prior == "uniform":
         scores /= np.maximum(scores.sum(axis=0, keepdims=True), 1e-300)
     totals = scores.sum(axis=1, keepdims=True)
@@ -71,49 +80,4 @@ def prepare(
     features: Float32, *, k: int = 10, power: float = 4.0, **others: object
 ) -> dict[str, sparse.csr_matrix]:
     """What :func:`fit` needs of the features alone: pass it on as keyword arguments."""
-    return {"graph": neighbor_graph(features, k, power)}
-
-
-def neighbor_graph(
-    features: Float32, k: int, power: float, progress: Progress = silent
-) -> sparse.csr_matrix:
-    """S = D^-1/2 W D^-1/2 of the symmetric k-nearest-neighbour graph, sparse [n, n]."""
-    n = len(features)
-    k = min(k, n - 1)
-    found, distances = nearest(features, features, k, exclude_self=True, progress=progress)
-    values = similarity(distances, power)
-    directed = sparse.csr_matrix(
-        (values.ravel(), found.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n)
-    )
-    weights = directed.maximum(directed.T).tocsr()
-    degree = np.asarray(weights.sum(axis=1)).ravel()
-    scale = sparse.diags(1.0 / np.sqrt(np.maximum(degree, 1e-12)))
-    return sparse.csr_matrix(scale @ weights @ scale)
-
-
-def _solve(
-    graph: sparse.csr_matrix, labels: NDArray[np.float64], alpha: float, tolerance: float = 1e-12
-) -> NDArray[np.float64]:
-    """Conjugate gradients on (I - alpha S) F = Y, one independent system per class.
-
-    The matrix is symmetric positive definite: the eigenvalues of S lie in [-1, 1]. The tolerance
-    is tight because scores far from every label are tiny, and they too are compared class by class.
-    """
-    solution = np.zeros_like(labels)
-    residual = labels.copy()
-    direction = residual.copy()
-    energy = np.einsum("nc,nc->c", residual, residual)
-    target = tolerance**2 * np.maximum(energy, 1e-300)
-    for _ in range(1000):
-        if (energy <= target).all():
-            break
-        image = direction - alpha * (graph @ direction)
-        curvature = np.einsum("nc,nc->c", direction, image)
-        step = np.divide(energy, curvature, out=np.zeros_like(energy), where=curvature > 0)
-        solution += step * direction
-        residual -= step * image
-        renewed = np.einsum("nc,nc->c", residual, residual)
-        ratio = np.divide(renewed, energy, out=np.zeros_like(energy), where=energy > 0)
-        direction = residual + ratio * direction
-        energy = renewed
-    return solution
+    return {"graph": neighbor_weights(features, k, power)}

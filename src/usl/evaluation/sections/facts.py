@@ -27,7 +27,7 @@ from usl.evaluation.sections.records import (
 from usl.evaluation.truth import source_answers
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
-from usl.training.train import PREPROCESSING
+from usl.training.opened import PREPROCESSING
 
 
 @dataclass(frozen=True)

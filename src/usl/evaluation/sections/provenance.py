@@ -11,7 +11,7 @@ from usl.evaluation.sections.facts import Facts
 from usl.evaluation.sections.header import shown_name
 from usl.evaluation.sections.markup import Html, figure, join, plural, section, table, tag
 from usl.features.preprocessing import Preprocessing
-from usl.training.train import PREPROCESSING
+from usl.training.opened import PREPROCESSING
 
 SYMBOLS = {
     "k": ("k", "neighbours in the density, Eq. 3"),

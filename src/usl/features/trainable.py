@@ -1,0 +1,38 @@
+"""The backbone a training starts from: random weights, or those of an encoder."""
+
+from __future__ import annotations
+
+from usl.core.errors import UsageError
+from usl.features.open import open_encoder
+from usl.learning.backbone import Backbone, new_backbone
+
+
+def start_backbone(
+    network: str, init: str | None, size: int | None, seed: int
+) -> tuple[Backbone, str]:
+    """The backbone to train, and what its start was told.
+
+    Parameters
+    ----------
+    network : a file of ``usl.learning.networks``, or ``timm:ARCH``; random weights.
+    init : an encoder whose network and weights to start from instead.
+    size : side of the pictures in pixels; default: the network's.
+
+    Raises
+    ------
+    UsageError
+        an unknown network, or an encoder that is no network (``pixels``).
+    """
+    if init is None:
+        return new_backbone(network, size=size, seed=seed), "none"
+    encoder = open_encoder(init)
+    make = getattr(encoder, "backbone", None)
+    if make is None:
+        raise UsageError(
+            f"The encoder {init!r} cannot be trained further. Take cifar-cld-small, the result of "
+            "usl pretrain, ARCH@FILE or a timm model."
+        )
+    backbone: Backbone = make()
+    if size is not None:
+        backbone.size = size
+    return backbone, encoder.supervision

@@ -1,0 +1,77 @@
+"""The labels of a run as numbers, for those who learn from them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, UslWarning
+from usl.data.run import Run
+from usl.data.split import Split
+from usl.training.opened import Opened
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels a training goes by.
+
+    ``classes`` int64 [r], numbers into ``names``, -1 without a usable label; ``weights`` float64
+    [r]; ``human`` bool [r], whether a person gave it.
+    """
+
+    names: list[str]
+    classes: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    human: NDArray[np.bool_]
+
+
+def labels_of(run: Run, split: Split, rows: NDArray[np.int64], train: NDArray[np.bool_]) -> Labels:
+    """The labels of the split's ``rows`` [r], those of the train subset (bool [r]) being usable."""
+    labels = split.labels[rows]
+    usable = train & (split.states[rows] == "labeled")
+    names = label_names(run, split, labels[usable].tolist())
+    numbers = {name: number for number, name in enumerate(names)}
+    classes = np.array(
+        [numbers[label] if use else -1 for label, use in zip(labels, usable, strict=True)],
+        dtype=np.int64,
+    )
+    return Labels(names, classes, split.weights[rows], split.sources[rows] == "human")
+
+
+def given_labels(opened: Opened) -> Labels:
+    """The labels of an opened run's points."""
+    return labels_of(opened.run, opened.split, opened.split_rows(), opened.subsets == "train")
+
+
+def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
+    """The classes among the ``labels`` of readable train images, sorted; at least two."""
+    requested = len(split.requested())
+    path = run.path / "split.csv"
+    if not labels:
+        raise DataError(
+            f"{path} holds no labels yet: {requested} images are requested (rows 2 to "
+            f"{requested + 1}). Fill in their label column, then train again."
+        )
+    names = sorted(set(labels))
+    if len(names) < 2:
+        raise DataError(
+            f"{path}: all {len(labels)} labels are {names[0]!r}. Training needs at least two "
+            "classes; label more images."
+        )
+    if requested:
+        warnings.warn(
+            f"{path}: {requested} requested images have no label yet; training on the "
+            f"{len(labels)} labels there are.",
+            UslWarning,
+            stacklevel=3,
+        )
+    if unread := len(split.labeled("train")) - len(labels):
+        warnings.warn(
+            f"{path}: {unread} labelled images cannot be read now and are left out.",
+            UslWarning,
+            stacklevel=3,
+        )
+    return names

@@ -1,0 +1,99 @@
+"""``usl predict``: the labels of images that were not there when a run was made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, UsageError
+from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
+from usl.data.open import open_collection
+from usl.data.run import Run
+from usl.features.preprocessing import Preprocessing
+from usl.features.space import open_space
+from usl.training.contract import MODEL, Probabilities, load_model
+from usl.training.opened import MODEL_PREPROCESSING, PREPROCESSING, encoder_name
+from usl.training.predictions import prediction_table, write_table
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions of new images.
+
+    ``ids`` str [r] and ``probabilities`` float64 [r, C] in the collection's order, ``class_names``
+    of the C columns, ``skipped`` what could not be read, ``path`` the file written, if one was.
+    """
+
+    ids: NDArray[np.str_]
+    probabilities: Probabilities
+    class_names: list[str]
+    skipped: tuple[tuple[str, str], ...]
+    path: Path | None
+
+    @property
+    def labels(self) -> list[str]:
+        """The most probable class of each image."""
+        return [self.class_names[number] for number in self.probabilities.argmax(axis=1)]
+
+
+def predict(
+    run: Run | str | os.PathLike[str],
+    source: str | os.PathLike[str] | Collection,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Predicted:
+    """Label every image of another source with the model of a run.
+
+    Parameters
+    ----------
+    run : a trained run.
+    source : whatever :func:`usl.data.open_collection` understands.
+    out : file to write, ``.csv`` or ``.parquet``: the surest first, columns as in
+        ``predictions.csv``.
+    overwrite : replace that file.
+
+    Raises
+    ------
+    DataError
+        the run is not trained, features of another width, or its encoder has other weights now.
+    UsageError
+        the file exists, or has another ending.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    target = None if out is None else Path(out)
+    if target is not None:
+        if target.suffix not in (".csv", ".parquet"):
+            raise UsageError(f"out: {target} should end in .csv or .parquet.")
+        if target.exists() and not overwrite:
+            raise UsageError(f"out: {target} exists. Name another file, or --overwrite it.")
+    model, class_names = load_model(run.path / MODEL)
+    collection = open_collection(source)
+    record: dict[str, Any] = run.info["training"]["encoder"]
+    file = MODEL_PREPROCESSING if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
+    space = open_space(
+        collection,
+        "auto" if collection.features is not None else encoder_name(run, record),
+        preprocessing=Preprocessing.load(run.path / file),
+        progress=progress,
+    )
+    if space.embedding.encoder.key != record["key"]:
+        raise DataError(
+            f"{run.path}: was trained on {record['name']} features; {collection.source} gives "
+            f"others ({space.embedding.encoder.name}, or the same with other weights)."
+        )
+    probabilities = model.probabilities(space.features)
+    ids = collection.ids[space.rows]
+    if target is not None:
+        nobody = np.zeros(len(ids), dtype=bool)
+        subsets = collection.subsets[space.rows]
+        write_table(target, prediction_table(ids, subsets, probabilities, class_names, nobody))
+    skipped = (*collection.skipped, *space.embedding.skipped)
+    return Predicted(ids, probabilities, class_names, skipped, target)

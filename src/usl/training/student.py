@@ -1,0 +1,108 @@
+"""What the semi-supervised methods share: a classifier, its moving average, and weak views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from usl.learning.augment import Augmentation, Weak
+from usl.learning.ema import follow, teacher_of
+from usl.learning.loop import Task, Views
+from usl.learning.precision import full_precision
+
+
+class Classifier(nn.Module):  # type: ignore[misc]
+    """A backbone and a linear head: pictures 0..1 [b, c, h, w] to logits [b, C]."""
+
+    def __init__(self, backbone: Any, n_classes: int, seed: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.dim, n_classes)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            nn.init.xavier_normal_(self.head.weight, generator=generator)
+            self.head.bias.zero_()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, float32 whatever the precision of the backbone."""
+        features = self.backbone(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return self.head(features.float())
+
+
+class Student(Task):
+    """A classifier in training and its teacher, the moving average that is kept.
+
+    Parameters
+    ----------
+    ema : share of the teacher that stays in a step. It starts lower, min(ema, (1+t)/(10+t)), so
+        that a short training does not end with the memory of its first weights.
+    buffers : of batch normalisation in the teacher: ``copy`` or ``average`` (EMAN).
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        *,
+        seed: int,
+        ema: float = 0.999,
+        buffers: Literal["copy", "average"] = "copy",
+        weak: Augmentation | None = None,
+    ) -> None:
+        super().__init__()
+        self.classifier = Classifier(backbone, n_classes, seed)
+        self.teacher = teacher_of(self.classifier).eval()
+        self.ema, self.buffers_of_teacher, self.frozen = ema, buffers, False
+        self.weak = weak or Weak(backbone.size)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def kept(self) -> Classifier:
+        """The classifier that the training is for."""
+        teacher: Classifier = self.teacher
+        return teacher
+
+    def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
+        """``labeled``, a weak view, with ``classes`` and ``weights``."""
+        return {
+            "labeled": self.weak(batch["images"], generator),
+            "classes": batch["classes"],
+            "weights": batch["weights"],
+        }
+
+    def freeze(self) -> None:
+        """Train the head alone; the statistics of batch normalisation stay as they are, too."""
+        self.classifier.backbone.requires_grad_(False)
+        self.frozen = True
+
+    def train(self, mode: bool = True) -> Student:
+        """The teacher, and a frozen backbone, never leave evaluation mode."""
+        super().train(mode)
+        self.teacher.eval()
+        if self.frozen:
+            self.classifier.backbone.eval()
+        return self
+
+    def after_step(self) -> None:
+        """Move the teacher."""
+        self.steps += 1
+        count = int(self.steps)
+        momentum = min(self.ema, (1 + count) / (10 + count))
+        follow(self.teacher, self.classifier, momentum, buffers=self.buffers_of_teacher)
+
+
+@full_precision
+def labeled_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
+    """Cross entropy of the labelled images, a mean weighted by their labels' weights.
+
+    Parameters
+    ----------
+    logits : float [b, C]; classes : int64 [b]; weights : float [b], 1 for a person's label.
+    """
+    each = functional.cross_entropy(logits, classes, reduction="none")
+    return (each * weights).mean()

@@ -1,0 +1,76 @@
+"""``usl predict``: new images, the same space, the same model."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+
+import usl
+from usl.cli import main
+from usl.core.errors import DataError, UsageError
+from usl.training.contract import MODEL
+
+
+def rows_of(path):
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_images_of_the_run_get_the_labels_they_had(run, tmp_path):
+    done = usl.train(run, method="logistic")
+    found = usl.predict(done, tmp_path / "photos", out=tmp_path / "new.csv")
+    own = {row["image_id"]: row for row in rows_of(done.path / "predictions.csv")}
+    for row in rows_of(tmp_path / "new.csv"):
+        known = own[row["image_id"]]
+        assert row["label"] == known["label"]
+        if known["source"] == "predicted":
+            assert float(row["confidence"]) == pytest.approx(float(known["confidence"]), abs=1e-6)
+    assert len(found.ids) == 48
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+
+
+def test_it_needs_a_trained_run_and_a_free_file(run, tmp_path):
+    photos = tmp_path / "photos"
+    with pytest.raises(DataError, match="train the run first"):
+        usl.predict(run, photos)
+    usl.train(run, method="logistic")
+    with pytest.raises(UsageError, match=r"end in \.csv or \.parquet"):
+        usl.predict(run.open(run.path), photos, out=tmp_path / "new.txt")
+    (tmp_path / "new.csv").write_text("precious")
+    with pytest.raises(UsageError, match="--overwrite"):
+        usl.predict(run.open(run.path), photos, out=tmp_path / "new.csv")
+    assert (tmp_path / "new.csv").read_text() == "precious"
+    features = tmp_path / "features.npy"
+    np.save(features, np.ones((3, 8), np.float32))
+    with pytest.raises(DataError):
+        usl.predict(run.open(run.path), features)
+
+
+def test_the_command_line(run, tmp_path, capsys):
+    assert main(["train", str(run.path), "--method", "logistic"]) == 0
+    (tmp_path / "more").mkdir()
+    for file in sorted((tmp_path / "photos" / "test" / "red").iterdir()):
+        shutil.copy(file, tmp_path / "more")
+    (tmp_path / "more" / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "more.parquet"
+    assert main(["predict", str(run.path), str(tmp_path / "more"), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "A label for each of 4 images" in said.out
+    assert "broken.png" in said.err
+    assert out.is_file()
+    (run.path / MODEL).unlink()
+    assert main(["predict", str(run.path), str(tmp_path / "more"), "--out", "x.csv"]) == 1
+    assert "usl train RUN" in capsys.readouterr().err
+
+
+def test_a_trained_network_goes_where_its_run_goes(run, tmp_path):
+    pytest.importorskip("torch")
+    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "precision": "32"}
+    done = usl.train(run, method="fixmatch", **small)
+    before = usl.predict(done, tmp_path / "photos").probabilities
+    run.path.rename(tmp_path / "elsewhere")
+    after = usl.predict(tmp_path / "elsewhere", tmp_path / "photos").probabilities
+    np.testing.assert_array_equal(before, after)
