@@ -71,8 +71,8 @@ def embed(
     source
         Folder, glob, manifest (CSV, JSONL, Parquet), arrays, or builtin:fashion_mnist.
     model
-        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, a timm model, or ARCH@CHECKPOINT;
-        auto takes the best that is installed.
+        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made by
+        usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
     out
         Also write the raw features, with ids and subsets, to this .npz file: a source itself.
     on_corrupt
@@ -158,8 +158,8 @@ def select(
     method
         How to pick. {methods}
     model
-        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, a timm model, or ARCH@CHECKPOINT;
-        auto takes the best that is installed.
+        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made by
+        usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
     seed
         Of every random draw; the same seed gives the same picks.
     overwrite
@@ -212,6 +212,8 @@ def select(
         f"Picked {picked['budget']:,} of {total:,} images with {picked['method']} on "
         f"{encoder['name']} features (supervision: {encoder['supervision']}).{oracle}"
     )
+    if (run.path / "encoder.safetensors").is_file():
+        say(f"Trained the encoder, too: --model {run.path} uses it.")
     say(
         f"Next: fill in the label column of {run.path / 'split.csv'}, rows 2 to "
         f"{picked['budget'] + 1}, then: usl train {run.path}"

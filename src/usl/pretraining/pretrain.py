@@ -36,7 +36,7 @@ INFO, ENCODER = "pretraining.json", "encoder.safetensors"
 LEAST_RANK = 2.0  # effective rank below which a representation is called collapsed
 
 # From the collection and its readable train pictures to figures; see usl.evaluation.probe.
-ProbeMaker = Callable[[Collection, NDArray[np.int64], int], Probe]
+ProbeMaker = Callable[[Collection, NDArray[np.int64], Pictures], Probe]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,6 @@ def pretrain(
     task = module.build(backbone, seed=seed, **parameters)
     ids = collection.ids[train][pictures.rows]
     settings = {
-        "source": collection.source,
         "images": json_digest(ids.tolist()),
         "method": method,
         "preset": preset,
@@ -153,7 +152,7 @@ def pretrain(
     if leader:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / INFO, info)
-    labelled = None if probe is None else probe(collection, train[pictures.rows], backbone.size)
+    labelled = None if probe is None else probe(collection, train[pictures.rows], pictures)
     try:
         history = run_loop(
             task,
