@@ -4,6 +4,10 @@ Needs ``cifar10_jpeg.npz`` in the folder that ``USL_DATA`` names (or ``--data``)
 
     USL_DATA=/path/to/data python benchmarks/pretraining.py study --epochs 4   # three methods
     USL_DATA=/path/to/data python benchmarks/pretraining.py encoder            # cifar-cld-small
+    USL_DATA=/path/to/data python benchmarks/pretraining.py select --model cifar-cld-small
+
+``select`` asks what an encoder is worth to a selection: kNN accuracy, and logistic regression on 40
+picks of ``usl`` against random ones, 20 paired seeds.
 
 Records (loss, collapse, retrieval, kNN accuracy on the test images with k = 200) go to
 ``benchmarks/results/pretraining-*.jsonl``. A stopped training is continued by the same command.
@@ -21,12 +25,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from cifar10 import remembered
 from PIL import Image
 
-from usl.core.files import write_json_lines
+from usl.core.files import write_json, write_json_lines
 from usl.data.collection import Collection
 from usl.data.images import ArrayImages
-from usl.evaluation.probe import knn_probe
+from usl.evaluation.compare import compare
+from usl.evaluation.probe import knn_accuracy, knn_probe
+from usl.features.space import open_space
 from usl.learning.log import read_records
 from usl.learning.loop import CHECKPOINT
 from usl.pretraining.pretrain import pretrain
@@ -43,15 +50,21 @@ STUDY: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Run the study, or train the encoder that the package ships."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["study", "encoder"])
+    parser.add_argument("what", choices=["study", "encoder", "select"])
     parser.add_argument("--data", type=Path, default=None, help="default: $USL_DATA")
     parser.add_argument("--out", type=Path, default=Path("pretraining"))
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--methods", nargs="+", default=list(STUDY), choices=list(STUDY))
+    parser.add_argument("--model", default="cifar-cld-small", help="of select")
+    parser.add_argument("--seeds", type=int, default=20, help="of select")
+    parser.add_argument("--budget", type=int, default=40, help="of select")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     collection = cifar10(arguments.data)
+    if arguments.what == "select":
+        judge(collection, arguments.model, arguments.budget, arguments.seeds)
+        return
     names = arguments.methods if arguments.what == "study" else ["cld"]
     for name in names:
         epochs = arguments.epochs or (4 if arguments.what == "study" else 50)
@@ -73,6 +86,37 @@ def main() -> None:
             RESULTS / f"pretraining-{label}.jsonl", read_records(folder / "metrics.jsonl")
         )
         print(label, done.info["result"], flush=True)
+
+
+def judge(collection: Collection, model: str, budget: int, seeds: int) -> None:
+    """Print and keep the kNN accuracy of an encoder and the comparison of selections in it."""
+    assert collection.labels is not None
+    train = collection.subsets == "train"
+    classes = collection.labels.astype(np.int64)
+    space = open_space(collection, model)
+    raw = space.embedding.rows
+    knn = {
+        k: knn_accuracy(raw[train], classes[train], raw[~train], classes[~train], k=k)
+        for k in (20, 200)
+    }
+    print("kNN accuracy:", knn, flush=True)
+    with remembered():  # neighbours do not depend on the seed
+        found = compare(
+            space.features[train],
+            classes[train],
+            space.features[~train],
+            classes[~train],
+            budget=budget,
+            methods={name: {} for name in ("usl", "usl_t", "kmeans", "random", "stratified")},
+            seeds=range(seeds),
+            learner="logistic",
+        )
+    name = Path(model).stem if model.endswith(".safetensors") else Path(model).name
+    record = {"knn": knn, **found.record()}
+    write_json(RESULTS / f"cifar10-{name}-{budget}.json", record)
+    for method in ("usl", "usl_t", "kmeans", "random", "stratified"):
+        values = 100 * np.array([row.accuracy for row in found.rows if row.method == method])
+        print(f"{method:12} {values.mean():.1f} +- {values.std(ddof=1):.1f}")
 
 
 def cifar10(folder: Path | None) -> Collection:
