@@ -602,7 +602,9 @@ def options_of(
         if not is_option(parameter.annotation):
             continue  # an array: from Python only
         about = helps.get(name, "")
-        off = f"--no-{name.replace('_', '-')}" if parameter.default is True else ""
+        # a preset may switch a flag on, so each can be switched off
+        flag = parameter.annotation in (bool, bool | None)
+        off = f"--no-{name.replace('_', '-')}" if flag else ""
         described = Parameter(group=group, help=about[:1].upper() + about[1:], negative=off)
         options.append(parameter.replace(annotation=Annotated[parameter.annotation, described]))
     return options

@@ -49,11 +49,11 @@ def linear_accuracy(
     queries: Float32,
     answers: NDArray[np.int64],
     *,
-    c: float = 1.0,
+    c: float = 0.01,
 ) -> float:
     """Accuracy of logistic regression on frozen, standardised features: the linear protocol.
 
-    ``c`` is the inverse strength of the regularisation.
+    ``c`` is the inverse strength of the regularisation against the summed loss, as in scikit-learn.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -74,8 +74,9 @@ def knn_probe(
 ) -> Callable[[Callable[[Any], Any]], Mapping[str, float]]:
     """The probe of ``usl pretrain --probe``: kNN accuracy on the test subset, k = 200.
 
-    In small collections k is a twentieth of the images. Without labelled test images every fifth train image is asked about, and left out of the
-    answers. Labels are read here alone, for a figure to look at; training never sees them.
+    In small collections k is a twentieth of the images. Without labelled test images every fifth
+    train image is asked about, and left out of the answers. Labels are read here alone, for a
+    figure to look at; training never sees them.
 
     Parameters
     ----------

@@ -88,11 +88,11 @@ class FixMatch(Student):
         n_classes: int,
         *,
         seed: int,
-        tau: float,
-        lam: float,
-        ema: float,
-        eman: bool,
-        flip: bool,
+        tau: float = 0.95,
+        lam: float = 1.0,
+        ema: float = 0.999,
+        eman: bool = False,
+        flip: bool = True,
     ) -> None:
         size = backbone.size
         super().__init__(
@@ -118,12 +118,19 @@ class FixMatch(Student):
         """L = L_x + lambda_u L_u."""
         labeled, weak, strong = self.logits(views)
         supervised = labeled_loss(labeled, views["classes"], views["weights"])
-        unsupervised, counted = unlabeled_loss(weak, strong, self.tau)
+        unsupervised, figures = self.consistency(weak, strong, views)
         return supervised + self.lam * unsupervised, {
             "labeled_loss": supervised.detach(),
             "unlabeled_loss": unsupervised.detach(),
-            "above_tau": counted,
+            **figures,
         }
+
+    def consistency(
+        self, weak: Tensor, strong: Tensor, views: Views
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """L_u of logits [b, C] and figures to log: what FixMatch's successors put another for."""
+        loss, counted = unlabeled_loss(weak, strong, self.tau)
+        return loss, {"above_tau": counted}
 
     def logits(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
         """Of the labelled, weak and strong views; one batch, so that they share statistics."""
@@ -153,5 +160,15 @@ def unlabeled_loss(weak: Tensor, strong: Tensor, tau: float) -> tuple[Tensor, Te
     """
     confidence, hard = weak.detach().softmax(1).max(1)
     sure = (confidence >= tau).to(strong.dtype)
-    each = functional.cross_entropy(strong, hard, reduction="none")
-    return (each * sure).mean(), sure.mean()
+    return pseudo_label_loss(strong, hard, sure), sure.mean()
+
+
+@full_precision
+def pseudo_label_loss(strong: Tensor, hard: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the batch, not over the weights, of w_i CE(strong_i, hard_i).
+
+    Parameters
+    ----------
+    strong : logits [b, C]; hard : pseudo-labels, int64 [b]; weights : float [b], 0 leaves out.
+    """
+    return (functional.cross_entropy(strong, hard, reduction="none") * weights).mean()

@@ -130,7 +130,7 @@ def train_network(
     ratio: int | None = None,
     lr: float | None = None,
     weight_decay: float | None = None,
-    labeled_in_unlabeled: bool = True,
+    labeled_in_unlabeled: bool | None = None,
     clip: float | None = None,
     accumulate: int = 1,
     device: str = "auto",
@@ -155,7 +155,8 @@ def train_network(
     ratio : unlabelled images per labelled one (mu).
     lr : peak learning rate.
     weight_decay : of weights; biases and batch normalisation have none.
-    labeled_in_unlabeled : the unlabelled stream holds the labelled images too, as FixMatch's does.
+    labeled_in_unlabeled : the unlabelled stream holds the labelled images too; the default is the
+        recipe's (FixMatch: yes, CoMatch: no).
     clip : greatest norm of the gradient.
     accumulate : micro-batches per step, for less memory.
     device : auto, cpu, cuda or mps. Under torchrun every process takes one device.
@@ -181,7 +182,13 @@ def train_network(
     if len(labeled) == 0:
         raise DataError(f"{examples.name}: none of the labelled images can be read.")
     every = np.arange(len(pictures))
+    if labeled_in_unlabeled is None:
+        labeled_in_unlabeled = recipe.labeled_in_unlabeled
     unlabeled = every if labeled_in_unlabeled else np.flatnonzero(classes < 0)
+    if recipe.ratio and ratio == 0:
+        raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
+    if recipe.ratio and len(unlabeled) == 0:
+        raise DataError(f"{examples.name}: every image has a label; use supervised.")
     parameters = {**recipe.parameters, **method_params}
     task: Student = module.build(backbone, len(class_names), seed=seed, **parameters)
     if frozen:
@@ -196,6 +203,8 @@ def train_network(
         recipe.ratio if ratio is None else ratio,
         seed,
     )
+    total = steps or recipe.steps
+    task.prepare(images=len(pictures), unlabeled=len(unlabeled), steps=total)
     ids = examples.ids[pictures.rows]
     settings = {
         "method": method,
@@ -214,7 +223,7 @@ def train_network(
     history = run_loop(
         task,
         streams,
-        steps=steps or recipe.steps,
+        steps=total,
         optimizer=optimizer,
         seed=seed,
         settings=settings,
@@ -243,7 +252,7 @@ def train_network(
         folder / ENCODER,
         Preprocessing(kept.backbone.dim, unit=False),
         LinearModel(*(value.detach().double().numpy() for value in kept.head.parameters())),
-        {**settings, "steps": steps or recipe.steps, "optimizer": repr(optimizer)},
+        {**settings, "steps": total, "optimizer": repr(optimizer)},
         history,
     )
 

@@ -13,12 +13,13 @@ from usl.learning.optim import Optimizer
 class Recipe:
     """One named set of parameters of a method.
 
-    ``batch_size`` labelled images per step, ``ratio`` (mu) times as many unlabelled ones, and
-    ``parameters`` of ``build`` that differ from its defaults.
+    ``batch_size`` labelled images per step, ``ratio`` (mu) times as many unlabelled ones, among
+    them the labelled images or not, and ``parameters`` of ``build`` that differ from its defaults.
     """
 
     optimizer: Optimizer
     batch_size: int
     steps: int
     ratio: int = 0
+    labeled_in_unlabeled: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)

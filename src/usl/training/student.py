@@ -67,6 +67,18 @@ class Student(Task):
         teacher: Classifier = self.teacher
         return teacher
 
+    def prepare(self, *, images: int, unlabeled: int, steps: int) -> None:
+        """Called once, before the first step: what only the training knows.
+
+        A method that keeps something of every image registers its buffer here.
+
+        Parameters
+        ----------
+        images : train images; the rows of a batch count from 0 to images - 1.
+        unlabeled : how many of them the unlabelled stream draws from.
+        steps : of the whole training.
+        """
+
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """``labeled``, a weak view, with ``classes`` and ``weights``."""
         return {

@@ -1,0 +1,61 @@
+"""What the successors of FixMatch remember is the same on every process, and of all images."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from students import Tiny  # noqa: E402
+from usl.training import debiaspl, flexmatch, freematch, softmatch  # noqa: E402
+
+dist = torch.distributed
+MADE = {
+    "flexmatch": lambda: flexmatch.build(Tiny(), 3, tau=0.5),
+    "freematch": lambda: freematch.build(Tiny(), 3, momentum=0.5),
+    "softmatch": lambda: softmatch.build(Tiny(), 3, momentum=0.5, align=True),
+    "debiaspl": lambda: debiaspl.build(Tiny(), 3, momentum=0.5),
+}
+
+
+def remembered(number, processes):
+    """Buffers of every method after two steps on one process's share of eight images."""
+    found = {}
+    for name, make in MADE.items():
+        task = make()
+        task.prepare(images=10, unlabeled=10, steps=2)
+        for step in range(2):
+            generator = torch.Generator().manual_seed(step)
+            weak = 2 * torch.randn(8, 3, generator=generator)
+            rows = torch.randperm(10, generator=generator)[:8]
+            weak, rows = (whole.chunk(processes)[number] for whole in (weak, rows))
+            task.consistency(weak, torch.zeros_like(weak), {"rows": rows})
+            with torch.no_grad():
+                task.after_step()
+        own = {k: v for k, v in task.state_dict().items() if k == "learned" or ".value" in k}
+        found.update({f"{name}.{key}": value for key, value in own.items()})
+    return found
+
+
+def worker(number, folder):
+    torch.set_num_threads(1)
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=number, world_size=2
+    )
+    torch.save(remembered(number, 2), f"{folder}/{number}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason="needs gloo")
+def test_two_processes(tmp_path):
+    torch.multiprocessing.spawn(worker, (str(tmp_path),), nprocs=2)
+    alone = remembered(0, 1)
+    assert len(alone) == 8
+    for number in range(2):
+        found = torch.load(tmp_path / f"{number}.pt")
+        assert found.keys() == alone.keys()
+        for name, value in alone.items():
+            torch.testing.assert_close(found[name], value, msg=name)
