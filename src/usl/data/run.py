@@ -6,7 +6,9 @@ images.parquet          image_id, subset and content hash of every image when th
 selection.csv .parquet  the picks, best first, with their figures
 split.csv .parquet      what is requested and labelled; ``split.csv`` is yours to edit
 preprocessing.npz       centring, standardising and PCA, fitted on the train subset
+encoder.safetensors     the encoder a selection trained  (--end-to-end)
 model.npz               the trained classifier           (usl train)
+trained.safetensors     the network under it, where one was trained; training/ holds its checkpoint
 predictions.csv         a label for every image          (usl train)
 evaluation.json         figures against known answers    (usl evaluate)
 comparison.json         the same over methods and seeds  (usl demo)
