@@ -164,7 +164,8 @@ def run_loop(
                 save(done)
                 saved = time.monotonic()
             if stop.is_set() and done < steps:
-                raise KeyboardInterrupt
+                kept = f"; a checkpoint is in {folder}" if folder is not None else ""
+                raise KeyboardInterrupt(f"Stopped at step {done:,} of {steps:,}{kept}.")
     task.eval().to("cpu")
     return log.records
 

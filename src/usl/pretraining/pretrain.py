@@ -181,8 +181,7 @@ def pretrain(
             shutil.rmtree(folder, ignore_errors=True)
         if kept and isinstance(stopped, KeyboardInterrupt):
             raise KeyboardInterrupt(
-                f"Stopped. Go on with the same command and --resume; {folder} holds everything so "
-                "far."
+                f"{stopped or 'Stopped.'} Go on with the same command and --resume."
             ) from None
         raise
     last = history[-1]

@@ -232,22 +232,27 @@ def train_network(
 
     every = min(REPORT_EVERY, pairs.order.per_epoch)
     resume = source.folder is not None and (source.folder / CHECKPOINT).is_file()
-    history += run_loop(
-        task,
-        pairs,
-        steps=epochs * pairs.order.per_epoch,
-        optimizer=Optimizer("adam", lr=lr, weight_decay=training.weight_decay),
-        seed=seed,
-        settings=settings,
-        folder=source.folder,
-        resume=resume,
-        hardware=source.hardware,
-        log_every=every,
-        monitor=watch,
-        monitor_every=every,
-        label="usl_t network",
-        progress=progress,
-    )
+    try:
+        history += run_loop(
+            task,
+            pairs,
+            steps=epochs * pairs.order.per_epoch,
+            optimizer=Optimizer("adam", lr=lr, weight_decay=training.weight_decay),
+            seed=seed,
+            settings=settings,
+            folder=source.folder,
+            resume=resume,
+            hardware=source.hardware,
+            log_every=every,
+            monitor=watch,
+            monitor_every=every,
+            label="usl_t network",
+            progress=progress,
+        )
+    except KeyboardInterrupt as stopped:
+        raise KeyboardInterrupt(
+            f"{stopped or 'Stopped.'} The same command goes on from there."
+        ) from None
     with torch.inference_mode():
         points = task.to_space(encode(backbone, pictures)).numpy()
     return points, trained_heads(task, heads), history, backbone

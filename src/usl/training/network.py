@@ -220,24 +220,29 @@ def train_network(
         "images": json_digest(ids.tolist()),
         "labels": json_digest([class_names, classes.tolist(), weights.tolist()]),
     }
-    history = run_loop(
-        task,
-        streams,
-        steps=total,
-        optimizer=optimizer,
-        seed=seed,
-        settings=settings,
-        folder=folder / FOLDER,
-        resume=resume,
-        hardware=Hardware(device, precision),
-        accumulate=accumulate,
-        clip=clip,
-        checkpoint_minutes=checkpoint_minutes,
-        ids=ids,
-        tensorboard=tensorboard,
-        label=method,
-        progress=progress,
-    )
+    try:
+        history = run_loop(
+            task,
+            streams,
+            steps=total,
+            optimizer=optimizer,
+            seed=seed,
+            settings=settings,
+            folder=folder / FOLDER,
+            resume=resume,
+            hardware=Hardware(device, precision),
+            accumulate=accumulate,
+            clip=clip,
+            checkpoint_minutes=checkpoint_minutes,
+            ids=ids,
+            tensorboard=tensorboard,
+            label=method,
+            progress=progress,
+        )
+    except KeyboardInterrupt as stopped:
+        raise KeyboardInterrupt(
+            f"{stopped or 'Stopped.'} Go on with the same command and --resume."
+        ) from None
     kept: Classifier = task.kept
     save_backbone(
         folder / ENCODER,
