@@ -115,7 +115,7 @@ def judge(collection: Collection, model: str, budget: int, seeds: int) -> None:
     record = {"knn": knn, **found.record()}
     write_json(RESULTS / f"cifar10-{name}-{budget}.json", record)
     for method in ("usl", "usl_t", "kmeans", "random", "stratified"):
-        values = 100 * np.array([row.accuracy for row in found.rows if row.method == method])
+        values = 100 * np.array([row.test for row in found.rows if row.method == method])
         print(f"{method:12} {values.mean():.1f} +- {values.std(ddof=1):.1f}")
 
 
