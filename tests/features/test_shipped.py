@@ -8,8 +8,8 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
-from usl.features.network import SHIPPED, shipped  # noqa: E402
-from usl.features.open import open_encoder  # noqa: E402
+from usl.features.network import SHIPPED, shipped
+from usl.features.open import open_encoder
 
 NAMES = sorted(shipped())
 

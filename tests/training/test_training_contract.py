@@ -1,18 +1,23 @@
-"""What every training method promises, checked for each one that is found."""
+"""What every method on frozen features promises, checked for each one that is found."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
-from usl.core.methods import load_method
-from usl.training import methods
-from usl.training.contract import FUNCTION, ROOM, load_model, save_model
+from usl.core.methods import load_method, method_names, method_parameters, parameter_help
+from usl.training.contract import FUNCTION, ROOM, SHARED, load_model, save_model
 
 
-@pytest.fixture(params=methods())
-def fit(request):
-    return load_method(ROOM, FUNCTION, request.param).fit
+@pytest.fixture(params=method_names(ROOM, FUNCTION))
+def method(request):
+    return load_method(ROOM, FUNCTION, request.param)
+
+
+@pytest.fixture
+def fit(method):
+    return method.fit
 
 
 def one_label_each(classes, per_class=1):
@@ -47,6 +52,41 @@ def test_same_input_same_model(fit, blobs):
     first = fit(features, given, np.ones(600), 6, seed=1).probabilities(features)
     again = fit(features, given, np.ones(600), 6, seed=1).probabilities(features)
     np.testing.assert_array_equal(first, again)
+
+
+def test_the_number_of_threads_changes_nothing(fit, blobs, monkeypatch):
+    features, classes = blobs
+    given = one_label_each(classes, 2)
+    with threadpool_limits(1):
+        monkeypatch.setattr("usl.core.blocks.thread_count", lambda: 1)
+        first = fit(features, given, np.ones(600), 6).probabilities(features)
+    with threadpool_limits(2):
+        monkeypatch.setattr("usl.core.blocks.thread_count", lambda: 3)
+        again = fit(features, given, np.ones(600), 6).probabilities(features)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_unbalanced_labels(fit, blobs):
+    features, classes = blobs
+    given = one_label_each(classes)
+    given[np.flatnonzero(classes == 2)[:30]] = 2
+    model = fit(features, given, np.ones(600), 6)
+    assert (model.probabilities(features).argmax(axis=1) == classes).mean() > 0.85
+
+
+def test_what_is_prepared_changes_nothing(method, blobs):
+    features, classes = blobs
+    given = one_label_each(classes, 2)
+    plain = method.fit(features, given, np.ones(600), 6)
+    ready = method.prepare(features) if hasattr(method, "prepare") else {}
+    again = method.fit(features, given, np.ones(600), 6, **ready)
+    np.testing.assert_array_equal(plain.probabilities(features), again.probabilities(features))
+
+
+def test_every_parameter_has_a_default_and_a_help_text(method):
+    parameters = method_parameters(method, FUNCTION, SHARED)
+    assert set(parameter_help(method.fit)) == set(parameters)
+    assert all(parameter.default is not parameter.empty for parameter in parameters.values())
 
 
 def test_a_weight_of_nearly_nothing_counts_for_nearly_nothing(fit, blobs):

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
 from usl.core.neighbors import Float32, nearest
@@ -107,15 +108,61 @@ class NeighborModel:
         }
 
 
+@dataclass(frozen=True)
+class SupportModel:
+    """A vote of labelled items: p = softmax(z S^T / temperature + log w) Y.
+
+    ``projection`` [d, e] maps an item to z, after which it gets unit length; ``supports`` [m, e]
+    are the labelled items S, mapped the same way; ``log_weights`` [m] is log w and ``votes``
+    [m, C] is Y, rows of sum 1.
+    """
+
+    projection: Float32
+    supports: Float32
+    log_weights: Float32
+    votes: Float32
+    temperature: float
+
+    def probabilities(self, features: Float32) -> Probabilities:
+        """Class probabilities, float64 [q, C]."""
+
+        def block(start: int, stop: int) -> Probabilities:
+            mapped = features[start:stop] @ self.projection
+            mapped /= np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-12)
+            logits = mapped @ self.supports.T / np.float32(self.temperature) + self.log_weights
+            shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+            found = (shares @ self.votes).astype(np.float64)
+            return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+        rows = rows_per_block(12 * len(self.supports))
+        parts = list(map_blocks(block, len(features), rows))
+        return np.concatenate(parts) if parts else np.empty((0, self.votes.shape[1]))
+
+    def fitted(self) -> None:
+        """None: training items are predicted like any others."""
+        return None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored."""
+        return {
+            "projection": self.projection,
+            "supports": self.supports,
+            "log_weights": self.log_weights,
+            "votes": self.votes,
+            "temperature": np.array(self.temperature),
+        }
+
+
 def similarity(distances: Float32, power: float) -> NDArray[np.float64]:
     """max(cosine, 0) ** power from distances on the unit sphere."""
     cosine = 1.0 - 0.5 * distances.astype(np.float64) ** 2
     return np.asarray(np.maximum(cosine, 0.0) ** power)
 
 
-MODELS: dict[str, type[LinearModel] | type[NeighborModel]] = {
+MODELS: dict[str, type[LinearModel] | type[NeighborModel] | type[SupportModel]] = {
     "linear": LinearModel,
     "neighbor": NeighborModel,
+    "support": SupportModel,
 }
 
 
@@ -146,8 +193,11 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
                 ),
                 class_names,
             )
+        if kind == "support":
+            temperature = float(arrays.pop("temperature"))
+            return SupportModel(**arrays, temperature=temperature), class_names
         return LinearModel(arrays["weight"], arrays["bias"]), class_names
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a model of this program ({error}).") from error

@@ -6,8 +6,6 @@ weights max(cosine, 0)^power, and Y the one-hot labels times their weights.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -22,6 +20,7 @@ from usl.training.graph import (
     neighbor_weights,
     normalized,
 )
+from usl.training.priors import ClassPrior, prior_shares
 
 # Scores far from every label are tiny, and they too are compared class by class.
 TOLERANCE = 1e-12
@@ -38,7 +37,7 @@ def fit(
     k: int = 10,
     alpha: float = 0.99,
     power: float = 4.0,
-    class_prior: Literal["uniform"] | None = None,
+    class_prior: ClassPrior = None,
     graph: sparse.csr_matrix | None = None,
 ) -> NeighborModel:
     """Spread the labels over all rows; new items are predicted by their neighbours.
@@ -48,15 +47,15 @@ def fit(
     k : neighbours of each item in the graph.
     alpha : share of a score that comes from the neighbours, 0 < alpha < 1.
     power : exponent of the cosine similarity in the edge weights.
-    class_prior : ``uniform`` divides each class's scores by their sum. That assumes equally
-        frequent classes: it helps where they are, and costs several points where they are not.
+    class_prior : ``uniform`` divides each class's scores by their sum, ``labels`` makes the sums
+        proportional to the labels of each class. Either helps where the classes are that frequent,
+        and costs several points where they are not.
     graph : from :func:`prepare`, to train many times on the same features.
     """
     if not 0 < alpha < 1:
         raise UsageError(f"alpha: {alpha} given; it must lie strictly between 0 and 1.")
     check_neighbors(k)
-    if class_prior not in (None, "uniform"):
-        raise UsageError(f"class_prior: {class_prior!r} given; use uniform, or leave it out.")
+    shares = prior_shares(class_prior, classes, weights, n_classes)
     if graph is None:
         graph = neighbor_weights(features, k, power, progress)
     rows = np.flatnonzero(classes >= 0)
@@ -64,8 +63,8 @@ def fit(
     labels[rows, classes[rows]] = weights[rows]
     solved = conjugate_gradients(normalized(graph), labels, alpha, TOLERANCE)
     scores = np.maximum(solved, 0.0)
-    if class_prior == "uniform":
-        scores /= np.maximum(scores.sum(axis=0, keepdims=True), 1e-300)
+    if shares is not None:
+        scores *= shares / np.maximum(scores.sum(axis=0, keepdims=True), 1e-300)
     totals = scores.sum(axis=1, keepdims=True)
     # Items no label can reach (another component of the graph) take the nearest label's class.
     lost = np.flatnonzero(totals[:, 0] <= 1e-12 * totals.max())
