@@ -6,13 +6,9 @@ label of item j, w_j its weight and y-bar = sum_j w_j y_j / sum_j w_j; u has mea
 to the degrees, sum_i d_i u_i = 0. With S = D^-1/2 W D^-1/2 the equation is
 (I - S) D^1/2 u = D^-1/2 b, whose conjugate gradients are those of L preconditioned by D.
 
-The class of an item is that of its largest u, as in the paper. That is no neutral rule: u has mean
-zero, so of two classes either gets about half the items, however many labels it has; ``class_prior``
-replaces it.
-
-The graph need not be connected: each component is solved by itself, with the mean y-bar' of its
-own labels, and logits start from log(y-bar' / y-bar) there. A class without a label in a component
-cannot be reached, and on a connected graph nothing changes.
+The class of an item is that of its largest u, as in the paper. That is no neutral rule: u has
+mean zero, so of two classes either gets about half the items, however many labels it has;
+``class_prior`` replaces it.
 """
 
 from __future__ import annotations
