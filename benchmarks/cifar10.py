@@ -122,7 +122,7 @@ def remembered() -> Iterator[None]:
         return MEMORY[key]
 
     with (
-        mock.patch("usl.selection.usl.mean_neighbor_distance", density_once),
+        mock.patch("usl.core.representativeness.mean_neighbor_distance", density_once),
         mock.patch("usl.selection.usl_t.nearest", search_once),
     ):
         yield

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import usl
+from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.selection.usl import PRESETS
 
@@ -176,3 +177,30 @@ def test_a_partition_with_fewer_clusters_is_served_in_rounds(blobs):
 def test_bad_parameters(cloud, params, error, message):
     with pytest.raises(error, match=message):
         usl.select(cloud, 5, **{"k": 20, **params})
+
+
+def test_more_clusters_than_picks_serves_the_largest(cloud):
+    picks = usl.select(cloud, 8, n_clusters=12, k=10)
+    sizes = np.sort(np.bincount(np.asarray(picks.columns["cluster"]), minlength=12) > 0)
+    assert sizes.sum() == 8
+    assert min(picks.columns["cluster_size"]) >= 300 // 12 // 3
+
+
+@pytest.mark.parametrize("n_clusters", [7, 301])
+def test_clusters_fewer_than_labels_or_more_than_items_are_refused(cloud, n_clusters):
+    with pytest.raises(UsageError, match="n_clusters"):
+        usl.select(cloud, 8, n_clusters=n_clusters, k=10)
+
+
+def test_inverted_lists_give_the_picks_of_the_exact_search(monkeypatch):
+    import usl.core.representativeness as search
+
+    rng = np.random.default_rng(6)
+    centres = rng.normal(size=(60, 10))
+    x = unit(centres[rng.integers(60, size=4000)] + rng.normal(scale=0.3, size=(4000, 10)))
+    exact = usl.select(x, 60, k=10, exact=True)
+    monkeypatch.setattr(search, "EXACT_ROWS", 1000)
+    found = usl.select(x, 60, k=10)
+    assert found.parameters["recall"] > 0.95
+    assert "recall" not in exact.parameters
+    assert len(set(found.indices) & set(exact.indices)) >= 57

@@ -13,6 +13,7 @@ from usl.core.neighbors import Float32, half_distances, halved
 from usl.core.progress import Progress, silent
 
 BLOCK = 4096  # rows; fixed, because sums are rounded block by block
+EXACT_PAIRS = 100_000_000  # rows times clusters; half a second per iteration at 128-d
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def kmeans(
     *,
     rng: np.random.Generator,
     iterations: int = 200,
+    exact: bool | None = None,
     progress: Progress = silent,
 ) -> KMeans:
     """Partition ``features`` (float32 [n, d]) into ``n_clusters`` <= n clusters.
@@ -43,12 +45,35 @@ def kmeans(
     assignment and means until no row moves, at most ``iterations`` times. A cluster that empties
     is restarted at the row farthest from its centroid; clusters stay empty only where there are
     fewer distinct rows than clusters.
+
+    Parameters
+    ----------
+    exact : compare every row with every centroid. The default does so up to ``EXACT_PAIRS`` pairs;
+        above, rows are compared with the centroids near their own
+        (:mod:`usl.core.candidate_kmeans`), which ends within 1% of the exact inertia.
     """
+    if exact or (exact is None and len(features) * n_clusters <= EXACT_PAIRS):
+        return lloyd(features, n_clusters, rng=rng, iterations=iterations, progress=progress)
+    from usl.core.candidate_kmeans import candidate_kmeans
+
+    centroids = _distinct_random_rows(features, n_clusters, rng)
+    return candidate_kmeans(features, centroids, iterations=iterations, progress=progress)
+
+
+def lloyd(
+    features: Float32,
+    n_clusters: int,
+    *,
+    rng: np.random.Generator,
+    iterations: int = 200,
+    progress: Progress = silent,
+) -> KMeans:
+    """:func:`kmeans` with every row compared with every centroid."""
     centroids = _distinct_random_rows(features, n_clusters, rng)
     previous: NDArray[np.int32] | None = None
     for iteration in range(1, iterations + 1):
         clusters, sums, counts, farness = _assign(features, centroids)
-        if not counts.all() and _fill_empty(features, clusters, sums, counts, farness):
+        if not counts.all() and fill_empty(features, clusters, sums, counts, farness):
             previous = None
         progress(iteration, iterations, "k-means")
         if previous is not None and np.array_equal(clusters, previous):
@@ -106,7 +131,7 @@ def _assign(
     return joined, sums, np.bincount(joined, minlength=m), np.concatenate(farness)
 
 
-def _fill_empty(
+def fill_empty(
     features: Float32,
     clusters: NDArray[np.int32],
     sums: NDArray[np.float64],

@@ -119,7 +119,7 @@ def nearest(
         if exclude_self:
             own = np.arange(start, stop)
             half[own - start, own] = np.inf
-        found = _smallest(half, k)
+        found = smallest(half, k)
         distances = np.sqrt(squared_from_half(np.take_along_axis(half, found, axis=1), rows))
         order = np.lexsort((found, distances), axis=1)
         return (
@@ -134,7 +134,7 @@ def nearest(
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def _smallest(values: Float32, k: int) -> NDArray[np.int64]:
+def smallest(values: Float32, k: int) -> NDArray[np.int64]:
     """Columns of the k smallest entries of every row, int64 [q, k], in no particular order.
 
     Finding the k-th smallest value and then who is at most that is several times faster than

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.errors import UsageError
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress
@@ -28,11 +29,23 @@ def cluster_ids(
     seed: int,
     iterations: int,
     progress: Progress,
+    n_clusters: int | None = None,
+    exact: bool | None = None,
 ) -> NDArray[np.int64]:
-    """Partition into L + budget clusters, so that ``budget`` stay without a label; int64 [n]."""
+    """Partition into L + budget clusters, so that ``budget`` stay without a label; int64 [n].
+
+    Or into ``n_clusters``, which must be no fewer. ``exact`` as in :func:`usl.core.kmeans.kmeans`.
+    """
     count = min(len(features), budget + len(labeled))
+    if n_clusters is not None:
+        if not count <= n_clusters <= len(features):
+            raise UsageError(
+                f"n_clusters: {n_clusters} given; it must lie between {count}, the labels to give "
+                f"and given, and {len(features)}, the items."
+            )
+        count = n_clusters
     rng = np.random.default_rng(seed)
-    result = kmeans(features, count, rng=rng, iterations=iterations, progress=progress)
+    result = kmeans(features, count, rng=rng, iterations=iterations, exact=exact, progress=progress)
     return result.clusters.astype(np.int64)
 
 

@@ -12,20 +12,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.lists import Lists, list_sums
 from usl.core.neighbors import (
     Float32,
     half_distances,
     halved,
     nearest,
+    smallest,
     squared_distances,
     squared_from_half,
 )
 
 FARTHEST = 4.0  # no squared distance inside the unit ball is larger
 BATCH = 64
+MANY = 2048  # picks; of more, those after the first DENSE are weighed against near groups alone
+DENSE, NEAR = 512, 256
 
 
 def coverage_order(
@@ -45,15 +49,16 @@ def coverage_order(
     selected directly (benchmarks/order.py).
 
     Labelled rows are in S from the start. Ties go to the higher utility, then to the lower row.
-    Steps are lazy: a gain can only shrink, so an old one need be renewed only when it leads.
+    Steps are lazy: a gain can only shrink, so an old one need be renewed only when it leads. Of
+    many picks, the first 512 are weighed against all groups; by then a further pick helps only
+    groups near it, and the others are weighed against their 256 nearest.
     """
     m = len(picks)
     spoken_for = np.flatnonzero(stands >= 0)
     owner = stands[spoken_for]
     sizes = np.bincount(owner, minlength=m).astype(np.float64)
-    ones = np.ones(len(owner), dtype=np.float32)
-    member = sparse.csr_matrix((ones, (owner, spoken_for)), (m, len(features)))
-    means = np.asarray((member @ features) / np.maximum(sizes, 1)[:, None], dtype=np.float32)
+    sums = list_sums(features, Lists.of(owner, m), spoken_for)
+    means = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
 
     points, base = features[picks], halved(means)
     cost = np.full(m, FARTHEST)
@@ -68,8 +73,9 @@ def coverage_order(
     queue = [(-np.inf, tie[i], int(picks[i]), i, -1) for i in range(m)]
     heapq.heapify(queue)
     order: list[int] = []
+    dense = m if m <= MANY else DENSE
     with threadpool_limits(1, user_api="blas"):
-        while queue:
+        while len(order) < dense:
             stale: list[tuple[float, float, int, int, int]] = []
             while queue and queue[0][-1] < len(order) and len(stale) < BATCH:
                 stale.append(heapq.heappop(queue))
@@ -81,7 +87,44 @@ def coverage_order(
                 i = heapq.heappop(queue)[3]
                 cost = costs_with([i])[0]
                 order.append(i)
+    if queue:
+        order += _order_by_near_groups(points, base, sizes, cost, queue)
     return np.array(order, dtype=np.int64)
+
+
+def _order_by_near_groups(
+    points: Float32,
+    base: Float32,
+    sizes: NDArray[np.float64],
+    cost: NDArray[np.float64],
+    queue: list[tuple[float, float, int, int, int]],
+) -> list[int]:
+    """The rest of :func:`coverage_order`; the gains in ``queue`` are upper bounds of those here."""
+    rest = np.array(sorted(entry[3] for entry in queue))
+    place = np.full(len(points), -1)
+    place[rest] = np.arange(len(rest))
+
+    def block(start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        rows = points[rest[start:stop]]
+        half = half_distances(rows, base)
+        near = smallest(half, NEAR)
+        squared = squared_from_half(np.take_along_axis(half, near, axis=1), rows)
+        return near, squared.astype(np.float64)
+
+    parts = list(map_blocks(block, len(rest), rows_per_block(8 * len(base))))
+    near = np.concatenate([part[0] for part in parts])
+    squared = np.concatenate([part[1] for part in parts])
+    order: list[int] = []
+    while queue:
+        _, *key, seen = heapq.heappop(queue)
+        groups, reached = near[place[key[-1]]], squared[place[key[-1]]]
+        if seen == -1 - len(order):
+            order.append(key[-1])
+            cost[groups] = np.minimum(cost[groups], reached)
+        else:
+            gain = float(np.maximum(cost[groups] - reached, 0.0) @ sizes[groups])
+            heapq.heappush(queue, (-gain, *key, -1 - len(order)))
+    return order
 
 
 def representatives(
@@ -97,7 +140,8 @@ def representatives(
     row, whose answer is known already.
     """
     anchors = np.concatenate([picks, labeled])
-    stands = nearest(features, features[anchors], 1)[0][:, 0]
+    stands = np.full(len(features), -1, dtype=np.int64)
+    open_rows = np.ones(len(features), dtype=bool)  # of clusters without a pick, or all
     if clusters is not None:
         by_cluster: dict[int, list[int]] = {}
         for position, cluster in enumerate(clusters[picks].tolist()):
@@ -110,8 +154,12 @@ def representatives(
                 rows = np.flatnonzero(clusters == cluster)
                 local = nearest(features[rows], features[picks[positions]], 1)[0][:, 0]
                 stands[rows] = np.array(positions)[local]
+                open_rows[rows] = False
         owner = lone[clusters]
         stands = np.where(owner >= 0, owner, stands)
+        open_rows &= owner < 0
+    if open_rows.any():
+        stands[open_rows] = nearest(features[open_rows], features[anchors], 1)[0][:, 0]
     stands[picks] = np.arange(len(picks))
     stands[stands >= len(picks)] = -1
     return stands

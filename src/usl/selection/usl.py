@@ -8,23 +8,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import DataError
-from usl.core.neighbors import (
-    FLOOR,
-    Float32,
-    density,
-    mean_neighbor_distance,
-    squared_distances,
-)
+from usl.core.neighbors import Float32, density
 from usl.core.progress import Progress, silent
+from usl.core.representativeness import typical_distance
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
+from usl.selection.exchange import Repulsion
 from usl.selection.presets import clamp_k, column, given_numbers
 
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
@@ -45,6 +40,11 @@ class Preset:
     cut: float | None = None
     own_cluster: bool = False
     kmeans_iterations: int = 200
+
+    @property
+    def repulsion(self) -> Repulsion:
+        """How picks repel, Eq. 5."""
+        return Repulsion(self.alpha, self.horizon, self.squared, self.cut, self.own_cluster)
 
 
 PRESETS: dict[str, tuple[Preset, Preset, Preset]] = {
@@ -85,6 +85,8 @@ def pick(
     momentum: float | None = None,
     iterations: int | None = None,
     horizon: int | None = None,
+    n_clusters: int | None = None,
+    exact: bool = False,
     clusters: ArrayLike | None = None,
 ) -> Picks:
     """Pick the densest item of every cluster, spread out by the exchange between clusters.
@@ -101,6 +103,10 @@ def pick(
     momentum : m_reg, moving average of the regulariser, Eq. 6 (paper: 0.9; 0 large).
     iterations : l, regularised passes of Algorithm 1 (paper: 10; 1 large).
     horizon : h, only the h nearest picks repel a candidate; 0 for all (paper: all; 64 large).
+    n_clusters : clusters to make, at least as many as there are labels to give and given; the
+        largest are served (the paper's ImageNet run: 12,900 for 12,820 labels). Default: as many.
+    exact : search all neighbours and compare with all centroids, however long it takes. Up to
+        100,000 items that is what happens anyway; above, inverted lists find nearly all of them.
     clusters : a partition of your own, one cluster number per item, instead of k-means.
     """
     given: dict[str, float | None] = {
@@ -119,6 +125,8 @@ def pick(
             labeled,
             seed=seed,
             iterations=settings.kmeans_iterations,
+            n_clusters=n_clusters,
+            exact=exact or None,
             progress=progress,
         )
         if clusters is None
@@ -126,11 +134,13 @@ def pick(
     )
 
     # 1. Utility of every item, Eq. 3 (only the order matters: 1 / D-bar).
-    utility = np.zeros(len(features))
+    utility, probing = np.zeros(len(features)), None
     if settings.k > 0:
-        mean = mean_neighbor_distance(
+        mean, probing = typical_distance(
             features,
             settings.k,
+            exact=exact or None,
+            clusters=partition,
             squared=settings.squared,
             count_self=settings.count_self,
             progress=progress,
@@ -145,9 +155,10 @@ def pick(
     served = np.isin(partition[candidates], partition[picks])
     movable = candidates[served]
     average = np.zeros(len(movable))
+    exchange = settings.repulsion
     for iteration in range(settings.iterations):
         anchors = np.concatenate([picks, labeled])
-        repulsion = _regularizer(features, partition, movable, anchors, settings)  # Eq. 5
+        repulsion = exchange.of(features, partition, movable, anchors)  # Eq. 5
         average = settings.momentum * average + (1 - settings.momentum) * repulsion  # Eq. 6
         regularized = np.full(len(features), -np.inf)
         regularized[movable] = utility[movable] - settings.lam * average  # Eq. 7
@@ -156,7 +167,7 @@ def pick(
 
     def utility_given(rows: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.float64]:
         nowhere = np.full(len(features), -1)  # here its own cluster's picks repel a row too
-        return utility[rows] - settings.lam * _regularizer(features, nowhere, rows, taken, settings)
+        return utility[rows] - settings.lam * exchange.of(features, nowhere, rows, taken)
 
     penalty = np.zeros(len(features))
     penalty[movable] = average
@@ -167,51 +178,12 @@ def pick(
         density=utility,
         utility=utility[picks] - settings.lam * penalty[picks],
         regularizer=penalty[picks],
-        parameters={"preset": preset, **asdict(settings)},
+        parameters={
+            "preset": preset,
+            **asdict(settings),
+            **({} if probing is None else asdict(probing)),
+        },
     )
-
-
-def _regularizer(
-    features: Float32,
-    partition: NDArray[np.integer[Any]],
-    rows: NDArray[np.int64],
-    anchors: NDArray[np.int64],
-    settings: Preset,
-) -> NDArray[np.float64]:
-    """Eq. 5: sum over other clusters' picks of 1 / distance^alpha, float64 [len(rows)]."""
-    points, homes = features[anchors], partition[anchors]
-    exponent = settings.alpha if settings.squared else settings.alpha / 2  # acts on d^2
-    horizon = settings.horizon or len(anchors)
-
-    def block(start: int, stop: int) -> NDArray[np.float64]:
-        own = rows[start:stop]
-        squared = squared_distances(features[own], points)
-        away = squared == 0 if settings.own_cluster else partition[own, None] == homes[None, :]
-        away &= homes[None, :] >= 0
-        if settings.cut is not None:
-            squared[squared >= settings.cut] = 1e10
-        np.maximum(squared, FLOOR**2, out=squared)
-        squared[away] = np.inf  # contributes exactly 0
-        if horizon < len(anchors):
-            squared.partition(horizon - 1, axis=1)
-            squared = squared[:, :horizon]
-        inverse = _inverse_power(squared, exponent)
-        inverse.sort(axis=1)  # one order of summation, whatever the order of the picks
-        return np.asarray(inverse.sum(axis=1, dtype=np.float64))
-
-    size = rows_per_block(12 * len(anchors))
-    return np.concatenate(list(map_blocks(block, len(rows), size)))
-
-
-def _inverse_power(squared: Float32, exponent: float) -> Float32:
-    """``squared ** -exponent``; square roots where they do, being ten times faster."""
-    if exponent == 0.25:
-        return np.asarray(1.0 / np.sqrt(np.sqrt(squared)))
-    if exponent == 0.5:
-        return np.asarray(1.0 / np.sqrt(squared))
-    if exponent == 1.0:
-        return np.asarray(1.0 / squared)
-    return np.asarray(squared ** np.float32(-exponent))
 
 
 def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:

@@ -1,0 +1,128 @@
+"""k-means for many clusters: a row is compared with the centroids near the one it belongs to.
+
+1. The first assignment goes through groups of centroids.
+2. Then, until the inertia hardly falls: means; each centroid's nearest centroids; and every row
+   moves to the nearest of those near its own. As rows follow from list to list, little is missed.
+3. The last assignment looks through longer lists.
+
+An iteration costs n times ``NEAR`` distances instead of n times m.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.blocks import map_blocks
+from usl.core.kmeans import KMeans, fill_empty
+from usl.core.lists import Groups, Lists, list_sums, near_lists
+from usl.core.neighbors import Float32, half_distances, halved
+from usl.core.progress import Progress, silent
+
+NEAR, LAST_NEAR = 64, 256  # centroids that a row is compared with, and in the last assignment
+FIRST_SHARE = 0.1  # of all centroids, that a row is compared with in the first
+SETTLED = 5e-4  # relative gain of an iteration below which there are no more
+BLOCK = 16_384  # rows; fixed, because sums are rounded block by block
+
+
+def candidate_kmeans(
+    features: Float32, centroids: Float32, *, iterations: int, progress: Progress = silent
+) -> KMeans:
+    """Partition ``features`` (float32 [n, d]) from a start (float32 [m, d], overwritten)."""
+    n, m = len(features), len(centroids)
+    steps = iterations + 2
+    clusters = first_assignment(features, centroids)
+    progress(1, steps, "k-means")
+    before = np.inf
+    for iteration in range(1, iterations + 1):
+        lists = Lists.of(clusters, m)
+        move_to_means(features, lists, centroids)
+        clusters, farness = assign(features, lists, centroids, near_lists(centroids, NEAR))
+        refill(features, clusters, farness, m)
+        inertia = float(farness.sum(dtype=np.float64))
+        progress(iteration + 1, steps, "k-means")
+        if before - inertia <= SETTLED * inertia:
+            break
+        before = inertia
+    lists = Lists.of(clusters, m)
+    move_to_means(features, lists, centroids)
+    clusters, farness = assign(features, lists, centroids, near_lists(centroids, LAST_NEAR))
+    refill(features, clusters, farness, m)
+    move_to_means(features, Lists.of(clusters, m), centroids)
+    progress(steps, steps, "k-means")
+    assert len(clusters) == n
+    return KMeans(clusters, centroids, float(farness.sum(dtype=np.float64)), iteration)
+
+
+def first_assignment(features: Float32, centroids: Float32) -> NDArray[np.int32]:
+    """A near centroid of every row, mostly the nearest: int32 [n].
+
+    Among the centroids of the groups that lie nearest to the row's own group.
+    """
+    groups = Groups.of(centroids)
+    bases = halved(groups.centers)
+    found = np.empty(len(features), dtype=np.int32)
+
+    def nearest_group(start: int, stop: int) -> NDArray[np.int64]:
+        return np.asarray(half_distances(features[start:stop], bases).argmin(axis=1))
+
+    of = np.concatenate(list(map_blocks(nearest_group, len(features), 4096)))
+    lists = Lists.of(of, len(groups.centers))
+    width = max(NEAR, round(FIRST_SHARE * len(centroids)))
+
+    def block(start: int, stop: int) -> None:
+        for group, low, high in lists.segments(start, stop):
+            rows = lists.order[start + low : start + high]
+            near = np.sort(groups.candidates(group, width))
+            half = half_distances(features[rows], halved(centroids[near]))
+            found[rows] = near[half.argmin(axis=1)]
+
+    for _ in map_blocks(block, len(features), 4096):
+        pass
+    return found
+
+
+def move_to_means(features: Float32, lists: Lists, centroids: Float32) -> None:
+    """Put every centroid, float32 [m, d], at the mean of its list; of an empty one it stays."""
+    sums = list_sums(features, lists)
+    sizes = lists.sizes
+    occupied = sizes > 0
+    centroids[occupied] = sums[occupied] / sizes[occupied, None]
+
+
+def assign(
+    features: Float32, lists: Lists, centroids: Float32, near: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], Float32]:
+    """The nearest of the centroids ``near`` (int32 [m, c]) that of each row's list.
+
+    Clusters int32 [n] and squared distances float32 [n]; ties go to the lower number.
+    """
+    clusters = np.empty(len(features), dtype=np.int32)
+    farness = np.empty(len(features), dtype=np.float32)
+    candidates = np.sort(near, axis=1)
+    half_norms = 0.5 * np.einsum("ij,ij->i", centroids, centroids)
+
+    def block(start: int, stop: int) -> None:
+        rows = lists.order[start:stop]
+        points = features[rows]
+        best = np.empty(len(rows), dtype=np.int32)
+        half_best = np.empty(len(rows), dtype=np.float32)
+        for number, low, high in lists.segments(start, stop):
+            near = candidates[number]
+            half = half_norms[near] - points[low:high] @ centroids[near].T
+            columns = half.argmin(axis=1)
+            best[low:high] = near[columns]
+            half_best[low:high] = half[np.arange(high - low), columns]
+        squared = 2.0 * half_best + np.einsum("ij,ij->i", points, points)
+        clusters[rows], farness[rows] = best, np.maximum(squared, 0.0)
+
+    for _ in map_blocks(block, len(features), BLOCK):
+        pass
+    return clusters, farness
+
+
+def refill(features: Float32, clusters: NDArray[np.int32], farness: Float32, m: int) -> None:
+    """Give empty clusters the rows farthest from their centroids, in place."""
+    counts = np.bincount(clusters, minlength=m)
+    if not counts.all():
+        fill_empty(features, clusters, np.zeros((m, features.shape[1])), counts, farness)

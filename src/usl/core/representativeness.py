@@ -1,0 +1,74 @@
+"""Mean neighbour distances of a whole table (paper Eq. 3): exact, or through inverted lists."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.approximate import Index, Probing, approximate_mean_distance, probes_needed
+from usl.core.candidate_kmeans import move_to_means
+from usl.core.kmeans import kmeans
+from usl.core.lists import Lists
+from usl.core.neighbors import Float32, mean_neighbor_distance
+from usl.core.progress import Progress, silent
+
+EXACT_ROWS = 100_000  # up to here the exact search is a matter of seconds
+LIST_ROWS = 100  # rows per list of a partition made for the search alone
+LONGEST = 640  # rows per list up to which a partition made for something else serves as well
+ITERATIONS = 5  # of k-means for such a partition
+MOST_NEIGHBORS = 0.1  # of all rows: for more of them lists gain nothing
+
+
+def typical_distance(
+    features: Float32,
+    k: int,
+    *,
+    exact: bool | None = None,
+    clusters: NDArray[np.int64] | None = None,
+    squared: bool = False,
+    count_self: bool = False,
+    progress: Progress = silent,
+) -> tuple[NDArray[np.float64], Probing | None]:
+    """Mean distance of every row to its k nearest, and how it was found: None if exactly.
+
+    Parameters
+    ----------
+    features : float32 [n, d].
+    k : neighbours; with ``count_self`` the row itself is one of them.
+    exact : look at all rows. The default does so up to ``EXACT_ROWS`` rows, and looks into
+        inverted lists above.
+    clusters : int [n], a partition that may serve as the lists, if it is fine enough.
+    squared : average squared distances instead.
+    """
+    n = len(features)
+    if exact or (exact is None and n <= EXACT_ROWS) or k > MOST_NEIGHBORS * n or n < 4 * LIST_ROWS:
+        found = mean_neighbor_distance(
+            features, k, squared=squared, count_self=count_self, progress=progress
+        )
+        return found, None
+    index = make_index(features, clusters, progress)
+    probing = probes_needed(features, k, index)
+    found = approximate_mean_distance(
+        features, k, index, probing, squared=squared, count_self=count_self, progress=progress
+    )
+    return found, probing
+
+
+def make_index(
+    features: Float32, clusters: NDArray[np.int64] | None, progress: Progress = silent
+) -> Index:
+    """Inverted lists over the table: those of ``clusters``, or of a finer partition."""
+    n = len(features)
+    if clusters is not None and n <= LONGEST * (count := int(clusters.max()) + 1):
+        centroids = means_of(features, clusters, count)
+        return Index.of(clusters.astype(np.int32), centroids)
+    rng = np.random.default_rng(0)
+    found = kmeans(features, n // LIST_ROWS, rng=rng, iterations=ITERATIONS, progress=progress)
+    return Index.of(found.clusters, found.centroids)
+
+
+def means_of(features: Float32, clusters: NDArray[np.int64], count: int) -> Float32:
+    """Mean of each cluster, float32 [count, d]; zero for one without rows."""
+    centroids = np.zeros((count, features.shape[1]), dtype=np.float32)
+    move_to_means(features, Lists.of(clusters, count), centroids)
+    return centroids

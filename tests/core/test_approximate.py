@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import usl.core.approximate as module
+from support import unit
+from usl.core.approximate import Index, Probing, approximate_mean_distance, probes_needed, scan
+from usl.core.kmeans import kmeans
+from usl.core.neighbors import mean_neighbor_distance, nearest
+from usl.core.representativeness import typical_distance
+
+
+@pytest.fixture(scope="module")
+def table():
+    """4,000 points around 80 directions of 10 dimensions."""
+    rng = np.random.default_rng(2)
+    centres = rng.normal(size=(80, 10))
+    return unit(centres[rng.integers(80, size=4000)] + rng.normal(scale=0.4, size=(4000, 10)))
+
+
+@pytest.fixture(scope="module")
+def index(table):
+    found = kmeans(table, 60, rng=np.random.default_rng(0), iterations=5)
+    return Index.of(found.clusters, found.centroids)
+
+
+@pytest.mark.parametrize(("squared", "count_self"), [(False, False), (True, False), (True, True)])
+def test_with_all_lists_it_is_exact(table, index, squared, count_self):
+    found = approximate_mean_distance(
+        table, 7, index, Probing(60, 1.0), squared=squared, count_self=count_self
+    )
+    exact = mean_neighbor_distance(table, 7, squared=squared, count_self=count_self)
+    np.testing.assert_allclose(found, exact, rtol=2e-5, atol=1e-6)
+
+
+def test_chunks_and_products_of_any_size_give_the_same(table, index, monkeypatch):
+    whole = approximate_mean_distance(table, 20, index, Probing(12, 0.9))
+    monkeypatch.setattr(module, "PRODUCT", 997)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    np.testing.assert_allclose(
+        approximate_mean_distance(table, 20, index, Probing(12, 0.9)), whole, rtol=1e-5
+    )
+
+
+def test_fewer_lists_find_farther_neighbours_never_nearer(table, index):
+    exact = mean_neighbor_distance(table, 20)
+    before = None
+    for probes in (4, 8, 16, 60):
+        found = approximate_mean_distance(table, 20, index, Probing(probes, 0.0))
+        assert (found >= exact - 1e-5).all()
+        if before is not None:
+            assert found.mean() <= before
+        before = found.mean()
+
+
+def test_the_lists_asked_for_reach_the_recall(table, index):
+    probing = probes_needed(table, 20, index, recall=0.9)
+    assert 0.9 <= probing.recall <= 1
+    assert probing.probes < 60
+    # measured apart: which neighbours do lie in the lists that a row looks into?
+    true, _ = nearest(table, table, 20, exclude_self=True)
+    of = np.empty(len(table), dtype=np.int64)
+    of[index.lists.order] = np.repeat(np.arange(60), index.lists.sizes)
+    squared = ((table[:, None] - index.centroids[None]) ** 2).sum(-1)
+    looked = np.argsort(squared, axis=1)[:, : probing.probes]
+    recall = (of[true][:, :, None] == looked[:, None, :]).any(-1).mean()
+    assert recall == pytest.approx(probing.recall, abs=0.03)
+
+
+def test_rows_in_lists_too_short_for_k_are_searched_for_exactly(table):
+    # three far points in a list of their own: two others in it, five neighbours wanted
+    far = unit(np.concatenate([-table.mean(axis=0, keepdims=True)] * 3))
+    x = np.concatenate([table[:500], far])
+    clusters = np.concatenate([np.zeros(500, np.int32), np.ones(3, np.int32)])
+    centroids = np.stack([x[:500].mean(axis=0), x[500:].mean(axis=0)])
+    found = approximate_mean_distance(x, 5, Index.of(clusters, centroids), Probing(1, 0.9))
+    exact = mean_neighbor_distance(x, 5)
+    np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-6)
+
+
+def test_equal_rows_are_at_distance_zero(table):
+    x = np.concatenate([table[:600], np.tile(table[:1], (200, 1))])
+    found = kmeans(x, 10, rng=np.random.default_rng(0))
+    distances = approximate_mean_distance(
+        x, 20, Index.of(found.clusters, found.centroids), Probing(3, 0.9)
+    )
+    assert (distances[600:] == 0).all()
+
+
+def test_scan_is_an_exact_search(table):
+    rows = np.array([0, 17, 3999])
+    found, half = scan(table, rows, 9)
+    expected, distances = nearest(table, table, 9, exclude_self=True)
+    np.testing.assert_array_equal(np.sort(found, axis=1), np.sort(expected[rows], axis=1))
+    np.testing.assert_allclose(np.sort(np.sqrt(2 * half + 1), axis=1), distances[rows], atol=1e-4)
+
+
+def test_typical_distance_chooses_and_says_how(table):
+    found, probing = typical_distance(table, 20)
+    assert probing is None  # few rows: exact
+    np.testing.assert_array_equal(found, mean_neighbor_distance(table, 20))
+    near, probing = typical_distance(table, 20, exact=False)
+    assert probing.recall > 0.95
+    assert np.corrcoef(found, near)[0, 1] > 0.999
+    assert typical_distance(table, 2000, exact=False)[1] is None  # half of all rows
+
+
+def test_a_partition_that_is_too_coarse_is_not_used(table, monkeypatch):
+    import usl.core.representativeness as room
+
+    used = []
+    of = Index.of.__func__
+    monkeypatch.setattr(
+        Index, "of", classmethod(lambda cls, c, m: used.append(len(m)) or of(cls, c, m))
+    )
+    fine = np.arange(4000) % 20
+    room.typical_distance(table, 5, exact=False, clusters=fine)
+    room.typical_distance(table, 5, exact=False, clusters=np.arange(4000) % 3)
+    assert used == [20, 40]
