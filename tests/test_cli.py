@@ -428,3 +428,45 @@ def seconds(arguments):
 def test_help_is_quick():
     assert min(seconds(["--help"]) for _ in range(3)) < 0.3
     assert min(seconds(["select", "--help"]) for _ in range(3)) < 1.0
+
+
+def test_labels_go_out_to_a_tool_and_come_back(photos, tmp_path, capsys):
+    run = tmp_path / "run"
+    arguments = ["--budget", "6", "--out", str(run), "--model", "pixels", "--k", "10"]
+    assert main(["select", str(photos), *arguments]) == 0
+    assert "usl label" in capsys.readouterr().out
+    assert main(["export", str(run), "--to", "folders", "--out", str(tmp_path / "sorted")]) == 0
+    out = capsys.readouterr().out
+    assert "6 images, 0 with a label" in out
+    waiting = sorted((tmp_path / "sorted").rglob("*.png"))
+    assert len(waiting) == 6
+    for number, path in enumerate(waiting):
+        kind = tmp_path / "sorted" / KINDS[number % 3]
+        kind.mkdir(exist_ok=True)
+        path.rename(kind / path.name)
+    assert main(["import", str(run), str(tmp_path / "sorted"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["format"], found["added"], found["unknown"]) == ("folders", 6, [])
+    assert main(["import", str(run), str(tmp_path / "sorted")]) == 0
+    assert "0 new labels (folders), 0 changed, 6 as before" in capsys.readouterr().out
+    assert main(["export", str(run), "--what", "labeled", "--to", "csv", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)["paths"][0]
+    assert len(rows_of(table)) == 6
+    assert main(["export", str(run), "--to", "cavt"]) == 2
+    assert "Did you mean 'cvat'" in capsys.readouterr().err
+
+
+def test_classes_without_labels_and_with_one_are_named(photos, tmp_path, capsys):
+    from usl.labeling.store import Store
+
+    run = tmp_path / "run"
+    arguments = ["--budget", "5", "--out", str(run), "--model", "pixels", "--k", "10"]
+    assert main(["select", str(photos), *arguments]) == 0
+    names = iter(["one", "two", "two", "three", "three"])
+    fill_in(run / "split.csv", lambda _: next(names))
+    with Store.open(run) as store:
+        store.set_classes(["one", "two", "three", "four"])
+    assert main(["train", str(run)]) == 0
+    err = capsys.readouterr().err
+    assert "nobody labelled an image as four" in err
+    assert "one rests on a single label" in err

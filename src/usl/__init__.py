@@ -3,7 +3,7 @@
 The pipeline in five lines::
 
     run = usl.start_run("photos/", budget=40, out="run")   # embed, select, ask for 40 labels
-    # ... fill in the label column of run/split.csv ...
+    # ... usl label run, or fill in the label column of run/split.csv ...
     usl.train("run")                                       # learn, and label every other image
     usl.evaluate("run")                                    # where answers are known
     usl.write_report("run")                                # run/report.html

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from usl.core.errors import DataError
@@ -31,3 +34,27 @@ def test_json_round_trip_and_a_broken_file(tmp_path):
     path.write_text('{"a": ')
     with pytest.raises(DataError, match=r"a\.json is not valid JSON"):
         read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only")]
+)
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_old_one(
+    tmp_path, monkeypatch, number, words
+):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def full(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=rf"a\.txt cannot be written: .*{words}"):
+        write_json(target, {"a": 1})
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_of_another_file_is_not_taken_for_one_of_the_target(tmp_path):
+    with pytest.raises(PermissionError), atomic_write(tmp_path / "a.txt"):
+        raise PermissionError(errno.EACCES, "no", "/elsewhere")

@@ -16,6 +16,7 @@ def test_readers_are_discovered_in_the_documented_order():
         "idx",
         "medmnist",
         "embeddings",
+        "shards",
         "manifest",
         "folder",
     ]

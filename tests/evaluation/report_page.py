@@ -1,5 +1,10 @@
 """A strict reader of the report: what a test may ask of the page."""
 
+import base64
+import hashlib
+import json
+import re
+import zlib
 from html.parser import HTMLParser
 
 VOID = {"meta", "img", "br", "hr"}
@@ -10,7 +15,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
-        self.elements, self.open, self.texts = [], [], {}
+        self.elements, self.open, self.texts, self.scripts = [], [], {}, []
         self.whole = text
         self.feed(text)
         self.close()
@@ -35,6 +40,9 @@ class Page(HTMLParser):
         names = [name for name, _ in self.open]
         if "style" in names:
             return
+        if "script" in names:
+            self.scripts.append((self.elements[-1][1], data))
+            return
         section = next((i for name, i in self.open if name == "section"), None)
         section = section or next((n for n in names if n in ("header", "title")), "")
         self.texts.setdefault(section, []).append(data)
@@ -54,9 +62,26 @@ class Page(HTMLParser):
     def sections(self):
         return [attributes["id"] for attributes in self.all("section")]
 
+    def data(self):
+        """What the map's script is given."""
+        text = next(data for attributes, data in self.scripts if attributes.get("id") == "map-data")
+        return json.loads(zlib.decompress(base64.b64decode(text, validate=True)))
+
+    def check_scripts(self):
+        """One script, that of the policy; and data that no browser runs, in letters and digits."""
+        assert len(self.scripts) == len(self.all("script"))
+        run = [data for attributes, data in self.scripts if attributes["type"] != "text/plain"]
+        assert len(run) == 1
+        digest = base64.b64encode(hashlib.sha256(run[0].encode()).digest()).decode()
+        policy = next(a["content"] for a in self.all("meta") if "http-equiv" in a)
+        assert policy.startswith("default-src 'none'; ")
+        assert f"script-src 'sha256-{digest}';" in policy
+        for attributes, data in self.scripts:
+            assert attributes["type"] == "module" or re.fullmatch(r"[A-Za-z0-9+/]+=*", data)
+
     def check(self):
         """What holds for every report, at every stage."""
-        assert not self.all("script")
+        self.check_scripts()
         assert not self.all("link")
         assert len(self.all("h1")) == 1
         ids = [a["id"] for _, a in self.elements if "id" in a]

@@ -12,7 +12,8 @@ from usl.evaluation.report import write_report
 from usl.evaluation.sections.accuracy import confusions, per_class
 from usl.evaluation.sections.classes import chance, most_and_fewest
 from usl.evaluation.sections.comparison import axis
-from usl.evaluation.sections.map import cloud, fit_to_page, named_groups
+from usl.evaluation.sections.groups import Groups, named_groups
+from usl.evaluation.sections.map import cloud, clouds, fit_to_page, rings
 from usl.evaluation.sections.markup import Html, figure, plural, table, tag
 from usl.evaluation.sections.picks import densities
 
@@ -131,13 +132,32 @@ def test_cloud_draws_every_dot():
     groups = named_groups(np.array(["a", "a", None, "b"], dtype=object), "")
     assert groups.of.tolist() == [0, 0, -1, 1]
     path = Page(cloud(xy, 0, groups)).all("path")[0]["d"]
+    assert places(path) == sorted(xy.tolist())
+
+
+def places(path):
+    """Where a path of dots puts them."""
     assert path.startswith("M")
     at, found = np.zeros(2, int), []
     for step in path.lstrip("M").replace("-", " -").split("h0"):
         if step.strip():
             at = at + np.array([int(v) for v in step.replace("m", " ").split()])
             found.append(at.tolist())
-    assert sorted(found) == sorted(xy.tolist())
+    return sorted(found)
+
+
+def test_thousands_of_groups_share_paths():
+    """With a path for each of 12,820 picks the page would be megabytes larger."""
+    rng = np.random.default_rng(0)
+    xy, group = rng.integers(0, 1000, (9_000, 2)), rng.integers(-1, 3_000, 9_000)
+    groups = Groups([f"g{i}" for i in range(3_000)], group, "")
+    for drawn, each in ((clouds(xy, group, groups), 1), (rings(xy, group, groups), 2)):
+        paths = [a["d"] for a in Page("".join(drawn)).all("path")]
+        assert len(paths) <= 362 * each  # of 361 hues and the unknown
+        drawn = [place for path in paths for place in places(path)]
+        assert sorted(drawn) == sorted(xy.tolist() * each)
+    alone = clouds(xy, group % 12, Groups(groups.names[:12], group % 12, ""))
+    assert [str(title) for title in Page("".join(alone)).texts["title"]] == groups.names[:12]
 
 
 def test_map_fits_the_page():

@@ -15,7 +15,7 @@ NAMES = sorted(shipped())
 
 
 def test_they_are_there():
-    assert "cifar-cld-small" in NAMES
+    assert {"cifar-cld-small", "cifar-usl-t-small"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

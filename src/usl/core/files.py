@@ -5,6 +5,7 @@ A reader never sees half a file, and an interrupted or failed write leaves the o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -15,6 +16,14 @@ from typing import IO, Any
 
 from usl.core.errors import DataError
 
+UNWRITABLE = {
+    errno.ENOSPC: "the disk is full; make room",
+    errno.EDQUOT: "your quota is used up; make room",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.EACCES: "you may not write there; choose another place or change the permissions",
+    errno.EPERM: "you may not write there; choose another place or change the permissions",
+}
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
@@ -22,6 +31,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
 
     Text is written as UTF-8 with the line ends it is given. On any exception, Ctrl-C included,
     the temporary file is removed and ``path`` is left untouched.
+
+    Raises
+    ------
+    DataError
+        a disk that is full or a place that may not be written to; names ``path``.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -33,6 +47,13 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in UNWRITABLE or error.filename not in (None, str(temporary)):
+            raise
+        raise DataError(
+            f"{target} cannot be written: {UNWRITABLE[error.errno]}. What was there before is "
+            "untouched. Then run the same command again (a training: with --resume)."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(target.parent)

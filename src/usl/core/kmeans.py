@@ -13,6 +13,7 @@ from usl.core.neighbors import Float32, half_distances, halved
 from usl.core.progress import Progress, silent
 
 BLOCK = 4096  # rows; fixed, because sums are rounded block by block
+EXACT_CLUSTERS = 256  # so few that lists of candidates would hardly be shorter
 EXACT_PAIRS = 100_000_000  # rows times clusters; half a second per iteration at 128-d
 
 
@@ -48,11 +49,12 @@ def kmeans(
 
     Parameters
     ----------
-    exact : compare every row with every centroid. The default does so up to ``EXACT_PAIRS`` pairs;
-        above, rows are compared with the centroids near their own
+    exact : compare every row with every centroid. The default does so for up to ``EXACT_CLUSTERS``
+        clusters or ``EXACT_PAIRS`` pairs; above, rows are compared with the centroids near their own
         (:mod:`usl.core.candidate_kmeans`), which ends within 1% of the exact inertia.
     """
-    if exact or (exact is None and len(features) * n_clusters <= EXACT_PAIRS):
+    small = n_clusters <= EXACT_CLUSTERS or len(features) * n_clusters <= EXACT_PAIRS
+    if exact or (exact is None and small):
         return lloyd(features, n_clusters, rng=rng, iterations=iterations, progress=progress)
     from usl.core.candidate_kmeans import candidate_kmeans
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,31 @@ from usl.core.errors import DataError
 
 
 def load_npy(path: Path) -> NDArray[Any]:
-    """Memory-map an ``.npy`` file; DataError if it is broken or holds Python objects."""
+    """Memory-map an ``.npy`` file; DataError if it is broken, cut short or holds Python objects."""
     try:
-        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        promised, found = _promised_bytes(path), path.stat().st_size
+        if found >= promised:
+            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+            return array
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path}: not a readable .npy file of numbers ({error}).") from error
-    return array
+    raise DataError(
+        f"{path}: cut short; by its header it should have {promised:,} bytes, but it has "
+        f"{found:,}. Copy or write the file again."
+    )
+
+
+def _promised_bytes(path: Path) -> int:
+    """Bytes of an ``.npy`` file by its header; 0 if that does not tell, ValueError without one."""
+    formats = np.lib.format
+    readers = {(1, 0): formats.read_array_header_1_0, (2, 0): formats.read_array_header_2_0}
+    with open(path, "rb") as handle:
+        version = formats.read_magic(handle)
+        if version not in readers:  # 3.0: names of columns, which no table of numbers has
+            return 0
+        shape, _, dtype = readers[version](handle)
+        size = math.prod(shape) * dtype.itemsize
+        return 0 if dtype.hasobject else handle.tell() + size
 
 
 def npz_names(path: Path) -> list[str]:

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, did_you_mean
+from usl.core.hashing import array_digest
+from usl.core.lazy import LazyTable, taken
 
+BLOCK = 4096  # rows read at once
 SUBSETS = ("train", "val", "test")
 
 
@@ -42,7 +45,8 @@ class Collection:
         ``train/00000`` style for array data.
     subsets : str array [n], each ``train``, ``val`` or ``test``. Selection looks at ``train`` only.
     images : the pictures, or None when the source holds features alone.
-    features : float array [n, d] when the source holds embeddings, else None.
+    features : float array [n, d] when the source holds embeddings, else None. In memory, a memory
+        map, or a :class:`usl.core.lazy.LazyTable` of several files.
     labels : object array [n] of ``str`` or None when the source knows answers, else None. Only
         ``evaluation`` and the marked oracle methods may read it.
     source : what the user named (a path, or ``builtin:...``).
@@ -53,7 +57,7 @@ class Collection:
     ids: NDArray[np.str_]
     subsets: NDArray[np.str_]
     images: Images | None = None
-    features: NDArray[np.floating[Any]] | None = None
+    features: NDArray[np.floating[Any]] | LazyTable | None = None
     labels: NDArray[np.object_] | None = None
     source: str = ""
     kind: str = ""
@@ -96,14 +100,14 @@ class Collection:
         return np.flatnonzero(self.subsets == subset)
 
     def take(self, rows: ArrayLike) -> Collection:
-        """The collection restricted to ``rows``, in that order."""
+        """The collection restricted to ``rows``, in that order; features in files stay there."""
         rows = np.asarray(rows, dtype=np.int64)
         return replace(
             self,
             ids=self.ids[rows],
             subsets=self.subsets[rows],
             images=None if self.images is None else self.images.take(rows),
-            features=None if self.features is None else self.features[rows],
+            features=None if self.features is None else taken(self.features, rows),
             labels=None if self.labels is None else self.labels[rows],
         )
 
@@ -111,11 +115,15 @@ class Collection:
         """Content hash of one item: of its image if there is one, else of its feature row."""
         if self.images is not None:
             return self.images.digest(row)
-        from usl.core.hashing import array_digest
-
         assert self.features is not None
         return array_digest(self.features[row])
 
     def digests(self) -> NDArray[np.str_]:
         """Content hashes of all items, str array [n]."""
-        return np.array([self.digest(row) for row in range(len(self))], dtype="<U32")
+        if self.images is not None or self.features is None:
+            return np.array([self.digest(row) for row in range(len(self))], dtype="<U32")
+        found = np.empty(len(self), dtype="<U32")
+        for start in range(0, len(self), BLOCK):
+            block = np.asarray(self.features[start : start + BLOCK])
+            found[start : start + len(block)] = [array_digest(row) for row in block]
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -41,6 +42,22 @@ def find_column(names: Iterable[str], role: str) -> str | None:
         if known in spelled:
             return spelled[known]
     return None
+
+
+def numbered_columns(names: Sequence[str]) -> list[str]:
+    """Columns called alike but for a running number, in the order of the numbers."""
+    groups: dict[str, dict[int, str]] = {}
+    for name in names:
+        if found := re.fullmatch(r"(.*?)(\d+)", name.strip()):
+            groups.setdefault(found[1], {})[int(found[2])] = name
+    largest = max(groups.values(), key=len, default={})
+    return [largest[number] for number in sorted(largest)] if len(largest) > 1 else []
+
+
+def other_columns(names: Sequence[str]) -> list[str]:
+    """Columns that play no known role."""
+    known = {find_column(names, role) for role in ("id", "path", "label", "subset")}
+    return [name for name in names if name not in known]
 
 
 def subset_name(word: str) -> str | None:

@@ -34,7 +34,11 @@ class Listing:
 
 def list_images(path: Path) -> Listing:
     """List a folder or glob; hidden files and ``__MACOSX`` are passed over, none is opened."""
-    root, found = _glob(path) if is_glob(path) else (path, _walk(path))
+    if is_glob(path):
+        root, names = expand_glob(path)
+        found: Iterable[Found] = [(name, (root / name).is_file()) for name in names]
+    else:
+        root, found = path, _walk(path)
     listing = Listing(root)
     for name, usable in found:
         if not name.lower().endswith(EXTENSIONS):
@@ -78,8 +82,8 @@ def _walk(root: Path) -> Iterator[Found]:
     return below(str(root), "", ())
 
 
-def _glob(pattern: Path) -> tuple[Path, Iterable[Found]]:
-    """The folder that a glob starts from, and its files that are not hidden."""
+def expand_glob(pattern: Path) -> tuple[Path, list[str]]:
+    """The folder that a glob starts from, and what matches that is neither folder nor hidden."""
     root = pattern
     while glob.has_magic(str(root)):
         root = root.parent
@@ -87,8 +91,7 @@ def _glob(pattern: Path) -> tuple[Path, Iterable[Found]]:
         raise DataError(f"{pattern}: there is no folder {root}.")
     names = glob.glob(os.path.relpath(pattern, root), root_dir=root, recursive=True)
     posix = [Path(name).as_posix() for name in names if not (root / name).is_dir()]
-    shown = [name for name in posix if not any(map(_is_hidden, name.split("/")))]
-    return root, [(name, (root / name).is_file()) for name in shown]
+    return root, [name for name in posix if not any(map(_is_hidden, name.split("/")))]
 
 
 def _is_hidden(name: str) -> bool:

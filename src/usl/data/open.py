@@ -51,6 +51,28 @@ def open_collection(source: Any, **options: Any) -> Collection:
     return _call(reader.read, path, options, reader.__name__.rpartition(".")[2])
 
 
+def open_features(source: Any) -> Any:
+    """The features of a source, as an array or a :class:`usl.core.lazy.LazyTable`, without ids.
+
+    Raises
+    ------
+    UsageError
+        for a source of images, or one of several subsets, whose rows mean different things.
+    """
+    collection = open_collection(source)
+    if collection.features is None:
+        raise UsageError(
+            f"{source}: holds images, no features. usl.start_run selects from images; or encode "
+            "them first: usl.embed(usl.open_collection(...)).rows."
+        )
+    if (collection.subsets != "train").any():
+        raise UsageError(
+            f"{source}: holds a val or test subset beside train. usl.start_run leaves it out; or "
+            "give the rows: usl.open_collection(...).take(rows).features."
+        )
+    return collection.features
+
+
 def all_readers() -> list[ModuleType]:
     """The reader modules, in the order in which they are asked."""
     names = [info.name for info in pkgutil.iter_modules(readers.__path__)]

@@ -5,6 +5,7 @@ run.json                what made the run: source, encoder, parameters, hashes, 
 images.parquet          image_id, subset and content hash of every image when the run was made
 selection.csv .parquet  the picks, best first, with their figures
 split.csv .parquet      what is requested and labelled; ``split.csv`` is yours to edit
+labels.sqlite           every answer ever given              (usl label)
 preprocessing.npz       centring, standardising and PCA, fitted on the train subset
 encoder.safetensors     the encoder a selection trained  (--end-to-end)
 model.npz               the trained classifier           (usl train)
@@ -14,6 +15,7 @@ evaluation.json         figures against known answers    (usl evaluate)
 comparison.json         the same over methods and seeds  (usl demo)
 map.npz                 the report's map, kept for reuse (usl report)
 report.html             all of it on one page            (usl report)
+exports/                for other tools                  (usl export)
 ======================= ==========================================================================
 """
 
@@ -41,6 +43,7 @@ from usl.data.split import Split
 FORMAT = 1
 INFO, IMAGES = "run.json", "images.parquet"
 EVALUATION = "evaluation.json"
+ANSWERS = "labels.sqlite"
 PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "pyarrow", "pillow", "torch")
 
 
@@ -160,7 +163,8 @@ def _set_aside(target: Path) -> None:
         target.rmdir()  # empty, see check_free
         return
     try:
-        kept = bool((Split.read(target).sources == "human").any())
+        kept = (target / ANSWERS).exists()  # they may not have reached the split file yet
+        kept = kept or bool((Split.read(target).sources == "human").any())
     except DataError:
         kept = True  # unreadable is not worthless
     if not kept:

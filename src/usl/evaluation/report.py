@@ -1,12 +1,15 @@
 """``usl report``: one HTML page that shows what was picked, why, and what came of it.
 
-The page is a single file: styles and pictures are inside, no script runs, and its own
-Content-Security-Policy keeps it from loading anything. It is made of what the run folder holds at
-that moment, so it can be written after every step.
+The page is a single file: styles, pictures and one script are inside. Its own
+Content-Security-Policy keeps it from loading anything and from running any other script, and
+without script it is complete, too: the script only makes the map answer. It is made of what the run
+folder holds at that moment, so it can be written after every step.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 from importlib import resources
@@ -20,6 +23,7 @@ from usl.data.run import Run
 from usl.evaluation.projection import FILE as MAP
 from usl.evaluation.projection import POINTS, Projection, cached_projection
 from usl.evaluation.sections.accuracy import accuracy_section
+from usl.evaluation.sections.audit import answers_section, audit_section
 from usl.evaluation.sections.classes import classes_section
 from usl.evaluation.sections.comparison import comparison_section
 from usl.evaluation.sections.facts import Facts, gather
@@ -35,8 +39,14 @@ __all__ = ["COMPARISON", "FILE", "write_report"]
 
 FILE = "report.html"
 GENERATOR = "usl report"
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+SCRIPTS = ("plane.js", "card.js", "filters.js", "explorer.js")
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+)
+LIMIT = 4_900_000  # bytes that the map may fill the page up to
 TOO_FEW = 3  # points do not make a map below this
+BEFORE_MAP = 3  # sections: the map is made last, of the room that all the others leave
 
 
 def write_report(
@@ -103,32 +113,47 @@ def contents(sections: list[Html]) -> Html:
     return tag("nav", *links, aria_label="Contents")
 
 
+def asset(name: str) -> str:
+    """The text of a file beside the sections."""
+    return (resources.files("usl.evaluation.sections") / name).read_text("utf-8")
+
+
 def page(facts: Facts, projection: Projection | None, progress: Progress = silent) -> Html:
     """The whole document."""
     sections = [
         picks_section(facts),
         extremes_section(facts, progress),
         classes_section(facts),
-        map_section(facts, projection),
         learning_section(facts),
+        audit_section(facts),
         accuracy_section(facts),
         comparison_section(facts),
+        answers_section(facts),
         doubtful_section(facts),
         provenance_section(facts),
     ]
-    style = (resources.files("usl.evaluation.sections") / "report.css").read_text("utf-8")
+    style = asset("report.css") + highlight_rules()
+    script = "\n".join(asset(name) for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    room = LIMIT - sum(len(part.encode()) for part in (*sections, style, script))
+    sections.insert(BEFORE_MAP, map_section(facts, projection, room, progress))
     document = tag(
         "html",
         tag(
             "head",
             tag("meta", charset="utf-8"),
             tag("meta", name="generator", content=GENERATOR),
-            tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+            tag("meta", http_equiv="Content-Security-Policy", content=POLICY.format(digest)),
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
             tag("title", f"{title(facts)} · usl report"),
-            tag("style", Html(style + highlight_rules())),
+            tag("style", Html(style)),
         ),
-        tag("body", header(facts, contents(sections)), tag("main", *sections)),
+        tag(
+            "body",
+            header(facts, contents(sections)),
+            tag("main", *sections),
+            tag("script", Html(script), type_="module"),
+        ),
         lang="en",
     )
     return Html(f"<!doctype html>\n{document}\n")

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
+from usl.core.lazy import LazyTable, taken
 from usl.core.progress import Progress, silent
+from usl.core.workspace import Workspace
 from usl.data.collection import Collection
 from usl.features.cache import FeatureCache
 from usl.features.encoder import Encoder, EncoderInfo
@@ -27,7 +29,8 @@ class Embedding:
 
     Attributes
     ----------
-    rows : [r, dim], the encoder's raw output (uint8 or float32), or the features as given.
+    rows : [r, dim], the encoder's raw output (uint8 or float32), or the features as given: an
+        array, or a :class:`usl.core.lazy.LazyTable` of what lies in files.
     kept : int64 [r], their rows in the collection, ascending.
     skipped : ``(image_id, reason)`` of images that could not be read.
     encoder : what made the rows.
@@ -37,7 +40,7 @@ class Embedding:
     images_per_second : of those computed, decoding included; 0 if there were none.
     """
 
-    rows: NDArray[Any]
+    rows: Any
     kept: NDArray[np.int64]
     skipped: tuple[tuple[str, str], ...]
     encoder: EncoderInfo
@@ -55,6 +58,7 @@ def embed(
     on_corrupt: Literal["skip", "fail"] | str = "skip",
     batch_size: int | None = None,
     workers: int | None = None,
+    workspace: Workspace | None = None,
     progress: Progress = silent,
 ) -> Embedding:
     """Encode every image of a collection, or take the features it brings.
@@ -71,6 +75,7 @@ def embed(
     batch_size : images per forward pass; default: what suits the encoder. Rows do not depend on
         it, but for rounding (about 1e-5 for timm models, nothing for the others).
     workers : threads that read and decode ahead of the encoder; default: by the number of cores.
+    workspace : where the rows lie; default: in memory.
     progress : called with the images encoded so far and in all, cached ones not counted.
 
     Raises
@@ -96,7 +101,7 @@ def embed(
     _, first, same_as = np.unique(digests, return_index=True, return_inverse=True)
     leaders = np.sort(first)  # the first image of each content, in the collection's order
     leaders = leaders[digests[leaders] != b""]
-    rows = np.empty((len(collection), encoder.dim), dtype=encoder.dtype)
+    rows = (workspace or Workspace()).empty((len(collection), encoder.dim), encoder.dtype)
     done = np.zeros(len(collection), dtype=bool)
     if store is not None:
         done[leaders] = store.fetch(digests[leaders], rows, leaders)
@@ -126,7 +131,7 @@ def embed(
     reasons = {**reasons, **found}
     kept = np.flatnonzero(done)
     return Embedding(
-        rows=rows if len(kept) == len(rows) else rows[kept],
+        rows=taken(rows, kept),
         kept=kept,
         skipped=tuple(
             (str(collection.ids[row]), reasons.get(row) or reasons[int(leader_of[row])])
@@ -146,7 +151,9 @@ def _open_cache(cache: bool | str | Path | None, key: str) -> FeatureCache | Non
     return FeatureCache.open(key, None if cache is True else cache)
 
 
-def _given(collection: Collection, features: NDArray[Any], model: str | Encoder) -> Embedding:
+def _given(
+    collection: Collection, features: NDArray[Any] | LazyTable, model: str | Encoder
+) -> Embedding:
     """The features a collection brings, as they are."""
     if model not in ("auto", GIVEN):
         name = model if isinstance(model, str) else model.name

@@ -1,29 +1,35 @@
-"""``--dry-run``: what embedding and selection would cost, without doing either."""
+"""``--dry-run``: what embedding would cost, without doing it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from usl.core.blocks import BLOCK_BYTES, thread_count
+from usl.core.lazy import bytes_in_memory
+from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.cache import FeatureCache
 from usl.features.open import open_encoder
 
-SECONDS_PER_PAIR = 2.5e-9  # of exact neighbour search with two threads, measured at d = 128
 
-
-def plan_embedding(
-    source: str, model: str = "auto", *, subset: str | None, budget: int | None = None
-) -> dict[str, Any]:
-    """Count what is there and what is cached; estimate memory and, for a selection, time.
+def plan_embedding(source: Any, model: str = "auto", *, subset: str | None) -> dict[str, Any]:
+    """Count what is there and what is cached; estimate memory, that of a network aside.
 
     Parameters
     ----------
+    source : whatever :func:`usl.data.open_collection` understands.
     subset : the subset that would be embedded; None for all.
-    budget : number of picks, when a selection is planned too.
     """
-    collection = open_collection(source)
+    plan, rows, _ = describe(open_collection(source), model, subset)
+    return {**plan, "memory_mb": round((rows + 2 * thread_count() * BLOCK_BYTES) / 1e6)}
+
+
+def describe(
+    collection: Collection, model: str, subset: str | None
+) -> tuple[dict[str, Any], int, int | None]:
+    """The plan without memory, the bytes of the raw rows in memory, the encoder's default PCA."""
     part = collection if subset is None else collection.take(collection.rows_in(subset))
+    pca = None
     plan: dict[str, Any] = {
         "source": collection.source,
         "kind": collection.kind,
@@ -32,15 +38,13 @@ def plan_embedding(
     }
     if part.features is not None:
         width, cached = int(part.features.shape[1]), len(part)
+        rows = bytes_in_memory(part.features)
         plan |= {"encoder": "given"}
     else:
         encoder = open_encoder(model)
-        width = encoder.dim
+        width, rows = encoder.dim, len(part) * encoder.dim * encoder.dtype.itemsize
         cached = int(FeatureCache.open(encoder.key).contains(part.digests()).sum())
+        pca = encoder.preprocessing["pca"]
         plan |= {"encoder": encoder.name, "supervision": encoder.supervision}
     plan |= {"width": width, "cached": cached, "to_compute": len(part) - cached}
-    plan["memory_mb"] = round((2 * len(part) * width * 4 + 2 * thread_count() * BLOCK_BYTES) / 1e6)
-    if budget is not None:
-        plan["budget"] = budget
-        plan["search_seconds"] = round(len(part) ** 2 * SECONDS_PER_PAIR, 1)
-    return plan
+    return plan, rows, pca

@@ -18,6 +18,9 @@ from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
+from usl.core.lazy import LazyTable, as_table
+from usl.core.progress import Progress, silent
+from usl.core.workspace import Workspace
 from usl.features.moments import (
     Float64,
     affine,
@@ -86,9 +89,9 @@ class Preprocessing:
 
     @classmethod
     def fit(
-        cls, rows: ArrayLike, *, center: bool, standardize: bool, pca: int | None = None
+        cls, rows: ArrayLike | LazyTable, *, center: bool, standardize: bool, pca: int | None = None
     ) -> Preprocessing:
-        """Fit on ``rows`` [n, d] of the train subset: uint8, any float, a memmap too.
+        """Fit on ``rows`` [n, d] of the train subset: uint8, any float, a memmap or lazy table too.
 
         Parameters
         ----------
@@ -106,46 +109,55 @@ class Preprocessing:
         UsageError
             ``pca`` below 1.
         """
-        rows = np.asanyarray(rows)
-        check_rows(rows)
-        n, width = rows.shape
+        table = as_table(rows)
+        check_rows(table)
+        n, width = table.shape
         if n == 0:
             raise DataError("preprocessing: no row to fit on; is the train subset empty?")
         if pca is not None:
             pca = _clamped(pca, n, width)
-        mean, constant = mean_and_constant(rows)  # also finds NaN, whatever is asked for
+        mean, constant = mean_and_constant(table)  # also finds NaN, whatever is asked for
         offset = mean if center else None
         deviation = None
         if standardize:
-            deviation = np.sqrt(variance(rows, mean))
+            deviation = np.sqrt(variance(table, mean))
             deviation[constant | (deviation == 0)] = 1.0
         components = None
         if pca is not None:
             if n < width:
-                points = affine(rows.astype(np.float64), offset, deviation)
+                points = affine(np.asarray(table, dtype=np.float64), offset, deviation)
                 components = principal_directions_of_few(points, pca)
             else:
-                components = principal_directions(second_moments(rows, offset, deviation), pca)
+                components = principal_directions(second_moments(table, offset, deviation), pca)
         return cls(width, offset, deviation, components)
 
-    def transform(self, rows: ArrayLike) -> NDArray[np.float32]:
+    def transform(
+        self,
+        rows: ArrayLike | LazyTable,
+        workspace: Workspace | None = None,
+        *,
+        progress: Progress = silent,
+    ) -> NDArray[np.float32]:
         """Bring ``rows`` [n, d] into the fitted space: float32 [n, p], of unit length or zero.
 
-        Works in float64 over fixed blocks, and rounds once.
+        Works in float64 over fixed blocks, and rounds once. The result is a table of the
+        workspace, if one is given.
 
         Raises
         ------
         DataError
             another width than fitted, or a row with NaN or infinity (named).
         """
-        rows = np.asanyarray(rows)
-        check_rows(rows, self.width)
-        result = np.empty((len(rows), self.dimensions), dtype=np.float32)
+        table = as_table(rows)
+        check_rows(table, self.width)
+        shape = (len(table), self.dimensions)
+        result = (workspace or Workspace()).empty(shape, np.float32)
 
         def one_block(start: int, stop: int) -> None:
-            result[start:stop] = self._transform(rows[start:stop], start)
+            result[start:stop] = self._transform(table[start:stop], start)
 
-        for _ in map_blocks(one_block, len(rows), rows_per_block(3 * 8 * self.width)):
+        size = rows_per_block(3 * 8 * self.width)
+        for _ in map_blocks(one_block, len(table), size, progress=progress, label="features"):
             pass
         return result
 

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
+from usl.core.lazy import taken
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
+from usl.core.workspace import Workspace
 from usl.data.collection import Collection
 from usl.features.embed import Embedding, embed
+from usl.features.encoder import Encoder
 from usl.features.preprocessing import Preprocessing
 
 
@@ -48,26 +51,28 @@ class Space:
 
 def open_space(
     collection: Collection,
-    model: str = "auto",
+    model: str | Encoder = "auto",
     *,
     rows: NDArray[np.int64] | None = None,
     preprocessing: Preprocessing | None = None,
     settings: dict[str, Any] | None = None,
     on_corrupt: str = "skip",
+    workspace: Workspace | None = None,
     progress: Progress = silent,
 ) -> Space:
     """Encode ``rows`` of the collection (default: all) and bring them into one space.
 
     Parameters
     ----------
-    model : an encoder's name; ``auto`` takes the best that is installed.
+    model : an encoder or its name; ``auto`` takes the best that is installed.
     preprocessing : a fitted one to apply; without it one is fitted on the rows of the train
         subset, with the encoder's defaults changed by ``settings`` (center, standardize, pca).
     on_corrupt : ``skip`` unreadable images, or ``fail`` at the first.
+    workspace : where the tables lie; default: in memory.
     """
     wanted = np.arange(len(collection)) if rows is None else rows
     part = collection.take(wanted)
-    embedding = embed(part, model, on_corrupt=on_corrupt, progress=progress)
+    embedding = embed(part, model, on_corrupt=on_corrupt, workspace=workspace, progress=progress)
     if len(embedding.rows) == 0:
         raise DataError(f"{collection.source}: none of the {len(part)} images could be read.")
     if preprocessing is None:
@@ -78,9 +83,10 @@ def open_space(
             **embedding.encoder.preprocessing,
             **{name: value for name, value in (settings or {}).items() if value is not None},
         }
-        preprocessing = Preprocessing.fit(embedding.rows[train], **chosen)
+        preprocessing = Preprocessing.fit(taken(embedding.rows, np.flatnonzero(train)), **chosen)
     kept = wanted[embedding.kept]
-    return Space(preprocessing.transform(embedding.rows), kept, preprocessing, embedding)
+    features = preprocessing.transform(embedding.rows, workspace, progress=progress)
+    return Space(features, kept, preprocessing, embedding)
 
 
 def restrict(space: Space, chosen: NDArray[np.bool_]) -> Space:

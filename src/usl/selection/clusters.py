@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
+from usl.core.keep import NOTHING, Keep
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress
@@ -31,6 +32,7 @@ def cluster_ids(
     progress: Progress,
     n_clusters: int | None = None,
     exact: bool | None = None,
+    keep: Keep = NOTHING,
 ) -> NDArray[np.int64]:
     """Partition into L + budget clusters, so that ``budget`` stay without a label; int64 [n].
 
@@ -44,9 +46,16 @@ def cluster_ids(
                 f"and given, and {len(features)}, the items."
             )
         count = n_clusters
-    rng = np.random.default_rng(seed)
-    result = kmeans(features, count, rng=rng, iterations=iterations, exact=exact, progress=progress)
-    return result.clusters.astype(np.int64)
+
+    def compute() -> dict[str, NDArray[np.int32]]:
+        rng = np.random.default_rng(seed)
+        found = kmeans(
+            features, count, rng=rng, iterations=iterations, exact=exact, progress=progress
+        )
+        return {"clusters": found.clusters}
+
+    parts = {"count": int(count), "seed": int(seed), "iterations": iterations, "exact": exact}
+    return keep.arrays("partition", parts, compute)["clusters"].astype(np.int64)
 
 
 def best_per_cluster(

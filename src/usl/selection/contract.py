@@ -4,7 +4,8 @@ A method is one file in this room with one function::
 
     def pick(features, budget, *, labeled, candidates, seed, progress, <own parameters>) -> Picks
 
-It sees arrays only: no data set, no path, no label. ``usl.select`` has checked them before.
+It sees arrays only: no data set, no path, no label. ``usl.select`` has checked them before. Only a
+method that asks for ``keep`` in its signature is given it.
 
 - ``features``: float32 [n, d], rows of unit length (a row of zeros stays zero).
 - ``budget``: how many rows to pick, 1 <= budget <= len(candidates).
@@ -12,6 +13,12 @@ It sees arrays only: no data set, no path, no label. ``usl.select`` has checked 
 - ``candidates``: int64 [c], sorted rows that may be picked; never a labelled one.
 - ``seed``: every random draw comes from ``np.random.default_rng(seed)``.
 - ``progress``: report with ``progress(done, total, step)``.
+- ``keep``: a :class:`usl.core.keep.Keep` for stages that take long, so that a stopped selection
+  goes on after the last finished one.
+
+A method that is meant for many items also says how much memory it takes, tables [n, d] aside::
+
+    def needed(n, width, budget, labeled, parameters) -> int  # bytes; labeled: how many rows
 """
 
 from __future__ import annotations
@@ -23,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOM, FUNCTION = "usl.selection", "pick"
-SHARED = ("labeled", "candidates", "seed", "progress")
+NEEDED = "needed"
+SHARED = ("labeled", "candidates", "seed", "progress", "keep")
 
 
 @dataclass(frozen=True)

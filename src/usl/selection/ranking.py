@@ -30,6 +30,7 @@ FARTHEST = 4.0  # no squared distance inside the unit ball is larger
 BATCH = 64
 MANY = 2048  # picks; of more, those after the first DENSE are weighed against near groups alone
 DENSE, NEAR = 512, 256
+PART = 32_768  # rows; whole blocks of any search, so that nothing is rounded differently
 
 
 def coverage_order(
@@ -116,14 +117,14 @@ def _order_by_near_groups(
     squared = np.concatenate([part[1] for part in parts])
     order: list[int] = []
     while queue:
-        _, *key, seen = heapq.heappop(queue)
-        groups, reached = near[place[key[-1]]], squared[place[key[-1]]]
+        _, tie, row, i, seen = heapq.heappop(queue)
+        groups, reached = near[place[i]], squared[place[i]]
         if seen == -1 - len(order):
-            order.append(key[-1])
+            order.append(i)
             cost[groups] = np.minimum(cost[groups], reached)
         else:
             gain = float(np.maximum(cost[groups] - reached, 0.0) @ sizes[groups])
-            heapq.heappush(queue, (-gain, *key, -1 - len(order)))
+            heapq.heappush(queue, (-gain, tie, row, i, -1 - len(order)))
     return order
 
 
@@ -158,8 +159,10 @@ def representatives(
         owner = lone[clusters]
         stands = np.where(owner >= 0, owner, stands)
         open_rows &= owner < 0
-    if open_rows.any():
-        stands[open_rows] = nearest(features[open_rows], features[anchors], 1)[0][:, 0]
+    points, left = features[anchors], np.flatnonzero(open_rows)
+    for start in range(0, len(left), PART):  # or all rows would be copied
+        rows = left[start : start + PART]
+        stands[rows] = nearest(features[rows], points, 1)[0][:, 0]
     stands[picks] = np.arange(len(picks))
     stands[stands >= len(picks)] = -1
     return stands

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import inspect
 import os
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.errors import DataError, UsageError
+from usl.core.keep import KeepOnDisk
+from usl.core.lazy import LazyTable
 from usl.core.methods import check_parameters, load_method, method_names
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
+from usl.core.workspace import Workspace
 from usl.selection.contract import FUNCTION, ROOM, SHARED, Picks
+from usl.selection.memory import reserve
 from usl.selection.ranking import coverage_order, nearest_earlier, representatives
+from usl.selection.units import check_table, unit_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-LISTS = ("represented", "propagated_to")
+LISTS = ("represented", "propagated_to", "duplicates")
 METRICS = "metrics.jsonl"
 
 
@@ -129,13 +134,16 @@ class Selection:
 
 
 def select(
-    features: ArrayLike,
+    features: ArrayLike | LazyTable | str | os.PathLike[str],
     budget: int,
     *,
     method: str = "usl",
     labeled: ArrayLike | None = None,
     candidates: ArrayLike | None = None,
     seed: int = 0,
+    memory: int | str | Workspace | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+    resume: bool | str | os.PathLike[str] = False,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Selection:
@@ -143,7 +151,9 @@ def select(
 
     Parameters
     ----------
-    features : float [n, d]. Rows are scaled to unit length, as in the paper (2.1).
+    features : float [n, d]: an array, a memory map of any float type, or the path of a source of
+        features (``.npy``, Parquet, a folder or glob of shards of either). Rows are scaled to unit
+        length, as in the paper (2.1); files are read in blocks.
     budget : number of picks, 1 <= budget <= number of candidates; always met exactly.
     method : name of a method, or the path of a ``.py`` file that defines one.
     labeled : rows (numbers or boolean mask [n]) that have a label already: never picked, and what
@@ -151,6 +161,11 @@ def select(
     candidates : rows (numbers or mask) that may be picked; default all. The others still shape
         density and clusters.
     seed : of every random draw; same seed and features, same picks, whatever the thread count.
+    memory : bytes that the selection may take, or text like ``"4GB"``; None for as much as it
+        takes. A table that does not fit lies in a file. The picks are the same.
+    scratch : folder for such files; by default one in the user's cache.
+    resume : keep finished stages (partition, density) in the user's cache, or in this folder, and
+        go on from those that the same selection left when it was stopped. The picks are the same.
     progress : called as work proceeds.
     **method_params : the method's own parameters; an unknown one is refused.
 
@@ -163,12 +178,17 @@ def select(
     Raises
     ------
     DataError : features that are no finite table, or labels and partitions that do not fit them.
-    UsageError : budget, method or parameters out of range.
+    UsageError : budget, method or parameters out of range, or too little memory: the message says
+        how much is needed.
     """
-    table = unit_rows(features)
-    n = len(table)
-    known = _rows(labeled, n, "labeled") if labeled is not None else np.empty(0, np.int64)
-    allowed = _rows(candidates, n, "candidates") if candidates is not None else np.arange(n)
+    if isinstance(features, str | os.PathLike):
+        from usl.data.open import open_features
+
+        features = open_features(features)
+    given = check_table(features)
+    n = len(given)
+    known = row_numbers(labeled, n, "labeled") if labeled is not None else np.empty(0, np.int64)
+    allowed = row_numbers(candidates, n, "candidates") if candidates is not None else np.arange(n)
     allowed = np.setdiff1d(allowed, known, assume_unique=True)
     if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
         raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
@@ -179,6 +199,12 @@ def select(
         )
     module = load_method(ROOM, FUNCTION, method)
     check_parameters(method, module, FUNCTION, method_params, SHARED)
+    workspace = memory if isinstance(memory, Workspace) else Workspace(memory, scratch)
+    reserve(workspace, method, given, int(budget), len(known), method_params)
+    table = unit_rows(given, workspace, progress=progress)
+    if resume is not False and takes_keep(module):
+        folder = None if resume is True else resume
+        method_params["keep"] = KeepOnDisk(table, folder)
     picks: Picks = module.pick(
         table,
         int(budget),
@@ -192,43 +218,12 @@ def select(
     return _assemble(table, picks, known, method, seed)
 
 
-def unit_rows(features: ArrayLike) -> Float32:
-    """Check a feature table and scale its rows to unit length: float32 [n, d].
-
-    A row of zeros has no direction: it stays at the origin, with a warning. Raises
-    :class:`DataError` for anything that is not a finite, non-empty table of real numbers.
-    """
-    table = np.asarray(features)
-    if table.ndim != 2 or 0 in table.shape:
-        raise DataError(f"features: shape {table.shape} given; a non-empty [n, d] table is needed.")
-    if table.dtype.kind not in "fiub":
-        raise DataError(f"features: dtype {table.dtype} given; real numbers are needed.")
-    with np.errstate(over="ignore"):
-        rows = np.array(table, dtype=np.float32, order="C")  # a copy: the caller's stays as it is
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise DataError(
-            f"features: row {row} holds NaN or infinity in float32 ({(~finite).sum()} such rows). "
-            "Drop or recompute them."
-        )
-    # By the largest entry first: squares of tiny or huge values would leave float32's range.
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    zero = largest[:, 0] == 0
-    rows /= np.where(largest == 0, 1, largest)
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    rows /= np.where(zero, 1, norms).astype(np.float32)[:, None]
-    if zero.any():
-        warnings.warn(
-            f"features: {zero.sum()} rows are all zeros (the first is row {int(np.argmax(zero))}) "
-            "and have no direction; they are kept at the origin, far from everything.",
-            UslWarning,
-            stacklevel=3,
-        )
-    return rows
+def takes_keep(module: ModuleType) -> bool:
+    """Whether a method keeps its finished stages."""
+    return "keep" in inspect.signature(getattr(module, FUNCTION)).parameters
 
 
-def _rows(given: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
+def row_numbers(given: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
     """Row numbers from numbers or a mask: sorted, unique, checked."""
     rows = np.asarray(given)
     if rows.dtype == bool:

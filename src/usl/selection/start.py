@@ -15,14 +15,21 @@ from usl.core.files import cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.methods import check_parameters, load_method
 from usl.core.progress import Progress, silent
+from usl.core.workspace import Workspace
 from usl.data import run as runs
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.data.run import Run
 from usl.data.split import Split
 from usl.features.space import Space, open_space
+from usl.selection.constrained import Constrained
+from usl.selection.constraint_files import read_constraints
+from usl.selection.constraints import Constraints, check_constraints, select_within
 from usl.selection.contract import FUNCTION, ROOM, SHARED
+from usl.selection.memory import bound_run
 from usl.selection.selection import Selection, select
+
+RESUMABLE = 100_000  # images; the stages of a selection from more are kept
 
 
 def start_run(
@@ -38,6 +45,10 @@ def start_run(
     center: bool | None = None,
     standardize: bool | None = None,
     pca: int | None = None,
+    constraints: Constraints | None = None,
+    memory: int | str | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+    resume: bool | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Run:
@@ -53,6 +64,10 @@ def start_run(
     overwrite : replace an existing run. One with a person's labels in it is kept beside.
     on_corrupt : ``skip`` or ``fail`` at an image that cannot be read.
     center, standardize, pca : preprocessing before the unit sphere; None for the encoder's own.
+    constraints : what to keep to (:class:`usl.Constraints`), with items by id or listed in files.
+    memory, scratch : as in :func:`usl.select`; the bound is for the whole run but the encoder.
+    resume : keep finished stages in the user's cache, and go on from those that the same selection
+        left when it was stopped; None does so above 100,000 images.
     """
     # Whatever can be refused is refused before any image is read.
     began = time.perf_counter()
@@ -75,14 +90,25 @@ def start_run(
             f"{method} is an oracle and needs the label of every image, but {collection.source} "
             "holds none. Choose another method."
         )
+    wanted, files = read_constraints(constraints or Constraints(), collection, train)
+    wanted = wanted.restricted(train, len(collection), collection.ids)
+    check_constraints(wanted, len(train), budget, collection.ids[train])
     if method_params.get("end_to_end"):
         check_trainable(collection, model)
+        if wanted.quotas is not None or wanted.min_distance is not None:
+            raise UsageError(
+                "end_to_end: trains one encoder with one selection, but quotas and a minimum "
+                "distance take several. Leave one or the other out."
+            )
+    workspace = Workspace(memory, scratch)
+    encoder = bound_run(workspace, collection, model, method, budget, pca, method_params)
     space = open_space(
         collection,
-        model,
+        encoder,
         rows=train,
         settings={"center": center, "standardize": standardize, "pca": pca},
         on_corrupt=on_corrupt,
+        workspace=workspace,
         progress=progress,
     )
     embedded = time.perf_counter()
@@ -93,10 +119,23 @@ def start_run(
     if method_params.get("end_to_end"):
         training = trainable(collection, space, method_params, seed)
         method_params = {"trainable": training, **method_params}
+    settings = {
+        "method": method,
+        "seed": seed,
+        "memory": workspace,
+        "resume": len(space.rows) > RESUMABLE if resume is None else resume,
+        "progress": progress,
+        **method_params,
+    }
+    picks: Selection
     try:
-        picks = select(
-            space.features, budget, method=method, seed=seed, progress=progress, **method_params
-        )
+        if constraints is None:
+            picks = select(space.features, budget, **settings)
+        else:
+            readable_rows = np.searchsorted(train, space.rows)
+            wanted = wanted.restricted(readable_rows, len(train), collection.ids[train])
+            ids = collection.ids[space.rows]
+            picks = select_within(space.features, budget, wanted, ids=ids, **settings)
     except TrainingFailedError as error:
         left = Path(out).with_name(f"{Path(out).name}.failed.jsonl")
         write_json_lines(left, error.history)
@@ -124,6 +163,7 @@ def start_run(
                 "seed": seed,
                 "parameters": picks.parameters,
                 "oracle": oracle,
+                **constraints_record(picks, files),
                 "features": array_digest(space.features),
             },
             "seconds": {
@@ -137,6 +177,12 @@ def start_run(
     if training is not None and training.folder is not None:
         shutil.rmtree(training.folder, ignore_errors=True)
     return Run.open(out)
+
+
+def constraints_record(picks: Selection, files: dict[str, str]) -> dict[str, Any]:
+    """What ``run.json`` says of constraints; nothing where there were none."""
+    found = picks.constraints if isinstance(picks, Constrained) else None
+    return {"constraints": {**files, **found}} if found else {}
 
 
 def check_trainable(collection: Collection, model: str) -> None:

@@ -7,19 +7,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from usl.core.approximate import Probing
 from usl.core.errors import DataError
+from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, density
 from usl.core.progress import Progress, silent
 from usl.core.representativeness import typical_distance
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.exchange import Repulsion
+from usl.selection.memory import Size
 from usl.selection.presets import clamp_k, column, given_numbers
 
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
@@ -78,6 +82,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
+    keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
     k: int | None = None,
     lam: float | None = None,
@@ -128,6 +133,7 @@ def pick(
             n_clusters=n_clusters,
             exact=exact or None,
             progress=progress,
+            keep=keep,
         )
         if clusters is None
         else _own_partition(clusters, len(features))
@@ -136,15 +142,7 @@ def pick(
     # 1. Utility of every item, Eq. 3 (only the order matters: 1 / D-bar).
     utility, probing = np.zeros(len(features)), None
     if settings.k > 0:
-        mean, probing = typical_distance(
-            features,
-            settings.k,
-            exact=exact or None,
-            clusters=partition,
-            squared=settings.squared,
-            count_self=settings.count_self,
-            progress=progress,
-        )
+        mean, probing = _mean_distance(features, partition, settings, exact, keep, progress)
         utility = density(mean)
 
     # 2. V-hat 0: the densest candidate of each cluster; uncovered clusters, the largest first.
@@ -186,11 +184,56 @@ def pick(
     )
 
 
+def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
+    """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`."""
+    preset = str(parameters.get("preset", "paper"))
+    row = column(PRESETS, preset, _column_of(n, budget))
+    k, horizon = (
+        getattr(row, name) if parameters.get(name) is None else parameters[name]
+        for name in ("k", "horizon")
+    )
+    count = min(n, parameters.get("n_clusters") or budget + labeled)
+    exact = bool(parameters.get("exact"))
+    return Size(n, width, budget + labeled, count, min(k, n), horizon, exact).total()
+
+
+def _mean_distance(
+    features: Float32,
+    partition: NDArray[np.int64],
+    settings: Preset,
+    exact: bool,
+    keep: Keep,
+    progress: Progress,
+) -> tuple[NDArray[np.float64], Probing | None]:
+    """D-bar of every item, float64 [n], and how it was found (None: exactly); a stage to keep."""
+    parts: dict[str, Any] = {
+        "k": settings.k,
+        "squared": settings.squared,
+        "count_self": settings.count_self,
+        "exact": exact or None,
+    }
+
+    def compute() -> dict[str, NDArray[np.float64]]:
+        mean, probing = typical_distance(features, clusters=partition, progress=progress, **parts)
+        how = [] if probing is None else [probing.probes, probing.recall]
+        return {"mean": mean, "probing": np.array(how, dtype=np.float64)}
+
+    lists = None if exact else partition
+    found = keep.arrays("density", {**parts, "lists": lists}, compute)
+    how = found["probing"].tolist()
+    return found["mean"], Probing(int(how[0]), how[1]) if how else None
+
+
 def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
     """The preset's column for this size, with the parameters that are given; checked."""
-    base = column(PRESETS, preset, 2 if n > SMALL else (0 if budget <= FEW else 1))
+    base = column(PRESETS, preset, _column_of(n, budget))
     settings = replace(base, **given_numbers(given, positive=["k"], below_one=["momentum"]))
     return replace(settings, k=clamp_k(settings.k, n if settings.count_self else n - 1, n))
+
+
+def _column_of(n: int, budget: int) -> int:
+    """Which of a preset's columns is for this size."""
+    return 2 if n > SMALL else (0 if budget <= FEW else 1)
 
 
 def _own_partition(clusters: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -29,14 +29,14 @@ from usl.training.ring import Ring
 from usl.training.student import Classifier, Student, labeled_loss
 
 RECIPES = {
-    # 352 views a step; five batches in the memory.
+    # 208 views a step; five batches in the memory.
     "cpu": Recipe(
         Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
         batch_size=16,
-        ratio=7,
+        ratio=4,
         labeled_in_unlabeled=False,
         steps=900,
-        parameters={"queue": 640},
+        parameters={"queue": 400},
     ),
     # The authors' settings, which the paper of this project uses too (6.12): 512 times 1024 steps.
     "cifar": Recipe(

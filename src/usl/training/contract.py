@@ -9,6 +9,10 @@ A method is one file in this room with one function::
 - ``weights``: float64 [n], weight of each label (ignored where unlabelled).
 - ``n_classes``: C >= 2; every class has at least one label.
 
+A method with a parameter ``augmented`` gets a function there: ``augmented(v)`` gives the features of
+v random views of every item, float16 [v, n, d], encoded when first asked for. It is None where
+there are no images to make views of.
+
 A model is arrays and their interpretation, so that it is stored without pickle.
 """
 
@@ -16,6 +20,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +37,9 @@ ROOM, FUNCTION = "usl.training", "fit"
 NETWORK_FUNCTION = "build"  # of methods that train a network, see usl.training.network
 FUNCTIONS = (FUNCTION, NETWORK_FUNCTION)
 MODEL = "model.npz"
-SHARED = ("seed", "progress")
+AUGMENTED = "augmented"
+SHARED = ("seed", "progress", AUGMENTED)
+Augmented = Callable[[int], NDArray[Any]] | None
 Probabilities = NDArray[np.float64]
 
 

@@ -24,9 +24,9 @@ from usl.training.student import Student, labeled_loss
 RECIPES = {
     "cpu": Recipe(
         Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
-        batch_size=32,
-        ratio=7,
-        steps=1200,
+        batch_size=16,
+        ratio=4,
+        steps=900,
     ),
     # The authors' settings; the paper of this project (6.12) takes a weight decay of 1e-3.
     "cifar": Recipe(

@@ -27,6 +27,21 @@ class Labels:
     weights: NDArray[np.float64]
     human: NDArray[np.bool_]
 
+    def single(self) -> list[str]:
+        """The classes that rest on one label."""
+        counts = np.bincount(self.classes[self.classes >= 0], minlength=len(self.names))
+        return [name for name, count in zip(self.names, counts, strict=True) if count == 1]
+
+
+def missing_classes(run: Run, names: list[str]) -> list[str]:
+    """Classes that were offered to choose from on the labelling page, but that no label has."""
+    from usl.labeling.store import Store, store_path
+
+    if not store_path(run.path).exists():
+        return []
+    with Store.open(run.path) as store:
+        return [known.name for known in store.classes() if known.name not in set(names)]
+
 
 def labels_of(run: Run, split: Split, rows: NDArray[np.int64], train: NDArray[np.bool_]) -> Labels:
     """The labels of the split's ``rows`` [r], those of the train subset (bool [r]) being usable."""
@@ -53,7 +68,8 @@ def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
     if not labels:
         raise DataError(
             f"{path} holds no labels yet: {requested} images are requested (rows 2 to "
-            f"{requested + 1}). Fill in their label column, then train again."
+            f"{requested + 1}). Label them (usl label {run.path}), or fill in their label column, "
+            "then train again."
         )
     names = sorted(set(labels))
     if len(names) < 2:

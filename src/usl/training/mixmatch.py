@@ -32,8 +32,8 @@ from usl.training.student import Student
 ADAM = Optimizer("adamw", lr=0.002, weight_decay=0.02, schedule="constant")
 
 RECIPES = {
-    # 192 pictures a step with gradients and 128 without.
-    "cpu": Recipe(ADAM, batch_size=64, ratio=1, steps=1200, parameters={"ramp": 600}),
+    # 96 pictures a step with gradients and 64 without.
+    "cpu": Recipe(ADAM, batch_size=32, ratio=1, steps=900, parameters={"ramp": 450}),
     # The authors' settings, which the paper of this project uses too (6.12).
     "cifar": Recipe(ADAM, batch_size=64, ratio=1, steps=2**20),
     # Nobody has published MixMatch on ImageNet. These are the authors' settings for STL-10, whose

@@ -17,6 +17,7 @@ from usl.data.run import Run
 from usl.data.split import Split
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
+from usl.labeling.settle import checked_split
 
 PREPROCESSING, MODEL_PREPROCESSING = "preprocessing.npz", "model-preprocessing.npz"
 
@@ -72,7 +73,7 @@ def open_run(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     found = collection if collection is not None else run.collection(source)
-    split = run.checked_split(found) if split is None else split
+    split = checked_split(run, found) if split is None else split
     record = run.info.get("training", run.info)["encoder"] if trained else run.info["encoder"]
     if model is not None and model != record["name"]:
         return Opened(run, found, split, open_space(found, model, progress=progress))

@@ -44,7 +44,7 @@ FEW = Recipe(
     parameters={"jitter": True, "distill_share": 0.0},
 )
 RECIPES = {
-    "cpu": Recipe(Optimizer("lars", lr=0.3, weight_decay=0.0), batch_size=64, ratio=4, steps=1000),
+    "cpu": Recipe(Optimizer("lars", lr=0.3, weight_decay=0.0), batch_size=32, ratio=4, steps=900),
     "cifar": FEW,  # nothing is published for CIFAR-10; a few labels per class come nearest
     "imagenet": ONE_PERCENT,
     "imagenet-few": FEW,

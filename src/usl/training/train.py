@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usl.core.methods import check_parameters, function_of, load_method, method_names
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.run import EVALUATION, Run
 from usl.features.encoder import require_torch
+from usl.features.space import restrict
+from usl.labeling.settle import checked_split
 from usl.training.contract import (
+    AUGMENTED,
     FUNCTION,
     FUNCTIONS,
     MODEL,
@@ -25,7 +31,7 @@ from usl.training.contract import (
     load_model,
     save_model,
 )
-from usl.training.labels import Labels, given_labels
+from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.opened import MODEL_PREPROCESSING, Opened, open_run
 from usl.training.predictions import predict_points, write_predictions
 from usl.training.propagate import propagate
@@ -77,7 +83,7 @@ def train(
         check_parameters(method, module, FUNCTION, method_params, SHARED)
     run = run if isinstance(run, Run) else Run.open(run)
     found = collection if collection is not None else run.collection(source)
-    split = propagate(run, checked := run.checked_split(found))
+    split = propagate(run, checked := checked_split(run, found))
     if split is not checked:
         split.write(run.path)
     if network:
@@ -95,8 +101,7 @@ def train(
             labels.classes[train_points],
             labels.weights[train_points],
             len(labels.names),
-            seed=seed,
-            progress=progress,
+            **handed(module, opened, train_points, seed, progress),
             **method_params,
         )
         settings = method_params
@@ -109,11 +114,32 @@ def train(
             "labels": int(((labels.classes >= 0) & labels.human).sum()),
             "propagated": int(((labels.classes >= 0) & ~labels.human).sum()),
             "classes": labels.names,
+            "single": labels.single(),
+            "missing": missing_classes(run, labels.names),
             "images": int((opened.subsets == "train").sum()),
             "encoder": {**opened.space.record(), **opened.kept_in_run()},
             "seconds": round(time.perf_counter() - began, 3),
         }
     )
+
+
+def handed(
+    module: ModuleType,
+    opened: Opened,
+    train_points: NDArray[np.bool_],
+    seed: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a method on frozen features gets beside its own parameters."""
+    shared: dict[str, Any] = {"seed": seed, "progress": progress}
+    if AUGMENTED in inspect.signature(module.fit).parameters:
+        from usl.features.views import view_features
+
+        train_space = restrict(opened.space, train_points)
+        shared[AUGMENTED] = partial(
+            view_features, opened.collection, train_space, progress=progress
+        )
+    return shared
 
 
 def keep(opened: Opened, fitted: Model, labels: Labels) -> None:

@@ -8,7 +8,8 @@ On disk, one of
   optionally ``ids``, ``labels`` (or ``y``) and ``subset`` [n].
 - ``.parquet``, ``.csv``, ``.jsonl``: an ``image_id`` (or ``id``, or path) column, optionally
   ``label`` and ``subset``, and the numbers as one list column, as numbered columns
-  (``f0, f1, ...``), or as all other columns.
+  (``f0, f1, ...``), or as all other columns. Parquet is unpacked in pieces, and a large one into a
+  file.
 
 Rows of a table without an id are numbered like those of an array.
 """
@@ -16,7 +17,7 @@ Rows of a table without an id are numbered like those of an array.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
+from usl.core.lazy import Joined, LazyTable, is_mapped
 from usl.data.arrays import load_npy, load_npz
 from usl.data.collection import Collection
-from usl.data.columns import find_column, id_column, index_ids, label_texts, stacked, subset_column
+from usl.data.columns import (
+    find_column,
+    id_column,
+    index_ids,
+    label_texts,
+    numbered_columns,
+    other_columns,
+    stacked,
+    subset_column,
+)
+from usl.data.parquet_features import ParquetFeatures, feature_columns, read_parquet_features
 from usl.data.tables import TABLE_SUFFIXES, Table, column_names, read_table
 
 PRIORITY = 20
@@ -42,8 +54,18 @@ def matches(path: Path) -> bool:
     if suffix not in TABLE_SUFFIXES or not path.is_file():
         return False
     names = column_names(path)
-    has_numbers = find_column(names, "features") or _numbered(names)
-    return bool(has_numbers) or (not find_column(names, "path") and len(_others(names)) > 1)
+    if suffix == ".parquet" and _features_or_broken(path):
+        return True
+    has_numbers = find_column(names, "features") or numbered_columns(names)
+    return bool(has_numbers) or (not find_column(names, "path") and len(other_columns(names)) > 1)
+
+
+def _features_or_broken(path: Path) -> bool:
+    """Whether a Parquet file holds features, or is broken, which ``read`` then says."""
+    try:
+        return bool(feature_columns(path))
+    except DataError:
+        return True
 
 
 def read(path: Path) -> Collection:
@@ -51,7 +73,11 @@ def read(path: Path) -> Collection:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return from_array(load_npy(path), source=str(path))
-    return _read_npz(path) if suffix == ".npz" else _read_table(read_table(path))
+    if suffix == ".npz":
+        return _read_npz(path)
+    if suffix == ".parquet" and feature_columns(path):
+        return from_parquet(read_parquet_features([path]), source=str(path))
+    return _read_table(read_table(path))
 
 
 def from_array(array: NDArray[Any], *, source: str) -> Collection:
@@ -62,7 +88,7 @@ def from_array(array: NDArray[Any], *, source: str) -> Collection:
 
 
 def from_features(
-    features: NDArray[Any],
+    features: NDArray[Any] | LazyTable,
     *,
     source: str,
     ids: NDArray[np.str_] | None = None,
@@ -77,13 +103,13 @@ def from_features(
             f"{source}: features must be numbers [n, d], this is {features.dtype} "
             f"{list(features.shape)}.{hint}"
         )
-    if features.dtype.kind in "iu":
-        features = features.astype(np.float32)
+    if features.dtype.kind in "iu" and isinstance(features, np.ndarray):
+        features = as_floats(features, source)
     if subsets is None:
         subsets = np.repeat("train", len(features))
     if ids is None:
         ids = _counted_ids(subsets)
-    step = max(1, BLOCK_VALUES // features.shape[1])
+    step = max(1, BLOCK_VALUES // features.shape[1])  # one pass over files larger than memory
     for start in range(0, len(features), step):
         bad = ~np.isfinite(features[start : start + step]).all(axis=1)
         if bad.any():
@@ -101,6 +127,18 @@ def from_features(
         source=source,
         kind=KIND,
     )
+
+
+def as_floats(array: NDArray[Any], source: str) -> NDArray[Any] | LazyTable:
+    """Whole numbers as float32; those in a file as they are read."""
+    kind = np.dtype(np.float32)
+    return Joined([array], [source], kind) if is_mapped(array) else array.astype(kind)
+
+
+def from_parquet(found: ParquetFeatures, *, source: str) -> Collection:
+    """A collection of what Parquet files hold."""
+    columns = {"id": found.columns["path"], **found.columns} if "path" in found.columns else None
+    return _collection(source, found.features, columns or found.columns, found.where)
 
 
 def _counted_ids(subsets: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -130,24 +168,24 @@ def _read_npz(path: Path) -> Collection:
                     f"{len(arrays[name])} rows."
                 )
             columns[role] = values.ravel().tolist()
-    return _collection(path, arrays[name], columns, lambda row: f"{path}, row {row}")
+    return _collection(str(path), arrays[name], columns, lambda row: f"{path}, row {row}")
 
 
 def _read_table(table: Table) -> Collection:
     roles = {role: find_column(table.columns, role) for role in ("id", "label", "subset")}
     roles["id"] = roles["id"] or find_column(table.columns, "path")
     columns = {role: table.values(name) for role, name in roles.items() if name is not None}
-    return _collection(table.path, _matrix(table), columns, table.where)
+    return _collection(str(table.path), _matrix(table), columns, table.where)
 
 
 def _collection(
-    path: Path, features: NDArray[Any], columns: dict[str, list[Any]], where: Callable[[int], str]
+    source: str, features: NDArray[Any], columns: dict[str, list[Any]], where: Callable[[int], str]
 ) -> Collection:
     """Give features the ids, labels and subsets that came with them."""
     ids, subset, label = (columns.get(role) for role in ("id", "subset", "label"))
     return from_features(
         features,
-        source=str(path),
+        source=source,
         ids=None if ids is None else id_column(ids, where),
         subsets=None if subset is None else subset_column(subset, where),
         labels=None if label is None else label_texts(label),
@@ -160,7 +198,7 @@ def _matrix(table: Table) -> NDArray[Any]:
     name = find_column(table.columns, "features")
     if name is not None and not all(map(_is_number, table.values(name)[:1])):
         return _list_column(table, name)
-    names = _numbered(list(table.columns)) or _others(list(table.columns))
+    names = numbered_columns(list(table.columns)) or other_columns(list(table.columns))
     if not names:
         raise DataError(f"{table.path}: no columns of numbers; it has {', '.join(table.columns)}.")
     return np.stack([_numbers(table, name) for name in names], axis=1)
@@ -225,19 +263,3 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _numbered(names: Sequence[str]) -> list[str]:
-    """Columns called alike but for a running number, in the order of the numbers."""
-    groups: dict[str, dict[int, str]] = {}
-    for name in names:
-        if found := re.fullmatch(r"(.*?)(\d+)", name.strip()):
-            groups.setdefault(found[1], {})[int(found[2])] = name
-    largest = max(groups.values(), key=len, default={})
-    return [largest[number] for number in sorted(largest)] if len(largest) > 1 else []
-
-
-def _others(names: Sequence[str]) -> list[str]:
-    """Columns that play no known role."""
-    known = {find_column(names, role) for role in ("id", "path", "label", "subset")}
-    return [name for name in names if name not in known]

@@ -15,6 +15,7 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.run import EVALUATION, Run
 from usl.data.split import Split
+from usl.evaluation.sections.people import People, read_people
 from usl.evaluation.sections.records import (
     COMPARISON,
     Predictions,
@@ -27,6 +28,7 @@ from usl.evaluation.sections.records import (
 from usl.evaluation.truth import source_answers
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
+from usl.labeling.settle import bring_up_to_date
 from usl.training.opened import PREPROCESSING
 
 
@@ -54,6 +56,7 @@ class Facts:
     their rows in the collection; both empty where they could not be had. ``truth`` object [n] holds
     the source's answers, ``stands`` int64 [n] the pick (from 0) that speaks for a row, or -1.
     ``history`` is what the method recorded while it trained, one dict per record.
+    ``people`` is what the store of answers says, if there is one.
     ``notes`` are what a reader has to know before trusting the page.
     """
 
@@ -69,6 +72,7 @@ class Facts:
     evaluation: dict[str, Any] | None
     comparison: dict[str, Any] | None
     history: tuple[dict[str, Any], ...]
+    people: People | None
     notes: tuple[str, ...]
 
     @property
@@ -95,6 +99,10 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
     selection = read_selection(run)
     row_of = {name: row for row, name in enumerate(collection.ids.tolist())}
     try:
+        bring_up_to_date(run)
+    except DataError as error:
+        notes.append(f"The newest answers may be missing here. {error}")
+    try:
         split = run.checked_split(collection)
     except DataError as error:
         split = run.split()
@@ -104,6 +112,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
     truth = source_answers(collection, split)
     features, rows = train_points(run, collection, notes, progress)
     history = read_history(run, notes)
+    people = read_people(run, split, notes)
     facts = Facts(
         run=run,
         collection=collection,
@@ -117,6 +126,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         evaluation=read_optional(run, EVALUATION),
         comparison=read_optional(run, COMPARISON),
         history=history,
+        people=people,
         notes=(*notes, *out_of_date(run, split)),
     )
     for note in facts.notes:

@@ -125,6 +125,14 @@ def tiles(facts: Facts) -> Html | None:
         subset, figures = found
         what = "transductive, train" if subset == "train" else f"out of sample, {subset}"
         shown.append((per_cent(figures["accuracy"]), f"accuracy ({what})"))
+    audit = facts.people.audit if facts.people else None
+    if audit and audit["judged"]:
+        whole = audit["collection"]
+        what = (
+            f"of all labels right, by an audit of {audit['judged']:,} (95% interval "
+            f"{per_cent(whole['low'])} to {per_cent(whole['high'])})"
+        )
+        shown.append((per_cent(whole["accuracy"]), what))
     comparison: dict[str, Any] = facts.comparison or {}
     for name, gain in comparison.get("differences", {}).items():
         first, _, other = name.partition(" - ")
@@ -160,7 +168,9 @@ def next_step(facts: Facts) -> Html | None:
     if requested:
         text = [
             f"{given:,} of {requested + given:,} requested labels are there. " if given else "",
-            "Next: fill in the label column of ",
+            "Next: ",
+            tag("code", f"usl label {facts.run.path}"),
+            ", or fill in the label column of ",
             tag("code", "split.csv"),
             f", rows 2 to {requested + 1:,}" if not given else "",
             ", then ",

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.neighbors import Float32
+from usl.core.progress import Progress, silent
 from usl.evaluation.projection import Projection
+from usl.evaluation.sections.explorer import explorer_data
 from usl.evaluation.sections.facts import Facts
+from usl.evaluation.sections.groups import NAMED, UNKNOWN, Groups, colour, groups_of
 from usl.evaluation.sections.markup import Html, section, tag
 from usl.evaluation.sections.picks import SHOWN
 
 WIDTH, HEIGHT, MARGIN = 1000, 800, 36  # in units of the drawing
-PALETTE = 10  # colours that are told apart by people of any colour vision; see report.css
-NAMED = 20  # groups in the legend, at most
 NUMBERED = 100  # picks with their number written out
-UNKNOWN = "unknown"
+MARKED = 1_000  # picks with an element of their own; of a thousand more nobody sees the rank
+RING = 15.0  # width of the rings of all others, if they were few
+DOT, DENSE = 4.6, 6_000  # width of a dot, while there are at most so many
 MARK, LETTER = 24, 9.5  # height of a mark or a name, width of a letter of a name
 OFFSETS = sorted(
     ((dx, dy) for dx in range(-120, 121, 20) for dy in range(-120, 121, 12)),
@@ -26,73 +28,53 @@ OFFSETS = sorted(
 )
 
 
-@dataclass(frozen=True)
-class Groups:
-    """What the colours mean: ``names`` of the groups, ``of`` int64 [n] of each row, -1 unknown."""
+def map_section(
+    facts: Facts, projection: Projection | None, room: int, progress: Progress = silent
+) -> Html:
+    """The picks among all the others, in two dimensions.
 
-    names: list[str]
-    of: NDArray[np.int64]
-    meaning: str
-    legend: bool = True
-
-
-def groups_of(facts: Facts) -> Groups:
-    """True classes if the source knows them, else predicted ones, else who stands for whom."""
-    n = len(facts.collection)
-    if facts.truth is not None:
-        return named_groups(facts.truth, "Colour: the true class.")
-    if facts.predictions is not None:
-        return named_groups(facts.predictions.labels, "Colour: the predicted class.")
-    if (facts.stands >= 0).any():
-        names = [f"stood for by pick {pick.rank}" for pick in facts.picks]
-        meaning = (
-            f"Colour: the pick that stands for the {facts.noun}; neighbouring colours are close."
-        )
-        return Groups(names, facts.stands, meaning, legend=False)
-    return Groups([], np.full(n, -1), "")
-
-
-def named_groups(labels: NDArray[np.object_], meaning: str) -> Groups:
-    """Groups by label, None for unknown."""
-    names = sorted({label for label in labels.tolist() if label is not None})
-    number = {name: i for i, name in enumerate(names)}
-    of = np.array([number.get(label, -1) for label in labels.tolist()], dtype=np.int64)
-    if len(names) > NAMED:
-        meaning = f"{meaning[:-1]} ({len(names)} of them: neighbouring colours are close)."
-    return Groups(names, of, meaning, legend=len(names) <= NAMED)
-
-
-def map_section(facts: Facts, projection: Projection | None) -> Html:
-    """The picks among all the others, in two dimensions."""
+    A picture that is complete by itself, and what the page's script needs to make it answer. The
+    two take at most ``room`` bytes, if need be with fewer and smaller thumbnails.
+    """
     if projection is None:
         return Html("")
     groups = groups_of(facts)
-    xy, height = fit_to_page(projection.xy)
+    at, height = fit_to_page(projection.xy)
+    drawing = tag("div", picture(facts, projection, groups, at, height), class_="stage")
+    words = tag("figcaption", caption(facts, projection, groups))
+    figure = tag("figure", drawing, legend(groups), words)
+    colours = [colour(number, groups) for number in range(len(groups.names))]
+    left = room - len(figure.encode())
+    data = explorer_data(facts, projection, groups, colours, at, left, progress)
+    return section("Map", figure, data, id_="map")
+
+
+def picture(
+    facts: Facts, projection: Projection, groups: Groups, at: NDArray[np.float64], height: int
+) -> Html:
+    """The drawing: dots at ``at`` [q, 2], names, and the picks on top of them."""
+    xy = np.rint(at).astype(np.int64)
     group = groups.of[facts.rows[projection.rows]]
-    clouds = [cloud(xy[group == i], i, groups) for i in (-1, *range(len(groups.names)))]
     points = facts.pick_points()
     by_row = {pick.row: pick for pick in facts.picks}
     marks = []
-    for i in reversed(range(len(points))):
+    for i in reversed(range(min(len(points), MARKED))):
         pick = by_row[int(facts.rows[points[i]])]
         words = [f"#{pick.rank}", pick.image_id] + ([pick.label] if pick.label else [])
         marks.append(mark(xy[i], pick.rank, " · ".join(words), int(group[i]), groups))
-    picture = tag(
+    width = DOT * min(1.0, (DENSE / len(xy)) ** 0.25)  # many dots are to stay apart
+    ring = RING * min(1.0, (MARKED / max(1, len(points))) ** 0.25)
+    return tag(
         "svg",
         tag("title", f"Map of the train {facts.noun}s with the picks marked by rank"),
-        *clouds,
+        *clouds(xy, group, groups),
         *class_names(xy, group, xy[: len(points)], groups),
+        tag("g", *rings(xy[MARKED : len(points)], group[MARKED : len(points)], groups)),
         tag("g", *marks, class_="marks"),
         viewBox=f"0 0 {WIDTH} {height}",
         class_="map",
         role="img",
-    )
-    return section(
-        "Map",
-        tag(
-            "figure", picture, legend(groups), tag("figcaption", caption(facts, projection, groups))
-        ),
-        id_="map",
+        style=f"--dot:{width:.2f}px;--ring:{ring:.2f}px",
     )
 
 
@@ -114,8 +96,8 @@ def caption(facts: Facts, projection: Projection, groups: Groups) -> str:
     return "".join(parts)
 
 
-def fit_to_page(xy: Float32) -> tuple[NDArray[np.int64], int]:
-    """Turn the longest extent level and scale to the page: int64 [q, 2] and the height."""
+def fit_to_page(xy: Float32) -> tuple[NDArray[np.float64], int]:
+    """Turn the longest extent level and scale to the page: float64 [q, 2] and the height."""
     centred = xy.astype(np.float64) - xy.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)
     turned = centred @ axes[:, ::-1]
@@ -126,33 +108,58 @@ def fit_to_page(xy: Float32) -> tuple[NDArray[np.int64], int]:
     height = max(200, min(HEIGHT, round(float(extent[1]) * scale) + 2 * MARGIN))
     scale = min(scale, (height - 2 * MARGIN) / max(float(extent[1]), 1e-12))
     offset = (np.array([WIDTH, height]) - extent * scale) / 2
-    return np.rint(turned * scale + offset).astype(np.int64), height
+    return turned * scale + offset, height
 
 
-def colour(number: int, groups: Groups) -> str:
-    """The colour of a group as a CSS value."""
-    if number < 0:
-        return "var(--faint)"
-    if len(groups.names) <= PALETTE:
-        return f"var(--k{number})"
-    return f"hsl({number * 137.508 % 360:.0f} 55% var(--lightness))"  # the golden angle apart
+def clouds(xy: NDArray[np.int64], group: NDArray[np.int64], groups: Groups) -> list[Html]:
+    """The dots, group by group; groups beyond a few hundred share colours, and then a path."""
+    sharing = by_colour(groups)
+    return [
+        cloud(xy[np.isin(group, numbers)], numbers[0], groups, alone=len(numbers) == 1)
+        for numbers in sharing.values()
+    ]
 
 
-def cloud(xy: NDArray[np.int64], number: int, groups: Groups) -> Html:
+def by_colour(groups: Groups) -> dict[str, list[int]]:
+    """The groups that have each colour, that of the unknown first."""
+    found: dict[str, list[int]] = {}
+    for number in range(-1, len(groups.names)):
+        found.setdefault(colour(number, groups), []).append(number)
+    return found
+
+
+def cloud(xy: NDArray[np.int64], number: int, groups: Groups, *, alone: bool = True) -> Html:
     """The dots of one group as a single path: a few bytes per dot, sharp at any size."""
     if not len(xy):
         return Html("")
-    ordered = xy[np.lexsort((xy[:, 1], xy[:, 0] // 16))]
-    steps = np.diff(ordered, axis=0, prepend=np.zeros((1, 2), np.int64))
-    path = "".join(f"m{dx} {dy}h0" for dx, dy in steps.tolist()).replace(" -", "-")
     name = groups.names[number] if number >= 0 else UNKNOWN
     return tag(
         "path",
-        tag("title", name),
-        d=re.sub("^m", "M", path),
+        tag("title", name) if alone else None,
+        d=dots(xy),
         class_=f"cloud g{number}" if number >= 0 else "cloud",
         style=f"--c:{colour(number, groups)}",
     )
+
+
+def rings(xy: NDArray[np.int64], group: NDArray[np.int64], groups: Groups) -> list[Html]:
+    """The picks that have no mark of their own, as small rings."""
+    found = []
+    for value, numbers in by_colour(groups).items():
+        own = xy[np.isin(group, numbers)]
+        if len(own):
+            path = dots(own)
+            found.append(tag("path", d=path, class_="rings", style=f"--c:{value}"))
+            found.append(tag("path", d=path, class_="rings inside"))
+    return found
+
+
+def dots(xy: NDArray[np.int64]) -> str:
+    """Path data that draw a dot at each place, int64 [q, 2], in steps from one to the next."""
+    ordered = xy[np.lexsort((xy[:, 1], xy[:, 0] // 16))]
+    steps = np.diff(ordered, axis=0, prepend=np.zeros((1, 2), np.int64))
+    path = "".join(f"m{dx} {dy}h0" for dx, dy in steps.tolist()).replace(" -", "-")
+    return re.sub("^m", "M", path)
 
 
 def mark(at: NDArray[np.int64], rank: int, words: str, number: int, groups: Groups) -> Html:
@@ -166,6 +173,7 @@ def mark(at: NDArray[np.int64], rank: int, words: str, number: int, groups: Grou
         tag("text", str(rank), x=str(x), y=str(y)) if numbered else None,
         href=f"#pick-{rank}" if rank <= SHOWN else None,
         tabindex="-1",
+        data_rank=str(rank),
         style=f"--c:{colour(number, groups)}",
     )
 
@@ -195,7 +203,8 @@ def class_names(
         else:
             x, y = middle
         taken.append((x, y, half))
-        names.append(tag("text", name, x=f"{x:.0f}", y=f"{y:.0f}", class_="name"))
+        place = {"x": f"{x:.0f}", "y": f"{y:.0f}", "data_group": str(number)}
+        names.append(tag("text", name, class_="name", **place))
     return names
 
 

@@ -1,0 +1,132 @@
+"""The command line: help and options come from the signatures of the verbs, a file each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+
+from cyclopts import App, Parameter
+from cyclopts.config import Env, Toml
+
+from usl import __version__
+from usl.cli.demo import demo
+from usl.cli.embed import embed
+from usl.cli.evaluate import evaluate
+from usl.cli.export import export
+from usl.cli.import_ import import_labels
+from usl.cli.label import label
+from usl.cli.options import chosen_in, with_method
+from usl.cli.predict import predict
+from usl.cli.pretrain import pretrain
+from usl.cli.report import report
+from usl.cli.select import select
+from usl.cli.train import train
+from usl.console import note, plain_warnings
+from usl.core.errors import UslError
+
+EPILOGUE = """\
+A first look, on images that come with the package:
+  usl demo
+
+Your own images:
+  usl select photos --budget 40 --out run   pick 40 of them
+  usl label run --classes cat,dog           label them in the browser
+  usl train run                             learn, and label all the others
+  usl report run                            see it: run/report.html"""
+
+
+def build(tokens: Sequence[str]) -> App:
+    """The app for one command line: the options of ``--method``'s method are part of it."""
+    app = App(
+        name="usl",
+        help="Choose which few images of an unlabelled collection to label, then learn from them.",
+        help_epilogue=EPILOGUE,
+        version=__version__,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(show_env_var=False),  # docs/quickstart.md names the scheme
+        config=[Env("USL_"), Toml("usl.toml", must_exist=False, allow_unknown=False)],
+    )
+    commands: dict[str, Callable[..., None]] = {
+        "demo": demo,
+        "embed": embed,
+        "select": _select(tokens),
+        "label": label,
+        "export": _export(tokens),
+        "import": import_labels,
+        "train": _train(tokens),
+        "predict": predict,
+        "evaluate": evaluate,
+        "report": report,
+        "pretrain": _pretrain(tokens),
+    }
+    for position, (name, command) in enumerate(commands.items()):
+        app.command(
+            command,
+            name=name,
+            sort_key=position,
+            help_format="markdown",  # wraps anew; the top page loads faster without it
+            help_epilogue="",
+        )
+    return app
+
+
+def _select(tokens: Sequence[str]) -> Callable[..., None]:
+    if "select" not in tokens[:1]:
+        return select
+    from usl.selection.contract import FUNCTION, ROOM, SHARED
+
+    return with_method(select, ROOM, FUNCTION, SHARED, chosen_in(tokens, "--method", "usl"))
+
+
+def _export(tokens: Sequence[str]) -> Callable[..., None]:
+    if "export" not in tokens[:1]:
+        return export
+    from usl.labeling.formats.contract import FUNCTIONS, ROOM
+
+    chosen = chosen_in(tokens, "--to", "csv")
+    return with_method(export, ROOM, FUNCTIONS[0], (), chosen, "--to")
+
+
+def _train(tokens: Sequence[str]) -> Callable[..., None]:
+    if "train" not in tokens[:1]:
+        return train
+    from usl.core.methods import method_names
+    from usl.features.encoder import require_torch
+    from usl.training.contract import FUNCTIONS, NETWORK_FUNCTION, ROOM, SHARED
+
+    chosen = chosen_in(tokens, "--method", "label_spreading")
+    if chosen in method_names(ROOM, NETWORK_FUNCTION):
+        require_torch(f"The method {chosen}")
+    return with_method(train, ROOM, FUNCTIONS, SHARED, chosen)
+
+
+def _pretrain(tokens: Sequence[str]) -> Callable[..., None]:
+    if "pretrain" not in tokens[:1] or not find_spec("torch"):
+        return pretrain
+    from usl.pretraining.contract import FUNCTION, ROOM, SHARED
+
+    return with_method(pretrain, ROOM, FUNCTION, SHARED, chosen_in(tokens, "--method", "cld"))
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    tokens = list(sys.argv[1:] if tokens is None else tokens)
+    try:
+        with plain_warnings():
+            build(tokens)(tokens)
+    except UslError as error:
+        note(f"Error: {error}")
+        return error.exit_code
+    except KeyboardInterrupt as stopped:
+        note(str(stopped) or "Stopped. Nothing is half-written; features computed so far are kept.")
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        return 1
+    except OSError as error:  # a disk that fails, a place that may not be read
+        note(f"Error: {error}")
+        return 1
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0

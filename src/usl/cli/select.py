@@ -1,0 +1,132 @@
+"""``usl select``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from usl.cli.shared import Corrupt, Flag, print_plan, report_unreadable
+from usl.console import bars, note, print_json, say
+
+
+def select(
+    source: str,
+    /,
+    *,
+    budget: int,
+    out: Path,
+    method: str = "usl",
+    model: str = "auto",
+    seed: int = 0,
+    overwrite: Flag = False,
+    json: Flag = False,
+    dry_run: Flag = False,
+    on_corrupt: Corrupt = "skip",
+    center: bool | None = None,
+    standardize: bool | None = None,
+    pca: int | None = None,
+    memory: str | None = None,
+    scratch: Path | None = None,
+    resume: Annotated[bool | None, Parameter(show_default=False)] = None,
+    **method_params: Any,
+) -> None:
+    """Pick the images whose labels would teach the most about all the others.
+
+    Only images of the subset train are looked at. A source without subsets is all train.
+
+    Parameters
+    ----------
+    source
+        Folder, glob, manifest (CSV, JSONL, Parquet), embeddings (.npy, .npz, .parquet, .csv, or a
+        folder of .npy or .parquet shards), idx, CIFAR or MedMNIST files, or builtin:fashion_mnist.
+    budget
+        How many images you are willing to label (m).
+    out
+        Run folder to create.
+    method
+        How to pick. {methods}
+    model
+        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made by
+        usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
+    seed
+        Of every random draw; the same seed gives the same picks.
+    overwrite
+        Replace the run folder of --out. One that holds your labels is kept beside it.
+    json
+        Print the result as JSON.
+    dry_run
+        Say what would be done, and do nothing.
+    on_corrupt
+        What to do with an image that cannot be read.
+    center
+        Subtract the mean of the train subset; the default is the encoder's.
+    standardize
+        Divide by the standard deviation of the train subset; the default is the encoder's.
+    pca
+        Keep so many principal components; the default is the encoder's.
+    memory
+        Most memory to take, such as 4GB; tables that do not fit lie in files. The picks are the
+        same.
+    scratch
+        Folder for such files; the default is in the cache.
+    resume
+        Go on from what the same command had finished when it was stopped, and keep what is
+        finished. The default does so above 100,000 images.
+    """
+    if dry_run:
+        from usl.selection.plan import plan_run
+
+        plan = plan_run(
+            source, budget, method=method, model=model, pca=pca, memory=memory, **method_params
+        )
+        print_plan(plan, as_json=json)
+        return
+    from usl.selection.start import start_run
+
+    with bars() as progress:
+        run = start_run(
+            source,
+            budget,
+            out,
+            method=method,
+            model=model,
+            seed=seed,
+            overwrite=overwrite,
+            on_corrupt=on_corrupt,
+            center=center,
+            standardize=standardize,
+            pca=pca,
+            memory=memory,
+            scratch=scratch,
+            resume=resume,
+            progress=progress,
+            **method_params,
+        )
+    encoder, picked = run.info["encoder"], run.info["selection"]
+    report_unreadable([*run.info["source"]["unreadable"], *encoder["unreadable"]])
+    advise_better_encoder(encoder["name"])
+    if json:
+        print_json({"run": str(run.path), **run.info})
+        return
+    total = run.info["source"]["subsets"]["train"]
+    oracle = " It has read the answers: a yardstick, not a selection." if picked["oracle"] else ""
+    say(
+        f"Picked {picked['budget']:,} of {total:,} images with {picked['method']} on "
+        f"{encoder['name']} features (supervision: {encoder['supervision']}).{oracle}"
+    )
+    if (run.path / "encoder.safetensors").is_file():
+        say(f"Trained the encoder, too: --model {run.path} uses it.")
+    say(f"Next: usl label {run.path} --classes NAME,NAME   (or fill in the label column of")
+    say(f"{run.path / 'split.csv'}, rows 2 to {picked['budget'] + 1}), then: usl train {run.path}")
+
+
+def advise_better_encoder(name: str) -> None:
+    """Say plainly when features are only pixels because nothing better is installed."""
+    if name != "pixels":
+        return
+    from usl.features.open import BETTER_ENCODER_ADVICE, best_installed
+
+    if best_installed() == "pixels":
+        note(f"Note: {BETTER_ENCODER_ADVICE}, then the same command again.")

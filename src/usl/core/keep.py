@@ -1,0 +1,128 @@
+"""Finished stages of a long computation, kept by content, so that a stopped one goes on.
+
+A stage's name on disk is the hash of everything that its result depends on: the features, the
+parameters and the versions. What is found is therefore what would be computed, and nothing has to
+be told about stopping or going on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl import __version__
+from usl.core.errors import DataError, UslWarning
+from usl.core.files import atomic_write, cache_dir
+from usl.core.hashing import array_digest, json_digest
+
+VERSION = 1  # raise it when a stage would now give another result
+DAYS = 30  # after which a stage that nobody asked for is removed
+MOST_BYTES = 2 << 30  # of all stages; beyond, those not asked for the longest are removed
+UNFINISHED_DAYS = 1  # after which the rest of a killed write is removed
+FINISHED = re.compile(r"[a-z]+-[0-9a-f]{32}\.npz")
+UNFINISHED = re.compile(rf"\.{FINISHED.pattern}\.[0-9a-f]+\.tmp")
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Keep:
+    """Keeps what :meth:`arrays` computes in a folder; this base class keeps nothing."""
+
+    def arrays(self, name: str, parts: dict[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+        """What ``compute()`` returns, or has returned before.
+
+        Parameters
+        ----------
+        name : the stage.
+        parts : all that the result depends on beside the features: numbers, texts, None, arrays.
+        compute : gives the result, named arrays.
+        """
+        return compute()
+
+
+NOTHING = Keep()
+
+
+class KeepOnDisk(Keep):
+    """Keeps stages as ``folder/<name>-<digest>.npz``, each whole or not at all.
+
+    Parameters
+    ----------
+    features : the table that all stages depend on.
+    folder : ``<cache>/stages`` by default.
+    """
+
+    def __init__(
+        self, features: NDArray[Any], folder: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.folder = cache_dir() / "stages" if folder is None else Path(folder)
+        self.features = array_digest(features)
+        self.versions = {"stages": VERSION, "usl": __version__, "numpy": np.__version__}
+        clean(self.folder)
+
+    def arrays(self, name: str, parts: dict[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+        """See :meth:`Keep.arrays`."""
+        about = {
+            part: array_digest(value) if isinstance(value, np.ndarray) else value
+            for part, value in parts.items()
+        }
+        key = json_digest([name, self.features, self.versions, about])
+        path = self.folder / f"{name}-{key}.npz"
+        found = _load(path)
+        if found is None:
+            found = compute()
+            try:
+                with atomic_write(path) as handle:
+                    np.savez(handle, **found)  # type: ignore[arg-type]
+            except (OSError, DataError) as error:
+                warnings.warn(
+                    f"{path.parent}: the finished stage {name!r} cannot be kept ({error}). The "
+                    "result stands, but if stopped, this selection begins anew.",
+                    UslWarning,
+                    stacklevel=2,
+                )
+        return found
+
+
+def _load(path: Path) -> Arrays | None:
+    """The arrays of a kept stage; None if there is none, or none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+        os.utime(path)  # asked for today
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        warnings.warn(
+            f"{path} is damaged ({error}); it is computed again.", UslWarning, stacklevel=3
+        )
+        return None
+    return found
+
+
+def clean(folder: Path) -> None:
+    """Remove stages that nobody has asked for in a month, and the oldest of too many."""
+    now, total = time.time(), 0
+    found = []
+    with contextlib.suppress(OSError):
+        for file in folder.iterdir():  # a folder may hold other things: by name, not by ending
+            if FINISHED.fullmatch(file.name) or UNFINISHED.fullmatch(file.name):
+                with contextlib.suppress(OSError):  # another process may clean as well
+                    found.append((file.stat().st_mtime, file.stat().st_size, file))
+    for changed, size, file in sorted(found, reverse=True):
+        finished = file.suffix == ".npz"
+        total += size if finished else 0
+        days = (now - changed) / 86_400
+        if days > (DAYS if finished else UNFINISHED_DAYS) or (finished and total > MOST_BYTES):
+            with contextlib.suppress(OSError):
+                file.unlink()

@@ -1,0 +1,145 @@
+"""Thumbnails by the thousand: many on one sheet, as small as the room on the page demands."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from usl.core.errors import DataError
+from usl.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from usl.data.collection import Images
+
+    Found = list[tuple[int, Image.Image]]  # row and picture
+
+SIDES = (64, 56, 48, 40, 32)  # of a thumbnail: multiples of JPEG's 8, so none meets the next
+QUALITY = 66
+ACROSS = 16  # thumbnails in a row of a sheet, and rows on it
+LEAST = 220  # bytes of a thumbnail: what the smallest take, of photographs
+PIXELS = 1_000_000_000  # decoded for those that are not needed, about 15 s
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """Thumbnails as JPEG sheets.
+
+    ``side`` of the square that each has, in pixels; ``rows`` whose they are, in order; ``sizes``
+    the width and height that each fills of its square, from the top left; ``files`` the sheets,
+    in base64, ``ACROSS`` rows of ``ACROSS`` each.
+    """
+
+    side: int
+    rows: list[int]
+    sizes: list[tuple[int, int]]
+    files: list[str]
+
+    def record(self, places: dict[int, int]) -> dict[str, Any]:
+        """As the page reads it; ``places`` are the numbers of the rows there."""
+        return {
+            "side": self.side,
+            "across": ACROSS,
+            "of": [places[row] for row in self.rows],
+            "sizes": self.sizes,
+            "sheets": self.files,
+        }
+
+
+def make_sheets(
+    images: Images,
+    needed: Sequence[int],
+    wanted: Sequence[int],
+    room: int,
+    progress: Progress = silent,
+) -> Sheets | None:
+    """Thumbnails of the rows ``needed``, then of those ``wanted``, in at most ``room`` bytes.
+
+    1. Read as many as could fit. Those that cannot be read have none. Of ``wanted``, reading ends
+       at 10^9 pixels: photographs of 12 megapixels would take minutes.
+    2. Make sheets at 64 pixels a thumbnail, or fewer, down to 32: the first that fit. Pictures
+       that are small are never enlarged.
+    3. If even the smallest do not fit, leave out the last ones.
+
+    None where not even one fits.
+    """
+    most = max(0, room) // LEAST
+    found = read_small(images, needed[:most], wanted[: most - len(needed[:most])], progress)
+    longest = max((max(picture.size) for _, picture in found), default=0)
+    enough = min((side for side in SIDES if side >= longest), default=SIDES[0])
+    sides = [side for side in SIDES if side <= enough]
+    while found:
+        for side in sides:
+            files, each = fill(found, side, room)
+            if each * len(found) <= room:
+                sizes = [fitted(picture, side).size for _, picture in found]
+                return Sheets(side, [row for row, _ in found], sizes, files)
+        sides = sides[-1:]
+        found = found[: min(len(found) - 1, int(0.97 * room / each))]
+    return None
+
+
+def fill(found: Found, side: int, room: int) -> tuple[list[str], float]:
+    """Sheets of the pictures, until there is no more room, and the bytes that each takes."""
+    files: list[str] = []
+    count = size = 0
+    for start in range(0, len(found), ACROSS**2):
+        part = [picture for _, picture in found[start : start + ACROSS**2]]
+        files.append(sheet(part, side))
+        count, size = count + len(part), size + len(files[-1])
+        if size > room:
+            break
+    return files, size / count
+
+
+def read_small(
+    images: Images, needed: Sequence[int], wanted: Sequence[int], progress: Progress
+) -> Found:
+    """Row and picture, at most 64 pixels long, of each row that can be read."""
+    found: Found = []
+    pixels = 0
+    total = len(needed) + len(wanted)
+    for done, row in enumerate([*needed, *wanted]):
+        progress(done, total, "thumbnails")
+        if done >= len(needed) and pixels > PIXELS:
+            break
+        try:
+            picture = images.read(row)
+        except DataError:
+            continue
+        if done >= len(needed):
+            pixels += picture.width * picture.height
+        found.append((row, fitted(picture, SIDES[0])))
+    progress(total, total, "thumbnails")
+    return found
+
+
+def fitted(picture: Image.Image, side: int) -> Image.Image:
+    """A copy in RGB of which no side is longer than ``side``."""
+    small = picture.copy()
+    small.thumbnail((side, side))
+    return small.convert("RGB")
+
+
+def sheet(pictures: Sequence[Image.Image], side: int) -> str:
+    """One JPEG in base64. A picture's edges go on to the end of its square: that costs least."""
+    from PIL import Image
+
+    down = -(-len(pictures) // ACROSS)
+    whole = np.zeros((down * side, ACROSS * side, 3), dtype=np.uint8)
+    for number, picture in enumerate(pictures):
+        pixels = np.asarray(fitted(picture, side))
+        below, beside = side - pixels.shape[0], side - pixels.shape[1]
+        top, left = number // ACROSS * side, number % ACROSS * side
+        filled = np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="edge")
+        whole[top : top + side, left : left + side] = filled
+    content = io.BytesIO()
+    # Full resolution of the colours keeps them within the square; "optimize" fails on pure noise.
+    Image.fromarray(whole).save(content, "JPEG", quality=QUALITY, subsampling=0)
+    return base64.b64encode(content.getvalue()).decode()

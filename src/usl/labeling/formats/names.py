@@ -1,0 +1,180 @@
+"""File names for ids, folder names for classes: safe on every system, and the way back.
+
+An id may be anything: ``../x``, ``C:\\x``, ``a b#1.jpg``, two that differ in case alone. Its name
+is the id with ``_`` between folders, so that nothing in it can point anywhere. Where that changed
+more than the separators, or is not unique, a digest of the id makes it so: ``x-1f0c22d4.jpg``.
+Names depend on the ids of the whole run alone, so that a later import finds the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from urllib.parse import unquote
+
+from usl.core.errors import DataError
+from usl.core.hashing import bytes_digest
+from usl.data.columns import tidy_id
+from usl.data.decode import EXTENSIONS
+
+UNSAFE = re.compile(r'[\\/:*?"<>|%#&]')
+DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # on Windows
+LONGEST = 150  # bytes, of 255 that file systems allow
+UNLABELED = "unlabeled"
+
+
+def stems(ids: Sequence[str]) -> list[str]:
+    """A name without ending for each id, unique even where case and Unicode form do not count."""
+    plain = [_plain(word) for word in ids]
+    wanted = [_folded(text) for text, _ in plain]
+    counts = Counter(wanted)
+    names = [
+        text if unchanged and counts[key] == 1 else f"{text}-{_digest(word)[:8]}"
+        for word, (text, unchanged), key in zip(ids, plain, wanted, strict=True)
+    ]
+    while True:  # a name that was made may be the one that another id wanted, or has
+        made = [_folded(name) for name in names]
+        claims = Counter(made)
+        claims.update(key for key, name in zip(wanted, made, strict=True) if key != name)
+        if all(claims[key] == 1 for key in made):
+            break
+        names = [
+            f"{name}-{_digest(word)}" if claims[key] > 1 else name
+            for name, word, key in zip(names, ids, made, strict=True)
+        ]
+    return names
+
+
+class Finder:
+    """Which image a name of a file or a tool's entry means.
+
+    Parameters
+    ----------
+    ids : of the whole run.
+    files : gives the absolute POSIX path of each id's file, in the order of ``ids``, or []; called
+        only when a name cannot be told otherwise.
+    """
+
+    def __init__(self, ids: Sequence[str], files: Callable[[], Sequence[str]] = list) -> None:
+        self._ids = ids
+        self._files = files
+        self._rows = {word: row for row, word in enumerate(ids)}
+        self._stems: dict[str, int] | None = None
+        self._bases: dict[str, int] = {}
+        self._paths: dict[str, list[tuple[str, int]]] | None = None
+
+    def id(self, word: str) -> int | None:
+        """The row of an id; stray blanks and decomposed umlauts are forgiven. None: unknown."""
+        found = self._rows.get(word)
+        return self._rows.get(tidy_id(word.strip())) if found is None else found
+
+    def file(self, name: str) -> int | None:
+        """The row of a file name: an id, a name made by :func:`stems`, the end of one file's path.
+
+        A bare file name is also an id's last part, if that is the only one.
+        """
+        name = name.replace("\\", "/").removeprefix("./")
+        found = self.id(name)
+        if found is None and "/" not in name:
+            found = self._by_name(tidy_id(name))
+        return self._by_path(name) if found is None else found
+
+    def _by_name(self, name: str) -> int | None:
+        if self._stems is None:
+            self._stems = {_folded(stem): row for row, stem in enumerate(stems(self._ids))}
+            ends = [word.rpartition("/")[2] for word in self._ids]
+            once = Counter(ends)
+            self._bases = {end: row for row, end in enumerate(ends) if once[end] == 1}
+        row = self._stems.get(_folded(split_ending(name)[0]))  # tools may convert the picture
+        return self._bases.get(name) if row is None else row
+
+    def _by_path(self, name: str) -> int | None:
+        if self._paths is None:
+            self._paths = {}
+            for row, path in enumerate(self._files()):
+                self._paths.setdefault(path.rpartition("/")[2], []).append((path, row))
+        end = "/" + name.lstrip("/")
+        here = self._paths.get(end.rpartition("/")[2], [])
+        rows = [row for path, row in here if path.endswith(end)]
+        return rows[0] if len(rows) == 1 else None
+
+
+def split_ending(name: str) -> tuple[str, str]:
+    """A name without the ending of an image file, and that ending ("" if it has none)."""
+    stem, ending = os.path.splitext(name)
+    return (stem, ending) if ending.lower() in EXTENSIONS else (name, "")
+
+
+def class_folders(labels: Sequence[str]) -> dict[str, str]:
+    """Each label's folder name; the way back is :func:`class_of`.
+
+    What could not be a folder's name is written as ``%2F``, as in a web address; the whole of it
+    for labels that differ in case alone, which are one folder on many systems.
+    """
+    plain = {label: _encoded(label) for label in labels}
+    counts = Counter(map(_folded, plain.values()))
+    folders = {}
+    for label, name in plain.items():
+        folders[label] = name if counts[_folded(name)] == 1 else _hex(label)
+        if len(folders[label].encode()) > 250:
+            raise DataError(f"The class {label[:40]!r}... has too long a name for a folder.")
+    return folders
+
+
+def class_of(folder: str) -> str:
+    """The label that a folder stands for."""
+    try:
+        label = unquote(folder, errors="strict")
+    except UnicodeDecodeError:
+        return tidy_id(folder)
+    return label if folder in (_encoded(label), _hex(label)) else tidy_id(folder)
+
+
+def _plain(word: str) -> tuple[str, bool]:
+    """The id as a file name without ending, and whether nothing but ``/`` was replaced."""
+    text = split_ending(tidy_id(word))[0].replace("/", "_")
+    safe = _printable(UNSAFE.sub("_", text), "_").lstrip(" .-~").rstrip(" .") or "image"
+    short = safe.encode()[:LONGEST].decode(errors="ignore").rstrip(" .")
+    ending = split_ending(short)[1]  # one more: without it, this would be another's name
+    return short, short == text and not ending and not DEVICES.match(text)
+
+
+def _encoded(label: str) -> str:
+    """The label with what a folder's name cannot hold as ``%XX``."""
+    if label.casefold() == UNLABELED or DEVICES.match(label):
+        return _hex(label[0]) + _encoded(label[1:])
+    composed = unicodedata.is_normalized("NFC", label)
+    parts = [
+        _hex(letter)
+        if UNSAFE.match(letter) or not letter.isprintable() or not (composed or letter.isascii())
+        else letter
+        for letter in label
+    ]
+    for place in (0, -1):
+        if parts and parts[place] in (".", " "):
+            parts[place] = _hex(parts[place])
+    return "".join(parts)
+
+
+def _hex(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+def _printable(text: str, other: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else other for letter in text)
+
+
+def _folded(name: str) -> str:
+    """What file systems that ignore case and Unicode form compare."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _digest(word: str) -> str:
+    return bytes_digest(word.encode())

@@ -1,0 +1,174 @@
+"""Which images are like one: those a pick stands for, and its nearest in feature space."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.core.neighbors import Float32, squared_distances
+from usl.data.collection import Collection
+from usl.data.run import Run
+from usl.features.cache import ENDING, FeatureCache
+from usl.features.preprocessing import Preprocessing
+
+NEAREST = 96  # offered besides what a pick stands for
+MOST = 480  # offered in all
+TOO_LARGE = 1 << 30  # bytes of features that are not worth holding for this
+
+
+@dataclass(frozen=True)
+class Alike:
+    """An image like another: its row, the distance (None if unknown), whether it is stood for."""
+
+    row: int
+    distance: float | None
+    represented: bool
+
+
+class Similar:
+    """The likeness of a run's images.
+
+    Features come from the cache alone, so that no encoder need be loaded; where they are not in
+    it, what the picks stand for is all there is.
+
+    Parameters
+    ----------
+    run, collection : the run and its images.
+    rows : row in the collection by image id.
+    """
+
+    def __init__(self, run: Run, collection: Collection, rows: dict[str, int]) -> None:
+        self.run, self.collection, self._rows = run, collection, rows
+        self._picks, self._represented = _represented(run)
+        self._features: tuple[Float32, NDArray[np.int64]] | None = None
+        self._looked = False
+        self._lock = threading.Lock()
+
+    def represented(self, image_id: str) -> list[int]:
+        """Rows of the images that a pick stands for, itself left out; of others none."""
+        number = self._picks.get(image_id)
+        if number is None:
+            return []
+        found = (self._rows.get(str(name)) for name in self._represented[number].as_py())
+        own = self._rows.get(image_id)
+        return [row for row in found if row is not None and row != own]
+
+    def count(self, image_id: str) -> int:
+        """How many images a pick stands for, itself included; 0 if it is no pick."""
+        number = self._picks.get(image_id)
+        return 0 if number is None else len(self._represented[number])
+
+    def like(self, row: int) -> list[Alike]:
+        """Images like one, nearest first: what it stands for and its nearest; train images only."""
+        own = self.represented(str(self.collection.ids[row]))
+        train = self.collection.subsets == "train"
+        stood_for = set(own)
+        distances = self._distances(row)
+        if distances is None:
+            return [Alike(other, None, True) for other in own[:MOST]]
+        candidates = np.flatnonzero(train & np.isfinite(distances))
+        candidates = candidates[candidates != row]
+        nearest = candidates[np.argsort(distances[candidates], kind="stable")[:NEAREST]]
+        merged = sorted({*own, *nearest.tolist()}, key=lambda other: (distances[other], other))
+        return [
+            Alike(other, _number(distances[other]), other in stood_for) for other in merged[:MOST]
+        ]
+
+    def nearest_first(self, row: int, others: Sequence[int]) -> list[int]:
+        """``others``, the nearest to ``row`` first, if features are at hand already."""
+        if self._features is None:
+            return list(others)
+        distances = self._distances(row)
+        if distances is None:
+            return list(others)
+        return sorted(others, key=lambda other: (distances[other], other))
+
+    def warm_in_background(self) -> None:
+        """Fetch the features before they are needed."""
+        threading.Thread(target=self._points, name="features", daemon=True).start()
+
+    def _distances(self, row: int) -> NDArray[np.float64] | None:
+        """Distances of every image of the collection to one; infinite where unknown."""
+        found = self._points()
+        if found is None:
+            return None
+        features, position = found
+        if position[row] < 0:
+            return None
+        near = np.sqrt(squared_distances(features[position[row]][None], features)[0])
+        known = position >= 0
+        distances = np.full(len(position), np.inf)
+        distances[known] = near[position[known]]
+        return distances
+
+    def _points(self) -> tuple[Float32, NDArray[np.int64]] | None:
+        """Features float32 [p, d], and for each row of the collection which is its, or -1."""
+        with self._lock:
+            if not self._looked:
+                self._looked = True
+                try:
+                    self._features = _features(self.run, self.collection)
+                except (DataError, OSError, KeyError, ValueError):
+                    self._features = None  # likeness is a help, not a need
+            return self._features
+
+
+def _number(distance: float) -> float | None:
+    return round(float(distance), 4) if np.isfinite(distance) else None
+
+
+def _represented(run: Run) -> tuple[dict[str, int], Any]:
+    """Number of each pick by id, and for each number the ids it stands for (an Arrow array)."""
+    import pyarrow.parquet
+
+    try:
+        columns = ["image_id", "represented"]
+        table = pyarrow.parquet.read_table(run.path / "selection.parquet", columns=columns)
+    except (OSError, ValueError, KeyError):
+        return {}, []
+    ids = table["image_id"].to_pylist()
+    return {name: number for number, name in enumerate(ids)}, table["represented"].combine_chunks()
+
+
+def _features(run: Run, collection: Collection) -> tuple[Float32, NDArray[np.int64]] | None:
+    """The run's features, from the source or the cache; None where they are not to be had."""
+    everything = np.arange(len(collection))
+    found: NDArray[np.bool_] = np.ones(len(collection), dtype=bool)
+    raw: NDArray[Any]
+    if collection.features is not None:
+        if collection.features.size * collection.features.dtype.itemsize > TOO_LARGE:
+            return None
+        raw = np.asarray(collection.features)
+    else:
+        record = run.info["encoder"]
+        cache = FeatureCache.open(record["key"])
+        dtype = _dtype(cache)
+        width = int(record["width"])
+        if dtype is None or len(collection) * width * dtype.itemsize > TOO_LARGE:
+            return None
+        recorded = run.recorded_digests()
+        digests = np.array([recorded.get(name, "") for name in collection.ids.tolist()])
+        raw = np.zeros((len(collection), width), dtype=dtype)
+        found = cache.fetch(digests, raw, everything)
+    if not found.any():
+        return None
+    features = Preprocessing.load(run.path / "preprocessing.npz").transform(raw[found])
+    position = np.full(len(collection), -1, dtype=np.int64)
+    position[found] = np.arange(int(found.sum()))
+    return np.ascontiguousarray(features, dtype=np.float32), position
+
+
+def _dtype(cache: FeatureCache) -> np.dtype[Any] | None:
+    """The type of the cached rows, from any shard."""
+    for path in cache.folder.glob(f"*{ENDING}"):
+        with open(path, "rb") as handle:
+            np.load(handle, allow_pickle=False)  # the digests
+            rows: NDArray[Any] = np.load(handle, allow_pickle=False)
+            return rows.dtype
+    return None

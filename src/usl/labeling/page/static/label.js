@@ -1,0 +1,365 @@
+// The labelling page: puts the parts together; what is on show, what is answered, what is new.
+
+import { byId, count, remember, remembered, say, typing } from "./dom.js";
+import { Desk } from "./desk.js";
+import { drawEnd, drawReview } from "./finish.js";
+import { Grid } from "./grid.js";
+import { Items } from "./items.js";
+import { KeysDialog } from "./keys.js";
+import { ask, newKey, Outbox } from "./outbox.js";
+import { Panel, WORDS } from "./panel.js";
+import { Pictures } from "./pictures.js";
+import { actionOf } from "./shortcuts.js";
+import { SimilarDialog } from "./similar.js";
+import { Single } from "./single.js";
+import { Status } from "./status.js";
+
+const POLL = 5000; // ms between looks for what other pages did
+const PACE = 20; // answers that the time left is estimated from
+const BREAK = 120; // seconds; a longer look is a break
+
+class Page {
+  constructor() {
+    const { annotator, mode, identity } = document.body.dataset;
+    Object.assign(this, { annotator, mode, identity });
+    this.shortcuts = remembered("shortcuts", "on") === "on";
+    this.pictures = new Pictures();
+    this.items = new Items(mode);
+    this.panel = new Panel(this);
+    this.single = new Single(this);
+    this.grid = new Grid(this);
+    this.similar = new SimilarDialog(this);
+    this.keys = new KeysDialog(this);
+    this.status = new Status();
+    this.trail = []; // rows shown before, for going back
+    this.view = "single"; // or "grid", "end"
+    this.paces = [];
+  }
+
+  async start() {
+    const query = `as=${encodeURIComponent(this.annotator)}&mode=${this.mode}`;
+    this.state = await ask(`/api/state?${query}`);
+    this.query = query;
+    this.version = this.state.version;
+    this.desk = new Desk(this.state);
+    this.paces = this.state.pace === null ? [] : [this.state.pace];
+    const place = `${this.identity}/${this.state.round}/${this.mode}/${this.annotator}`;
+    this.outbox = new Outbox(
+      place,
+      (operations, signal) =>
+        ask("/api/operations", { as: this.annotator, mode: this.mode, since: this.version, operations }, signal),
+      (answer) => this.told(answer),
+      (...state) => this.status.saving(...state),
+    );
+    for (const operation of this.outbox.waiting.values()) this.desk.apply(operation);
+    this.channel = new BroadcastChannel(`usl/${place}`);
+    this.channel.onmessage = ({ data }) => this.heard(data);
+    this.panel.set(this.state.classes);
+    this.frame();
+    if (this.mode === "review") drawReview(this.state);
+    this.listen();
+    if (remembered("view", "single") === "grid" && this.mode === "label" && this.desk.next() !== null) this.openGrid();
+    else this.go(this.desk.next());
+    this.outbox.show();
+    this.outbox.flush();
+    document.body.dataset.ready = "yes";
+    setInterval(() => document.visibilityState === "visible" && this.poll(), POLL);
+  }
+
+  /** The parts of the page that depend on the round. */
+  frame() {
+    const { state } = this;
+    byId("round").textContent = this.mode === "review" ? "Conflicts" : state.title;
+    const who = byId("who");
+    who.textContent = this.annotator || "your name?";
+    if (state.fixed) who.removeAttribute("href");
+    byId("review-link").hidden = this.mode === "review" || state.kind !== "labels" || state.people < 2;
+    byId("label-link").hidden = this.mode !== "review";
+    byId("view-toggle").hidden = this.mode === "review";
+    byId("open-similar").hidden = !state.similar;
+    for (const option of [...byId("filter").options]) if (option.dataset.class) option.remove();
+    for (const { name } of this.panel.classes) {
+      const option = new Option(name, `label:${name}`);
+      option.dataset.class = "yes";
+      byId("filter").add(option);
+    }
+  }
+
+  listen() {
+    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.poll(true));
+    const does = {
+      unsure: () => this.answer("unsure"),
+      bad: () => this.answer("bad"),
+      skip: () => this.answer("skip"),
+      back: () => this.back(),
+      forward: () => this.forward(),
+      undo: () => this.undo(),
+      "view-toggle": () => (this.view === "grid" ? this.openSingle() : this.openGrid()),
+      "keys-open": () => this.keys.open(),
+      theme: () => switchTheme(),
+      "end-skipped": () => this.go(this.desk.skipped()[0]),
+      "end-grid": () => this.openGrid("all"),
+    };
+    for (const [id, action] of Object.entries(does)) {
+      byId(id).addEventListener("click", (event) => {
+        if (event.detail) document.activeElement?.blur();
+        action();
+      });
+    }
+    let timer = 0;
+    addEventListener("resize", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.view === "single" && this.single.zoom.set(1, 0, 0), 150);
+    });
+  }
+
+  // What is on show
+
+  /** The answer to the picture on the stage. */
+  shown() {
+    return this.view === "single" && this.single.row !== null ? this.desk.current(this.single.row) : null;
+  }
+
+  show(view) {
+    this.view = view;
+    byId("single").hidden = view !== "single";
+    byId("grid").hidden = view !== "grid";
+    byId("end").hidden = view !== "end";
+    byId("panel").dataset.view = view;
+    const toggle = byId("view-toggle");
+    toggle.setAttribute("aria-pressed", String(view === "grid"));
+  }
+
+  /** Put a row on the stage; null is the end. */
+  go(row, { remember: keep = true } = {}) {
+    if (row === null || row === undefined) {
+      this.show("end");
+      this.single.row = null;
+      drawEnd(this);
+      say(byId("end-title").textContent);
+    } else {
+      if (keep && this.single.row !== null && this.single.row !== row) this.trail.push(this.single.row);
+      this.show("single");
+      this.single.show(row);
+    }
+    this.refresh();
+  }
+
+  refresh() {
+    this.panel.draw();
+    this.status.progress(this.desk, this.paces);
+    byId("undo").disabled = !this.desk.groups.length;
+    byId("back").disabled = !this.trail.length && this.view !== "end";
+  }
+
+  openGrid(filter = null) {
+    if (this.mode === "review") return;
+    if (filter) byId("filter").value = filter;
+    this.show("grid");
+    remember("view", "grid");
+    this.grid.load();
+    this.grid.focus();
+    this.refresh();
+    say("Grid. Arrows move, Space selects, a class key labels what is selected.");
+  }
+
+  openSingle(row = null) {
+    remember("view", "single");
+    this.go(row ?? this.desk.next());
+  }
+
+  openSimilar(row) {
+    this.similar.open(row);
+  }
+
+  back() {
+    if (this.view === "grid") return;
+    const row = this.trail.pop();
+    if (row !== undefined) this.go(row, { remember: false });
+    else if (this.view === "end" && this.desk.order.length) this.go(this.desk.order.at(-1));
+    else say("This is where you began.");
+  }
+
+  /** On without an answer, one place in the order. */
+  forward() {
+    if (this.view !== "single") return;
+    const place = this.desk.place.get(this.single.row) ?? -1;
+    this.go(this.desk.order[place + 1] ?? this.desk.next(this.single.row) ?? null);
+  }
+
+  // Answers
+
+  /** Answer for the picture on the stage, for what is selected, or for `rows`. */
+  answer(kind, label = null, rows = null) {
+    const targets = rows ?? (this.view === "grid" ? this.grid.targets : this.view === "single" ? [this.single.row] : []);
+    if (!targets.length) {
+      say(this.view === "grid" ? "Nothing is selected." : "There is no picture to answer for.");
+      return;
+    }
+    const alone = this.view === "single" && rows === null;
+    if (alone && !this.single.ready && kind !== "skip") {
+      say("The picture is still loading.");
+      return;
+    }
+    const operation = { key: newKey(), type: "answer", rows: targets, kind, label };
+    if (alone && this.single.ready) {
+      const seconds = (performance.now() - this.single.shownAt) / 1000;
+      operation.seconds = Math.round(seconds * 100) / 100;
+      if (kind !== "skip" && seconds < BREAK) this.paces = [...this.paces.slice(1 - PACE), seconds];
+    }
+    this.do(operation);
+    const what = label ?? WORDS[kind];
+    const done = this.desk.done();
+    this.noteLast(targets, what);
+    if (this.view === "grid") {
+      this.grid.answered();
+      this.refresh();
+      say(`${count(targets.length, "image")}: ${what}. ${done} of ${this.desk.order.length}.`);
+      return;
+    }
+    const next = this.desk.next(this.single.row);
+    this.go(next);
+    if (next !== null) say(`${what}. ${done} of ${this.desk.order.length}. ${this.items.known(next)?.id ?? ""}`);
+  }
+
+  do(operation) {
+    this.desk.apply(operation);
+    this.channel.postMessage({ operation });
+    this.outbox.push(operation);
+  }
+
+  undo() {
+    const group = this.desk.groups.at(-1);
+    if (!group) {
+      say("There is nothing to take back.");
+      return;
+    }
+    this.do({ key: newKey(), type: "undo", of: group.key, rows: group.rows });
+    say(`Taken back: ${count(group.rows.length, "image")}.`);
+    byId("last").textContent = "";
+    if (this.view === "grid") {
+      this.grid.undone(group.rows);
+      this.refresh();
+    } else this.go(group.rows[0], { remember: false });
+    this.trail = this.trail.filter((row) => row !== this.single.row);
+  }
+
+  noteLast(rows, what) {
+    const name = rows.length === 1 ? (this.items.known(rows[0])?.id.split("/").at(-1) ?? "1 image") : count(rows.length, "image");
+    byId("last").textContent = `${name} → ${what}`;
+  }
+
+  addClass(name) {
+    this.do({ key: newKey(), type: "class", name });
+    const taken = new Set(this.panel.classes.map(({ hotkey }) => hotkey));
+    const hotkey = [..."123456789"].find((digit) => !taken.has(digit)) ?? "";
+    this.panel.set([...this.panel.classes, { name, hotkey }]);
+    this.frame();
+  }
+
+  setClasses(classes) {
+    this.do({ key: newKey(), type: "classes", classes });
+    this.panel.set(classes);
+    this.frame();
+  }
+
+  // The server and other tabs
+
+  told(answer) {
+    for (const { fault } of answer.refused) this.status.warn(`Not kept: ${fault}`);
+    this.news(answer);
+    if (this.view === "end") drawEnd(this); // it tells whether all is saved
+    if (answer.refused.length) this.resync();
+    if (answer.done.length) this.channel.postMessage({ look: true });
+  }
+
+  /** Begin anew from what the server knows; what is still on its way goes on top. */
+  async resync() {
+    this.state = await ask(`/api/state?${this.query}`);
+    this.desk = new Desk(this.state);
+    for (const operation of this.outbox.waiting.values()) this.desk.apply(operation);
+    this.elsewhere();
+  }
+
+  news({ version, changes, classes, fault }) {
+    this.version = version;
+    if (!this.outbox.waiting.size) this.status.saving("saved", 0, "");
+    if (this.view === "single" && this.single.offline) this.single.show(this.single.row);
+    const busy = this.outbox.rows();
+    const changed = this.desk.correct(changes, busy);
+    const same = JSON.stringify(classes) === JSON.stringify(this.panel.classes);
+    const waiting = [...this.outbox.waiting.values()].some(({ type }) => type.startsWith("class"));
+    if (!same && !waiting) {
+      this.panel.set(classes);
+      this.frame();
+    }
+    this.status.warn(fault ? `The answers are safe, but split.csv could not be written: ${fault}` : "", "settle");
+    if (changed) this.elsewhere();
+  }
+
+  async poll(returning = false) {
+    const before = this.single.row;
+    const wasOpen = before !== null && !this.desk.answered(before);
+    try {
+      this.news(await ask(`/api/changes?${this.query}&since=${this.version}`));
+    } catch (error) {
+      const state = error.status === 403 ? "out" : "lost";
+      this.status.saving(state, this.outbox.waiting.size, error.fault);
+      return;
+    }
+    // Back on this tab, and another one has answered meanwhile: go where work is left.
+    if (returning && this.view === "single" && wasOpen && this.desk.answered(before)) this.go(this.desk.next(before));
+  }
+
+  /** Another tab did something. */
+  heard({ operation, look }) {
+    if (look) {
+      if (document.visibilityState === "visible") this.poll();
+      return;
+    }
+    if (operation.type === "answer" || operation.type === "undo") {
+      const hidden = document.visibilityState !== "visible";
+      this.desk.apply(operation);
+      this.elsewhere();
+      if (hidden && this.view === "single" && this.desk.answered(this.single.row)) this.go(this.desk.next(this.single.row));
+    }
+  }
+
+  elsewhere() {
+    if (this.view === "grid") this.grid.update();
+    if (this.view === "end" && this.desk.next() !== null) this.go(this.desk.next());
+    else this.refresh();
+  }
+
+  // Keys
+
+  key(event) {
+    if (document.querySelector("dialog[open]")) return;
+    const { target, key } = event;
+    if ((event.ctrlKey || event.metaKey) && key === "z" && !typing(target)) {
+      event.preventDefault();
+      this.undo();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || typing(target)) return;
+    if (!this.shortcuts && key !== "?" && key !== "Escape") return;
+    const action = actionOf(this, event);
+    if (!action) return;
+    event.preventDefault();
+    if (!event.repeat || key.startsWith("Arrow")) action();
+  }
+}
+
+function switchTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  remember("theme", root.dataset.theme);
+  say(dark ? "Light" : "Dark");
+}
+
+const page = new Page();
+page.start().catch((error) => {
+  page.status.warn(`The page could not start: ${error.fault ?? error.message}. Is usl label still running?`);
+});

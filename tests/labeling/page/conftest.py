@@ -1,0 +1,125 @@
+"""A run to label, made once and copied for every test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from page_run import App, Served, Threaded, copy_run, make_run
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    place = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("USL_CACHE", str(place / "cache"))
+        return make_run(place / "here")
+
+
+@pytest.fixture
+def path(made):
+    """A run folder in memory where there is one: every answer is synced, and disks may be busy."""
+    shared = Path("/dev/shm")
+    memory = shared if os.access(shared, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as place:
+        yield copy_run(made, Path(place))
+
+
+@pytest.fixture
+def app(path):
+    opened = []
+
+    def make(**options):
+        opened.append(App(path, **options))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.store.close()
+
+
+@pytest.fixture
+def served(path):
+    running = []
+
+    def start(**options):
+        running.append(Served(path, **options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            one.kill()
+
+
+@pytest.fixture
+def site(path):
+    """Serve the run from this process: ``site(classes=...)``."""
+    running = []
+
+    def start(classes=(), **options):
+        running.append(Threaded(path, **options))
+        running[-1].store.set_classes(list(classes))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+def chromium():
+    """The browser of this machine, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser. Where there is none, the tests say so loudly, or fail if they must run."""
+    missing = None
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing = "pip install playwright"
+    if missing is None and chromium() is None:
+        missing = "install Chromium or Chrome (Debian: apt-get install chromium)"
+    if missing is not None:
+        text = f"THE LABELLING PAGE WAS NOT TESTED IN A BROWSER. To test it: {missing}."
+        if os.environ.get("USL_NEEDS_BROWSER"):
+            pytest.fail(text)
+        pytest.skip(text)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page as a person would; faults of its scripts fail the test."""
+    contexts, faults = [], []
+
+    def go(address, *, context=None, width=1280, height=800, wait=True, **options):
+        if context is None:
+            size = {"width": width, "height": height}
+            context = browser.new_context(viewport=size, **options)
+            context.set_default_timeout(30_000)
+            contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "console",
+            lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
+        )
+        page.goto(address)
+        if wait:
+            page.wait_for_selector("body[data-ready]")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert faults == []

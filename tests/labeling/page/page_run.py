@@ -1,0 +1,231 @@
+"""A run of real pictures to label, a server for it, and requests straight into the application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from usl.data.run import Run
+from usl.labeling.page.app import make_app
+from usl.labeling.page.door import Door, Keyring
+from usl.labeling.page.pictures import Pictures
+from usl.labeling.page.server import Server, address_of, listen
+from usl.labeling.page.shelf import Shelf
+from usl.labeling.page.work import Work
+from usl.labeling.settle import settle
+from usl.labeling.store import Store
+from usl.selection.start import start_run
+
+SERVE = """
+import json, sys
+from usl.labeling.serve import serve
+options = json.loads(sys.argv[2])
+def ready(address):
+    print("READY", address, flush=True)
+serve(sys.argv[1], open_browser=False, ready=ready, **options)
+"""
+
+
+def make_photos(folder, n, *, size=(96, 64)):
+    """Write ``n`` pictures of four looks, every one different."""
+    rng = np.random.default_rng(5)
+    folder.mkdir(parents=True)
+    for number in range(n):
+        pixels = rng.integers(0, 60, (size[1], size[0], 3)) + 45 * (number % 4)
+        pixels[:, : 8 + 20 * (number % 4)] += 30
+        image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        image.save(folder / f"p{number:03d}.jpg", quality=90)
+
+
+def make_run(place, n=60, budget=40):
+    """A run on ``n`` pictures that asks for ``budget`` labels; the run's folder."""
+    make_photos(place / "photos", n)
+    start_run(place / "photos", budget, place / "run", method="usl", model="pixels", pca=16, k=5)
+    return place / "run"
+
+
+def copy_run(made, place):
+    """A copy of what :func:`make_run` made, with its source beside it."""
+    shutil.copytree(made.parent, place / "copy")
+    path = place / "copy" / "run"
+    info = json.loads((path / "run.json").read_text())
+    info["source"]["path"] = str(place / "copy" / "photos")
+    (path / "run.json").write_text(json.dumps(info))
+    return path
+
+
+class App:
+    """The application of a run without any network."""
+
+    def __init__(self, path, *, listening="127.0.0.1", password=None, **options):
+        self.run = Run.open(path)
+        self.store = Store.open(path)
+        settle(self.run, self.store)
+        collection = self.run.collection()
+        pictures = Pictures(collection.images, Shelf(None))
+        self.work = Work(self.run, collection, self.store, pictures, **options)
+        self.door = Door(Keyring.of_run(path), password)
+        self.asgi = make_app(self.work, self.door, listening=listening)
+
+    @property
+    def cookie(self):
+        """What a browser that was let in sends."""
+        return {"cookie": f"{self.door.cookie_name}={self.door.cookie}"}
+
+    def __call__(self, method, path, *, body=None, headers=(), client="127.0.0.1", **named):
+        """One request: status, headers, content. Header names take ``_`` for ``-``."""
+        found = {"host": "127.0.0.1:8000", **dict(headers)}
+        found |= {name.replace("_", "-"): value for name, value in named.items()}
+        path, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [
+                (name.encode(), one.encode())
+                for name, value in found.items()
+                if value is not None
+                for one in ([value] if isinstance(value, str) else value)
+            ],
+            "client": (client, 5000),
+            "server": ("127.0.0.1", 8000),
+            "root_path": "",
+        }
+        chunks = body if isinstance(body, list) else [body or b""]
+        waiting = [
+            {"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)}
+            for i, chunk in enumerate(chunks)
+        ]
+        sent = []
+
+        async def receive():
+            return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        # In a thread: this one may run the browser's own loop.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, self.asgi(scope, receive, send)).result()
+        names = [name.decode() for name, _ in sent[0]["headers"]]
+        values = [value.decode() for _, value in sent[0]["headers"]]
+        content = b"".join(message.get("body", b"") for message in sent[1:])
+        return sent[0]["status"], dict(zip(names, values, strict=True)), content
+
+    def get(self, path, **named):
+        """A GET of somebody who was let in, and its JSON."""
+        status, _, content = self("GET", path, headers=self.cookie, **named)
+        return status, json.loads(content)
+
+    def post(self, operations, *, mode="label", **named):
+        """Send operations as the page does; the status and the JSON."""
+        body = json.dumps({"since": 0, "mode": mode, "operations": operations, **named}).encode()
+        own = {"origin": "http://127.0.0.1:8000", "content-type": "application/json"}
+        status, _, content = self(
+            "POST", "/api/operations", body=body, headers={**self.cookie, **own}
+        )
+        return status, json.loads(content)
+
+
+def answer(key, rows, label=None, kind="label"):
+    """An operation."""
+    return {"key": key, "type": "answer", "rows": rows, "kind": kind, "label": label}
+
+
+class Served:
+    """``usl label`` in a process of its own."""
+
+    def __init__(self, path, **options):
+        self.path, self.options = path, options
+        self.start()
+
+    def start(self, **options):
+        """Start it, with other options if given; waits until the page is served."""
+        self.options |= options
+        command = [sys.executable, "-c", SERVE, str(self.path), json.dumps(self.options)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        line = self.process.stdout.readline()
+        if not line.startswith("READY"):
+            raise AssertionError(self.process.stderr.read())
+        self.address = line.split()[1]
+        self.base = self.address.partition("?")[0]
+        self.port = int(self.base.split(":")[2].strip("/"))
+
+    def kill(self):
+        """SIGKILL: nothing gets to say goodbye."""
+        self.process.kill()
+        self.process.wait()
+        self.close_pipes()
+
+    def stop(self):
+        """As Ctrl-C does; what was said at the end."""
+        self.process.send_signal(2)
+        said = self.process.communicate(timeout=20)[1]
+        assert self.process.returncode == 0, said
+        return said
+
+    def close_pipes(self):
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def write_bomb(path, width=100_000, height=100_000):
+    """A PNG of a few kilobytes that claims to be 10,000 megapixels."""
+
+    def chunk(name, content):
+        check = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [
+        chunk(b"IHDR", head),
+        chunk(b"IDAT", zlib.compress(bytes(10_000))),
+        chunk(b"IEND", b""),
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+class Threaded(App):
+    """The application behind a real socket, in a thread of this process."""
+
+    def __init__(self, path, **options):
+        super().__init__(path, **options)
+        self.socket = listen("127.0.0.1", 0)
+        self.base = address_of(self.socket, "127.0.0.1")
+        self.address = f"{self.base}?token={self.door.token}"
+        ready = threading.Event()
+        self.server = Server(self.asgi, ready.set)
+        self.thread = threading.Thread(target=self.server.run, args=([self.socket],))
+        self.thread.start()
+        assert ready.wait(30)
+
+    def stop(self):
+        """End the thread."""
+        self.server.should_exit = True
+        self.thread.join()
+        self.store.close()
+
+    def labels(self):
+        """What counts now: label or kind by image id."""
+        found = {}
+        for one in self.store.history():
+            if not one.undone:
+                found[one.image_id] = one.label or one.kind
+        return found

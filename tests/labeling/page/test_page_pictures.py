@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import io
+import threading
+
+import numpy as np
+import pytest
+from page_run import make_photos
+from PIL import Image
+
+from usl.core.errors import DataError
+from usl.data.decode import decode_file
+from usl.data.images import ArrayImages, FileImages
+from usl.labeling.page.pictures import Pictures, decode_small, fitting, shrink
+from usl.labeling.page.shelf import Shelf
+
+
+def opened(picture):
+    return Image.open(io.BytesIO(picture.content))
+
+
+def files(folder, **shelf):
+    names = sorted(path.name for path in folder.iterdir())
+    return Pictures(FileImages(folder, names), Shelf(None, **shelf))
+
+
+def smooth(size):
+    ramp = np.linspace(0, 255, size[0])[None, :, None] * np.ones((size[1], 1, 3))
+    ramp[: size[1] // 2, :, 1] = 40
+    return Image.fromarray(ramp.astype(np.uint8))
+
+
+def test_pictures_are_no_larger_than_asked_for(tmp_path):
+    make_photos(tmp_path / "p", 2, size=(1000, 500))
+    pictures = files(tmp_path / "p")
+    for side, size in [
+        (160, (160, 80)),
+        (600, (640, 320)),
+        (4096, (1000, 500)),
+        (10**9, (1000, 500)),
+    ]:
+        assert opened(pictures.get(0, side)).size == size
+    assert [fitting(side) for side in (0, 160, 161, 5000)] == [160, 160, 320, 4096]
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (3001, 997), (500, 2777)])
+def test_shrinking_while_decoding_shows_the_same_picture(tmp_path, size):
+    path = tmp_path / "large.jpg"
+    smooth(size).save(path, quality=95)
+    small = decode_small(path, "large.jpg", 320)
+    plain = shrink(decode_file(path, "large.jpg"), 320)
+    assert small.size == plain.size
+    assert np.abs(np.asarray(small, int) - np.asarray(plain, int)).mean() < 2
+
+
+def test_the_orientation_is_applied(tmp_path):
+    image = smooth((400, 200))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert opened(files(tmp_path).get(0, 160)).size == (80, 160)
+
+
+def test_small_pictures_arrive_pixel_for_pixel():
+    array = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
+    picture = Pictures(ArrayImages(array), Shelf(None)).get(1, 1280)
+    assert picture.kind == "image/png"
+    np.testing.assert_array_equal(np.asarray(opened(picture)), array[1])
+
+
+def test_nothing_but_pixels_leaves_the_machine(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "at home"
+    smooth((300, 200)).save(tmp_path / "a.jpg", exif=exif, comment=b"secret")
+    content = files(tmp_path).get(0, 640).content
+    assert b"at home" not in content
+    assert b"secret" not in content
+
+
+def test_a_changed_file_is_read_anew(tmp_path):
+    smooth((300, 200)).save(tmp_path / "a.jpg")
+    pictures = files(tmp_path)
+    first = pictures.get(0, 160)
+    smooth((200, 300)).save(tmp_path / "a.jpg")
+    assert opened(pictures.get(0, 160)).size != opened(first).size
+
+
+def test_faults_name_the_file(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no picture at all")
+    (tmp_path / "b.jpg").write_bytes(b"soon gone")
+    pictures = files(tmp_path)
+    (tmp_path / "b.jpg").unlink()
+    for row, words in ((0, "a.jpg.*not an image"), (1, "b.jpg.*gone")):
+        with pytest.raises(DataError, match=words):
+            pictures.get(row, 640)
+
+
+def test_many_who_ask_at_once_share_the_work(tmp_path):
+    class Slow(ArrayImages):
+        reads = 0
+
+        def read(self, row):
+            type(self).reads += 1
+            gate.wait(5)
+            return super().read(row)
+
+    gate = threading.Event()
+    pictures = Pictures(Slow(np.zeros((3, 8, 8), np.uint8)), Shelf(None))
+    pictures.prepare([0, 1, 2], 640)
+    threads = [threading.Thread(target=pictures.get, args=(2, 640)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    gate.set()
+    for thread in threads:
+        thread.join()
+    pictures.get(0, 640)
+    pictures.get(1, 640)
+    assert Slow.reads == 3
+
+
+def test_what_is_asked_for_overtakes_what_is_prepared():
+    class Ordered(ArrayImages):
+        order: list[int] = []  # noqa: RUF012 - one test, one class
+
+        def read(self, row):
+            if row == 0:
+                gate.wait(5)
+            self.order.append(row)
+            return super().read(row)
+
+    gate = threading.Event()
+    pictures = Pictures(Ordered(np.zeros((5, 8, 8), np.uint8)), Shelf(None))
+    pictures.prepare([0, 1, 2, 3], 640)
+    pictures.get(3, 640)  # behind three others in the queue, one of which is stuck
+    assert Ordered.order == [3]
+    gate.set()
+    pictures.get(1, 640)
+
+
+def test_the_shelf_is_bounded_and_survives(tmp_path):
+    shelf = Shelf(tmp_path, memory=250, disk=450)
+    for number in range(8):
+        shelf.put(f"{number:02d}name", bytes([number]) * 100)
+    assert sum(map(len, shelf._kept.values())) <= 250
+    shelf.prune()
+    left = list(tmp_path.glob("??/*"))
+    assert len(left) == 4
+    again = Shelf(tmp_path)
+    found = [again.get(f"{number:02d}name") for number in range(8)]
+    assert sum(one is not None for one in found) == 4
+    assert all(one is None or one == bytes([n]) * 100 for n, one in enumerate(found))
+
+
+def test_a_shelf_that_cannot_be_written_is_no_fault(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    shelf = Shelf(tmp_path / "file")
+    shelf.put("name", b"content")
+    assert shelf.get("name") == b"content"
+    (tmp_path / "na").mkdir()
+    (tmp_path / "na" / "name").write_bytes(b"")
+    assert Shelf(tmp_path).get("name") is None

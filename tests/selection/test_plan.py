@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from usl.cli import main
+from usl.core.errors import UsageError
+from usl.data.collection import Collection
+from usl.selection import plan as module
+from usl.selection.plan import estimated_seconds, plan_run
+
+
+def of_items(n, d=4):
+    """A collection with no more in it than its size."""
+    features = np.broadcast_to(np.float32(1), (n, d))
+    return Collection(np.arange(n).astype(np.str_), np.repeat("train", n), features=features)
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(module, "thread_count", lambda: 2)
+
+
+def test_seconds_follow_the_way_that_is_taken():
+    million = estimated_seconds(1_000_000, 128, 10_000)
+    assert million == {"search_seconds": 45.0, "partition_seconds": 60.0}
+    exact = estimated_seconds(1_000_000, 128, 10_000, exact=True)
+    assert exact["search_seconds"] == 2500.0
+    assert exact["partition_seconds"] > 1000
+    small = estimated_seconds(50_000, 128, 40)
+    assert small["search_seconds"] == pytest.approx(6.2, abs=0.1)
+    assert small["partition_seconds"] < 1
+
+
+def test_memory_with_and_without_files():
+    large = of_items(20_000, 64)
+    plan = plan_run(large, 10, k=5)
+    table = 20_000 * 64 * 4 / 1e6
+    assert plan["memory_mb"] - plan["least_memory_mb"] == pytest.approx(table, abs=1)
+    assert "tables_in_files" not in plan
+    least, most = plan["least_memory_mb"], plan["memory_mb"]
+    assert plan_run(large, 10, k=5, memory=f"{least + 1} MB")["tables_in_files"]
+    assert not plan_run(large, 10, k=5, memory=f"{most + 1} MB")["tables_in_files"]
+    with pytest.raises(UsageError, match="are needed"):
+        plan_run(large, 10, k=5, memory="10 MB")
+    assert "search_seconds" not in plan_run(of_items(50), 5, method="random")
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32))
+    command = ["select", str(tmp_path / "x.npy"), "--budget", "4", "--k", "5"]
+    run = [*command, "--out", str(tmp_path / "run")]
+    assert main([*run, "--dry-run", "--json", "--memory", "2GB"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["tables_in_files"] is False
+    assert plan["least_memory_mb"] <= plan["memory_mb"] < 2000
+    assert main([*run, "--memory", "3 MB"]) == 2
+    assert "are needed" in capsys.readouterr().err
+    least = f"{plan['least_memory_mb'] + 1}MB"
+    scratch = ["--scratch", str(tmp_path / "scratch")]
+    assert main([*run, "--memory", least, *scratch, "--resume"]) == 0
+    assert (tmp_path / "run" / "run.json").is_file()
