@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from usl.evaluation.report import write_report
     from usl.features.embed import embed
     from usl.pretraining.pretrain import pretrain
+    from usl.selection.constraints import Constraints, select_within
     from usl.selection.selection import Selection, select
     from usl.selection.selector import Selector
     from usl.selection.start import start_run
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Collection",
+    "Constraints",
     "Run",
     "Selection",
     "Selector",
@@ -45,6 +47,7 @@ __all__ = [
     "predict",
     "pretrain",
     "select",
+    "select_within",
     "start_run",
     "train",
     "write_report",
@@ -52,6 +55,7 @@ __all__ = [
 
 _HOMES = {
     "Collection": "usl.data",
+    "Constraints": "usl.selection.constraints",
     "Run": "usl.data.run",
     "Selection": "usl.selection.selection",
     "Selector": "usl.selection.selector",
@@ -62,6 +66,7 @@ _HOMES = {
     "predict": "usl.training.predict",
     "pretrain": "usl.pretraining.pretrain",
     "select": "usl.selection.selection",
+    "select_within": "usl.selection.constraints",
     "start_run": "usl.selection.start",
     "train": "usl.training.train",
     "write_report": "usl.evaluation.report",

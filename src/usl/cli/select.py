@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from usl.cli.shared import Corrupt, Flag, print_plan, report_unreadable
 from usl.console import bars, note, print_json, say
+
+LIMITS = Parameter(group=Group("Constraints", sort_key=8), negative="", show_default=False)
 
 
 def select(
@@ -30,6 +32,12 @@ def select(
     memory: str | None = None,
     scratch: Path | None = None,
     resume: Annotated[bool | None, Parameter(show_default=False)] = None,
+    exclude: Annotated[Path | None, LIMITS] = None,
+    include: Annotated[Path | None, LIMITS] = None,
+    collapse_duplicates: Annotated[bool | float, LIMITS] = False,
+    groups: Annotated[Path | None, LIMITS] = None,
+    quota: Annotated[list[str] | None, LIMITS] = None,
+    min_distance: Annotated[float | None, LIMITS] = None,
     **method_params: Any,
 ) -> None:
     """Pick the images whose labels would teach the most about all the others.
@@ -74,6 +82,18 @@ def select(
     resume
         Go on from what the same command had finished when it was stopped, and keep what is
         finished. The default does so above 100,000 images.
+    exclude
+        Images never to pick: a file with one id per line, or a table with a column image_id.
+    include
+        Images to request in any case, as part of the budget: such a file.
+    collapse_duplicates
+        Of images nearer to each other than this, leave out all but one; alone: 0.1.
+    groups
+        Table with the columns image_id and group, for --quota.
+    quota
+        Number of picks of a group, NAME=COUNT, once for each; or equal, or proportional.
+    min_distance
+        Least distance between two picks in the feature space, 0 to 2.
     """
     if dry_run:
         from usl.selection.plan import plan_run
@@ -83,8 +103,19 @@ def select(
         )
         print_plan(plan, as_json=json)
         return
+    from usl.selection.constraints import Constraints
+    from usl.selection.quotas import parse_quotas
     from usl.selection.start import start_run
 
+    given: dict[str, Any] = {
+        "exclude": exclude,
+        "include": include,
+        "collapse_duplicates": collapse_duplicates or None,
+        "groups": groups,
+        "quotas": parse_quotas(quota or ()),
+        "min_distance": min_distance,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
     with bars() as progress:
         run = start_run(
             source,
@@ -101,6 +132,7 @@ def select(
             memory=memory,
             scratch=scratch,
             resume=resume,
+            constraints=Constraints(**given) if given else None,
             progress=progress,
             **method_params,
         )
@@ -116,6 +148,8 @@ def select(
         f"Picked {picked['budget']:,} of {total:,} images with {picked['method']} on "
         f"{encoder['name']} features (supervision: {encoder['supervision']}).{oracle}"
     )
+    if picked.get("constraints", {}).get("near_duplicates"):
+        say(f"Left out as near-duplicates: {picked['constraints']['near_duplicates']:,} images.")
     if (run.path / "encoder.safetensors").is_file():
         say(f"Trained the encoder, too: --model {run.path} uses it.")
     say(f"Next: usl label {run.path} --classes NAME,NAME   (or fill in the label column of")
