@@ -83,9 +83,10 @@ class Constraints:
         )
         missing = included[place[included] < 0]
         if len(missing):
+            name = str(np.asarray(ids)[missing[0]])
             raise DataError(
-                f"include: {str(np.asarray(ids)[missing[0]])!r} ({len(missing)} such items) must be "
-                "picked but could not be read. Restore it, or take it off the list."
+                f"include: {name!r} must be picked but could not be read ({len(missing)} such "
+                "items). Restore it, or take it off the list."
             )
         groups = None if self.groups is None else np.asarray(self.groups, dtype=object)[rows]
         excluded = place[excluded]

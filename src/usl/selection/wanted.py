@@ -96,14 +96,16 @@ def resolve(
         return f"row {row}" if ids is None else repr(str(names[row]))
 
     for rows, what in (
-        (excluded, "is excluded as well. Take it off one of the lists."),
-        (known, "has a label already. Take it off the list."),
-        (np.flatnonzero(~free), "is not among the candidates. Add it, or take it off the list."),
+        (excluded, "is excluded as well"),
+        (known, "has a label already"),
+        (np.flatnonzero(~free), "is not among the candidates"),
     ):
         clash = included[np.isin(included, rows)]
         if len(clash):
-            more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
-            raise UsageError(f"include: {item(int(clash[0]))}{more} {what}")
+            more = f" ({len(clash)} such items)" if len(clash) > 1 else ""
+            raise UsageError(
+                f"include: {item(int(clash[0]))} {what}{more}. Take it off one of the lists."
+            )
     if len(included) > budget:
         raise UsageError(
             f"include: {len(included)} items must be picked, but the budget is {budget}. Raise "
