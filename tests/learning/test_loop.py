@@ -208,7 +208,7 @@ def test_an_interrupted_write_keeps_the_old_checkpoint(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("usl.core.files.os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DataError, match="disk is full"):
         train(8, tmp_path)
     monkeypatch.undo()
     assert (tmp_path / CHECKPOINT).read_bytes() == before

@@ -21,7 +21,7 @@ from usl.core.lists import Groups, Lists, near_lists
 from usl.core.neighbors import Float32, half_distances, halved, smallest, squared_from_half
 from usl.core.progress import Progress, silent
 
-RECALL = 0.97  # share of a row's k nearest that is found, aimed at
+RECALL = 0.98  # share of a row's k nearest that is found, aimed at
 SAMPLE = 512  # rows whose exact neighbours say how many lists that takes
 FEWEST_PROBES, MOST_PROBES = 8, 512
 CHUNK_BYTES = 96 << 20  # of the distances that a chunk of rows keeps

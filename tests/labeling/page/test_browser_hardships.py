@@ -77,6 +77,7 @@ def test_a_closed_tab_loses_nothing(served, path, visit):
     page = visit(server.address)
     press(page, "1")
     saved(page)
+    page.wait_for_load_state("networkidle")  # the next pictures have come
     server.kill()
     press(page, "1", "1")
     page.wait_for_selector('#saving[data-state="lost"]')
