@@ -9,9 +9,10 @@ from usl.core.errors import DataError, UsageError
 from usl.training.contract import load_model
 from usl.training.graph import neighbor_weights, normalized
 from usl.training.label_spreading import fit, prepare
+from usl.training.priors import voted_shares
 
 
-@pytest.mark.parametrize("prior", [None, "uniform", "labels"])
+@pytest.mark.parametrize("prior", [None, "off", "uniform", "labels"])
 def test_scores_solve_the_linear_system(cloud, prior):
     s = dense_normalized(cloud, 8, 4.0)
     given = np.full(300, -1, dtype=np.int64)
@@ -20,8 +21,10 @@ def test_scores_solve_the_linear_system(cloud, prior):
     y = np.zeros((300, 3))
     y[np.arange(9), given[:9]] = weights[:9]
     expected = np.linalg.solve(np.eye(300) - 0.95 * s, y)
-    if prior is not None:
+    if prior != "off":
         expected /= expected.sum(axis=0)
+    if prior is None:
+        expected *= voted_shares(cloud, given, weights, 3)
     if prior == "labels":
         expected *= y.sum(axis=0)
     expected /= expected.sum(axis=1, keepdims=True)
@@ -40,7 +43,7 @@ def test_agrees_with_scikit_learn_on_the_same_graph(blobs):
             return graph
 
     theirs = Given(alpha=0.9, max_iter=2000, tol=1e-9).fit(features, given)
-    ours = fit(features, given, np.ones(600), 6, alpha=0.9)
+    ours = fit(features, given, np.ones(600), 6, alpha=0.9, class_prior="off")
     assert (ours.fitted().argmax(axis=1) == theirs.transduction_).mean() > 0.995
 
 

@@ -6,6 +6,7 @@ import pytest
 from usl.core.errors import UsageError
 from usl.training.graph import neighbor_weights
 from usl.training.poisson import fit, potentials, prepare
+from usl.training.priors import voted_shares
 
 
 def given_labels(n, labels):
@@ -63,11 +64,11 @@ def test_agrees_with_graphlearning(problem):
     np.testing.assert_allclose(theirs - theirs.mean(axis=0), ours - ours.mean(axis=0), atol=1e-7)
 
 
-def test_without_a_prior_the_class_is_that_of_the_largest_potential(problem):
+def test_with_the_prior_off_the_class_is_that_of_the_largest_potential(problem):
     features, classes, weights = problem
     u, _ = potentials(neighbor_weights(features, 10, 4.0), classes, weights, 3)
-    soft = fit(features, classes, weights, 3, sharpness=1).fitted()
-    sharp = fit(features, classes, weights, 3, sharpness=5).fitted()
+    soft = fit(features, classes, weights, 3, sharpness=1, class_prior="off").fitted()
+    sharp = fit(features, classes, weights, 3, sharpness=5, class_prior="off").fitted()
     np.testing.assert_array_equal(soft.argmax(axis=1), u.argmax(axis=1))
     np.testing.assert_array_equal(sharp.argmax(axis=1), u.argmax(axis=1))
     assert (sharp.max(axis=1) >= soft.max(axis=1) - 1e-12).mean() > 0.95
@@ -76,12 +77,16 @@ def test_without_a_prior_the_class_is_that_of_the_largest_potential(problem):
     np.testing.assert_allclose(sharp, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("prior", ["uniform", "labels"])
+@pytest.mark.parametrize("prior", [None, "uniform", "labels"])
 def test_a_prior_fixes_the_mean_probabilities(problem, prior):
     features, classes, weights = problem
     found = fit(features, classes, weights, 3, class_prior=prior).fitted()
     labels = np.bincount(classes[classes >= 0], weights=weights[classes >= 0])
-    expected = np.full(3, 1 / 3) if prior == "uniform" else labels / labels.sum()
+    expected = {
+        None: voted_shares(features, classes, weights, 3),
+        "uniform": np.full(3, 1 / 3),
+        "labels": labels / labels.sum(),
+    }[prior]
     np.testing.assert_allclose(found.mean(axis=0), expected, atol=1e-5)
 
 

@@ -50,8 +50,8 @@ def kmeans(
     Parameters
     ----------
     exact : compare every row with every centroid. The default does so for up to ``EXACT_CLUSTERS``
-        clusters or ``EXACT_PAIRS`` pairs; above, rows are compared with the centroids near their own
-        (:mod:`usl.core.candidate_kmeans`), which ends within 1% of the exact inertia.
+        clusters or ``EXACT_PAIRS`` pairs; above, rows are compared with the centroids near their
+        own (:mod:`usl.core.candidate_kmeans`), which ends within 1% of the exact inertia.
     """
     small = n_clusters <= EXACT_CLUSTERS or len(features) * n_clusters <= EXACT_PAIRS
     if exact or (exact is None and small):

@@ -9,9 +9,9 @@ A method is one file in this room with one function::
 - ``weights``: float64 [n], weight of each label (ignored where unlabelled).
 - ``n_classes``: C >= 2; every class has at least one label.
 
-A method with a parameter ``augmented`` gets a function there: ``augmented(v)`` gives the features of
-v random views of every item, float16 [v, n, d], encoded when first asked for. It is None where
-there are no images to make views of.
+A method with a parameter ``augmented`` gets a function there: ``augmented(v)`` gives the features
+of v random views of every item, float16 [v, n, d], encoded when first asked for, cached from then
+on. It is None where nobody has images to make views of.
 
 A model is arrays and their interpretation, so that it is stored without pickle.
 """

@@ -1,7 +1,8 @@
 """Label spreading: labels diffuse over the neighbour graph of all items (Zhou et al., 2004).
 
 F = (I - alpha S)^-1 Y with S = D^-1/2 W D^-1/2, W the symmetric k-nearest-neighbour graph with
-weights max(cosine, 0)^power, and Y the one-hot labels times their weights.
+weights max(cosine, 0)^power, and Y the one-hot labels times their weights. The columns of F are
+scaled until their sums are as the classes' shares (:mod:`usl.training.priors`), unless that is off.
 """
 
 from __future__ import annotations
@@ -47,15 +48,16 @@ def fit(
     k : neighbours of each item in the graph.
     alpha : share of a score that comes from the neighbours, 0 < alpha < 1.
     power : exponent of the cosine similarity in the edge weights.
-    class_prior : ``uniform`` divides each class's scores by their sum, ``labels`` makes the sums
-        proportional to the labels of each class. Either helps where the classes are that frequent,
-        and costs several points where they are not.
+    class_prior : sums of the classes' scores: ``uniform``, all equal, or ``labels``, as among the
+        labels. Either helps where the classes are that frequent, and costs several points where
+        they are not. Left out, they are estimated from the labels' votes on all items. ``off``:
+        scores as they are, as published.
     graph : from :func:`prepare`, to train many times on the same features.
     """
     if not 0 < alpha < 1:
         raise UsageError(f"alpha: {alpha} given; it must lie strictly between 0 and 1.")
     check_neighbors(k)
-    shares = prior_shares(class_prior, classes, weights, n_classes)
+    shares = prior_shares(class_prior, features, classes, weights, n_classes)
     if graph is None:
         graph = neighbor_weights(features, k, power, progress)
     rows = np.flatnonzero(classes >= 0)

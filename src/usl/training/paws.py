@@ -11,8 +11,8 @@ sharpen(p)_c is proportional to p_c^(1/T); the target of H is a constant, and x_
 serve the other. Y holds smoothed labels, w their weights. What differs from the paper: an encoder
 is not trained but a square matrix M that starts as the identity; the second view x' of an item is
 one of its nearest neighbours; and pi need not be uniform (uniform pi gives the paper's entropy, up
-to a constant). By default pi is what sharpen(p) is on average before training: the second term
-then only keeps a class from taking over or dying out, and assumes nothing about frequencies.
+to a constant). By default pi is estimated from the labels (:mod:`usl.training.priors`): the second
+term then only keeps a class from taking over or dying out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from usl.training.priors import ClassPrior, prior_shares
 
 WIDEST = 512  # dimensions that are trained; wider features are first projected on as many
 SMOOTHING = 0.1  # of the labels
-SAMPLE = 8192  # items whose votes before training give the default pi
 MOST_SUPPORTS = 1024  # labels that vote in one step of training; all vote in the result
 FLOOR = 1e-4  # of a share in pi: no class is driven out
 TINY = 1e-12
@@ -84,11 +83,14 @@ def fit(
     steps, batch_size : of training; a batch holds as many items, and a neighbour of each.
     lr : of Adam, falling to 0 along a cosine.
     class_prior : ``uniform`` makes pi uniform and gives every class the same say in the vote;
-        ``labels`` makes pi the labels' shares. Left out, pi is the mean prediction before training.
+        ``labels`` makes pi the labels' shares. Left out, pi is estimated from the labels' votes on
+        all items. ``off`` holds nothing, as with ``me_max`` 0.
     neighbors : int64 [n, k] from :func:`prepare`, to train many times on the same features.
     """
     check(k, temperature, sharpening, steps, batch_size)
-    shares = prior_shares(class_prior, classes, weights, n_classes)
+    shares = prior_shares(class_prior, features, classes, weights, n_classes)
+    if shares is None:
+        shares, me_max = np.full(n_classes, 1.0 / n_classes), 0.0
     if neighbors is None:
         neighbors = prepare(features, k=k, progress=progress)["neighbors"]
     start = start_of(features)
@@ -97,8 +99,6 @@ def fit(
         reduced = features if start is None else features @ start
         supports = make_supports(reduced, classes, weights, n_classes, class_prior)
         projection = np.eye(reduced.shape[1], dtype=np.float32)
-        if shares is None:
-            shares = shares_before(projection, reduced, supports, temperature, sharpening)
         pi = np.maximum(shares, FLOOR).astype(np.float32)
         pi /= pi.sum()
         adam = Adam([projection])
@@ -162,18 +162,6 @@ def make_supports(
     votes = np.full((len(rows), n_classes), SMOOTHING / n_classes, dtype=np.float32)
     votes[np.arange(len(rows)), classes[rows]] += np.float32(1 - SMOOTHING)
     return Supports(features[rows], votes, np.log(given).astype(np.float32))
-
-
-def shares_before(
-    projection: Float32, features: Float32, supports: Supports, temperature: float, t: float
-) -> NDArray[np.float64]:
-    """Mean of sharpen(p) over items spread evenly over the table, float64 [C]."""
-    sample = features[:: max(1, len(features) // SAMPLE)]
-    total = np.zeros(supports.votes.shape[1])
-    for start in range(0, len(sample), 1024):
-        found = vote(projection, sample[start : start + 1024], supports, temperature)
-        total += sharpen(found.p, t).sum(axis=0, dtype=np.float64)
-    return np.asarray(total / total.sum())
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ label of item j, w_j its weight and y-bar = sum_j w_j y_j / sum_j w_j; u has mea
 to the degrees, sum_i d_i u_i = 0. With S = D^-1/2 W D^-1/2 the equation is
 (I - S) D^1/2 u = D^-1/2 b, whose conjugate gradients are those of L preconditioned by D.
 
-The class of an item is that of its largest u, as in the paper. That is no neutral rule: u has
-mean zero, so of two classes either gets about half the items, however many labels it has;
-``class_prior`` replaces it.
+In the paper the class of an item is that of its largest u. That is no neutral rule: u has mean
+zero, so of two classes either gets about half the items, however many labels it has. Here classes
+are scaled until their mean probabilities are their shares (:mod:`usl.training.priors`).
 """
 
 from __future__ import annotations
@@ -55,16 +55,17 @@ def fit(
     power : exponent of the cosine similarity in the edge weights.
     sharpness : probabilities are the softmax of this times u over the root mean square of u. At 3
         the mean confidence was within 8 points of the accuracy with a class prior, on CIFAR-10 and
-        Fashion-MNIST. Without one it does not change the decision.
-    class_prior : ``uniform`` or ``labels`` scales the classes until their mean probabilities are
-        equal, or as the labels' shares. Either is worth points where it holds and costs as many
-        where it does not; ``labels`` does not hold when a fixed number was labelled per class.
+        Fashion-MNIST. With class_prior ``off`` it does not change the decision.
+    class_prior : mean probabilities of the classes: ``uniform``, or ``labels`` as among the
+        labels. Either is worth points where it holds and costs as many where it does not;
+        ``labels`` does not hold when a fixed number was labelled per class. Left out, they are
+        estimated from the labels' votes on all items. ``off``: the largest u, as published.
     graph : from :func:`prepare`, to train many times on the same features.
     """
     check_neighbors(k)
     if not sharpness > 0:
         raise UsageError(f"sharpness: {sharpness} given; it must be positive.")
-    shares = prior_shares(class_prior, classes, weights, n_classes)
+    shares = prior_shares(class_prior, features, classes, weights, n_classes)
     if graph is None:
         graph = neighbor_weights(features, k, power, progress)
     solution, offsets = potentials(graph, classes, weights, n_classes)
