@@ -41,7 +41,7 @@ def test_no_second_table_is_made_on_the_way(monkeypatch):
     import tracemalloc
 
     monkeypatch.setattr(units, "rows_per_block", lambda size: 64)
-    table = rows_like(np.float16, 20_000, 20)
+    table = rows_like(np.float16, 20_000, 100)  # wide: a few bytes a row are no table
     unit_rows(table[:100])  # what is imported on first use is not of the table
     tracemalloc.start()
     rows = unit_rows(table)
