@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from cyclopts import App, Parameter
-from cyclopts.config import Env, Toml
+from cyclopts.config import Env
 
 from usl import __version__
+from usl.cli.benchmark import benchmark
 from usl.cli.demo import demo
 from usl.cli.embed import embed
 from usl.cli.evaluate import evaluate
@@ -21,6 +22,7 @@ from usl.cli.predict import predict
 from usl.cli.pretrain import pretrain
 from usl.cli.report import report
 from usl.cli.select import select
+from usl.cli.shared import SettingsFile
 from usl.cli.train import train
 from usl.console import note, plain_warnings
 from usl.core.errors import UslError
@@ -46,7 +48,7 @@ def build(tokens: Sequence[str]) -> App:
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(show_env_var=False),  # docs/quickstart.md names the scheme
-        config=[Env("USL_"), Toml("usl.toml", must_exist=False, allow_unknown=False)],
+        config=[Env("USL_"), SettingsFile("usl.toml", must_exist=False, allow_unknown=False)],
     )
     commands: dict[str, Callable[..., None]] = {
         "demo": demo,
@@ -59,6 +61,7 @@ def build(tokens: Sequence[str]) -> App:
         "predict": predict,
         "evaluate": evaluate,
         "report": report,
+        "benchmark": benchmark,
         "pretrain": _pretrain(tokens),
     }
     for position, (name, command) in enumerate(commands.items()):

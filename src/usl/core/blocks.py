@@ -22,10 +22,13 @@ BLOCK_BYTES = 48 << 20  # of one block's intermediate; two cores then stay near 
 
 
 def thread_count() -> int:
-    """Cores this process may use."""
+    """Cores this process may use; no more than the environment variable ``OMP_NUM_THREADS``."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
 
 
 def rows_per_block(row_bytes: int) -> int:

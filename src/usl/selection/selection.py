@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError
-from usl.core.keep import KeepOnDisk
+from usl.core.keep import Keep, KeepOnDisk
 from usl.core.lazy import LazyTable
 from usl.core.methods import check_parameters, load_method, method_names
 from usl.core.neighbors import Float32
@@ -143,7 +143,7 @@ def select(
     seed: int = 0,
     memory: int | str | Workspace | None = None,
     scratch: str | os.PathLike[str] | None = None,
-    resume: bool | str | os.PathLike[str] = False,
+    resume: bool | str | os.PathLike[str] | Keep = False,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Selection:
@@ -166,6 +166,7 @@ def select(
     scratch : folder for such files; by default one in the user's cache.
     resume : keep finished stages (partition, density) in the user's cache, or in this folder, and
         go on from those that the same selection left when it was stopped. The picks are the same.
+        A :class:`usl.core.keep.KeepInMemory` serves several selections from the same features.
     progress : called as work proceeds.
     **method_params : the method's own parameters; an unknown one is refused.
 
@@ -203,8 +204,10 @@ def select(
     reserve(workspace, method, given, int(budget), len(known), method_params)
     table = unit_rows(given, workspace, progress=progress)
     if resume is not False and takes_keep(module):
-        folder = None if resume is True else resume
-        method_params["keep"] = KeepOnDisk(table, folder)
+        if isinstance(resume, Keep):
+            method_params["keep"] = resume
+        else:
+            method_params["keep"] = KeepOnDisk(table, None if resume is True else resume)
     picks: Picks = module.pick(
         table,
         int(budget),

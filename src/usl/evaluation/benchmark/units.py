@@ -1,0 +1,209 @@
+"""A unit of work: one draw of one pool, with every method, budget and learner on it.
+
+They share what depends on the draw alone: the space, densities, the neighbour graph.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from usl import __version__
+from usl.core.errors import UslError
+from usl.core.hashing import json_digest
+from usl.core.keep import KeepInMemory
+from usl.core.methods import load_method
+from usl.evaluation.benchmark.ledger import SCORE, SELECTION, Ledger, Line
+from usl.evaluation.benchmark.plan import ANSWERS, Entry, Plan
+from usl.evaluation.benchmark.pools import Draw, Pool
+from usl.evaluation.compare import score
+from usl.evaluation.metrics import balance, coverage
+from usl.selection.selection import is_oracle, select
+from usl.training import contract as training
+
+FAILURE = "failure"
+ROUNDED = 6  # digits of what is written
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A draw and what is to be done on it; ``known``: the picks that are kept already, by key."""
+
+    pool: Pool
+    seed: int
+    jobs: tuple[Job, ...]
+
+    @property
+    def name(self) -> str:
+        """In messages."""
+        return f"{self.pool.dataset}, {self.pool.encoder}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A selection and the learners to score it with; ``picks`` if it has been made before."""
+
+    key: str
+    entry: Entry
+    budget: int
+    learners: tuple[tuple[str, Entry], ...]  # (key, learner)
+    picks: tuple[int, ...] | None = None
+
+
+def units_of(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[Unit]:
+    """What is left to do, seed by seed: a benchmark that is stopped has whole seeds to show."""
+    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
+    units = []
+    for seed in range(plan.seeds):
+        for pool in pools:
+            jobs = tuple(_jobs(plan, pool, seed, budgets[pool.dataset], ledger))
+            if jobs:
+                units.append(Unit(pool, seed, jobs))
+    return units
+
+
+def _jobs(
+    plan: Plan, pool: Pool, seed: int, budgets: tuple[int, ...], ledger: Ledger
+) -> Iterator[Job]:
+    for budget in budgets:
+        for entry in plan.methods:
+            key = selection_key(pool, seed, budget, entry)
+            made = ledger.selections.get(key)
+            learners = tuple(
+                (learner_key(learner), learner)
+                for learner in plan.learners
+                if (learner.seeds is None or seed < learner.seeds)
+                and (key, learner_key(learner)) not in ledger.scores
+            )
+            if made is None or learners:
+                picks = None if made is None else tuple(made["picks"])
+                yield Job(key, entry, budget, learners, picks)
+
+
+def selection_key(pool: Pool, seed: int, budget: int, entry: Entry) -> str:
+    """Hash of all that a selection depends on."""
+    return json_digest([pool.key, seed, budget, *_about(entry)])
+
+
+def learner_key(entry: Entry) -> str:
+    """Hash of all that a score depends on beside its selection."""
+    return json_digest(_about(entry))
+
+
+def _about(entry: Entry) -> list[Any]:
+    """A method of ours is as its version; a user's own, as the content of its file."""
+    code = __version__
+    if entry.method.endswith(".py"):
+        code = hashlib.sha256(Path(entry.method).read_bytes()).hexdigest()
+    method = Path(entry.method).name
+    return [method, code, sorted(entry.params.items())]
+
+
+def work(unit: Unit) -> Iterator[Line]:
+    """Do a unit's jobs and yield their lines; a method's error is a line of kind ``failure``."""
+    draw = unit.pool.draw(unit.seed)
+    shared = Shared(draw)
+    for job in unit.jobs:
+        about = {
+            "key": job.key,
+            "dataset": unit.pool.dataset,
+            "encoder": unit.pool.encoder,
+            "seed": unit.seed,
+            "budget": job.budget,
+            "method": job.entry.name,
+        }
+        try:
+            yield from _do(unit, job, draw, shared, about)
+        except UslError as error:
+            yield {"kind": FAILURE, **about, "error": str(error)}
+
+
+def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterator[Line]:
+    if job.picks is not None:
+        picks = np.array(job.picks, dtype=np.int64)
+    else:
+        given = dict(job.entry.params)
+        if is_oracle(job.entry.method):
+            given[ANSWERS] = draw.train_truth.astype(str).astype(object)
+        shared.keep.saved = 0.0
+        began = time.perf_counter()
+        picks = select(
+            draw.train,
+            job.budget,
+            method=job.entry.method,
+            seed=unit.seed,
+            resume=shared.keep,
+            **given,
+        ).indices
+        seconds = time.perf_counter() - began + shared.keep.saved
+        found, count = draw.train_truth[picks], len(np.unique(draw.train_truth))
+        yield {
+            "kind": SELECTION,
+            **about,
+            "seconds": round(seconds, 3),
+            "coverage": round(coverage(found, count), ROUNDED),
+            "balance": round(balance(found, count), ROUNDED),
+            "picks": picks.tolist(),
+        }
+    for key, learner in job.learners:
+        module, params = shared.learner(key, learner)
+        test, transductive, *_ = score(
+            picks,
+            draw.train,
+            draw.train_truth,
+            draw.test,
+            draw.test_truth,
+            module,
+            params,
+            unit.seed,
+        )
+        yield {
+            "kind": SCORE,
+            "key": job.key,
+            "learner_key": key,
+            "learner": learner.name,
+            "test": round(test, ROUNDED),
+            "transductive": round(transductive, ROUNDED),
+        }
+
+
+@dataclass
+class Shared:
+    """What the jobs of a unit share: stages of selections, neighbour graphs of learners."""
+
+    draw: Draw
+    keep: KeepInMemory = field(default_factory=KeepInMemory)
+    learners: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
+    prepared: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+
+    def learner(self, key: str, entry: Entry) -> tuple[Any, dict[str, Any]]:
+        """A learner's module and parameters, with what depends on the features alone."""
+        if key not in self.learners:
+            module = load_method(training.ROOM, training.FUNCTION, entry.method)
+            params = dict(entry.params)
+            if hasattr(module, "prepare"):
+                params |= self._prepare(module, params)
+            self.learners[key] = module, params
+        return self.learners[key]
+
+    def _prepare(self, module: Any, params: dict[str, Any]) -> dict[str, Any]:
+        """The result of a learner's ``prepare``, or what another made of the same parameters."""
+        asked = {
+            name: params.get(name, parameter.default)
+            for name, parameter in inspect.signature(module.prepare).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in training.SHARED
+        }
+        takes = inspect.signature(module.fit).parameters.keys()
+        for known, found in self.prepared:
+            if known == asked and found.keys() <= takes:
+                return found
+        found = dict(module.prepare(self.draw.train, **asked))
+        self.prepared.append((asked, found))
+        return found
