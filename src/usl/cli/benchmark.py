@@ -24,7 +24,7 @@ def benchmark(
     ----------
     plan
         TOML file: data sets, encoders, budgets, methods, learners, seeds (docs/benchmark.md); or
-        builtin:smoke, half a minute.
+        builtin:smoke, a few seconds.
     out
         Folder of the results. What it holds is not computed again.
     jobs
@@ -53,7 +53,7 @@ def benchmark(
             }
         )
     elif found.standings:
-        reference = found.plan.reference
+        reference = found.reference
         rows = [
             [
                 s.method,

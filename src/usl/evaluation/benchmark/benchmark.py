@@ -27,13 +27,15 @@ class BenchmarkError(UslError):
 class Benchmark:
     """A benchmark's outcome.
 
-    ``left``: draws that are not done yet, where a time limit stopped it. ``failures``: lines of
-    selections or scores that ended with an error. ``crashes``: draws whose process died.
+    ``reference``: the plan's, or the first method that has rows. ``left``: draws that are not done
+    yet, where a time limit stopped it. ``failures``: lines of selections or scores that ended with
+    an error. ``crashes``: draws whose process died.
     """
 
     plan: Plan
     pools: tuple[Pool, ...]
     table: Table
+    reference: str
     standings: list[Standing]
     left: int
     failures: tuple[Line, ...]
@@ -99,7 +101,7 @@ def benchmark(
         )
     finally:  # Ctrl-C as well: the tables of what is there
         found = summarized(plan, pools, ledger, failures, crashes, Path(out))
-        if found.table.cells:
+        if ledger.selections:
             from usl.evaluation.benchmark.page import write_page
 
             write_page(found, ledger)
@@ -116,10 +118,13 @@ def summarized(
 ) -> Benchmark:
     """The outcome so far."""
     table = collect(plan, pools, ledger)
-    ranked = standings(table, plan.reference) if table.cells else []
+    base = plan.reference
+    if table.methods and base not in table.methods:
+        base = table.methods[0]
+    ranked = standings(table, base) if table.cells else []
     left: list[Unit] = units_of(plan, pools, ledger)
     return Benchmark(
-        plan, tuple(pools), table, ranked, len(left), tuple(failures), tuple(crashes), out
+        plan, tuple(pools), table, base, ranked, len(left), tuple(failures), tuple(crashes), out
     )
 
 

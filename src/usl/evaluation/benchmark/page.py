@@ -23,11 +23,13 @@ PAGE, ROWS = "results.md", "rows.csv"
 def write_page(found: Benchmark, ledger: Ledger) -> None:
     """Write all of it into the benchmark's folder, each file whole or not at all."""
     _write_rows(found, ledger)
+    if not found.table.cells:
+        return
     plots = [plot_ranks(found.standings, found.out / "ranks.svg")]
     for learner in dict.fromkeys(cell.learner for cell in found.table.cells):
         own = found.table.where(lambda cell, name=learner: cell.learner == name)  # type: ignore[misc]
         plots.append(
-            plot_gains(own, found.plan.reference, found.standings, found.out / f"{learner}.svg")
+            plot_gains(own, found.reference, found.standings, found.out / f"{learner}.svg")
         )
     with atomic_write(found.out / PAGE, "w") as handle:
         handle.write("\n".join(_page(found, plots)) + "\n")
@@ -36,16 +38,16 @@ def write_page(found: Benchmark, ledger: Ledger) -> None:
 def _page(found: Benchmark, plots: list[Path]) -> list[str]:
     plan, table = found.plan, found.table
     lines = [f"# {plan.name}", "", *_protocol(plan, found.pools, found), ""]
-    lines += ["## All data sets", "", *headline(found.standings, plan.reference), ""]
+    lines += ["## All data sets", "", *headline(found.standings, found.reference), ""]
     lines += [f"![Average rank of each method with its 95% interval]({plots[0].name})", ""]
     if plan.leave_out and (rest := table.without(plan.leave_out)).cells:
         lines += [f"## Without {' and '.join(plan.leave_out)}", ""]
-        lines += [*headline(standings(rest, plan.reference), plan.reference), ""]
+        lines += [*headline(standings(rest, found.reference), found.reference), ""]
     learners = list(dict.fromkeys(cell.learner for cell in table.cells))
     if len(learners) > 1:
-        lines += ["## By learner", "", *_by_learner(table, plan.reference, learners), ""]
+        lines += ["## By learner", "", *_by_learner(table, found.reference, learners), ""]
     for learner, plot in zip(learners, plots[1:], strict=True):
-        lines += [f"## {learner}", "", f"![Gain over {plan.reference}]({plot.name})", ""]
+        lines += [f"## {learner}", "", f"![Gain over {found.reference}]({plot.name})", ""]
         own = [cell for cell in table.cells if cell.learner == learner]
         for name in dict.fromkeys((cell.dataset, cell.encoder) for cell in own):
             cells = [cell for cell in own if (cell.dataset, cell.encoder) == name]
@@ -73,6 +75,9 @@ def _protocol(plan: Plan, pools: tuple[Pool, ...], found: Benchmark) -> list[str
             f"| {pool.dataset}{thin} | {pool.encoder} | {pool.supervision} | {len(rows):,} "
             f"| {len(pool.names)} | {len(test):,} |"
         )
+    missing = {entry.name for entry in plan.methods} - set(found.table.methods)
+    if missing:
+        lines += ["", f"**Without a result: {', '.join(sorted(missing))}.**"]
     if found.left:
         lines += ["", f"**Not finished: {found.left} draws are left.**"]
     return lines

@@ -3,7 +3,8 @@
 A *cell* is a data set, an encoder, a budget and a learner. Within a cell only seeds count that
 every method has, so that all differences are paired. Over cells, every data set counts the same.
 Intervals are 95% percentile bootstrap: data sets are drawn with replacement, then seeds within
-each; for one data set, seeds alone. Oracles are shown, but have no rank, and take none from the others.
+each; for one data set, seeds alone. Oracles are shown, but have no rank, and take none from the
+others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from usl.evaluation.benchmark.ledger import Ledger
-from usl.evaluation.benchmark.plan import Plan
+from usl.evaluation.benchmark.plan import Entry, Plan
 from usl.evaluation.benchmark.pools import Pool
 from usl.evaluation.benchmark.units import learner_key, selection_key
 from usl.selection.selection import is_oracle
@@ -87,42 +88,48 @@ class Table:
 
 
 def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
-    """The finished cells of a plan; those that lack a method on every seed are left out."""
-    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
+    """The finished cells of a plan; a method without a single score is left out."""
+    learners = [(learner_key(learner), learner.name) for learner in plan.learners]
+    scored = {key for key, _ in ledger.scores}
+    keyed = [
+        (pool, budget, {entry.name: _keys(plan, pool, budget, entry) for entry in plan.methods})
+        for pool in pools
+        for dataset in plan.datasets
+        if dataset.name == pool.dataset
+        for budget in dataset.budgets
+    ]
+    entries = [
+        entry
+        for entry in plan.methods
+        if any(key in scored for *_, keys in keyed for key in keys[entry.name])
+    ]
+    names = tuple(entry.name for entry in entries)
     cells = []
     figures: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
-    for pool in pools:
-        for budget in budgets[pool.dataset]:
-            keys = [
-                [selection_key(pool, seed, budget, entry) for seed in range(plan.seeds)]
-                for entry in plan.methods
-            ]
-            for entry, own in zip(plan.methods, keys, strict=True):
-                made = [ledger.selections[key] for key in own if key in ledger.selections]
-                figures[entry.name] += [(m["coverage"], m["balance"], m["seconds"]) for m in made]
-            for learner in plan.learners:
-                lkey = learner_key(learner)
-                test = np.array(
+    for pool, budget, keys in keyed:
+        for name in names:
+            made = [ledger.selections[key] for key in keys[name] if key in ledger.selections]
+            figures[name] += [(m["coverage"], m["balance"], m["seconds"]) for m in made]
+        for learner, shown in learners:
+            test = np.array(
+                [
                     [
-                        [ledger.scores.get((key, lkey), {}).get("test", np.nan) for key in own]
-                        for own in keys
+                        ledger.scores.get((key, learner), {}).get("test", np.nan)
+                        for key in keys[name]
                     ]
-                )
-                whole = np.flatnonzero(np.isfinite(test).all(axis=0))
-                if len(whole):
-                    cell = Cell(
-                        pool.dataset,
-                        pool.encoder,
-                        budget,
-                        learner.name,
-                        tuple(whole.tolist()),
-                        test[:, whole],
-                    )
-                    cells.append(cell)
-    names = tuple(entry.name for entry in plan.methods)
-    oracle = np.array([is_oracle(entry.method) for entry in plan.methods])
-    made_of = {name: np.array(rows) for name, rows in figures.items()}
-    return Table(names, oracle, tuple(cells), made_of)
+                    for name in names
+                ]
+            )
+            whole = np.flatnonzero(np.isfinite(test).all(axis=0)) if len(names) else ()
+            if len(whole):
+                seeds = tuple(int(seed) for seed in whole)
+                cells.append(Cell(pool.dataset, pool.encoder, budget, shown, seeds, test[:, whole]))
+    oracle = np.array([is_oracle(entry.method) for entry in entries], dtype=bool)
+    return Table(names, oracle, tuple(cells), {n: np.array(rows) for n, rows in figures.items()})
+
+
+def _keys(plan: Plan, pool: Pool, budget: int, entry: Entry) -> list[str]:
+    return [selection_key(pool, seed, budget, entry) for seed in range(plan.seeds)]
 
 
 def standings(table: Table, reference: str, *, seed: int = 0) -> list[Standing]:
