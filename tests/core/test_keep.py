@@ -9,7 +9,8 @@ import pytest
 from usl.core import keep as module
 from usl.core.errors import DataError, UslWarning
 from usl.core.files import cache_dir
-from usl.core.keep import NOTHING, KeepOnDisk, clean
+from usl.core.keep import NOTHING, KeepInMemory, KeepOnDisk, clean
+from usl.selection import select
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -127,3 +128,28 @@ def _unclean(folder):
         return KeepOnDisk(X, folder)
     finally:
         module.clean = original
+
+
+def test_in_memory_tells_the_seconds_it_has_saved(monkeypatch):
+    stage, clock = Stage(), iter([0.0, 5.0, 10.0, 11.0])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    keep = KeepInMemory()
+    first = keep.arrays("s", {"of": X}, stage)
+    assert (stage.times, keep.saved) == (1, 0.0)
+    again = keep.arrays("s", {"of": X.copy()}, stage)
+    assert again is first
+    assert (stage.times, keep.saved) == (1, 5.0)
+    keep.arrays("s", {"of": X + 1}, stage)
+    assert (stage.times, keep.saved) == (2, 5.0)
+
+
+@pytest.mark.parametrize("method", ["usl", "usl_t"])
+def test_selections_that_share_their_stages_pick_the_same(method):
+    features = np.random.default_rng(0).normal(size=(120, 6))
+    quick = {"steps": 20} if method == "usl_t" else {"k": 10}
+    keep = KeepInMemory()
+    for budget in (4, 9):
+        plain = select(features, budget, method=method, **quick)
+        shared = select(features, budget, method=method, resume=keep, **quick)
+        np.testing.assert_array_equal(plain.indices, shared.indices)
+    assert keep.saved > 0

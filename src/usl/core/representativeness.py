@@ -40,8 +40,7 @@ def typical_distance(
     clusters : int [n], a partition that may serve as the lists, if it is fine enough.
     squared : average squared distances instead.
     """
-    n = len(features)
-    if exact or (exact is None and n <= EXACT_ROWS) or k > MOST_NEIGHBORS * n or n < 4 * LIST_ROWS:
+    if looks_at_all(len(features), k, exact):
         found = mean_neighbor_distance(
             features, k, squared=squared, count_self=count_self, progress=progress
         )
@@ -52,6 +51,12 @@ def typical_distance(
         features, k, index, probing, squared=squared, count_self=count_self, progress=progress
     )
     return found, probing
+
+
+def looks_at_all(n: int, k: int, exact: bool | None) -> bool:
+    """Whether the search is exact, and a partition without influence."""
+    few = n < 4 * LIST_ROWS or (exact is None and n <= EXACT_ROWS)
+    return bool(exact) or few or k > MOST_NEIGHBORS * n
 
 
 def make_index(

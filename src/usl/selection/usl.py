@@ -19,7 +19,7 @@ from usl.core.errors import DataError
 from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, density
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import typical_distance
+from usl.core.representativeness import looks_at_all, typical_distance
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.exchange import Repulsion
@@ -218,7 +218,7 @@ def _mean_distance(
         how = [] if probing is None else [probing.probes, probing.recall]
         return {"mean": mean, "probing": np.array(how, dtype=np.float64)}
 
-    lists = None if exact else partition
+    lists = None if looks_at_all(len(features), settings.k, exact or None) else partition
     found = keep.arrays("density", {**parts, "lists": lists}, compute)
     how = found["probing"].tolist()
     return found["mean"], Probing(int(how[0]), how[1]) if how else None

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, density, nearest, squared_distances
 from usl.core.progress import Progress, silent
 from usl.selection.clusters import best_per_cluster, fill_up, serve
@@ -101,6 +102,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
+    keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
     heads: int | None = None,
     tau: float | None = None,
@@ -186,9 +188,7 @@ def pick(
     if n == 1:
         return Picks(candidates[:1], clusters=np.zeros(1, np.int64), density=np.zeros(1))
     if neighbors is None:
-        found, distances = nearest(
-            features, features, settings.k, exclude_self=True, progress=progress
-        )
+        found, distances = _search(features, settings.k, keep, progress)
     else:
         found, distances = _own_neighbors(neighbors, features, settings.k)
     densities = density(distances.mean(axis=1, dtype=np.float64))
@@ -306,6 +306,19 @@ def _resolve(
         training=replace(base.training, **trained),
     )
     return replace(settings, k=clamp_k(settings.k, n - 1, n))
+
+
+def _search(
+    features: Float32, k: int, keep: Keep, progress: Progress
+) -> tuple[NDArray[np.int64], Float32]:
+    """Rows of every item's k nearest others and their distances, [n, k]; a stage to keep."""
+
+    def compute() -> dict[str, NDArray[Any]]:
+        found, distances = nearest(features, features, k, exclude_self=True, progress=progress)
+        return {"found": found, "distances": distances}
+
+    made = keep.arrays("neighbors", {"k": k}, compute)
+    return made["found"], made["distances"]
 
 
 def _own_neighbors(
