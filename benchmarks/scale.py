@@ -6,7 +6,13 @@
     python benchmarks/scale.py quality 1281167 12820         # densities against an exact search
     python benchmarks/scale.py inertia 1281167 12820         # k-means against full Lloyd iterations
     python benchmarks/scale.py growth                        # m = n / 100
+    python benchmarks/scale.py plot                          # growth.svg, from the rows
     python benchmarks/scale.py baselines 50000 40            # released algorithm, faiss
+    python benchmarks/scale.py others 20000 40 --python OTHER/bin/python
+
+``others`` are scikit-activeml's TypiClust and apricot's facility location; ``OTHER`` is an
+environment that holds them (pip install scikit-activeml apricot-select). If they take longer than
+ten minutes they are ended, and the row says so.
 
 The points are real features grown: 50,000 of CIFAR-10 (**ImageNet-supervised** encoder), reduced to
 128 dimensions; each new point is a random convex mixture of one of them and three of its 16 nearest
@@ -36,19 +42,23 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results" / "scale.jsonl"
 GROWTH = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 LARGEST, WIDTH, K = 1_281_167, 128, 20
+LONGEST = 600  # seconds for a measurement of another package
+OTHERS = ("typiclust", "apricot")
+STUDIES = {"baselines": ("time", "released", "faiss", "faiss_kmeans"), "others": ("time", *OTHERS)}
 EXACT_SAMPLE = 20_000  # rows, whole clusters, whose neighbours are searched for exactly
 
 
 def main() -> None:
     """Run one study; the measurements themselves run in processes of their own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", choices=["grow", *MEASURES, "growth", "baselines"])
+    parser.add_argument("study", choices=["grow", *MEASURES, *STUDIES, "growth", "plot"])
     parser.add_argument("n", type=int, nargs="?", default=LARGEST)
     parser.add_argument("m", type=int, nargs="?", default=None)
     parser.add_argument("--k", type=int, default=None, help="neighbours; default: the preset's")
     parser.add_argument(
         "--points", type=Path, default=Path(tempfile.gettempdir()) / "usl-scale.npy"
     )
+    parser.add_argument("--python", default=sys.executable, help="of scikit-activeml and apricot")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     m = given.m or given.n // 100
@@ -60,8 +70,10 @@ def main() -> None:
     elif given.study == "growth":
         for n in GROWTH:
             measured("time", given, n, n // 100)
-    elif given.study == "baselines":
-        for name in ("time", "released", "faiss", "faiss_kmeans"):
+    elif given.study == "plot":
+        plot()
+    elif given.study in STUDIES:
+        for name in STUDIES[given.study]:
             measured(name, given, given.n, m)
     else:
         measured(given.study, given, given.n, m)
@@ -69,11 +81,19 @@ def main() -> None:
 
 def measured(study: str, given: Any, n: int, m: int) -> None:
     """One measurement in a process of its own; its row is kept and shown."""
-    command = [sys.executable, __file__, study, str(n), str(m), "--inside"]
-    command += ["--points", str(given.points)]
+    python = given.python if study in OTHERS else sys.executable
+    command = [python, __file__, study, str(n), str(m), "--inside", "--points", str(given.points)]
     command += [] if given.k is None else ["--k", str(given.k)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    row = {"study": study, "n": n, "m": m, **json.loads(done.stdout.splitlines()[-1])}
+    row: dict[str, Any] = {"study": study, "n": n, "m": m}
+    try:
+        limit = LONGEST if study in OTHERS else None
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+        if done.returncode:
+            row["error"] = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        else:
+            row |= json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        row["error"] = f"not done after {LONGEST} s"
     RESULTS.parent.mkdir(exist_ok=True)
     with open(RESULTS, "a") as handle:
         handle.write(json.dumps(row) + "\n")
@@ -258,6 +278,53 @@ def faiss_kmeans(path: Path, n: int, m: int, k: int | None) -> dict[str, Any]:
     }
 
 
+def typiclust(path: Path, n: int, m: int, k: int | None) -> dict[str, Any]:
+    """TypiClust of scikit-activeml: one query of m items."""
+    from skactiveml.pool import TypiClust
+    from skactiveml.utils import MISSING_LABEL
+
+    x = np.array(np.load(path, mmap_mode="r")[:n])
+    began = time.perf_counter()
+    TypiClust(random_state=0).query(x, np.full(n, MISSING_LABEL), batch_size=m)
+    return {"seconds": round(time.perf_counter() - began, 1), "gb": used()}
+
+
+def apricot(path: Path, n: int, m: int, k: int | None) -> dict[str, Any]:
+    """Apricot's facility location with lazy greedy, Euclidean, dense as it comes."""
+    from apricot import FacilityLocationSelection
+
+    x = np.array(np.load(path, mmap_mode="r")[:n], dtype=np.float64)
+    began = time.perf_counter()
+    FacilityLocationSelection(m, metric="euclidean", optimizer="lazy", verbose=False).fit(x)
+    return {"seconds": round(time.perf_counter() - began, 1), "gb": used()}
+
+
+def plot() -> None:
+    """Seconds against n, of the newest row of each size with m = n / 100: growth.svg."""
+    from matplotlib.figure import Figure
+
+    newest: dict[tuple[int, int], dict[str, Any]] = {}
+    for line in RESULTS.read_text().splitlines():
+        row = json.loads(line)
+        if row["study"] == "time" and row["n"] in GROWTH and row["m"] == row["n"] // 100:
+            newest[row["k"], row["n"]] = row
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for k, color in ((20, "#2a6fb0"), (400, "#d9772b")):
+        own = sorted((row["n"], row["seconds"]) for (of, _), row in newest.items() if of == k)
+        if own:
+            axes.plot(*zip(*own, strict=True), "o-", color=color, label=f"k = {k}")
+            if k == 20:  # what growth in proportion to n looks like
+                sizes = [n for n, _ in own]
+                line = [own[-1][1] * n / sizes[-1] for n in sizes]
+                axes.plot(sizes, line, ":", color="#8a929b", label="in proportion to n")
+    axes.set(xscale="log", yscale="log", xlabel="items (n), m = n / 100", ylabel="seconds")
+    axes.grid(color="#d5d9de", lw=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(RESULTS.with_name("growth.svg"), metadata={"Date": None})
+
+
 MEASURES: dict[str, Callable[[Path, int, int, int | None], dict[str, Any]]] = {
     "time": timed,
     "quality": quality,
@@ -265,6 +332,8 @@ MEASURES: dict[str, Callable[[Path, int, int, int | None], dict[str, Any]]] = {
     "released": released,
     "faiss": faiss_search,
     "faiss_kmeans": faiss_kmeans,
+    "typiclust": typiclust,
+    "apricot": apricot,
 }
 
 if __name__ == "__main__":

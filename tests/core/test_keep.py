@@ -143,10 +143,10 @@ def test_in_memory_tells_the_seconds_it_has_saved(monkeypatch):
     assert (stage.times, keep.saved) == (2, 5.0)
 
 
-@pytest.mark.parametrize("method", ["usl", "usl_t"])
+@pytest.mark.parametrize("method", ["usl", "usl_t", "cold_paws"])
 def test_selections_that_share_their_stages_pick_the_same(method):
     features = np.random.default_rng(0).normal(size=(120, 6))
-    quick = {"steps": 20} if method == "usl_t" else {"k": 10}
+    quick = {"usl": {"k": 10}, "usl_t": {"steps": 20}, "cold_paws": {"steps": 250}}[method]
     keep = KeepInMemory()
     for budget in (4, 9):
         plain = select(features, budget, method=method, **quick)

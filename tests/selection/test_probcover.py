@@ -17,7 +17,7 @@ def distances(features):
 
 
 def dense_cover(features, budget, delta, labeled, candidates):
-    """Greedy cover; farthest first once nothing new can be covered. Also what each pick covers."""
+    """Greedy cover, of equal degrees the farthest. Also what each pick covers."""
     d = distances(features)
     graph = d < delta
     covered = graph[list(labeled)].any(axis=0) if len(labeled) else np.zeros(len(d), bool)
@@ -25,9 +25,8 @@ def dense_cover(features, budget, delta, labeled, candidates):
     for _ in range(budget):
         free = [c for c in candidates if c not in chosen]
         degrees = [(graph[c] & ~covered).sum() for c in free]
-        if max(degrees) == 0:
-            degrees = [d[c, chosen].min() for c in free]
-        row = free[int(np.argmax(degrees))]
+        equal = [c for c, degree in zip(free, degrees, strict=True) if degree == max(degrees)]
+        row = max(equal, key=lambda c: d[c, chosen].min()) if chosen else equal[0]
         covers.append((graph[row] & ~covered).sum() / len(d))
         covered |= graph[row]
         chosen.append(row)

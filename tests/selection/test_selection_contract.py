@@ -7,17 +7,40 @@ import pytest
 
 from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.selection import is_oracle, methods, parameters_of, select
+from usl.selection import is_oracle, methods, select
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:k = .* neighbours", "ignore:usl_t. .* clusters are empty"
 )
 
+SHORT = {
+    "activeft": {"iterations": 100},
+    "usl_t": {"steps": 60},
+    "cold_paws": {"steps": 250, "sample": 300},
+}
+
+# What a permutation of the rows cannot leave alone: draws of row numbers. These methods are held to
+# picks that are as good; every other one, to the same picks.
+DRAWN = {
+    "random": "draws its picks",
+    "stratified": "draws its picks within each class",
+    "kmeanspp": "draws its picks by distance",
+    "coreset": "draws its first pick, where nothing is labelled",
+    "kmeans": "k-means starts from random rows",
+    "typiclust": "k-means starts from random rows",
+    "usl": "k-means starts from random rows, unless the clusters are given",
+    "probcover": "delta comes from k-means, which starts from random rows",
+    "activeft": "centroids start from random rows",
+    "usl_t": "clusters start from random rows, batches are drawn",
+    "cold_paws": "medoids start from random rows, and t-SNE enlarges differences of rounding",
+}
+UNDRAWN = {"coreset", "usl"}  # nothing is drawn in these with labelled rows and given clusters
+
 
 def extra(method, labels):
     """An oracle gets the answers; a method that trains keeps it short."""
     answers = {"labels": labels.astype(str).astype(object)} if is_oracle(method) else {}
-    return answers | ({"steps": 60} if "steps" in parameters_of(method) else {})
+    return answers | SHORT.get(method, {})
 
 
 @pytest.fixture(params=methods())
@@ -150,3 +173,87 @@ def test_huge_and_tiny_values_have_directions_too(method):
     plain = select(base, 6, method=method, **extra(method, classes)).indices
     scaled = select(base * scale, 6, method=method, **extra(method, classes)).indices
     np.testing.assert_array_equal(plain, scaled)
+
+
+@pytest.mark.parametrize("known", [0, 30])
+def test_as_many_picks_as_candidates(method, blobs, known):
+    features, classes = blobs[0][:90], blobs[1][:90]
+    labeled = np.arange(known)
+    found = select(features, 90 - known, method=method, labeled=labeled, **extra(method, classes))
+    np.testing.assert_array_equal(np.sort(found.indices), np.arange(known, 90))
+
+
+def test_the_order_in_which_candidates_are_given_changes_nothing(method, blobs):
+    features, classes = blobs
+    candidates = np.random.default_rng(1).permutation(600)[:400]
+    given = {"method": method, **extra(method, classes)}
+    shuffled = select(features, 12, candidates=candidates, **given)
+    ordered = select(features, 12, candidates=np.sort(candidates), **given)
+    np.testing.assert_array_equal(shuffled.indices, ordered.indices)
+    for name, column in shuffled.columns.items():
+        np.testing.assert_array_equal(column, ordered.columns[name])
+
+
+def by_class(blobs):
+    """The blobs with their classes one after the other, the order that hides least."""
+    features, classes = blobs
+    order = np.argsort(classes, kind="stable")
+    return features[order], classes[order]
+
+
+EXACT = [(name, cold) for name in methods() for cold in (True, False) if name not in DRAWN]
+
+
+@pytest.mark.parametrize(("method", "cold"), EXACT + [(name, False) for name in sorted(UNDRAWN)])
+def test_permuted_rows_same_picks(method, cold, blobs):
+    features, classes = by_class(blobs)
+    order = np.random.default_rng(2).permutation(600)  # row i is order[i] of the original
+    place = np.argsort(order)
+    labeled = np.arange(0 if cold else 600, step=50)
+    candidates = np.setdiff1d(np.arange(0, 500), labeled)
+    clusters = {"clusters": classes} if method == "usl" else {}
+    permuted = {"clusters": classes[order]} if method == "usl" else {}
+    given = {"method": method, **extra(method, classes)}
+    plain = select(features, 20, labeled=labeled, candidates=candidates, **given, **clusters)
+    other = select(
+        features[order],
+        20,
+        labeled=place[labeled],
+        candidates=place[candidates],
+        **given,
+        **permuted,
+    )
+    assert set(order[other.indices].tolist()) == set(plain.indices.tolist())
+
+
+def gap(run, features, classes, seeds=range(8)):
+    """By how much a permutation changes the mean distance to the nearest pick, as a share."""
+    means = []
+    for order in (np.arange(len(features)), np.random.default_rng(2).permutation(len(features))):
+        rows = features[order]
+        distances = []
+        for seed in seeds:
+            picks = run(rows, classes[order], seed)
+            between = np.linalg.norm(rows[:, None] - rows[picks], axis=2)
+            distances.append(between.min(axis=1).mean())
+        means.append(np.mean(distances))
+    return abs(means[1] / means[0] - 1)
+
+
+@pytest.mark.parametrize("method", sorted(DRAWN))
+def test_permuted_rows_picks_as_good(method, blobs):
+    features, classes = by_class(blobs)
+
+    def run(rows, of_rows, seed):
+        own = extra(method, of_rows)
+        return select(rows, 30, method=method, seed=seed, **own).indices
+
+    assert gap(run, features[::3], classes[::3]) < 0.05
+
+
+def test_a_method_that_prefers_early_rows_would_be_noticed(blobs):
+    def run(rows, of_rows, seed):
+        early = np.random.default_rng(seed).permutation(len(rows) * 3 // 4)
+        return early[:30]
+
+    assert gap(run, *by_class(blobs)) > 0.1

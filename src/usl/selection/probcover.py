@@ -42,9 +42,10 @@ def pick(
 ) -> Picks:
     """Pick the candidate that covers the most uncovered rows; this order is the rank.
 
-    Equal degrees go to the lower row. Once no candidate covers anything new (the released code
-    then repeats row 0), the picks go on with the candidate farthest from all picks and labelled
-    rows.
+    Of equal degrees the one farthest from all picks and labelled rows is taken, which the paper
+    leaves open: with a small delta most degrees are equal, and the released code's lowest row would
+    be the order of the files. So the picks also go on once no candidate covers anything new, where
+    the released code repeats row 0.
 
     Parameters
     ----------
@@ -71,9 +72,9 @@ def pick(
     picks: list[int] = []
     covers: list[int] = []
     while len(picks) < budget:
-        best = int(np.where(taken, -1, degrees).argmax())
-        if degrees[best] <= 0 or taken[best] or not uncovered.any():
-            best = int(np.where(taken, -1, reach.squared[candidates]).argmax())
+        most = degrees[~taken].max()
+        equal = np.flatnonzero((degrees == most) & ~taken)
+        best = int(equal[reach.squared[candidates[equal]].argmax()])
         taken[best] = True
         picks.append(int(candidates[best]))
         reach.add(picks[-1])
