@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support import unit
+from support import clumps, unit
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +29,13 @@ def blobs():
 def cloud():
     """300 points without structure in 8 dimensions, unit rows."""
     return unit(np.random.default_rng(11).normal(size=(300, 8)))
+
+
+@pytest.fixture
+def strays():
+    """Six clumps; row 5 alone in a direction of its own, rows 7 to 9 together in another."""
+    features = clumps(6, 16, 0.4)
+    rng = np.random.default_rng(1)
+    features[5] = np.eye(16)[15]
+    features[7:10] = unit(np.eye(16)[14] + rng.normal(scale=0.02, size=(3, 16)))
+    return features

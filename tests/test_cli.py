@@ -309,6 +309,38 @@ def test_flags_before_environment_before_file(photos, tmp_path, monkeypatch, cap
     assert "modle" in capsys.readouterr().err
 
 
+BROKEN = (
+    (b"[select]\nmodel = pixels\n", "line 2: 'model = pixels' is not valid TOML (Invalid value)"),
+    (b"\xef\xbb\xbf[select]\r\nseed = 1\r\nseed = 2\r\n", "line 3: 'seed = 2' is not valid TOML"),
+    (b"\n[select", "line 2: '[select' is not valid TOML"),
+    (b'[select]\nmodel = """a\n', 'line 2: \'model = """a\' is not valid TOML'),
+    (b'[select]\n\nmodel = "caf\xe9"\n', "line 3: not UTF-8 text. Save the file anew"),
+)
+
+
+@pytest.mark.parametrize(("content", "message"), BROKEN)
+def test_a_broken_settings_file_is_named_with_its_line(
+    content, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "usl.toml").write_bytes(content)
+    assert main(["select", "photos", "--budget", "5", "--out", "run"]) == 2
+    err = capsys.readouterr().err
+    assert f"Error: usl.toml, {message}" in err
+    assert main(["select", "--help"]) == 0  # which does not need it
+
+
+def test_a_settings_file_that_is_none_or_begins_with_a_mark(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "usl.toml").write_bytes(b'\xef\xbb\xbf[select]\nout = "run"\nbudget = 5\n')
+    assert main(["select", "nowhere"]) == 1
+    assert "nowhere: no such file or folder" in capsys.readouterr().err
+    (tmp_path / "usl.toml").unlink()
+    (tmp_path / "usl.toml").mkdir()
+    assert main(["select", "nowhere", "--budget", "5", "--out", "run"]) == 2
+    assert "usl.toml: cannot be read" in capsys.readouterr().err
+
+
 def test_labels_that_are_too_few(photos, tmp_path, capsys):
     run = tmp_path / "run"
     arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from usl.data import Collection, open_collection
     from usl.data.run import Run
     from usl.data.split import Split
+    from usl.evaluation.benchmark import benchmark
     from usl.evaluation.evaluate import evaluate
     from usl.evaluation.report import write_report
     from usl.features.embed import embed
     from usl.pretraining.pretrain import pretrain
     from usl.selection.constraints import Constraints, select_within
+    from usl.selection.labels_needed import labels_needed
+    from usl.selection.outliers import outliers
     from usl.selection.selection import Selection, select
     from usl.selection.selector import Selector
     from usl.selection.start import start_run
@@ -41,9 +44,12 @@ __all__ = [
     "Selector",
     "Split",
     "__version__",
+    "benchmark",
     "embed",
     "evaluate",
+    "labels_needed",
     "open_collection",
+    "outliers",
     "predict",
     "pretrain",
     "select",
@@ -60,9 +66,12 @@ _HOMES = {
     "Selection": "usl.selection.selection",
     "Selector": "usl.selection.selector",
     "Split": "usl.data.split",
+    "benchmark": "usl.evaluation.benchmark",
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",
+    "labels_needed": "usl.selection.labels_needed",
     "open_collection": "usl.data",
+    "outliers": "usl.selection.outliers",
     "predict": "usl.training.predict",
     "pretrain": "usl.pretraining.pretrain",
     "select": "usl.selection.selection",

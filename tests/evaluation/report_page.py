@@ -16,6 +16,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
         self.elements, self.open, self.texts, self.scripts = [], [], {}, []
+        self.homes = []  # the section of each element, or None
         self.whole = text
         self.feed(text)
         self.close()
@@ -28,6 +29,7 @@ class Page(HTMLParser):
     def handle_starttag(self, name, attributes):
         attributes = dict(attributes)
         self.elements.append((name, attributes))
+        self.homes.append(next((i for n, i in self.open if n == "section"), None))
         if name not in VOID:
             self.open.append((name, attributes.get("id")))
 
@@ -51,11 +53,12 @@ class Page(HTMLParser):
         """All text of a section by its id, or of ``header``."""
         return " ".join(" ".join(self.texts.get(section, [])).split())
 
-    def all(self, name, **wanted):
+    def all(self, name, *, inside=None, **wanted):
         return [
             attributes
-            for found, attributes in self.elements
+            for (found, attributes), home in zip(self.elements, self.homes, strict=True)
             if found == name
+            and inside in (None, home)
             and all(attributes.get(k.rstrip("_").replace("_", "-")) == v for k, v in wanted.items())
         ]
 

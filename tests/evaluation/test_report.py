@@ -97,7 +97,7 @@ def test_just_selected(selected, tmp_path):
     path = write_report(run)
     assert path == tmp_path / "run" / "report.html"
     page = Page.of(path).check()
-    assert page.sections() == ["picks", "outliers", "map", "provenance"]
+    assert page.sections() == ["picks", "budget", "outliers", "map", "provenance"]
     header = page.text("header")
     assert "9 of 46 images picked by USL on pixels features." in header
     assert "split.csv , rows 2 to 10, then usl train" in header
@@ -256,7 +256,7 @@ def test_encoder_that_cannot_be_used(run_copy):
     with pytest.warns(UslWarning, match="no_such_encoder"):
         page = Page.of(write_report(run_copy.update(encoder=encoder))).check()
     assert "No map and no outliers" in page.text("header")
-    assert not {"map", "outliers"} & set(page.sections())
+    assert not {"map", "budget", "outliers"} & set(page.sections())
     assert len([a for a in page.all("img") if a["alt"].startswith("pick ")]) == 9
 
 

@@ -85,8 +85,8 @@ def test_charts_of_one_head(run_copy):
         f"Largest and smallest cluster by step: largest ends at {last['largest']:.2f}; "
         f"smallest ends at {last['smallest']:.2f}" in spoken
     )
-    assert len(page.all("path", class_="curve")) == 6
-    assert len(page.all("path", class_="curve second")) == 2
+    assert len(page.all("path", inside="learning", class_="curve")) == 6
+    assert len(page.all("path", inside="learning", class_="curve second")) == 2
     assert len(page.all("rect", class_="zone")) == 3
     assert "head 0" not in page.text("learning")
     assert "its clusters are the ones used" not in page.text("learning")
@@ -112,8 +112,8 @@ def test_final_sizes(run_copy):
 def test_several_heads_have_a_line_each(blobs, tmp_path):
     run = start(tmp_path, blobs[0], heads=2, steps=100)
     page = Page.of(write_report(run, points=0)).check()
-    assert len(page.all("path", class_="curve")) == 12
-    assert len({a["style"] for a in page.all("path", class_="curve")}) == 2
+    assert len(page.all("path", inside="learning", class_="curve")) == 12
+    assert len({a["style"] for a in page.all("path", inside="learning", class_="curve")}) == 2
     assert "head 0 (its clusters are the ones used) head 1" in page.text("learning")
     assert "mean of 2 heads" in page.text("picks")
 

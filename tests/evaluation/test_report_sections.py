@@ -15,7 +15,7 @@ from usl.evaluation.sections.comparison import axis
 from usl.evaluation.sections.groups import Groups, named_groups
 from usl.evaluation.sections.map import cloud, clouds, fit_to_page, rings
 from usl.evaluation.sections.markup import Html, figure, plural, table, tag
-from usl.evaluation.sections.picks import densities
+from usl.evaluation.sections.outliers import densities
 
 
 def start(path, budget, out, **settings):
@@ -35,8 +35,8 @@ def test_embeddings_only(blobs, tmp_path):
     assert "Whether labels went into the features that were given is unknown" in page.text("header")
     ids = [f"pick-{rank}" for rank in range(1, 9)]
     assert [a["id"] for a in page.all("span") if "id" in a] == ids  # rows of the table
-    assert len(page.all("path")) == 6  # one cloud per class
-    assert page.sections() == ["picks", "outliers", "classes", "map", "provenance"]
+    assert len(page.all("path", inside="map")) == 6  # one cloud per class
+    assert page.sections() == ["picks", "budget", "outliers", "classes", "map", "provenance"]
 
 
 def test_large_budget_shows_the_first_200(tmp_path):
@@ -112,7 +112,7 @@ def test_many_classes_have_no_matrix():
 
 
 def test_density_of_the_sample_reaches_as_far(monkeypatch):
-    from usl.evaluation.sections import picks
+    from usl.evaluation.sections import outliers
 
     rng = np.random.default_rng(0)
     features = rng.normal(size=(900, 3)) * rng.uniform(0, 1, (900, 1)) + [2, 0, 0]
@@ -120,7 +120,7 @@ def test_density_of_the_sample_reaches_as_far(monkeypatch):
     everything, rows, k = densities(features, np.array([5]), 60, lambda *_: None)
     assert (len(rows), k) == (900, 60)
     assert densities(features, np.array([5]), 400, lambda *_: None)[2] == 20  # 400 says too little
-    monkeypatch.setattr(picks, "DENSITY_ROWS", 300)
+    monkeypatch.setattr(outliers, "DENSITY_ROWS", 300)
     sampled, rows, k = densities(features, np.array([5, 6]), 60, lambda *_: None)
     assert {5, 6} <= set(rows.tolist())
     assert k == round(60 * len(rows) / 900)

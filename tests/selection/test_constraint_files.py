@@ -13,6 +13,7 @@ from usl.cli import main
 from usl.core.errors import DataError, UsageError
 from usl.data.split import Split
 from usl.selection.constraints import Constraints
+from usl.selection.plan import plan_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:k = .* neighbours", "ignore:pca. .* dimensions")
 N = 90
@@ -188,3 +189,87 @@ def test_contradictions_are_found_before_any_image_is_read(tmp_path, monkeypatch
     ):
         with pytest.raises(UsageError, match=message):
             usl.start_run(photos, 3, tmp_path / "two", constraints=constraints, **options)
+
+
+CONTRADICTIONS = (
+    ({}, {"exclude": "nowhere.png"}, r"line 1: no item 'nowhere.png'"),
+    ({}, {"include": name(84)}, r"is in the subset test"),
+    ({}, {"include": name(1), "exclude": name(1)}, r"'x/01.png' is excluded as well"),
+    ({}, {"include": "\n".join(map(name, range(9)))}, r"9 items must be picked, but the budget is"),
+    ({}, {"exclude": "\n".join(map(name, range(73)))}, r"there are 7 items to choose from"),
+    ({"budget": 81}, {}, r"but the train subset has 80 images"),
+    ({"quotas": {"a": 2, "c": 6}}, {}, r"no item is in a group 'c'"),
+    ({"quotas": {"a": 2, "b": 5}}, {}, r"they add up to 7, but the budget is 8"),
+    ({"quotas": {"a": 41, "b": 1}, "budget": 42}, {}, r"the group has 40 items"),
+    ({"quotas": {"b": 8}}, {"include": name(0)}, r"0 asked of 'a', but 1 of its items must be"),
+    ({"quotas": "equal"}, {"exclude": "\n".join(map(name, range(73)))}, r"the groups hold 7 items"),
+    ({"quotas": "equal", "groups": None}, {}, r"quotas: given without groups"),
+    ({"quotas": None, "groups": "a.csv"}, {}, r"groups: given without quotas"),
+    ({"min_distance": 3.0}, {}, r"min_distance: 3.0 given"),
+    ({"min_distance": 0.1, "end_to_end": True, "method": "usl_t"}, {}, r"end_to_end: "),
+)
+
+
+@pytest.mark.parametrize(("settings", "lists", "message"), CONTRADICTIONS)
+def test_a_dry_run_refuses_what_the_run_would(
+    source, tmp_path, monkeypatch, settings, lists, message
+):
+    settings = dict(settings)
+    budget = settings.pop("budget", 8)
+    params = {key: settings.pop(key) for key in ("method", "end_to_end") if key in settings}
+    given = {role: write(tmp_path / f"{role}.txt", text) for role, text in lists.items()}
+    if settings.get("quotas") or settings.get("groups"):
+        groups = groups_table(tmp_path / "sites.csv")
+        given["groups"] = groups if settings.get("groups", groups) is not None else None
+    given |= {key: value for key, value in settings.items() if key != "groups"}
+    constraints = Constraints(**given)
+
+    def refuse(*_, **__):
+        raise AssertionError("the encoder was opened, or an item read")
+
+    monkeypatch.setattr("usl.selection.start.check_trainable", lambda *_: None)
+    for place in ("usl.selection.plan.describe", "usl.selection.start.open_space"):
+        monkeypatch.setattr(place, refuse)
+    errors = []
+    for attempt in (
+        lambda: plan_run(source, budget, constraints=constraints, **params),
+        lambda: usl.start_run(source, budget, tmp_path / "r", constraints=constraints, **params),
+    ):
+        with pytest.raises((UsageError, DataError), match=message) as caught:
+            attempt()
+        errors.append((type(caught.value), str(caught.value)))
+    assert errors[0] == errors[1]
+
+
+def test_a_dry_run_says_what_is_left(source, tmp_path, capsys):
+    write(tmp_path / "bad.txt", "\n".join([name(1), name(3), name(84)]))
+    write(tmp_path / "must.txt", f"{name(20)}\n{name(5)}\n")
+    groups = groups_table(tmp_path / "sites.csv")
+    words = ["select", str(source), "--budget", "12", "--out", str(tmp_path / "run"), "--dry-run"]
+    lists = ["--exclude", str(tmp_path / "bad.txt"), "--include", str(tmp_path / "must.txt")]
+    quotas = ["--groups", str(groups), "--quota", "a=5", "--quota", "b=7"]
+    assert main([*words, *lists, *quotas, "--min-distance", "0.1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["constraints"]
+    assert found == {
+        "candidates": 76,
+        "included": 2,
+        "excluded": 2,
+        "to_pick": 10,
+        "groups": {
+            "a": {"items": 40, "candidates": 39, "included": 1, "picks": 5},
+            "b": {"items": 40, "candidates": 37, "included": 1, "picks": 7},
+        },
+        "needs_features": ["min_distance"],
+    }
+    assert main([*words, *lists, *quotas, "--collapse-duplicates"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "candidates 76 included 2 excluded 2 to pick 10" in text
+    assert "group items candidates included picks a 40 39 1 5 b 40 37 1 7 Not checked" in text
+    assert "it needs the features: --collapse-duplicates." in text
+    assert main([*words, "--quota", "a"]) == 2
+    assert "write NAME=COUNT" in capsys.readouterr().err
+    assert main([*words, *lists, *quotas[:-1], "b=9"]) == 2
+    assert "they add up to 14" in capsys.readouterr().err
+    assert main([*words, "--json"]) == 0
+    assert "constraints" not in json.loads(capsys.readouterr().out)
+    assert not (tmp_path / "run").exists()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 def extra(method, labels):
     answers = {"labels": labels.astype(str).astype(object)} if is_oracle(method) else {}
-    short = {"steps": 40, "iterations": 20}  # the methods that train
+    short = {"steps": 250 if method == "cold_paws" else 40, "iterations": 20}  # where they train
     return answers | {name: short[name] for name in short if name in parameters_of(method)}
 
 

@@ -95,17 +95,8 @@ def select(
     min_distance
         Least distance between two picks in the feature space, 0 to 2.
     """
-    if dry_run:
-        from usl.selection.plan import plan_run
-
-        plan = plan_run(
-            source, budget, method=method, model=model, pca=pca, memory=memory, **method_params
-        )
-        print_plan(plan, as_json=json)
-        return
     from usl.selection.constraints import Constraints
     from usl.selection.quotas import parse_quotas
-    from usl.selection.start import start_run
 
     given: dict[str, Any] = {
         "exclude": exclude,
@@ -116,6 +107,24 @@ def select(
         "min_distance": min_distance,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    constraints = Constraints(**given) if given else None
+    if dry_run:
+        from usl.selection.plan import plan_run
+
+        plan = plan_run(
+            source,
+            budget,
+            method=method,
+            model=model,
+            pca=pca,
+            memory=memory,
+            constraints=constraints,
+            **method_params,
+        )
+        print_plan(plan, as_json=json)
+        return
+    from usl.selection.start import start_run
+
     with bars() as progress:
         run = start_run(
             source,
@@ -132,7 +141,7 @@ def select(
             memory=memory,
             scratch=scratch,
             resume=resume,
-            constraints=Constraints(**given) if given else None,
+            constraints=constraints,
             progress=progress,
             **method_params,
         )

@@ -24,6 +24,7 @@ from usl.evaluation.projection import FILE as MAP
 from usl.evaluation.projection import POINTS, Projection, cached_projection
 from usl.evaluation.sections.accuracy import accuracy_section
 from usl.evaluation.sections.audit import answers_section, audit_section
+from usl.evaluation.sections.budget import budget_section
 from usl.evaluation.sections.classes import classes_section
 from usl.evaluation.sections.comparison import comparison_section
 from usl.evaluation.sections.facts import Facts, gather
@@ -31,7 +32,8 @@ from usl.evaluation.sections.header import header, title
 from usl.evaluation.sections.learning import learning_section
 from usl.evaluation.sections.map import highlight_rules, map_section
 from usl.evaluation.sections.markup import Html, tag
-from usl.evaluation.sections.picks import doubtful_section, extremes_section, picks_section
+from usl.evaluation.sections.outliers import extremes_section
+from usl.evaluation.sections.picks import doubtful_section, picks_section
 from usl.evaluation.sections.provenance import provenance_section
 from usl.evaluation.sections.records import COMPARISON
 
@@ -46,7 +48,7 @@ POLICY = (
 )
 LIMIT = 4_900_000  # bytes that the map may fill the page up to
 TOO_FEW = 3  # points do not make a map below this
-BEFORE_MAP = 3  # sections: the map is made last, of the room that all the others leave
+BEFORE_MAP = 4  # sections: the map is made last, of the room that all the others leave
 
 
 def write_report(
@@ -122,6 +124,7 @@ def page(facts: Facts, projection: Projection | None, progress: Progress = silen
     """The whole document."""
     sections = [
         picks_section(facts),
+        budget_section(facts, progress),
         extremes_section(facts, progress),
         classes_section(facts),
         learning_section(facts),

@@ -34,7 +34,7 @@ from usl.selection.memory import reserve
 from usl.selection.quotas import Quotas
 from usl.selection.rounds import Part, pick_parts
 from usl.selection.units import check_table, unit_rows
-from usl.selection.wanted import Wanted, listed_rows, resolve
+from usl.selection.wanted import Share, Wanted, listed_rows, resolve
 
 Rows = NDArray[np.int64]
 NEAR_DUPLICATE = 0.1  # the distance of collapse_duplicates=True; see docs/methods.md
@@ -97,9 +97,31 @@ class Constraints:
 
 def check_constraints(
     constraints: Constraints, n: int, budget: int, ids: ArrayLike | None = None
-) -> None:
-    """Refuse what contradicts itself before any feature is computed; errors as of select_within."""
-    resolve(constraints, n, budget, ids).parts(constraints.quotas, budget)
+) -> tuple[Wanted, list[Share]]:
+    """Refuse what contradicts itself before any feature is computed; errors as of select_within.
+
+    What is left then: the items by row, and how many picks each group gets.
+    """
+    wanted = resolve(constraints, n, budget, ids)
+    return wanted, wanted.parts(constraints.quotas, budget)
+
+
+def check_budget(budget: int, n: int) -> None:
+    """:class:`UsageError` for a budget that n images of the train subset cannot meet."""
+    if not 1 <= budget <= n:
+        raise UsageError(
+            f"budget: {budget} given, but the train subset has {n} images; it must be "
+            f"between 1 and {n}."
+        )
+
+
+def check_end_to_end(constraints: Constraints) -> None:
+    """:class:`UsageError` for constraints under which a method is called several times."""
+    if constraints.quotas is not None or constraints.min_distance is not None:
+        raise UsageError(
+            "end_to_end: trains one encoder with one selection, but quotas and a minimum "
+            "distance take several. Leave one or the other out."
+        )
 
 
 def select_within(

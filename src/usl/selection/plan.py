@@ -6,13 +6,22 @@ import os
 from typing import Any
 
 from usl.core.blocks import thread_count
+from usl.core.errors import DataError
 from usl.core.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
 from usl.core.representativeness import EXACT_ROWS
 from usl.core.workspace import Workspace
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.plan import describe
+from usl.selection.constraint_files import read_constraints
+from usl.selection.constraints import (
+    Constraints,
+    check_budget,
+    check_constraints,
+    check_end_to_end,
+)
 from usl.selection.memory import run_needs
+from usl.selection.wanted import Share, Wanted
 
 # Seconds on two cores, for features of 128 dimensions.
 PAIR = 2.5e-9  # two rows, in the exact neighbour search
@@ -30,6 +39,7 @@ def plan_run(
     model: str = "auto",
     pca: int | None = None,
     memory: int | str | None = None,
+    constraints: Constraints | None = None,
     **method_params: Any,
 ) -> dict[str, Any]:
     """What ``start_run`` with these parameters would embed, how long it would take, in what memory.
@@ -37,8 +47,12 @@ def plan_run(
     ``memory_mb`` is with all tables in memory, ``least_memory_mb`` with those in files that can
     be; a network's own memory comes on top. The seconds are those of ``usl`` on this many cores
     with nothing else to do, from measurements on two.
+
+    ``constraints`` are checked before anything else, as far as that goes without features, with
+    the errors of the run itself; ``constraints`` in the plan says what is left (:func:`planned`).
     """
     collection = open_collection(source)
+    left = within(collection, budget, constraints, bool(method_params.get("end_to_end")))
     plan, raw, default = describe(collection, model, "train")
     n, width, pca = plan["images"], plan["width"], default if pca is None else pca
     dimensions = min(width, pca or width)
@@ -58,6 +72,59 @@ def plan_run(
         exact = bool(method_params.get("exact"))
         clusters = method_params.get("n_clusters") or budget
         plan |= estimated_seconds(n, dimensions, clusters, exact=exact)
+    return plan | ({} if left is None else {"constraints": left})
+
+
+def within(
+    collection: Collection, budget: int, constraints: Constraints | None, end_to_end: bool
+) -> dict[str, Any] | None:
+    """What constraints leave to a selection from the train subset; None where there are none."""
+    train = collection.rows_in("train")
+    if not len(train):
+        raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")
+    check_budget(budget, len(train))
+    if constraints is None:
+        return None
+    wanted, _ = read_constraints(constraints, collection, train)
+    wanted = wanted.restricted(train, len(collection), collection.ids)
+    found, parts = check_constraints(wanted, len(train), budget, collection.ids[train])
+    if end_to_end:
+        check_end_to_end(wanted)
+    return planned(wanted, found, parts)
+
+
+def planned(constraints: Constraints, wanted: Wanted, parts: list[Share]) -> dict[str, Any]:
+    """What is known of a selection within constraints while there are no features.
+
+    ``candidates`` that the method may pick from, ``included`` and ``excluded`` items, ``to_pick``;
+    for each of ``groups`` its items, candidates, must-includes and picks (must-includes counted);
+    and ``needs_features``, the constraints that only the selection itself can check.
+    """
+    plan: dict[str, Any] = {
+        "candidates": int(wanted.free.sum()),
+        "included": len(wanted.include),
+        "excluded": len(wanted.exclude),
+        "to_pick": sum(needs for _, _, needs in parts),
+    }
+    if wanted.groups is not None:
+        free, included = (wanted.groups.counts(x) for x in (wanted.free, wanted.include))
+        plan["groups"] = {
+            str(name): {
+                "items": 0 if rows is None else len(rows),
+                "candidates": int(free[group]),
+                "included": int(included[group]),
+                "picks": needs + int(included[group]),
+            }
+            for group, (name, rows, needs) in enumerate(parts)
+        }
+    plan["needs_features"] = [
+        name
+        for name, value in (
+            ("collapse_duplicates", constraints.distance_of_duplicates),
+            ("min_distance", constraints.min_distance),
+        )
+        if value is not None
+    ]
     return plan
 
 

@@ -24,7 +24,13 @@ from usl.data.split import Split
 from usl.features.space import Space, open_space
 from usl.selection.constrained import Constrained
 from usl.selection.constraint_files import read_constraints
-from usl.selection.constraints import Constraints, check_constraints, select_within
+from usl.selection.constraints import (
+    Constraints,
+    check_budget,
+    check_constraints,
+    check_end_to_end,
+    select_within,
+)
 from usl.selection.contract import FUNCTION, ROOM, SHARED
 from usl.selection.memory import bound_run
 from usl.selection.selection import Selection, select
@@ -80,11 +86,7 @@ def start_run(
     train = collection.rows_in("train")
     if not len(train):
         raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")
-    if not 1 <= budget <= len(train):
-        raise UsageError(
-            f"budget: {budget} given, but the train subset has {len(train)} images; it must be "
-            f"between 1 and {len(train)}."
-        )
+    check_budget(budget, len(train))
     if oracle and collection.labels is None:
         raise DataError(
             f"{method} is an oracle and needs the label of every image, but {collection.source} "
@@ -95,11 +97,7 @@ def start_run(
     check_constraints(wanted, len(train), budget, collection.ids[train])
     if method_params.get("end_to_end"):
         check_trainable(collection, model)
-        if wanted.quotas is not None or wanted.min_distance is not None:
-            raise UsageError(
-                "end_to_end: trains one encoder with one selection, but quotas and a minimum "
-                "distance take several. Leave one or the other out."
-            )
+        check_end_to_end(wanted)
     workspace = Workspace(memory, scratch)
     encoder = bound_run(workspace, collection, model, method, budget, pca, method_params)
     space = open_space(

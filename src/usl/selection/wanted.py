@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from usl.selection.constraints import Constraints
 
 Rows = NDArray[np.int64]
+Share = tuple[str | None, Rows | None, int]  # of the picks: group, its rows (None: all), how many
 LOOK_ALIKES = 20_000  # ids among which a similar one is sought
 
 
@@ -36,9 +37,7 @@ class Wanted:
         """What the method takes as labelled."""
         return np.union1d(self.labeled, self.include)
 
-    def parts(
-        self, quotas: Quotas | None, budget: int
-    ) -> list[tuple[str | None, Rows | None, int]]:
+    def parts(self, quotas: Quotas | None, budget: int) -> list[Share]:
         """Name, rows (None for all) and number of picks beside must-includes, of each group."""
         if self.groups is None or quotas is None:
             possible = len(self.include) + int(self.free.sum())

@@ -16,12 +16,13 @@ LOWEST = 0.01  # of a logarithmic axis: what is smaller stands at its foot
 
 @dataclass(frozen=True)
 class Axis:
-    """Ends of an axis, the values it names, and whether it is logarithmic."""
+    """Ends of an axis, the values it names, whether it is logarithmic, a value to stress."""
 
     low: float
     high: float
     ticks: tuple[float, ...]
     log: bool = False
+    stressed: float | None = None
 
     def place(self, value: float) -> float:
         """Height of a value in the drawing, within the plot."""
@@ -60,10 +61,19 @@ def axis(low: float, high: float) -> Axis:
 
 
 def log_axis(high: float) -> Axis:
-    """A logarithmic axis from a hundredth to at least 2, with powers of ten."""
+    """A logarithmic axis from a hundredth to at least 2, with powers of ten; 1 is stressed."""
     top = max(2.0, 1.1 * high)
     powers = range(round(math.log10(LOWEST)), math.floor(math.log10(top)) + 1)
-    return Axis(LOWEST, top, tuple(10.0**power for power in powers), log=True)
+    ticks = tuple(10.0**power for power in powers)
+    return Axis(LOWEST, top, ticks, log=True, stressed=1.0)
+
+
+def decades(low: float, high: float) -> Axis:
+    """A logarithmic axis between powers of ten that holds both ends, 0 < low <= high; 4 at most."""
+    last = math.ceil(math.log10(high) - 1e-9)
+    first = max(last - STEPS, min(last - 1, math.floor(math.log10(low) + 1e-9)))
+    ticks = tuple(10.0**power for power in range(first, last + 1))
+    return Axis(ticks[0], ticks[-1], ticks, log=True)
 
 
 def tick_text(value: float) -> str:
@@ -73,8 +83,23 @@ def tick_text(value: float) -> str:
     return f"{value:,.6f}".rstrip("0").rstrip(".")
 
 
-def line_chart(curves: list[Curve], scale: Axis, *, limit: float | None, words: str) -> Html:
-    """The chart as an image that says ``words`` to those who cannot see it."""
+def line_chart(
+    curves: list[Curve],
+    scale: Axis,
+    *,
+    words: str,
+    limit: float | None = None,
+    end_words: str = "step {:,}",
+    span: tuple[int, int, int] | None = None,
+) -> Html:
+    """The chart as an image that says ``words`` to those who cannot see it.
+
+    Parameters
+    ----------
+    limit : below this value it is a warning.
+    end_words : what stands at the right end, with the last step.
+    span : first and last step of a band, and a step between them with a line.
+    """
     end = max(1, *(step for curve in curves for step, _ in curve.points))
 
     def across(step: int) -> float:
@@ -84,14 +109,16 @@ def line_chart(curves: list[Curve], scale: Axis, *, limit: float | None, words: 
     warned = limit is not None and scale.low < limit
     if limit is not None and warned:
         marks += warning_zone(scale.place(limit))
+    if span is not None:
+        marks += band(*(across(step) for step in span))
     for tick in scale.ticks:
         y = f"{scale.place(tick):.1f}"
-        kind = "grid even" if scale.log and tick == 1 else "grid"
+        kind = "grid even" if tick == scale.stressed else "grid"
         marks.append(tag("line", x1=str(LEFT), x2=str(RIGHT), y1=y, y2=y, class_=kind))
         marks.append(tag("text", tick_text(tick), x=str(LEFT - 6), y=y, class_="tick level"))
     for step, kind in ((0, "start"), (end, "end")):
         place = f"{across(step):.1f}"
-        words_of = f"step {step:,}" if step else "0"
+        words_of = end_words.format(step) if step else "0"
         marks.append(tag("text", words_of, x=place, y=str(HEIGHT - 7), class_=f"tick {kind}"))
     for curve in curves:
         places = [f"{across(step):.1f} {scale.place(v):.1f}" for step, v in curve.points]
@@ -118,6 +145,23 @@ def warning_zone(y: float) -> list[Html]:
             class_="zone",
         ),
         tag("line", x1=str(LEFT), x2=str(RIGHT), y1=place, y2=place, class_="limit"),
+    ]
+
+
+def band(first: float, last: float, here: float) -> list[Html]:
+    """A part of the plot between two places, at least as wide as a curve, and a line in it."""
+    width = max(last - first, 3.0)
+    x = f"{here:.1f}"
+    return [
+        tag(
+            "rect",
+            x=f"{(first + last - width) / 2:.1f}",
+            y=str(TOP),
+            width=f"{width:.1f}",
+            height=str(BOTTOM - TOP),
+            class_="span",
+        ),
+        tag("line", x1=x, x2=x, y1=str(TOP), y2=str(BOTTOM), class_="here"),
     ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +31,7 @@ from usl.evaluation.truth import source_answers
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.labeling.settle import bring_up_to_date
+from usl.selection.selection import Selection
 from usl.training.opened import PREPROCESSING
 
 
@@ -91,6 +94,24 @@ class Facts:
         position[self.rows] = np.arange(len(self.rows))
         found = np.array([position[p.row] if p.row >= 0 else -1 for p in self.picks], np.int64)
         return found[found >= 0]
+
+    def selection(self) -> Selection:
+        """The picks of :meth:`pick_points` as a selection from ``features``, without figures."""
+        points = self.pick_points()
+        place = np.full(len(self.picks) + 1, -1, dtype=np.int64)  # the last entry maps -1 to -1
+        there = {int(row): number for number, row in enumerate(self.rows[points].tolist())}
+        for number, pick in enumerate(self.picks):
+            place[number] = there.get(pick.row, -1)
+        method = self.run.info["selection"]["method"]
+        return Selection(points, place[self.stands[self.rows]], {}, method)
+
+
+@contextmanager
+def zero_rows_are_known() -> Iterator[None]:
+    """Without the warning on rows of zeros, which was given when the features were made."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UslWarning)
+        yield
 
 
 def gather(run: Run, collection: Collection, progress: Progress = silent) -> Facts:

@@ -18,7 +18,7 @@ from usl.evaluation.sections.charts import (
 from usl.evaluation.sections.collapse import AGREEMENT, ENTROPY, SMALLEST, number, short, verdict
 from usl.evaluation.sections.facts import Facts, Pick
 from usl.evaluation.sections.markup import Html, figure, plural, section, tag
-from usl.evaluation.sections.picks import SHOWN
+from usl.evaluation.sections.picks import pick_link
 
 POINTS = 300  # per curve; of longer trainings every so many records
 COLOURS = 10  # see report.css
@@ -225,8 +225,8 @@ def sizes(picks: tuple[Pick, ...]) -> Html | None:
         bar_strip(counts, mean, words),
         tag(
             "p",
-            tag("span", f"largest {counts[0]:,} (", link(ordered[0]), ")"),
-            tag("span", f"smallest {counts[-1]:,} (", link(ordered[-1]), ")"),
+            tag("span", f"largest {counts[0]:,} (", pick_link(ordered[0]), ")"),
+            tag("span", f"smallest {counts[-1]:,} (", pick_link(ordered[-1]), ")"),
             class_="between",
         ),
         tag(
@@ -238,9 +238,3 @@ def sizes(picks: tuple[Pick, ...]) -> Html | None:
         ),
         class_="sizes-figure",
     )
-
-
-def link(pick: Pick) -> Html:
-    """The pick by its number, as a link to its picture if that is on the page."""
-    words = f"pick #{pick.rank}"
-    return tag("a", words, href=f"#pick-{pick.rank}") if pick.rank <= SHOWN else tag("span", words)

@@ -1,12 +1,9 @@
-"""The picks as pictures, best first; the first beside the least likely; the doubtful ones."""
+"""The picks as pictures, best first, with their figures; the doubtful predictions."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from usl.core.neighbors import Float32, mean_neighbor_distance
-from usl.core.progress import Progress, silent
 from usl.evaluation.sections.facts import Facts, Pick
 from usl.evaluation.sections.markup import (
     FIXED_SPACE,
@@ -21,10 +18,7 @@ from usl.evaluation.sections.markup import (
 from usl.evaluation.sections.thumbnails import thumbnail
 
 SHOWN = 200  # picks, as pictures; selection.csv holds them all
-BESIDE = 20  # of the first picks and of the least likely images each
 DOUBTFUL = 8
-DENSITY_ROWS = 20_000  # of larger collections a sample is searched for the least likely
-DENSITY_K = 20
 
 DRAWN = ("random", "stratified")  # methods without a ranking
 BEST_FIRST = "Best first: any number from the top is a good selection by itself."
@@ -137,6 +131,12 @@ def earlier(pick: Pick) -> str:
     return f"→ #{nearest} at {figure(pick.figures['nearest_distance'])}"
 
 
+def pick_link(pick: Pick) -> Html:
+    """The pick by its number, as a link to its picture if that is on the page."""
+    words = f"pick #{pick.rank}"
+    return tag("a", words, href=f"#pick-{pick.rank}") if pick.rank <= SHOWN else tag("span", words)
+
+
 def picks_table(shown: tuple[Pick, ...], terms: Terms) -> Html:
     """The picks where there are no pictures."""
     header = ["#", "id", "label", *[short for short, _, _ in terms], "nearest earlier"]
@@ -174,76 +174,6 @@ def card(facts: Facts, row: int, name: str, caption: Html, *, rank: int | None =
         ),
         id_=f"pick-{rank}" if rank else None,
     )
-
-
-def extremes_section(facts: Facts, progress: Progress = silent) -> Html:
-    """The first picks beside the images that are least likely ever to be picked (Fig. 2d, 6)."""
-    points = facts.pick_points()
-    if len(facts.features) < 3 or not len(points):
-        return Html("")
-    parameters = facts.run.info["selection"]["parameters"]
-    density, rows, k = densities(facts.features, points, parameters.get("k"), progress)
-    unpicked = ~np.isin(rows, points)
-    order = rows[unpicked][np.argsort(density[unpicked], kind="stable")]
-    value = dict(zip(rows.tolist(), density.tolist(), strict=True))
-    sampled = f" in a sample of {len(rows):,}" if len(rows) < len(facts.features) else ""
-    panels = [
-        panel(facts, "Picked first", points[:BESIDE], value, ranked=True),
-        panel(facts, "Least likely to be picked", order[:BESIDE], value),
-    ]
-    return section(
-        f"First picks beside the least likely {facts.noun}s",
-        tag(
-            "p",
-            f"The label of a typical {facts.noun} says something about many others. Those with the "
-            f"lowest density U (over k = {k:,} neighbours{sampled}) are mostly outliers, which a "
-            "random draw does not avoid.",
-        ),
-        tag("div", *panels, class_="beside"),
-        id_="outliers",
-    )
-
-
-def densities(
-    features: Float32, picks: NDArray[np.int64], k: object, progress: Progress
-) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-    """Density of the rows float64 [r], which rows int64 [r], and k.
-
-    ``k`` is the selection's own if that is at most a tenth of all rows (beyond, it finds small
-    groups rather than outliers), else 20. Of more than 20,000 rows a random sample that holds the
-    picks is searched, with k scaled down alike, so that it reaches about as far.
-    """
-    n = len(features)
-    wanted = k if isinstance(k, int) and 0 < k <= n / 10 else DENSITY_K
-    rows = np.arange(n)
-    if n > DENSITY_ROWS:
-        drawn = np.random.default_rng(0).choice(n, DENSITY_ROWS, replace=False)
-        rows = np.union1d(drawn, picks)
-        wanted = max(1, round(wanted * len(rows) / n))
-    reach = min(wanted, len(rows) - 1)
-    mean = mean_neighbor_distance(features[rows], reach, progress=progress)
-    return 1.0 / np.maximum(mean, 1e-6), rows, reach
-
-
-def panel(
-    facts: Facts,
-    heading: str,
-    points: NDArray[np.int64],
-    density: dict[int, float],
-    *,
-    ranked: bool = False,
-) -> Html:
-    """Some pictures with their density, below a heading."""
-    cards = []
-    for point in points.tolist():
-        row = int(facts.rows[point])
-        name = str(facts.collection.ids[row])
-        lines = [tag("span", f"U {figure(density[point])}")]
-        if facts.collection.images is None:
-            lines.insert(0, tag("span", name, class_="id", title=name))
-        cards.append(card(facts, row, name, join(lines)))
-    list_of = "ol" if ranked else "ul"
-    return tag("div", tag("h3", heading), tag(list_of, *cards, class_="cards small"))
 
 
 def doubtful_section(facts: Facts) -> Html:

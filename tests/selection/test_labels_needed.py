@@ -1,81 +1,21 @@
+"""How many labels a collection takes."""
+
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import usl
-from support import unit
-from usl.core.errors import DataError, UsageError
-from usl.selection import advice
-from usl.selection.advice import labels_needed, outliers
+from support import clumps, unit
+from usl.core.errors import DataError
+from usl.selection import labels_needed as module
+from usl.selection.labels_needed import labels_needed
+from usl.selection.outliers import outliers
 
 pytestmark = pytest.mark.filterwarnings("ignore:k = .* neighbours")
-
-
-def clumps(count, width, noise, n=900, seed=0):
-    rng = np.random.default_rng(seed)
-    points = np.eye(width)[:count][rng.integers(0, count, n)] * 3
-    return unit(points + rng.normal(scale=noise, size=(n, width)))
-
-
-@pytest.fixture
-def strays():
-    """Six clumps; row 5 alone in a direction of its own, rows 7 to 9 together in another."""
-    features = clumps(6, 16, 0.4)
-    rng = np.random.default_rng(1)
-    features[5] = np.eye(16)[15]
-    features[7:10] = unit(np.eye(16)[14] + rng.normal(scale=0.02, size=(3, 16)))
-    return features
-
-
-def mean_to_nearest(features, row, k):
-    gaps = np.linalg.norm(features.astype(np.float64) - features[row].astype(np.float64), axis=1)
-    return np.sort(np.delete(gaps, row))[:k].mean()
-
-
-def test_items_far_from_everything_come_first_with_a_reason(strays):
-    picks = usl.select(strays, 20, method="coreset")
-    found = outliers(strays, picks)
-    assert found[0].row == 5
-    assert {entry.row for entry in found[:4]} == {5, 7, 8, 9}
-    assert [entry.score for entry in found] == sorted((e.score for e in found), reverse=True)
-    for entry in found:
-        assert entry.distance == pytest.approx(mean_to_nearest(strays, entry.row, 10), rel=1e-4)
-    logs = np.log([mean_to_nearest(strays, row, 10) for row in range(900)])
-    deviation = np.median(np.abs(logs - np.median(logs))) / 0.6745
-    assert found[0].score == pytest.approx((logs[5] - np.median(logs)) / max(deviation, 0.05), 1e-3)
-    assert f"it is pick {picks.indices.tolist().index(5) + 1} and stands for" in found[0].reason
-    beside = next(entry for entry in found if entry.row == 8)
-    assert "it has 2 near it, and that group is apart" in beside.reason
-
-
-def test_nothing_stands_out_where_all_are_alike():
-    assert outliers(unit(np.random.default_rng(0).normal(size=(700, 8)))) == []
-    assert outliers(np.ones((30, 4))) == []
-
-
-def test_a_sample_finds_the_same(strays, monkeypatch):
-    exact = outliers(strays, most=4)
-    monkeypatch.setattr(advice, "EXACT", 100)
-    monkeypatch.setattr(advice, "SAMPLE", 200)
-    monkeypatch.setattr(advice, "SCREENED", 60)
-    monkeypatch.setattr(advice, "TYPICAL", 300)
-    sampled = outliers(strays, most=4, seed=3)
-    assert [entry.row for entry in sampled] == [entry.row for entry in exact]
-    assert sampled == outliers(strays, most=4, seed=3)
-    for a, b in zip(exact, sampled, strict=True):
-        assert a.distance == pytest.approx(b.distance, rel=1e-4)
-        assert a.score == pytest.approx(b.score, rel=0.25)
-
-
-def test_known_densities_are_taken(strays):
-    densities = np.array([1 / mean_to_nearest(strays, row, 10) for row in range(900)])
-    given = outliers(strays, densities=densities)
-    assert [entry.row for entry in given] == [entry.row for entry in outliers(strays)]
-    with pytest.raises(DataError, match="densities: one positive number"):
-        outliers(strays, densities=densities[1:])
-    with pytest.raises(UsageError, match="k: 0 given"):
-        outliers(strays, k=0)
 
 
 @pytest.mark.parametrize("count", [3, 6, 12])
@@ -145,8 +85,67 @@ def test_a_sample_gives_nearly_the_same_coverage(monkeypatch):
     features = clumps(6, 16, 0.4, n=1500)
     picks = usl.select(features, 30, method="kmeans")
     whole = labels_needed(features, picks)
-    monkeypatch.setattr(advice, "ITEMS", 400)
+    monkeypatch.setattr(module, "ITEMS", 400)
     some = labels_needed(features, picks, seed=1)
     np.testing.assert_allclose(some.coverage, whole.coverage, atol=0.05)
     assert abs(some.suggested - whole.suggested) <= 2
     np.testing.assert_array_equal(some.coverage, labels_needed(features, picks, seed=1).coverage)
+
+
+def smooth():
+    """Rows that spread more in some directions than in others, without clusters."""
+    return unit(np.random.default_rng(2).normal(size=(900, 24)) * np.linspace(2, 0.2, 24) + 1)
+
+
+def one_sided():
+    spread = np.random.default_rng(1).normal(size=(900, 24)) * np.linspace(3, 0.3, 24)
+    return unit(np.abs(spread))
+
+
+@pytest.mark.parametrize("features", [smooth(), one_sided()], ids=["smooth", "one-sided"])
+@pytest.mark.parametrize("method", ["random", "density", "kmeanspp", "coreset"])
+def test_the_order_of_a_method_is_no_break(method, features):
+    for seed in range(3):
+        found = labels_needed(features, usl.select(features, 40, method=method, seed=seed))
+        assert not found.has_break, found.reason
+        assert found.sure < 0.5
+
+
+def test_a_break_of_the_order_alone_is_said_to_be_one():
+    features = one_sided()
+    found = labels_needed(features, usl.select(features, 40, method="density"))
+    assert found.sure == 0
+    assert "a break that shows is owed to the order or the choice" in found.reason
+
+
+def test_random_picks_show_the_clumps_unless_they_miss_one_for_long():
+    features = clumps(5, 24, 0.2)
+    believed = 0
+    for seed in range(5):
+        picks = usl.select(features, 60, method="random", seed=seed)
+        clump = features[picks.indices, :5].argmax(axis=1)
+        reached = max(int(np.flatnonzero(clump == c)[0]) for c in range(5)) + 1
+        found = labels_needed(features, picks)
+        believed += found.has_break
+        assert found.has_break or reached > 10
+        if found.has_break:
+            assert 4 <= found.suggested <= 10
+    assert believed
+
+
+def test_items_that_are_all_alike_need_one_label():
+    found = labels_needed(np.ones((50, 4)), usl.select(np.ones((50, 4)), 5, method="random"))
+    assert (found.suggested, found.low, found.high, found.sure) == (1, 1, 1, 1.0)
+    assert found.coverage.tolist() == [0, 1, 1, 1, 1, 1]
+    assert "one label says all" in found.reason
+
+
+def test_they_are_exported_and_import_nothing_early():
+    code = (
+        "import sys, usl; assert not {'numpy', 'torch'} & set(sys.modules); "
+        "assert {'outliers', 'labels_needed'} <= set(dir(usl)); usl.outliers, usl.labels_needed; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert usl.outliers is outliers
+    assert usl.labels_needed is labels_needed
