@@ -39,8 +39,8 @@ def benchmark(
     from dataclasses import asdict
 
     from usl.evaluation.benchmark import benchmark as run
-    from usl.evaluation.benchmark.benchmark import check_outcome
     from usl.evaluation.benchmark.page import PAGE, interval, rank_text
+    from usl.evaluation.benchmark.run import check_outcome
 
     with bars() as progress:
         found = run(plan, out, jobs=jobs, minutes=minutes, datasets=datasets, progress=progress)

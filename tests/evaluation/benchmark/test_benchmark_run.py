@@ -12,8 +12,8 @@ import pytest
 from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
 from usl.evaluation.benchmark import benchmark
-from usl.evaluation.benchmark.benchmark import BenchmarkError, check_outcome
 from usl.evaluation.benchmark.ledger import Ledger
+from usl.evaluation.benchmark.run import BenchmarkError, check_outcome
 
 METHOD = '''
 import os

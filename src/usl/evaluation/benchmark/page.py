@@ -9,11 +9,11 @@ import numpy as np
 
 from usl import __version__
 from usl.core.files import atomic_write
-from usl.evaluation.benchmark.benchmark import Benchmark
 from usl.evaluation.benchmark.ledger import Ledger
 from usl.evaluation.benchmark.plan import Plan
 from usl.evaluation.benchmark.plots import plot_gains, plot_ranks
 from usl.evaluation.benchmark.pools import TEST_MOST, Pool
+from usl.evaluation.benchmark.run import Benchmark
 from usl.evaluation.benchmark.summary import Cell, Estimate, Standing, Table, spreads, standings
 from usl.evaluation.benchmark.units import learner_key, selection_key
 

@@ -14,7 +14,7 @@ from usl.evaluation.benchmark.summary import Standing, Table
 # Colour-blind safe, in fixed order; methods beyond them are grey.
 COLORS = ("#2a6fb0", "#d9772b", "#3a9b6b", "#b0407f", "#7a66c4", "#a8860f")
 GREY, INK, LINE = "#b4bac2", "#333a42", "#d5d9de"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": LINE,
     "axes.labelcolor": INK,
