@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usl.core.neighbors import mean_neighbor_distance, nearest, squared_distances
+from usl.core.neighbors import mean_neighbor_distance, nearest, smallest, squared_distances
 
 
 def all_distances(x):
@@ -86,3 +86,14 @@ def test_the_number_of_threads_changes_no_bit():
         for threads in ("1", "2", "3")
     }
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(("n", "k"), [(40, 3), (2000, 3), (6000, 7), (6001, 1), (600, 600)])
+@pytest.mark.parametrize("levels", [3, 50, 10**6])
+def test_the_smallest_with_ties_to_the_lower_column(n, k, levels):
+    rng = np.random.default_rng(n + k)
+    values = rng.integers(levels, size=(9, n)).astype(np.float32)
+    values[2, 5:] = np.inf
+    found = np.sort(smallest(values, k), axis=1)
+    expected = np.sort(np.argsort(values, axis=1, kind="stable")[:, :k], axis=1)
+    np.testing.assert_array_equal(found, expected)

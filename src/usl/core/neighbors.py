@@ -17,6 +17,7 @@ from usl.core.progress import Progress, silent
 
 Float32 = NDArray[np.float32]
 COINCIDENT = 2e-6
+DEPTH = 64  # columns in a pile, of which only the least is looked at
 FLOOR = 1e-6  # of distances, so that coinciding points have a finite density
 
 
@@ -137,22 +138,34 @@ def nearest(
 def smallest(values: Float32, k: int) -> NDArray[np.int64]:
     """Columns of the k smallest entries of every row, int64 [q, k], in no particular order.
 
-    Finding the k-th smallest value and then who is at most that is several times faster than
-    partitioning the columns themselves. Ties at the k-th value go to the lower columns.
+    Ties at the k-th value go to the lower columns.
     """
-    if k >= values.shape[1]:
-        return np.tile(np.arange(values.shape[1]), (len(values), 1))
-    bounds = np.partition(values, k - 1, axis=1)[:, k - 1 : k]
-    near_enough = values <= bounds
-    counts = np.count_nonzero(near_enough, axis=1)
-    columns = np.flatnonzero(near_enough) % values.shape[1]  # far quicker than nonzero in 2-D
+    q, n = values.shape
+    if k >= n:
+        return np.tile(np.arange(n), (q, 1))
+    near = values <= kth_bound(values, k)
+    counts = np.count_nonzero(near, axis=1)
+    flat = np.flatnonzero(near)  # far quicker than nonzero in 2-D
     if (counts == k).all():
-        return np.asarray(columns.reshape(-1, k))
-    found = np.empty((len(values), k), dtype=np.int64)
-    ends = np.cumsum(counts)
-    for row, (end, count) in enumerate(zip(ends.tolist(), counts.tolist(), strict=True)):
-        near = columns[end - count : end]
-        if count > k:
-            near = near[np.argsort(values[row, near], kind="stable")[:k]]
-        found[row] = near
-    return found
+        return np.asarray((flat % n).reshape(q, k))
+    if len(flat) > 8 * k * q:  # ties nearly everywhere
+        return np.argsort(values, axis=1, kind="stable")[:, :k]
+    rows, columns = np.divmod(flat, n)
+    order = np.lexsort((columns, values.reshape(-1)[flat], rows))
+    rank = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(columns[order][rank < k].reshape(q, k))
+
+
+def kth_bound(values: Float32, k: int) -> Float32:
+    """No less than the k-th smallest of every row, and few entries are less; float32 [q, 1].
+
+    The columns are dealt out to piles, and the bound is the k-th smallest of the piles' least: k
+    entries are no greater. One pass in place of a partition of the whole row.
+    """
+    q, n = values.shape
+    piles = n // DEPTH
+    if piles < 8 * k:
+        return np.asarray(np.partition(values, k - 1, axis=1)[:, k - 1 : k])
+    least = values[:, : piles * DEPTH].reshape(q, DEPTH, piles).min(axis=1)
+    least = np.concatenate([least, values[:, piles * DEPTH :]], axis=1)
+    return np.asarray(np.partition(least, k - 1, axis=1)[:, k - 1 : k])

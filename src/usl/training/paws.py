@@ -65,7 +65,7 @@ def fit(
     temperature: float = 0.1,
     sharpening: float = 0.25,
     me_max: float = 1.0,
-    steps: int = 1000,
+    steps: int = 700,
     batch_size: int = 512,
     lr: float = 1e-3,
     class_prior: ClassPrior = None,
