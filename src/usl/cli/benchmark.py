@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from usl.cli.shared import Flag
 from usl.console import bars, note, print_json, print_table, say
@@ -15,7 +18,7 @@ def benchmark(
     out: Path,
     jobs: int | None = None,
     minutes: float | None = None,
-    datasets: list[str] | None = None,
+    datasets: Annotated[list[str] | None, Parameter(negative="")] = None,
     json: Flag = False,
 ) -> None:
     """Compare selection methods on labelled image sets, as a plan says. Stopped, it goes on.

@@ -155,6 +155,12 @@ def test_a_torn_line_is_dropped_and_another_file_refused(flowers):
         benchmark(plan_file(flowers), out)
 
 
+def test_a_source_that_cannot_be_read_names_the_data_set(flowers):
+    (flowers / "flowers.npz").unlink()
+    with pytest.raises(DataError, match=r"datasets.flowers: .*flowers.npz: no such file"):
+        benchmark(plan_file(flowers), flowers / "out")
+
+
 def test_wrong_numbers(flowers):
     plan = plan_file(flowers)
     for key, value in (("jobs", 0), ("minutes", -1)):

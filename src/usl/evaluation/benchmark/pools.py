@@ -130,7 +130,7 @@ def open_pools(dataset: DataSet, share: float, progress: Progress = silent) -> l
     collection = open_collection(dataset.source, **dataset.options)
     if collection.labels is None:
         raise DataError(
-            f"{dataset.name}: {dataset.source} holds no labels, so nothing can be measured on it. "
+            f"{dataset.source} holds no labels, so nothing can be measured on it. "
             "Class folders, a label column or a labels array are needed."
         )
     encoders = (GIVEN,) if collection.features is not None else dataset.encoders
@@ -176,7 +176,7 @@ def _open_pool(
     )
     if not len(pool.test) and pool.size == len(pool.train):
         raise DataError(
-            f"{dataset.name}: no test subset, and a share of {share} leaves no image to test on. "
+            f"no test subset, and a share of {share} leaves no image to test on. "
             "Name a source with a test subset, or take a smaller share."
         )
     return pool

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from usl.core.blocks import thread_count
-from usl.core.errors import UsageError, UslError, did_you_mean
+from usl.core.errors import DataError, UsageError, UslError, did_you_mean
 from usl.core.progress import Progress, silent
 from usl.evaluation.benchmark.ledger import Ledger, Line
 from usl.evaluation.benchmark.plan import Plan, read_plan
@@ -82,7 +82,10 @@ def benchmark(
     ledger = Ledger(Path(out))
     pools: list[Pool] = []
     for dataset in plan.datasets:
-        pools += open_pools(dataset, plan.share, progress)
+        try:
+            pools += open_pools(dataset, plan.share, progress)
+        except (DataError, UsageError) as error:
+            raise type(error)(f"datasets.{dataset.name}: {error}") from error
     check_pools(plan, pools)
     failures: list[Line] = []
 
@@ -130,8 +133,6 @@ def summarized(
 
 def restricted(plan: Plan, names: Sequence[str] | None) -> Plan:
     """The plan with some of its data sets only."""
-    from dataclasses import replace
-
     if not names:
         return plan
     known = [dataset.name for dataset in plan.datasets]
