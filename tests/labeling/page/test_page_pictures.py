@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import io
 import threading
 
@@ -82,6 +83,7 @@ def test_a_changed_file_is_read_anew(tmp_path):
     pictures = files(tmp_path)
     first = pictures.get(0, 160)
     smooth((200, 300)).save(tmp_path / "a.jpg")
+    os.utime(tmp_path / "a.jpg", (1e9, 1e9))  # a clock's tick later for sure
     assert opened(pictures.get(0, 160)).size != opened(first).size
 
 
