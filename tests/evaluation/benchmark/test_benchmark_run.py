@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -180,3 +184,31 @@ def test_the_smoke_plan_on_the_command_line(tmp_path, capsys):
     assert str(tmp_path / "out" / "results.md") in shown.replace("\n", "")
     assert main(["benchmark", "builtin:none", "--out", str(tmp_path / "out")]) == 2
     assert "No built-in plan 'none'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_keeps_what_is_finished_and_writes_the_tables(flowers):
+    out = flowers / "out"
+    plan = plan_file(flowers, seeds=40, methods="random = {}", learners="nearest_mean = {}")
+    command = [
+        sys.executable,
+        "-m",
+        "usl",
+        "benchmark",
+        str(plan),
+        "--out",
+        str(out),
+        "--jobs",
+        "1",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    rows = out / "rows.jsonl"
+    while not (rows.exists() and rows.read_text().count("\n") >= 4):  # a draw is done
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in shown
+    assert "draws are left" in (out / "results.md").read_text()
+    assert Ledger(out).selections

@@ -9,6 +9,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -98,15 +99,16 @@ def _work(unit: Unit, connection: Connection) -> None:
     from threadpoolctl import threadpool_limits
 
     warnings.simplefilter("ignore")  # a method's remarks on its own clamps; rows tell the rest
-    try:
-        with threadpool_limits(1):
-            for line in work(unit):
-                connection.send([line])
-        connection.send(DONE)
-    except KeyboardInterrupt:
-        return
-    except BaseException:
-        connection.send(traceback.format_exc())
+    with suppress(BrokenPipeError, KeyboardInterrupt):  # nobody listens any more
+        try:
+            with threadpool_limits(1):
+                for line in work(unit):
+                    connection.send([line])
+            connection.send(DONE)
+        except BrokenPipeError:
+            raise
+        except Exception:
+            connection.send(traceback.format_exc())
 
 
 def _how_ended(code: int | None) -> str:
