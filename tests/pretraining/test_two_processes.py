@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from two_processes import needs_gloo, on_two_processes  # noqa: E402
 from usl.pretraining.moco import MomentumContrast  # noqa: E402
 from usl.pretraining.simclr import nt_xent  # noqa: E402
 
-dist = torch.distributed
 STEPS, IMAGES, WIDTH = 3, 4, 5  # images on each process
 
 
@@ -58,13 +56,7 @@ def moco(layer, mine):
     return {"queue": contrast.queue.state_dict(), "losses": torch.stack(losses)}
 
 
-def worker(number, folder):
-    torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=number, world_size=2
-    )
-
+def work(number):
     def mine(views):
         return views[:, number * IMAGES : (number + 1) * IMAGES]
 
@@ -72,14 +64,12 @@ def worker(number, folder):
     found = simclr(wrapped, mine(inputs(0)))
     found["gradients"] = [parameter.grad for parameter in wrapped.parameters()]
     found |= moco(network(), mine)
-    torch.save(found, f"{folder}/{number}.pt")
-    dist.destroy_process_group()
+    return found
 
 
-@pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason="needs gloo")
+@needs_gloo
 def test_two_processes(tmp_path):
-    torch.multiprocessing.spawn(worker, (str(tmp_path),), nprocs=2)
-    one, two = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
+    one, two = on_two_processes(work, tmp_path)
 
     alone = network()
     expected = simclr(alone, inputs(0))

@@ -1,19 +1,18 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections import deque
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from two_processes import needs_gloo, on_two_processes  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
 from usl.training import comatch, comatch_losses  # noqa: E402
 from usl.training.comatch_memory import PseudoLabels  # noqa: E402
 from usl.training.ring import Ring  # noqa: E402
 
-dist = torch.distributed
 CLASSES = 3
 
 
@@ -408,7 +407,7 @@ def shared_loss(part):
         for parameter in layer.parameters():
             parameter.normal_(generator=torch.Generator().manual_seed(3))
     model = layer
-    if dist.is_initialized():
+    if torch.distributed.is_initialized():
         model = torch.nn.parallel.DistributedDataParallel(layer)
     options = {"queue": 24, "alpha": 0.7, "temperature": 0.3, "window": 3}
     labels = PseudoLabels(CLASSES, 4, alignment=True, **options).double()
@@ -435,22 +434,14 @@ def shared_loss(part):
     }
 
 
-def worker(number, folder):
-    torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=number, world_size=2
-    )
-    found = shared_loss(lambda rows: rows.chunk(2)[number])
-    torch.save(found, f"{folder}/{number}.pt")
-    dist.destroy_process_group()
+def work(number):
+    return shared_loss(lambda rows: rows.chunk(2)[number])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason="needs gloo")
+@needs_gloo
 def test_two_processes(tmp_path):
-    torch.multiprocessing.spawn(worker, (str(tmp_path),), nprocs=2)
-    one, two = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
+    one, two = on_two_processes(work, tmp_path)
     alone = shared_loss(lambda rows: rows)
     close((one["losses"] + two["losses"]) / 2, alone["losses"], 1e-6)
     assert torch.equal(one["gradient"], two["gradient"])

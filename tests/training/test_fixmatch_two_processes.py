@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import socket
-
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from two_processes import needs_gloo, on_two_processes  # noqa: E402
 from usl.learning.augment import Plain  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
 from usl.learning.loop import run_loop  # noqa: E402
@@ -69,29 +67,13 @@ def trained():
     return task.state_dict(), [record["above_tau"] for record in records]
 
 
-def worker(rank, port, folder):
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "GROUP_RANK": "0",
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "TORCHELASTIC_RUN_ID": "test",
-    }
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    torch.save(trained(), f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
+def work(number):
+    return trained()
 
 
-@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
+@needs_gloo
 def test_two_processes_train_what_one_trains(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(worker, (port, str(tmp_path)), nprocs=2)
-    (one, _), (two, _) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    (one, _), (two, _) = on_two_processes(work, tmp_path, group=False)
     whole, counted = trained()
     assert max(counted) > 0  # pseudo-labels took part
     start = fixmatch.build(Grouped(), 2).state_dict()

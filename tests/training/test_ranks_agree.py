@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from students import Tiny  # noqa: E402
+from two_processes import needs_gloo, on_two_processes  # noqa: E402
 from usl.training import debiaspl, flexmatch, freematch, softmatch  # noqa: E402
 
-dist = torch.distributed
 MADE = {
     "flexmatch": lambda: flexmatch.build(Tiny(), 3, tau=0.5),
     "freematch": lambda: freematch.build(Tiny(), 3, momentum=0.5),
@@ -39,23 +37,15 @@ def remembered(number, processes):
     return found
 
 
-def worker(number, folder):
-    torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=number, world_size=2
-    )
-    torch.save(remembered(number, 2), f"{folder}/{number}.pt")
-    dist.destroy_process_group()
+def work(number):
+    return remembered(number, 2)
 
 
-@pytest.mark.skipif(not (dist.is_available() and dist.is_gloo_available()), reason="needs gloo")
+@needs_gloo
 def test_two_processes(tmp_path):
-    torch.multiprocessing.spawn(worker, (str(tmp_path),), nprocs=2)
     alone = remembered(0, 1)
     assert len(alone) == 8
-    for number in range(2):
-        found = torch.load(tmp_path / f"{number}.pt")
+    for found in on_two_processes(work, tmp_path):
         assert found.keys() == alone.keys()
         for name, value in alone.items():
             torch.testing.assert_close(found[name], value, msg=name)
