@@ -8,6 +8,7 @@ import pytest
 from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.selection import is_oracle, methods, select
+from usl.selection.selection import is_nested
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:k = .* neighbours", "ignore:usl_t. .* clusters are empty"
@@ -78,6 +79,16 @@ def test_the_number_of_threads_changes_nothing(method, monkeypatch):
         found.append(select(features, 8, method=method, **extra(method, classes)))
     np.testing.assert_array_equal(found[0].indices, found[1].indices)
     np.testing.assert_array_equal(found[0].representative, found[1].representative)
+
+
+@pytest.mark.parametrize("known", [0, 30])
+@pytest.mark.parametrize("method", [name for name in methods() if is_nested(name)])
+def test_nested_picks_begin_with_those_of_a_smaller_budget(method, known, blobs):
+    features, _ = blobs
+    asked = {"method": method, "labeled": np.arange(known), "seed": 2}
+    many = select(features, 60, **asked).indices
+    for budget in (1, 7, 20):
+        np.testing.assert_array_equal(select(features, budget, **asked).indices, many[:budget])
 
 
 def test_labelled_rows_are_never_picked(method, blobs):

@@ -19,7 +19,10 @@ from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.evaluation.metrics import balance, coverage
 from usl.selection.selection import is_oracle, select
-from usl.training.contract import FUNCTION, ROOM
+from usl.training.contract import FUNCTION, ROOM, NeighborModel
+
+# The neighbours of the test items and their weights, by the k and the power of the models.
+Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def compare(
     if hasattr(module, "prepare"):  # what depends on the features alone is done once
         params |= module.prepare(train, **params)
     seeds = list(seeds)
+    links: Links = {}
     rows = []
     for step, seed in enumerate(seeds):
         for method, given in methods.items():
@@ -127,7 +131,9 @@ def compare(
             began = time.perf_counter()
             picks = select(train, budget, method=method, seed=seed, **own).indices
             seconds = time.perf_counter() - began
-            figures = score(picks, train, train_truth, test, test_truth, module, params, seed)
+            figures = score(
+                picks, train, train_truth, test, test_truth, module, params, seed, links
+            )
             rows.append(Row(method, seed, *figures, seconds=round(seconds, 4)))
         progress(step + 1, len(seeds), "comparison")
     return Comparison(tuple(rows), budget, learner)
@@ -142,10 +148,13 @@ def score(
     module: Any,
     params: Mapping[str, Any],
     seed: int,
+    links: Links | None = None,
 ) -> tuple[float, float, float, float]:
     """Test and transductive accuracy, coverage and balance of one set of picks.
 
     Classes without a pick are unknown to the learner, and all their items count as errors.
+    ``links`` remembers the test items' neighbours; pass one for as long as ``train`` and ``test``
+    stay the same.
     """
     count = int(train_truth.max()) + 1
     found = np.unique(train_truth[picks])
@@ -157,7 +166,7 @@ def score(
         model = module.fit(train, classes, np.ones(len(train)), len(found), seed=seed, **params)
         own = model.fitted()
         train_guess = found[(model.probabilities(train) if own is None else own).argmax(axis=1)]
-        test_guess = found[model.probabilities(test).argmax(axis=1)]
+        test_guess = found[_probabilities(model, test, links).argmax(axis=1)]
     rest = np.ones(len(train), dtype=bool)
     rest[picks] = False
     return (
@@ -166,6 +175,16 @@ def score(
         coverage(train_truth[picks], count),
         balance(train_truth[picks], count),
     )
+
+
+def _probabilities(model: Any, test: Float32, links: Links | None) -> NDArray[np.float64]:
+    """Of a model of neighbours by their links, which are found once; [q, C]."""
+    if links is None or not isinstance(model, NeighborModel):
+        return np.asarray(model.probabilities(test))
+    key = model.k, model.power
+    if key not in links:
+        links[key] = model.links(test)
+    return model.vote(*links[key])
 
 
 def paired_difference(

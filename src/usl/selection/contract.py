@@ -19,6 +19,9 @@ method that asks for ``keep`` in its signature is given it.
 A method that is meant for many items also says how much memory it takes, tables [n, d] aside::
 
     def needed(n, width, budget, labeled, parameters) -> int  # bytes; labeled: how many rows
+
+and one whose picks of a smaller budget are the first of a larger one, while no budget exceeds a
+parameter ``pool`` it may have, says ``NESTED = True``: a benchmark then picks once for all budgets.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOM, FUNCTION = "usl.selection", "pick"
-NEEDED = "needed"
+NEEDED, NESTED = "needed", "NESTED"
 SHARED = ("labeled", "candidates", "seed", "progress", "keep")
 
 

@@ -14,6 +14,8 @@ from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
 from usl.selection.reach import Reach
 
+NESTED = True
+
 
 def pick(
     features: Float32,

@@ -14,6 +14,8 @@ from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
 from usl.selection.presets import clamp_k, given_numbers
 
+NESTED = True
+
 
 def pick(
     features: Float32,

@@ -25,6 +25,7 @@ from usl.selection.contract import Picks
 from usl.selection.presets import given_numbers
 
 Rows = NDArray[np.int64]
+NESTED = True
 TILE = (256, 2048)  # candidates x rows: 2 MiB, which stays in the cache of a core
 BATCH = 512  # gains renewed at once
 BLOCK = 8192  # rows; fixed, because products are rounded block by block

@@ -16,6 +16,8 @@ from usl.selection.contract import Picks
 from usl.selection.presets import given_numbers
 from usl.selection.reach import Reach
 
+NESTED = True
+
 
 def pick(
     features: Float32,

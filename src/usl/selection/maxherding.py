@@ -23,6 +23,7 @@ from usl.selection.facility_location import draw
 from usl.selection.presets import given_numbers
 from usl.selection.reach import Reach
 
+NESTED = True
 TILE = (256, 2048)  # candidates x rows: 2 MiB, which stays in the cache of a core
 
 

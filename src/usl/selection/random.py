@@ -9,6 +9,8 @@ from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
 
+NESTED = True
+
 
 def pick(
     features: Float32,

@@ -19,7 +19,7 @@ from usl.core.methods import check_parameters, load_method, method_names
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.core.workspace import Workspace
-from usl.selection.contract import FUNCTION, ROOM, SHARED, Picks
+from usl.selection.contract import FUNCTION, NESTED, ROOM, SHARED, Picks
 from usl.selection.memory import reserve
 from usl.selection.ranking import coverage_order, nearest_earlier, representatives
 from usl.selection.units import check_table, unit_rows
@@ -219,6 +219,11 @@ def select(
     )
     _check_promise(picks, int(budget), allowed, method)
     return _assemble(table, picks, known, method, seed)
+
+
+def is_nested(method: str) -> bool:
+    """Whether the picks of a smaller budget are the first of a larger one with the same seed."""
+    return bool(getattr(load_method(ROOM, FUNCTION, method), NESTED, False))
 
 
 def takes_keep(module: ModuleType) -> bool:

@@ -95,10 +95,21 @@ class NeighborModel:
 
     def probabilities(self, features: Float32) -> Probabilities:
         """Similarity-weighted mean over the k nearest training items, float64 [q, C]."""
+        return self.vote(*self.links(features))
+
+    def links(self, features: Float32) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k nearest training items of each item and their weights, [q, k].
+
+        They are the same for every model of these items, ``k`` and ``power``.
+        """
         found, distances = nearest(features, self.train, min(self.k, len(self.train)))
         weights = similarity(distances, self.power)
         weights[weights.sum(axis=1) == 0] = 1.0
         weights /= weights.sum(axis=1, keepdims=True)
+        return found, weights
+
+    def vote(self, found: NDArray[np.int64], weights: NDArray[np.float64]) -> Probabilities:
+        """Probabilities of the items with these :meth:`links`, float64 [q, C]."""
         return np.asarray(np.einsum("qk,qkc->qc", weights, self.scores[found]))
 
     def fitted(self) -> Probabilities:

@@ -18,6 +18,7 @@ from usl.core.errors import DataError, UsageError
 from usl.evaluation.benchmark import benchmark
 from usl.evaluation.benchmark.ledger import Ledger
 from usl.evaluation.benchmark.run import BenchmarkError, check_outcome
+from usl.selection import select
 
 METHOD = '''
 import os
@@ -106,6 +107,18 @@ def test_the_number_of_processes_changes_nothing(flowers):
     assert one == two
 
 
+def test_nested_methods_pick_once_for_all_budgets(flowers):
+    plan = plan_file(flowers, seeds=1, methods="maxherding = {}\nkmeans = {}")
+    found = benchmark(plan, flowers / "out", jobs=1)
+    draw = found.pools[0].draw(0)
+    for line in Ledger(flowers / "out").selections.values():
+        picks = select(draw.train, line["budget"], method=line["method"], seed=0).indices
+        assert line["picks"] == picks.tolist()
+        prefix = line["method"] == "maxherding" and line["budget"] == 3
+        assert (line["seconds"] is None) == prefix
+    assert all(np.isfinite(standing.seconds) for standing in found.standings)
+
+
 def test_a_method_that_fails_costs_only_its_own_rows(flowers):
     (flowers / "mine.py").write_text(METHOD.format(body='raise DataError("no roses today")'))
     plan = plan_file(flowers, methods='random = {}\nmine = { method = "./mine.py" }')
@@ -122,12 +135,12 @@ def test_a_method_that_fails_costs_only_its_own_rows(flowers):
 
 
 def test_a_process_that_dies_leaves_the_others_rows(flowers):
-    body = "if budget == 6: os._exit(7)"
+    body = "if budget == 3: os._exit(7)"
     (flowers / "mine.py").write_text(METHOD.format(body=body))
     plan = plan_file(flowers, methods='random = {}\nmine = { method = "./mine.py" }')
     found = benchmark(plan, flowers / "out", jobs=2)
     kept = Ledger(flowers / "out").selections.values()
-    assert sum(line["budget"] == 3 for line in kept) == 4
+    assert sum(line["budget"] == 6 for line in kept) == 4
     assert len(found.crashes) == found.left == 2
     with pytest.raises(BenchmarkError, match=r"2 draws stopped .* exit code 7"):
         check_outcome(found)

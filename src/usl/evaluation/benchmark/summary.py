@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,8 @@ class Standing:
     """One method over many cells: fractions, not per cent; ranks from 1, the best (NaN: an oracle).
 
     ``spread`` is the mean over cells of the standard deviation over seeds; ``coverage``,
-    ``balance`` and ``seconds`` are of the selections, ``seconds`` the median.
+    ``balance`` and ``seconds`` are of the selections, ``seconds`` the median over those of every
+    data set's largest budget.
     """
 
     method: str
@@ -98,6 +100,7 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
         if dataset.name == pool.dataset
         for budget in dataset.budgets
     ]
+    most = {dataset.name: max(dataset.budgets) for dataset in plan.datasets}
     entries = [
         entry
         for entry in plan.methods
@@ -109,7 +112,11 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
     for pool, budget, keys in keyed:
         for name in names:
             made = [ledger.selections[key] for key in keys[name] if key in ledger.selections]
-            figures[name] += [(m["coverage"], m["balance"], m["seconds"]) for m in made]
+            figures[name] += [
+                # A smaller budget may cost nothing once a larger one is done, so it says nothing.
+                (m["coverage"], m["balance"], m["seconds"] if budget == most[pool.dataset] else nan)
+                for m in made
+            ]
         for learner, shown in learners:
             test = np.array(
                 [
@@ -213,5 +220,7 @@ def resample_counts(chosen: NDArray[np.int64], n: int) -> Values:
 
 def _figures(rows: Values | None) -> tuple[float, float, float]:
     if rows is None or not len(rows):
-        return (float("nan"),) * 3
-    return float(rows[:, 0].mean()), float(rows[:, 1].mean()), float(np.median(rows[:, 2]))
+        return (nan,) * 3
+    coverage, balance = rows[:, :2].mean(axis=0)
+    seconds = rows[np.isfinite(rows[:, 2]), 2]
+    return float(coverage), float(balance), float(np.median(seconds)) if len(seconds) else nan

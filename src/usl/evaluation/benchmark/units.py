@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usl import __version__
 from usl.core.errors import UslError
@@ -23,11 +24,12 @@ from usl.core.methods import load_method
 from usl.evaluation.benchmark.ledger import SCORE, SELECTION, Ledger, Line
 from usl.evaluation.benchmark.plan import ANSWERS, Entry, Plan
 from usl.evaluation.benchmark.pools import Draw, Pool
-from usl.evaluation.compare import score
+from usl.evaluation.compare import Links, score
 from usl.evaluation.metrics import balance, coverage
-from usl.selection.selection import is_oracle, select
+from usl.selection.selection import is_nested, is_oracle, select
 from usl.training import contract as training
 
+Rows = NDArray[np.int64]
 FAILURE = "failure"
 ROUNDED = 6  # digits of what is written
 
@@ -72,7 +74,7 @@ def units_of(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[Unit]:
 def _jobs(
     plan: Plan, pool: Pool, seed: int, budgets: tuple[int, ...], ledger: Ledger
 ) -> Iterator[Job]:
-    for budget in budgets:
+    for budget in sorted(budgets, reverse=True):  # nested methods pick once, for the largest
         for entry in plan.methods:
             key = selection_key(pool, seed, budget, entry)
             made = ledger.selections.get(key)
@@ -128,26 +130,14 @@ def work(unit: Unit) -> Iterator[Line]:
 def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterator[Line]:
     if job.picks is not None:
         picks = np.array(job.picks, dtype=np.int64)
+        shared.longest.setdefault(job.entry.name, picks)
     else:
-        given = dict(job.entry.params)
-        if is_oracle(job.entry.method):
-            given[ANSWERS] = draw.train_truth.astype(str).astype(object)
-        shared.keep.saved = 0.0
-        began = time.perf_counter()
-        picks = select(
-            draw.train,
-            job.budget,
-            method=job.entry.method,
-            seed=unit.seed,
-            resume=shared.keep,
-            **given,
-        ).indices
-        seconds = time.perf_counter() - began + shared.keep.saved
+        picks, seconds = _pick(unit, job, draw, shared)
         found, count = draw.train_truth[picks], len(np.unique(draw.train_truth))
         yield {
             "kind": SELECTION,
             **about,
-            "seconds": round(seconds, 3),
+            "seconds": None if seconds is None else round(seconds, 3),
             "coverage": round(coverage(found, count), ROUNDED),
             "balance": round(balance(found, count), ROUNDED),
             "picks": picks.tolist(),
@@ -163,6 +153,7 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
             module,
             params,
             unit.seed,
+            shared.links,
         )
         yield {
             "kind": SCORE,
@@ -174,14 +165,34 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
         }
 
 
+def _pick(unit: Unit, job: Job, draw: Draw, shared: Shared) -> tuple[Rows, float | None]:
+    """A job's picks and the seconds they took; None where they are the first of a larger budget."""
+    name, method = job.entry.name, job.entry.method
+    if name in shared.longest and is_nested(method) and len(shared.longest[name]) >= job.budget:
+        return shared.longest[name][: job.budget], None
+    given = dict(job.entry.params)
+    if is_oracle(method):
+        given[ANSWERS] = draw.train_truth.astype(str).astype(object)
+    shared.keep.saved = 0.0
+    began = time.perf_counter()
+    picks = select(
+        draw.train, job.budget, method=method, seed=unit.seed, resume=shared.keep, **given
+    ).indices
+    seconds = time.perf_counter() - began + shared.keep.saved
+    shared.longest.setdefault(name, picks)
+    return picks, seconds
+
+
 @dataclass
 class Shared:
-    """What the jobs of a unit share: stages of selections, neighbour graphs of learners."""
+    """What the jobs of a unit share: stages of selections, neighbours that learners ask for."""
 
     draw: Draw
     keep: KeepInMemory = field(default_factory=KeepInMemory)
     learners: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     prepared: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    links: Links = field(default_factory=dict)
+    longest: dict[str, Rows] = field(default_factory=dict)  # picks of the largest budget so far
 
     def learner(self, key: str, entry: Entry) -> tuple[Any, dict[str, Any]]:
         """A learner's module and parameters, with what depends on the features alone."""
