@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from label_run import in_memory
 
 from usl.core.errors import DataError
+from usl.labeling.database import Database
 from usl.labeling.store import Answer, Store, store_path
 
 PARALLEL, EACH = 8, 1_250
@@ -172,6 +174,27 @@ def test_a_database_of_another_program(tmp_path):
     connection.close()
     with pytest.raises(DataError, match="a database of another program"):
         Store.open(tmp_path)
+
+
+@pytest.mark.parametrize("made_before", [1, 2, 3])
+def test_another_program_makes_the_file_while_this_one_looks(tmp_path, made_before):
+    class Interrupted:
+        """A connection; before one of its statements the other program is done."""
+
+        def __init__(self, connection):
+            self.connection, self.statements = connection, 0
+
+        def execute(self, statement):
+            self.statements += 1
+            if self.statements == made_before:
+                Store.open(tmp_path).close()
+            return self.connection.execute(statement)
+
+    with closing(sqlite3.connect(store_path(tmp_path))) as connection:
+        database = Database.__new__(Database)
+        database.path, database._connection = store_path(tmp_path), Interrupted(connection)
+        assert database._known() == (made_before == 1)
+        assert database._known()
 
 
 def test_no_run_folder(tmp_path):

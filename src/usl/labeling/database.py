@@ -100,9 +100,11 @@ class Database:
     def _known(self) -> bool:
         """Whether the tables are there; DataError if the file is another program's, or newer."""
         execute = self._connection.execute
+        # In this order: another program may make the tables meanwhile, and whoever sees them has to
+        # see whose they are.
+        tables = execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         application = execute("PRAGMA application_id").fetchone()[0]
         version = execute("PRAGMA user_version").fetchone()[0]
-        tables = execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if application == APPLICATION and version > VERSION:
             raise DataError(
                 f"{self.path}: made by a newer version of usl (format {version}; this one reads up "
