@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -221,9 +222,15 @@ def select(
     return _assemble(table, picks, known, method, seed)
 
 
-def is_nested(method: str) -> bool:
-    """Whether the picks of a smaller budget are the first of a larger one with the same seed."""
-    return bool(getattr(load_method(ROOM, FUNCTION, method), NESTED, False))
+def is_nested(method: str, budget: int = 1, params: Mapping[str, Any] | None = None) -> bool:
+    """Whether the first of ``budget`` picks are those of a smaller budget with the same seed.
+
+    ``params`` are the method's own: a budget above its ``pool`` enlarges that, so the picks change.
+    """
+    if not getattr(load_method(ROOM, FUNCTION, method), NESTED, False):
+        return False
+    own = parameters_of(method)
+    return "pool" not in own or budget <= (params or {}).get("pool", own["pool"].default)
 
 
 def takes_keep(module: ModuleType) -> bool:

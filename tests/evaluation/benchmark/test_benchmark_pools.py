@@ -105,7 +105,7 @@ def test_what_no_draw_can_serve_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"3 labels are too few for equal, .* 4 classes"):
         check_pools(plan, [only(dataset)])
     check_pools(replace(plan, methods=methods[:1]), [only(dataset)])
-    with pytest.raises(DataError, match="holds no labels"):
+    with pytest.raises(DataError, match=r"set.npz holds no labels"):
         only(saved(tmp_path, labels=False))
     with pytest.raises(DataError, match="leaves no image to test on"):
         only(saved(tmp_path, n=100), share=1.0)

@@ -108,11 +108,14 @@ def test_the_number_of_processes_changes_nothing(flowers):
 
 
 def test_nested_methods_pick_once_for_all_budgets(flowers):
-    plan = plan_file(flowers, seeds=1, methods="maxherding = {}\nkmeans = {}")
+    methods = 'maxherding = {}\nkmeans = {}\nfew = { method = "maxherding", pool = 4 }'
+    plan = plan_file(flowers, seeds=1, methods=methods)
     found = benchmark(plan, flowers / "out", jobs=1)
     draw = found.pools[0].draw(0)
     for line in Ledger(flowers / "out").selections.values():
-        picks = select(draw.train, line["budget"], method=line["method"], seed=0).indices
+        few = {"method": "maxherding", "pool": 4} if line["method"] == "few" else {}
+        asked = {"method": line["method"], **few}
+        picks = select(draw.train, line["budget"], seed=0, **asked).indices
         assert line["picks"] == picks.tolist()
         prefix = line["method"] == "maxherding" and line["budget"] == 3
         assert (line["seconds"] is None) == prefix

@@ -132,7 +132,7 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
         picks = np.array(job.picks, dtype=np.int64)
         shared.longest.setdefault(job.entry.name, picks)
     else:
-        picks, seconds = _pick(unit, job, draw, shared)
+        picks, seconds = _pick(unit, job, shared)
         found, count = draw.train_truth[picks], len(np.unique(draw.train_truth))
         yield {
             "kind": SELECTION,
@@ -165,18 +165,19 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
         }
 
 
-def _pick(unit: Unit, job: Job, draw: Draw, shared: Shared) -> tuple[Rows, float | None]:
+def _pick(unit: Unit, job: Job, shared: Shared) -> tuple[Rows, float | None]:
     """A job's picks and the seconds they took; None where they are the first of a larger budget."""
     name, method = job.entry.name, job.entry.method
-    if name in shared.longest and is_nested(method) and len(shared.longest[name]) >= job.budget:
-        return shared.longest[name][: job.budget], None
+    longest = shared.longest.get(name)
+    if longest is not None and is_nested(method, len(longest), job.entry.params):
+        return longest[: job.budget], None
     given = dict(job.entry.params)
     if is_oracle(method):
-        given[ANSWERS] = draw.train_truth.astype(str).astype(object)
+        given[ANSWERS] = shared.draw.train_truth.astype(str).astype(object)
     shared.keep.saved = 0.0
     began = time.perf_counter()
     picks = select(
-        draw.train, job.budget, method=method, seed=unit.seed, resume=shared.keep, **given
+        shared.draw.train, job.budget, method=method, seed=unit.seed, resume=shared.keep, **given
     ).indices
     seconds = time.perf_counter() - began + shared.keep.saved
     shared.longest.setdefault(name, picks)
@@ -192,7 +193,7 @@ class Shared:
     learners: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     prepared: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     links: Links = field(default_factory=dict)
-    longest: dict[str, Rows] = field(default_factory=dict)  # picks of the largest budget so far
+    longest: dict[str, Rows] = field(default_factory=dict)  # each method's, of its largest budget
 
     def learner(self, key: str, entry: Entry) -> tuple[Any, dict[str, Any]]:
         """A learner's module and parameters, with what depends on the features alone."""
