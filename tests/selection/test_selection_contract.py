@@ -7,6 +7,7 @@ import pytest
 
 from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.keep import KeepInMemory
 from usl.selection import is_oracle, methods, select
 from usl.selection.selection import is_nested
 
@@ -68,6 +69,16 @@ def test_same_seed_same_picks_and_the_input_is_untouched(method, blobs):
     for name, column in first.columns.items():
         np.testing.assert_array_equal(column, again.columns[name])
     np.testing.assert_array_equal(features, before)
+
+
+def test_stages_kept_from_other_selections_change_nothing(method, blobs):
+    features, classes = blobs
+    keep, own = KeepInMemory(), extra(method, classes)
+    select(features, 20, method=method, resume=keep, seed=1, **own)
+    select(features, 8, method=method, resume=keep, labeled=np.arange(5), **own)
+    alone = select(features, 8, method=method, seed=1, **own)
+    shared = select(features, 8, method=method, resume=keep, seed=1, **own)
+    np.testing.assert_array_equal(alone.indices, shared.indices)
 
 
 def test_the_number_of_threads_changes_nothing(method, monkeypatch):

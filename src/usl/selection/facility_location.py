@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
@@ -39,6 +40,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
+    keep: Keep = NOTHING,
     pool: int = 35_000,
 ) -> Picks:
     """Pick the candidate that most raises the goal, again and again; this order is the rank.
@@ -52,7 +54,7 @@ def pick(
     """
     given_numbers({"pool": pool}, positive=["pool"])
     drawn = draw(candidates, max(pool, budget), seed)
-    picks, raised = greedy(features, budget, labeled, drawn, progress)
+    picks, raised = greedy(features, budget, labeled, drawn, progress, keep)
     return Picks(picks, ranked=True, utility=raised / len(features), parameters={"pool": pool})
 
 
@@ -65,7 +67,12 @@ def draw(candidates: Rows, size: int, seed: int) -> Rows:
 
 
 def greedy(
-    features: Float32, count: int, labeled: Rows, candidates: Rows, progress: Progress = silent
+    features: Float32,
+    count: int,
+    labeled: Rows,
+    candidates: Rows,
+    progress: Progress = silent,
+    keep: Keep = NOTHING,
 ) -> tuple[Rows, NDArray[np.float64]]:
     """``count`` picks out of ``candidates``, in order, and by how much each raised F; [count].
 
@@ -73,7 +80,11 @@ def greedy(
     """
     n, everything = len(features), np.arange(len(features))
     served = _similarity(features, labeled, np.zeros(n, dtype=np.float32))
-    gains = _gains(features, candidates, everything, served, None, progress)
+    gains = keep.arrays(
+        "gains",
+        {"labeled": labeled, "candidates": candidates},
+        lambda: {"gains": _gains(features, candidates, everything, served, None, progress)},
+    )["gains"].copy()
     renewed = served  # what ``gains`` refer to; ``bounds`` hold later figures where there are any
     bounds, fresh = gains.copy(), np.ones(len(candidates), dtype=bool)
     trust = 1.0

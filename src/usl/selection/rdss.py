@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, squared_distances
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
@@ -40,6 +41,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
+    keep: Keep = NOTHING,
     alpha: float | None = None,
     sigma: float | None = None,
 ) -> Picks:
@@ -60,7 +62,9 @@ def pick(
         alpha = 1 - 1 / np.sqrt(budget + len(labeled))
     if sigma is None:
         sigma = _median_distance(features, seed)
-    mu = _mean_kernel(features, sigma, progress)[candidates]
+    mu = keep.arrays(
+        "kernel", {"sigma": sigma}, lambda: {"mu": _mean_kernel(features, sigma, progress)}
+    )["mu"][candidates]
     herded = np.zeros(len(candidates))
     if len(labeled):
         herded = _kernel_with(features, candidates, labeled, sigma)

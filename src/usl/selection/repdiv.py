@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
@@ -27,6 +28,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
+    keep: Keep = NOTHING,
     share: float = 0.7,
     pool: int = 35_000,
 ) -> Picks:
@@ -49,7 +51,7 @@ def pick(
     picks = np.empty(0, dtype=np.int64)
     if count:
         drawn = draw(candidates, max(pool, budget), seed)
-        picks, _ = greedy(features, count, labeled, drawn, progress)
+        picks, _ = greedy(features, count, labeled, drawn, progress, keep)
     chosen = picks.tolist()
     reach = Reach(features, np.concatenate([labeled, picks]))
     free = np.zeros(len(features), dtype=bool)
