@@ -179,30 +179,6 @@ def test_the_default_sample_is_ten_thousand(flat):
     assert found.parameters["embedded"] == 10_000
 
 
-@pytest.mark.parametrize(
-    ("known", "open_", "budget", "expected"),
-    [
-        (0, 1000, 10, (0, 100, 0)),  # labelled, candidates, others out of 1,000 rows, of 100
-        (0, 500, 10, (0, 50, 50)),
-        (0, 50, 10, (0, 50, 50)),  # few candidates: half of the sample, if there are as many
-        (0, 20, 10, (0, 20, 80)),
-        (20, 490, 10, (20, 40, 40)),
-        (400, 300, 10, (50, 25, 25)),  # labelled rows take half at most
-        (0, 300, 150, (0, 150, 0)),  # and the budget is a promise
-        (400, 300, 120, (50, 120, 0)),
-    ],
-)
-def test_what_the_sample_is_made_of(known, open_, budget, expected):
-    rows = np.random.default_rng(3).permutation(1000)
-    labeled, candidates = np.sort(rows[:known]), np.sort(rows[known : known + open_])
-    rng = np.random.default_rng(0)
-    drawn = cold_paws._draw(1000, budget, labeled, candidates, 100, rng)
-    assert len(np.unique(drawn)) == len(drawn)
-    assert (np.diff(drawn) > 0).all()
-    parts = np.isin(drawn, labeled).sum(), np.isin(drawn, candidates).sum()
-    assert (*parts, len(drawn) - sum(parts)) == expected
-
-
 def test_nothing_is_mapped_where_there_is_nothing_to_choose(cloud, flat):
     found = usl.select(cloud, 20, method="cold_paws", candidates=np.arange(20))
     assert sorted(found.indices.tolist()) == list(range(20))

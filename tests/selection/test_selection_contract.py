@@ -33,6 +33,7 @@ DRAWN = {
     "usl": "k-means starts from random rows, unless the clusters are given",
     "probcover": "delta comes from k-means, which starts from random rows",
     "activeft": "centroids start from random rows",
+    "quorum": "k-means starts from random rows",
     "usl_t": "clusters start from random rows, batches are drawn",
     "cold_paws": "medoids start from random rows, and t-SNE enlarges differences of rounding",
 }

@@ -50,7 +50,13 @@ def map_blocks(
     At most a few finished blocks wait for the caller, so memory stays bounded.
     """
     spans = [(start, min(start + block, n)) for start in range(0, n, block)]
-    threads = thread_count()
+    threads = min(thread_count(), len(spans))
+    if threads <= 1:  # a pool would take longer to start than most blocks to do
+        with threadpool_limits(1, user_api="blas"):
+            for start, stop in spans:
+                yield function(start, stop)
+                progress(stop, n, label)
+        return
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(function, *span) for span in spans[: 2 * threads]]
         upcoming = iter(spans[2 * threads :])

@@ -38,6 +38,7 @@ def kmeans(
     rng: np.random.Generator,
     iterations: int = 200,
     exact: bool | None = None,
+    start: Float32 | None = None,
     progress: Progress = silent,
 ) -> KMeans:
     """Partition ``features`` (float32 [n, d]) into ``n_clusters`` <= n clusters.
@@ -52,13 +53,16 @@ def kmeans(
     exact : compare every row with every centroid. The default does so for up to ``EXACT_CLUSTERS``
         clusters or ``EXACT_PAIRS`` pairs; above, rows are compared with the centroids near their
         own (:mod:`usl.core.candidate_kmeans`), which ends within 1% of the exact inertia.
+    start : float32 [n_clusters, d], centroids to start from instead of random rows.
     """
     small = n_clusters <= EXACT_CLUSTERS or len(features) * n_clusters <= EXACT_PAIRS
     if exact or (exact is None and small):
-        return lloyd(features, n_clusters, rng=rng, iterations=iterations, progress=progress)
+        return lloyd(
+            features, n_clusters, rng=rng, iterations=iterations, start=start, progress=progress
+        )
     from usl.core.candidate_kmeans import candidate_kmeans
 
-    centroids = _distinct_random_rows(features, n_clusters, rng)
+    centroids = _start(features, n_clusters, rng, start)
     return candidate_kmeans(features, centroids, iterations=iterations, progress=progress)
 
 
@@ -68,10 +72,11 @@ def lloyd(
     *,
     rng: np.random.Generator,
     iterations: int = 200,
+    start: Float32 | None = None,
     progress: Progress = silent,
 ) -> KMeans:
     """:func:`kmeans` with every row compared with every centroid."""
-    centroids = _distinct_random_rows(features, n_clusters, rng)
+    centroids = _start(features, n_clusters, rng, start)
     previous: NDArray[np.int32] | None = None
     for iteration in range(1, iterations + 1):
         clusters, sums, counts, farness = _assign(features, centroids)
@@ -84,6 +89,13 @@ def lloyd(
         occupied = counts > 0
         centroids[occupied] = (sums[occupied] / counts[occupied, None]).astype(np.float32)
     return KMeans(clusters, centroids, float(farness.sum(dtype=np.float64)), iteration)
+
+
+def _start(
+    features: Float32, count: int, rng: np.random.Generator, start: Float32 | None
+) -> Float32:
+    """Centroids to work on: a copy of those given, or random rows."""
+    return _distinct_random_rows(features, count, rng) if start is None else start.copy()
 
 
 def _distinct_random_rows(

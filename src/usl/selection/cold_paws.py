@@ -29,6 +29,7 @@ from usl.core.neighbors import Float32, squared_distances
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
 from usl.selection.presets import given_numbers
+from usl.selection.sample import draw_sample
 
 Rows = NDArray[np.int64]
 Points = NDArray[np.float64]
@@ -68,7 +69,7 @@ def pick(
     if steps < FIRST_STEPS:
         raise UsageError(f"steps: {steps} given; t-SNE takes at least {FIRST_STEPS}.")
     rng = np.random.default_rng(seed)
-    rows = _draw(len(features), budget, labeled, candidates, sample, rng)
+    rows = draw_sample(len(features), budget, labeled, candidates, sample, rng)
     allowed = np.isin(rows, candidates)
     if allowed.sum() == budget:
         return Picks(rows[allowed], parameters={**own, "embedded": 0})
@@ -87,26 +88,6 @@ def pick(
     medoids = _alternate(points, start, fixed, allowed, iterations, progress)
     resolved = {**own, "perplexity": perplexity, "embedded": len(rows)}
     return Picks(rows[medoids], parameters=resolved)
-
-
-def _draw(
-    n: int, budget: int, labeled: Rows, candidates: Rows, sample: int, rng: np.random.Generator
-) -> Rows:
-    """The rows to map, sorted; all of them if there are no more than ``sample``.
-
-    Candidates and other unlabelled rows enter in proportion, so that the map is as dense as the
-    collection; but candidates take at least half, or there is little to choose from.
-    """
-    if n <= sample:
-        return np.arange(n)
-    known = rng.permutation(labeled)[: sample // 2]
-    others = np.setdiff1d(np.arange(n), np.concatenate([labeled, candidates]))
-    room = max(sample - len(known), budget)
-    share = room * len(candidates) // (len(candidates) + len(others))
-    count = min(len(candidates), max(budget, share, room // 2))
-    chosen = rng.choice(candidates, count, replace=False, shuffle=False)
-    rest = rng.choice(others, room - count, replace=False, shuffle=False)
-    return np.sort(np.concatenate([known, chosen, rest]))
 
 
 def _embed(features: Float32, perplexity: float, steps: int, seed: int) -> Points:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
+from usl.core.graph import similarity
 from usl.core.neighbors import Float32, nearest
 
 ROOM, FUNCTION = "usl.training", "fit"
@@ -169,12 +170,6 @@ class SupportModel:
             "votes": self.votes,
             "temperature": np.array(self.temperature),
         }
-
-
-def similarity(distances: Float32, power: float) -> NDArray[np.float64]:
-    """max(cosine, 0) ** power from distances on the unit sphere."""
-    cosine = 1.0 - 0.5 * distances.astype(np.float64) ** 2
-    return np.asarray(np.maximum(cosine, 0.0) ** power)
 
 
 MODELS: dict[str, type[LinearModel] | type[NeighborModel] | type[SupportModel]] = {

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.errors import UsageError
-from usl.core.neighbors import Float32, nearest
-from usl.core.progress import Progress, silent
-from usl.training.contract import NeighborModel
-from usl.training.graph import (
+from usl.core.graph import (
     check_neighbors,
     conjugate_gradients,
     neighbor_weights,
     normalized,
 )
+from usl.core.neighbors import Float32, nearest
+from usl.core.progress import Progress, silent
+from usl.training.contract import NeighborModel
 from usl.training.priors import ClassPrior, prior_shares
 
 # Scores far from every label are tiny, and they too are compared class by class.

@@ -19,15 +19,15 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from usl.core.errors import UsageError
-from usl.core.neighbors import Float32, nearest
-from usl.core.progress import Progress, silent
-from usl.training.contract import NeighborModel, Probabilities
-from usl.training.graph import (
+from usl.core.graph import (
     check_neighbors,
     conjugate_gradients,
     neighbor_weights,
     normalized,
 )
+from usl.core.neighbors import Float32, nearest
+from usl.core.progress import Progress, silent
+from usl.training.contract import NeighborModel, Probabilities
 from usl.training.priors import ClassPrior, match_shares, prior_shares
 
 TOLERANCE = 1e-3  # of the residual, relative: below it 1 decision in 1,000 changes

@@ -1,4 +1,4 @@
-"""The neighbour graph that the graph methods share."""
+"""The graph of nearest neighbours: its weights, its normalisation, and spreading over it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from scipy import sparse
 from usl.core.errors import UsageError
 from usl.core.neighbors import Float32, nearest
 from usl.core.progress import Progress, silent
-from usl.training.contract import similarity
 
 
 def check_neighbors(k: int) -> None:
@@ -26,10 +25,23 @@ def neighbor_weights(
     w_ij = max(cosine, 0)^power where either item is among the k nearest of the other.
     """
     check_neighbors(k)
-    n = len(features)
-    k = min(k, n - 1)
+    k = min(k, len(features) - 1)
     found, distances = nearest(features, features, k, exclude_self=True, progress=progress)
-    values = similarity(distances, power)
+    return symmetric_weights(found, similarity(distances, power))
+
+
+def similarity(distances: Float32, power: float) -> NDArray[np.float64]:
+    """max(cosine, 0) ** power from distances on the unit sphere."""
+    cosine = 1.0 - 0.5 * distances.astype(np.float64) ** 2
+    return np.asarray(np.maximum(cosine, 0.0) ** power)
+
+
+def symmetric_weights(found: NDArray[np.int64], values: NDArray[np.float64]) -> sparse.csr_matrix:
+    """A sparse [n, n] from neighbours and the weights of these links, [n, k] both.
+
+    Of the two weights of a pair, i to j and j to i, the larger holds.
+    """
+    n, k = found.shape
     directed = sparse.csr_matrix(
         (values.ravel(), found.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n)
     )

@@ -1,0 +1,321 @@
+"""Quorum: in every cluster the dense item whose neighbours agree, from the most telling partition.
+
+Our own method (docs/method.md has the reasons and the evidence):
+
+1. Partitions: k-means into as many clusters as labels are wanted, of features averaged with those
+   of their neighbours, from many starts.
+2. Picks of each: the item with the largest product of *consensus*, the share of its neighbours in
+   its own cluster, and *density*, its mean cosine with the nearest n / 2m items, which are about
+   half a cluster.
+3. The partition that is most compact, as k-means judges, and whose picks say most about all items
+   when they spread over the neighbour graph, as labels will in semi-supervised learning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from usl.core.blocks import map_blocks
+from usl.core.errors import UsageError
+from usl.core.graph import normalized, similarity, symmetric_weights
+from usl.core.keep import NOTHING, Keep
+from usl.core.kmeans import kmeans
+from usl.core.neighbors import (
+    COINCIDENT,
+    Float32,
+    half_distances,
+    halved,
+    mean_neighbor_distance,
+    nearest,
+)
+from usl.core.progress import Progress, silent
+from usl.core.representativeness import means_of
+from usl.selection.clusters import best_per_cluster, fill_up, serve
+from usl.selection.contract import Picks
+from usl.selection.presets import given_numbers
+from usl.selection.sample import draw_sample
+
+Rows = NDArray[np.int64]
+Values = NDArray[np.float64]
+PICK_BY = ("both", "consensus", "density", "center")
+CHOOSE_BY = ("both", "compactness", "information")
+EDGES = 10  # neighbours that an item is linked to in the graph
+POWER = 4.0  # of the cosine, for the weight of a link, as in label spreading
+DAMPING = 0.8  # alpha of the spread: how much of an item's score comes from its neighbours
+STEPS = 12  # of the spread; what is left out is 0.8^13, or 5% of it
+ROWS_PER_CLUSTER = 20  # of the sample, at least
+FEW, SEEDED = 256, 2048  # clusters that are started far apart, and rows to draw starts from
+WORK = 200_000_000  # rows times clusters of all partitions; more clusters, fewer partitions
+FLOOR = 1e-12  # of a score: an item that no pick reaches knows nothing
+
+
+def pick(
+    features: Float32,
+    budget: int,
+    *,
+    labeled: Rows,
+    candidates: Rows,
+    seed: int = 0,
+    progress: Progress = silent,
+    keep: Keep = NOTHING,
+    partitions: int = 20,
+    k: int = 20,
+    reach: float = 0.5,
+    average: bool = True,
+    pick_by: Literal["both", "consensus", "density", "center"] = "both",
+    choose_by: Literal["both", "compactness", "information"] = "both",
+    sample: int = 40_000,
+    iterations: int = 30,
+) -> Picks:
+    """Pick the best item of every cluster of the best of many partitions.
+
+    Parameters
+    ----------
+    partitions : how many are compared; fewer where they have many clusters, for then they hardly
+        differ in what they are worth (rows times clusters of all together: 200 million).
+    k : neighbours that agree or not.
+    reach : how many items the density looks at, as a share of a cluster of average size.
+    average : cluster features that are averaged with those of their neighbours.
+    pick_by : what the picks of a partition are best in; ``center`` is nearness to the mean, as a
+        plain k-means selection has it.
+    choose_by : what the chosen partition is best in.
+    sample : most rows looked at, drawn by the seed, and picks come from these alone; never below
+        20 per cluster.
+    iterations : upper bound of the k-means iterations.
+    """
+    own = {"partitions": partitions, "k": k, "reach": reach, "sample": sample}
+    own["iterations"] = iterations
+    given_numbers(own, positive=list(own))
+    _check_choice("pick_by", pick_by, PICK_BY)
+    _check_choice("choose_by", choose_by, CHOOSE_BY)
+    rng = np.random.default_rng(seed)
+    size = max(sample, ROWS_PER_CLUSTER * (budget + len(labeled)))
+    rows = draw_sample(len(features), budget, labeled, candidates, size, rng)
+    points = features if len(rows) == len(features) else features[rows]
+    fixed = np.flatnonzero(np.isin(rows, labeled))
+    allowed = np.flatnonzero(np.isin(rows, candidates))
+    count = min(len(rows), budget + len(fixed))
+    number = int(min(partitions, max(1, WORK // (len(rows) * count))))
+    resolved: dict[str, Any] = {**own, "partitions": number, "sample": len(rows)}
+    resolved |= {"average": average, "pick_by": pick_by, "choose_by": choose_by}
+    if len(rows) == 1:
+        return Picks(rows[allowed], clusters=np.zeros(1, np.int64), parameters=resolved)
+
+    # 1. What all partitions share: neighbours, their graph, densities.
+    near = _neighbors(points, rows, k, keep, progress)
+    graph = normalized(_graph(near))
+    wide = int(np.clip(reach * len(rows) / count, min(5, len(rows) - 1), max(1, len(rows) // 2)))
+    density = _density(points, rows, wide, keep, progress)
+
+    # 2. Partitions and the picks of each.
+    averaged = _averaged(points, near) if average else points
+    options: list[Option] = []
+    for turn in range(number):
+        start = _start(averaged, count, rng)
+        found = kmeans(averaged, count, rng=rng, iterations=iterations, start=start)
+        clusters = found.clusters.astype(np.int64)
+        consensus = (clusters[near.rows[:, :k]] == clusters[:, None]).mean(axis=1)
+        score = _score(pick_by, points, clusters, consensus, density)
+        best = best_per_cluster(score, clusters, allowed)
+        picks = serve(best, clusters, budget, fixed)
+        options.append(Option(clusters, consensus, score, picks))
+        progress(turn + 1, number, "partitions")
+
+    # 3. The most compact and most telling.
+    chosen = options[_best(choose_by, options, points, graph, fixed)]
+
+    def score_given(some: Rows, taken: Rows) -> Values:
+        away = half_distances(points[some], halved(points[taken])).min(axis=1) + 0.5
+        return np.asarray(chosen.score[some] * np.maximum(away, 0))  # it keeps its distance
+
+    picks = fill_up(chosen.picks, chosen.clusters, budget, fixed, allowed, score_given)
+    return Picks(
+        rows[picks],
+        clusters=_everywhere(features, rows, points, chosen.clusters),
+        density=_scattered(len(features), rows, density),
+        utility=chosen.score[picks],
+        confidence=_scattered(len(features), rows, chosen.consensus),
+        parameters=resolved,
+    )
+
+
+@dataclass(frozen=True)
+class Near:
+    """The nearest other items of each item, [n, k]: ``rows`` int64, ``distances`` float32."""
+
+    rows: Rows
+    distances: Float32
+
+
+@dataclass(frozen=True)
+class Option:
+    """A partition, int64 [n]; consensus and score of every item [n]; the picks, sorted."""
+
+    clusters: Rows
+    consensus: Values
+    score: Values
+    picks: Rows
+
+
+def _check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
+    if given not in choices:
+        raise UsageError(
+            f"{name}: {given!r} given; use {', '.join(choices[:-1])} or {choices[-1]}."
+        )
+
+
+def _neighbors(points: Float32, rows: Rows, k: int, keep: Keep, progress: Progress) -> Near:
+    """The k nearest others of every row of the sample; a stage to keep."""
+    k = min(max(k, EDGES), len(points) - 1)
+
+    def compute() -> dict[str, NDArray[np.generic]]:
+        found, distances = nearest(points, points, k, exclude_self=True, progress=progress)
+        return {"found": found, "distances": distances}
+
+    made = keep.arrays("neighbors", {"k": k, "rows": rows}, compute)
+    return Near(made["found"], made["distances"])
+
+
+def _density(points: Float32, rows: Rows, k: int, keep: Keep, progress: Progress) -> Values:
+    """Mean cosine of every row with its k nearest others, 0 where it is negative; a stage."""
+
+    def compute() -> dict[str, NDArray[np.generic]]:
+        squared = mean_neighbor_distance(points, k, squared=True, progress=progress)
+        return {"density": np.maximum(1 - squared / 2, 0)}
+
+    return keep.arrays("density", {"k": k, "rows": rows}, compute)["density"]
+
+
+def _graph(near: Near) -> sparse.csr_matrix:
+    """The symmetric neighbour graph, sparse [n, n]."""
+    links = slice(0, EDGES)
+    return symmetric_weights(near.rows[:, links], similarity(near.distances[:, links], POWER))
+
+
+def _averaged(points: Float32, near: Near) -> Float32:
+    """Each item half itself and half the mean of those it is linked to; unit rows."""
+    links = near.rows[:, :EDGES]
+    linked = symmetric_weights(links, np.ones(links.shape))
+    degree = np.asarray(linked.sum(axis=1))
+    mixed = points + np.asarray(linked @ points) / np.maximum(degree, 1)
+    lengths = np.linalg.norm(mixed, axis=1, keepdims=True)
+    return np.asarray(mixed / np.maximum(lengths, FLOOR), dtype=np.float32)
+
+
+def _start(space: Float32, count: int, rng: np.random.Generator) -> Float32 | None:
+    """Centroids to start from, far from each other as k-means++ draws them (Arthur & Vassilvitskii,
+    2007), out of some of the rows; None, which is random rows, for many clusters.
+    """
+    if count > FEW:
+        return None
+    size = min(len(space), max(SEEDED, ROWS_PER_CLUSTER * count))
+    points = space[rng.choice(len(space), size, replace=False)]
+    norms = np.einsum("ij,ij->i", points, points)
+    squared = np.ones(size)
+    chosen = np.empty(count, dtype=np.int64)
+    free = np.ones(size, dtype=bool)
+    for turn in range(count):
+        weights = np.where(free, squared, 0.0)
+        if weights.sum() <= 0:  # all that are left coincide with one that is chosen
+            weights = free.astype(np.float64)
+        row = int(np.searchsorted(np.cumsum(weights), rng.random() * weights.sum(), side="right"))
+        row = min(row, int(np.flatnonzero(free & (weights > 0))[-1]))
+        chosen[turn], free[row] = row, False
+        away = norms + norms[row] - 2 * np.einsum("ij,j->i", points, points[row])
+        away[away < COINCIDENT] = 0.0
+        squared = np.minimum(squared, away) if turn else away
+    return points[chosen]
+
+
+def _score(
+    pick_by: str, points: Float32, clusters: Rows, consensus: Values, density: Values
+) -> Values:
+    """What the best item of a cluster has most of, [n]; not negative."""
+    if pick_by == "center":
+        means = means_of(points, clusters, int(clusters.max()) + 1)[clusters]
+        lengths = np.linalg.norm(means, axis=1)
+        along = np.einsum("ij,ij->i", points, means, dtype=np.float64)
+        return np.asarray(np.maximum(along / np.maximum(lengths, FLOOR), 0))
+    return {"both": consensus * density, "consensus": consensus, "density": density}[pick_by]
+
+
+def _best(
+    choose_by: str, options: list[Option], points: Float32, graph: sparse.csr_matrix, fixed: Rows
+) -> int:
+    """Number of the option with the largest sum of standardised compactness and information."""
+    total = np.zeros(len(options))
+    if len(options) > 1 and choose_by != "information":
+        total += _standardized([compactness(points, option.clusters) for option in options])
+    if len(options) > 1 and choose_by != "compactness":
+        anchors = [np.concatenate([option.picks, fixed]) for option in options]
+        total += _standardized([information(graph, given) for given in anchors])
+    return int(total.argmax())
+
+
+def _standardized(values: list[float]) -> Values:
+    spread = np.std(values)
+    return np.asarray((np.array(values) - np.mean(values)) / max(spread, FLOOR))
+
+
+def compactness(points: Float32, clusters: Rows) -> float:
+    """Mean squared length of the cluster means of unit rows, weighted by size; 0 to 1.
+
+    One less the inertia per item: what k-means maximises.
+    """
+    sizes = np.bincount(clusters)
+    means = means_of(points, clusters, len(sizes))
+    return float(sizes @ np.einsum("ij,ij->i", means, means, dtype=np.float64) / len(clusters))
+
+
+def information(graph: sparse.csr_matrix, anchors: Rows) -> float:
+    """What anchors tell about the items of a graph, in nats: 0 to log of their number.
+
+    A score of 1 at an anchor spreads over the graph, of which ``DAMPING`` is passed on at each of
+    ``STEPS`` steps; an item's scores, divided by their sum, say to which anchor it belongs. The
+    figure is the mutual information of items and anchors: the entropy of the mean over all items,
+    less the mean entropy of an item. It is large where every item knows its anchor and no anchor
+    holds much more than its share.
+
+    Parameters
+    ----------
+    graph : normalised weights, sparse [n, n]; anchors : int64 [a].
+    """
+    n, a = graph.shape[0], len(anchors)
+    scores = np.zeros((n, a))
+    scores[anchors, np.arange(a)] = 1.0
+    source = scores.copy()
+    for _ in range(STEPS):
+        scores = DAMPING * (graph @ scores) + source
+    scores = np.maximum(scores, FLOOR)
+    scores /= scores.sum(axis=1, keepdims=True)
+    return float(_entropy(scores.mean(axis=0)) - _entropy(scores) / n)
+
+
+def _entropy(shares: Values) -> float:
+    return -float((shares * np.log(shares)).sum())
+
+
+def _everywhere(features: Float32, rows: Rows, points: Float32, clusters: Rows) -> Rows:
+    """The partition of all items: outside the sample, by the nearest mean; int64 [n]."""
+    if len(rows) == len(features):
+        return clusters
+    base = halved(means_of(points, clusters, int(clusters.max()) + 1))
+
+    def block(start: int, stop: int) -> Rows:
+        return np.asarray(half_distances(features[start:stop], base).argmin(axis=1))
+
+    of = np.concatenate(list(map_blocks(block, len(features), 4096)))
+    of[rows] = clusters
+    return of
+
+
+def _scattered(n: int, rows: Rows, values: Values) -> Values:
+    """Values of the sample in a column of all items; nan outside."""
+    column = np.full(n, np.nan)
+    column[rows] = values
+    return column
