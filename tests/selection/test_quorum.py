@@ -11,7 +11,7 @@ from usl.core.errors import UsageError
 from usl.core.graph import neighbor_weights, normalized
 from usl.core.kmeans import kmeans
 from usl.selection import quorum
-from usl.selection.quorum import DAMPING, STEPS, information
+from usl.selection.quorum import DAMPING, STEPS, information, spread
 
 
 def cloud(n, width=8, seed=0):
@@ -53,25 +53,26 @@ def test_information_is_the_mutual_information_of_the_spread():
     features = cloud(60)
     graph = normalized(neighbor_weights(features, 5, 4.0)).toarray()
     anchors = np.array([3, 20, 41])
-    spread = sum(np.linalg.matrix_power(DAMPING * graph, t) for t in range(STEPS + 1))
-    shares = spread[:, anchors] / spread[:, anchors].sum(axis=1, keepdims=True)
+    reached = sum(np.linalg.matrix_power(DAMPING * graph, t) for t in range(STEPS + 1))[:, anchors]
+    shares = reached / reached.sum(axis=1, keepdims=True)
     joint = shares / 60  # of item and anchor
     independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
     inside = joint > 0
     expected = (joint[inside] * np.log(joint[inside] / independent[inside])).sum()
-    assert information(normalized(neighbor_weights(features, 5, 4.0)), anchors) == pytest.approx(
-        expected, abs=1e-6
-    )
+    scores = spread(normalized(neighbor_weights(features, 5, 4.0)).astype(np.float32), anchors)
+    np.testing.assert_allclose(scores, reached, atol=1e-5)
+    assert information(scores) == pytest.approx(expected, abs=1e-4)
 
 
 def test_information_prefers_one_pick_per_group(blobs):
     features, classes = blobs
-    graph = normalized(neighbor_weights(features, 10, 4.0))
+    graph = normalized(neighbor_weights(features, 10, 4.0)).astype(np.float32)
     groups = [np.flatnonzero(classes == c) for c in np.unique(classes)]
-    spread = np.array([rows[0] for rows in groups])
-    crowded = np.concatenate([groups[0][:2], spread[2:]])
-    assert information(graph, spread) > information(graph, crowded) + 0.1
-    assert 0 < information(graph, spread) <= np.log(len(spread)) + 1e-9
+    apart = np.array([rows[0] for rows in groups])
+    crowded = np.concatenate([groups[0][:2], apart[2:]])
+    told, less = (information(spread(graph, anchors)) for anchors in (apart, crowded))
+    assert 0 < less < told - 0.1
+    assert told <= np.log(len(apart)) + 1e-6
 
 
 def test_averaging_moves_items_towards_their_neighbors():
@@ -147,21 +148,25 @@ def test_picks_by_the_center_are_those_of_k_means():
         assert row == members[np.argmax(features[members] @ mean)]
 
 
-@pytest.mark.parametrize("choose_by", ["compactness", "information"])
-def test_the_chosen_partition_is_the_best_of_all(choose_by, monkeypatch):
-    seen = []
-    original = getattr(quorum, choose_by)
+def in_turn(values):
+    """A figure that gives these values, one for each partition."""
+    left = iter(values)
+    return lambda *_: next(left)
 
-    def recording(*args):
-        seen.append((original(*args), args[1]))
-        return seen[-1][0]
 
-    monkeypatch.setattr(quorum, choose_by, recording)
-    found = usl.select(cloud(200), 8, method="quorum", choose_by=choose_by, partitions=7)
-    assert len(seen) == 7
-    best = max(seen, key=lambda pair: pair[0])[1]
-    picks = set(found.indices.tolist())
-    if choose_by == "information":
-        assert picks == set(best.tolist())
-    else:
-        assert len({best[row] for row in picks}) == 8
+def test_the_most_compact_and_telling_partition_is_chosen(monkeypatch):
+    features, taken = cloud(200), []
+    monkeypatch.setattr(quorum, "fill_up", lambda picks, *_: taken.append(picks.tolist()) or picks)
+
+    def chosen(compact, told, choose_by="both"):
+        monkeypatch.setattr(quorum, "compactness", in_turn(compact))
+        monkeypatch.setattr(quorum, "information", in_turn(told))
+        usl.select(features, 8, method="quorum", partitions=4, choose_by=choose_by)
+        return taken[-1]
+
+    each = [chosen(only, only) for only in np.eye(4).tolist()]
+    assert len({tuple(picks) for picks in each}) > 1
+    figures = [0.1, 0.5, 0.4, 0.4], [0.9, 0.1, 0.7, 0.6]
+    assert chosen(*figures) == each[2]
+    assert chosen(*figures, "compactness") == each[1]
+    assert chosen(*figures, "information") == each[0]
