@@ -38,7 +38,7 @@ ALL_PAIRS = {
     "rdss": "the mean kernel of every row with all rows",
     "usl_t": "an exact search of neighbours",
 }
-SAMPLED = ("pool", "embedded")  # parameters that say what is approximated
+SAMPLED = ("pool", "embedded", "sample")  # parameters that say what is approximated
 
 
 def main() -> None:
