@@ -10,6 +10,7 @@ import pytest
 from report_page import Page
 
 import usl
+from support import unit
 from usl.core.errors import UslWarning
 from usl.data.run import Run
 from usl.evaluation.report import write_report
@@ -255,3 +256,17 @@ def test_axes_hold_their_values():
         "0.3",
         "1,200",
     ]
+
+
+def test_quorum_names_its_figures(tmp_path):
+    rows = unit(np.random.default_rng(0).normal(size=(200, 8)))  # clusters that touch
+    np.savez(tmp_path / "rows.npz", features=rows)
+    run = usl.start_run(tmp_path / "rows.npz", BUDGET, tmp_path / "run", method="quorum")
+    page = Page.of(write_report(run, points=0)).check()
+    text = page.text("picks")
+    assert "consensus share of its nearest neighbours that lie in its own cluster" in text
+    assert "score consensus times density; the largest of a cluster is picked" in text
+    assert "max ŷ" not in text
+    assert "Eq." not in text + page.text("provenance")
+    for value in columns(run)["confidence"]:
+        assert f" {value:.2f} " in text

@@ -32,6 +32,13 @@ TERMS = (
     ("Reg", "regularizer", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
     ("U′", "utility", "what decided: U less λ times the regulariser (Eq. 7)"),
 )
+TERMS_OF = {  # the same columns mean other things in quorum
+    "quorum": {
+        "confidence": ("consensus", "share of its nearest neighbours that lie in its own cluster"),
+        "density": ("density", "mean cosine with the images nearest to it, about half a cluster"),
+        "utility": ("score", "consensus times density; the largest of a cluster is picked"),
+    },
+}
 UTILITY_OTHER = "what the method ranks by within a cluster"
 DECIDED = "; it decided which of a cluster is picked"
 SCORES = ("confidence", "density", "regularizer", "utility")
@@ -72,7 +79,8 @@ def terms_of(facts: Facts) -> Terms:
     that one is said to have decided, and utility is left out.
     """
     have = facts.picks[0].figures if facts.picks else {}
-    heads = facts.run.info["selection"]["parameters"].get("heads")
+    picked = facts.run.info["selection"]
+    heads, own = picked["parameters"].get("heads"), TERMS_OF.get(picked["method"], {})
     decided = None
     if "utility" in have and "regularizer" not in have:
         same = (
@@ -84,6 +92,9 @@ def terms_of(facts: Facts) -> Terms:
     terms = []
     for short, name, text in TERMS:
         if name not in have or (name == "utility" and decided):
+            continue
+        if name in own:
+            terms.append((own[name][0], name, own[name][1]))
             continue
         meaning = UTILITY_OTHER if name == "utility" and "regularizer" not in have else text
         if name == "confidence" and isinstance(heads, int) and heads > 1:

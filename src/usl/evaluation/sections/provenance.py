@@ -21,7 +21,7 @@ SYMBOLS = {
     "iterations": ("l", "passes of the exchange, Algorithm 1"),
     "horizon": ("h", "nearest picks that repel; none: all of them"),
 }
-SYMBOLS_OF = {  # the same letters mean other things in USL-T
+SYMBOLS_OF = {  # the same letters mean other things elsewhere
     "usl_t": {
         "k": ("k", "neighbours that may share a cluster, Eq. 14"),
         "pick_by": ("", "what decides which of a cluster is picked"),
@@ -34,6 +34,16 @@ SYMBOLS_OF = {  # the same letters mean other things in USL-T
         "lam": ("λ", "weight of the local loss, Eq. 15"),
         "momentum": ("μ", "moving average of the mean assignment, Eq. 12"),
         "scale": ("", "of the logits: scale times cosine"),
+    },
+    "quorum": {
+        "partitions": ("", "of k-means, of which the best is taken"),
+        "k": ("", "neighbours that agree with a pick or not"),
+        "reach": ("", "images the density looks at, as a share of a cluster of average size"),
+        "average": ("", "whether images are averaged with their neighbours before k-means"),
+        "pick_by": ("", "what the pick of a cluster is best in"),
+        "choose_by": ("", "what the partition is best in"),
+        "sample": ("", "images looked at"),
+        "iterations": ("", "of k-means, at most"),
     },
 }
 UNREADABLE = 20
