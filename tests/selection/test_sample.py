@@ -19,6 +19,7 @@ from usl.selection.sample import draw_sample
         (400, 300, 10, (50, 25, 25)),  # labelled rows take half at most
         (0, 300, 150, (0, 150, 0)),  # and the budget is a promise
         (400, 300, 120, (50, 120, 0)),
+        (990, 10, 5, (50, 10, 0)),  # nothing else is left to fill it
     ],
 )
 def test_what_the_sample_is_made_of(known, open_, budget, expected):

@@ -15,7 +15,7 @@ def draw_sample(
 
     Candidates and other unlabelled rows enter in proportion, so that the sample is as dense as the
     collection; but candidates take at least half, or there is little to choose from. Labelled rows
-    take at most half of all.
+    take at most half of all, also where that leaves the sample smaller.
     """
     if n <= size:
         return np.arange(n)
