@@ -40,6 +40,13 @@ def given_numbers(
     return given
 
 
+def check_choice(name: str, given: str, choices: Sequence[str]) -> None:
+    """:class:`UsageError` where the parameter ``name`` is none of its ``choices``."""
+    if given not in choices:
+        known = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise UsageError(f"{name}: {given!r} given; use {known}.")
+
+
 def clamp_k(k: int, most: int, n: int) -> int:
     """``k`` neighbours, or with a warning as many as ``n`` items can have."""
     if k <= most:

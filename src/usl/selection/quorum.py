@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.blocks import map_blocks
-from usl.core.errors import UsageError
 from usl.core.graph import normalized, similarity, symmetric_weights
 from usl.core.keep import NOTHING, Keep
 from usl.core.kmeans import kmeans
@@ -32,12 +31,13 @@ from usl.core.neighbors import (
     halved,
     mean_neighbor_distance,
     nearest,
+    squared_distances,
 )
 from usl.core.progress import Progress, silent
 from usl.core.representativeness import means_of
 from usl.selection.clusters import best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
-from usl.selection.presets import given_numbers
+from usl.selection.presets import check_choice, given_numbers
 from usl.selection.sample import draw_sample
 
 Rows = NDArray[np.int64]
@@ -92,8 +92,8 @@ def pick(
     own = {"partitions": partitions, "k": k, "reach": reach, "sample": sample}
     own["iterations"] = iterations
     given_numbers(own, positive=list(own))
-    _check_choice("pick_by", pick_by, PICK_BY)
-    _check_choice("choose_by", choose_by, CHOOSE_BY)
+    check_choice("pick_by", pick_by, PICK_BY)
+    check_choice("choose_by", choose_by, CHOOSE_BY)
     rng = np.random.default_rng(seed)
     size = max(sample, ROWS_PER_CLUSTER * (budget + len(labeled)))
     rows = draw_sample(len(features), budget, labeled, candidates, size, rng)
@@ -131,8 +131,8 @@ def pick(
     chosen = options[_best(choose_by, options, points, graph, fixed)]
 
     def score_given(some: Rows, taken: Rows) -> Values:
-        away = half_distances(points[some], halved(points[taken])).min(axis=1) + 0.5
-        return np.asarray(chosen.score[some] * np.maximum(away, 0))  # it keeps its distance
+        away = squared_distances(points[some], points[taken]).min(axis=1)
+        return np.asarray(chosen.score[some] * away)  # a second pick keeps its distance
 
     picks = fill_up(chosen.picks, chosen.clusters, budget, fixed, allowed, score_given)
     return Picks(
@@ -155,19 +155,12 @@ class Near:
 
 @dataclass(frozen=True)
 class Option:
-    """A partition, int64 [n]; consensus and score of every item [n]; the picks, sorted."""
+    """A partition, int64 [n]; consensus and score of every item [n]; the picks."""
 
     clusters: Rows
     consensus: Values
     score: Values
     picks: Rows
-
-
-def _check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
-    if given not in choices:
-        raise UsageError(
-            f"{name}: {given!r} given; use {', '.join(choices[:-1])} or {choices[-1]}."
-        )
 
 
 def _neighbors(points: Float32, rows: Rows, k: int, keep: Keep, progress: Progress) -> Near:
@@ -214,6 +207,8 @@ def _start(space: Float32, count: int, rng: np.random.Generator) -> Float32 | No
     """
     if count > FEW:
         return None
+    # Not by kmeanspp.pick, which passes over all rows in blocks: here that would take longer than
+    # the k-means that it starts.
     size = min(len(space), max(SEEDED, ROWS_PER_CLUSTER * count))
     points = space[rng.choice(len(space), size, replace=False)]
     norms = np.einsum("ij,ij->i", points, points)
@@ -261,8 +256,7 @@ def _best(
 
 
 def _standardized(values: list[float]) -> Values:
-    spread = np.std(values)
-    return np.asarray((np.array(values) - np.mean(values)) / max(spread, FLOOR))
+    return np.asarray((np.array(values) - np.mean(values)) / max(np.std(values), FLOOR))
 
 
 def compactness(points: Float32, clusters: Rows) -> float:

@@ -21,7 +21,7 @@ from usl.core.neighbors import Float32, density, nearest, squared_distances
 from usl.core.progress import Progress, silent
 from usl.selection.clusters import best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
-from usl.selection.presets import clamp_k, column, given_numbers
+from usl.selection.presets import check_choice, clamp_k, column, given_numbers
 from usl.selection.usl_t_heads import Training, assign, natural_scale, train_heads
 
 SMALL = 100_000  # items; above, the paper's ImageNet settings apply
@@ -295,8 +295,8 @@ def _resolve(
 ) -> Preset:
     """The preset's column for this size with the given parameters in place; checked."""
     base = column(PRESETS, preset, int(n > SMALL))
-    if pick_by not in (None, "confidence", "density"):
-        raise UsageError(f"pick_by: {pick_by!r} given; use confidence or density.")
+    if pick_by is not None:
+        check_choice("pick_by", pick_by, ("confidence", "density"))
     positive = ("heads", "t", "scale", "steps", "batch_size", "lr")
     trained = given_numbers(training, positive=positive, at_most_one=["tau", "momentum"])
     settings = replace(
