@@ -42,8 +42,11 @@ def test_with_all_centroids_as_candidates_it_is_lloyd(many, monkeypatch):
     monkeypatch.setattr(module, "FIRST_SHARE", 1.0)
     monkeypatch.setattr(module, "SETTLED", -1.0)
     x = many[:800]
-    found = kmeans(x, 40, rng=rng(2), iterations=60, exact=False)
-    np.testing.assert_array_equal(found.clusters, lloyd(x, 40, rng=rng(2), iterations=62).clusters)
+    for weights in (None, rng(3).uniform(0.1, 5, size=800)):
+        found = kmeans(x, 40, rng=rng(2), iterations=60, exact=False, weights=weights)
+        exact = lloyd(x, 40, rng=rng(2), iterations=62, weights=weights)
+        np.testing.assert_array_equal(found.clusters, exact.clusters)
+        assert found.inertia == pytest.approx(exact.inertia, rel=1e-4)
 
 
 def test_the_first_assignment_is_mostly_the_nearest(many):

@@ -7,12 +7,18 @@ from support import unit
 from usl.core.kmeans import kmeans
 
 
-def lloyd(x, centroids, iterations):
+def lloyd(x, centroids, iterations, weights=None):
     """k-means written out, in float64."""
+    weights = np.ones(len(x)) if weights is None else weights
     x, centroids = x.astype(np.float64), centroids.astype(np.float64)
     for _ in range(iterations):
         clusters = ((x[:, None] - centroids[None]) ** 2).sum(-1).argmin(1)
-        centroids = np.stack([x[clusters == c].mean(0) for c in range(len(centroids))])
+        centroids = np.stack(
+            [
+                np.average(x[clusters == c], axis=0, weights=weights[clusters == c])
+                for c in range(len(centroids))
+            ]
+        )
     return clusters
 
 
@@ -35,6 +41,35 @@ def test_equals_lloyd_from_the_same_start(cloud):
         ((cloud[result.clusters == c] - result.centroids[c]) ** 2).sum() for c in range(12)
     )
     assert result.inertia == pytest.approx(within, rel=1e-4)
+
+
+def test_a_row_counts_by_its_weight(cloud):
+    weights = np.random.default_rng(1).uniform(0.1, 5, size=len(cloud))
+    start = cloud[:12]
+    rng = np.random.default_rng(0)
+    found = kmeans(cloud, 12, rng=rng, iterations=40, start=start, weights=weights)
+    np.testing.assert_array_equal(found.clusters, lloyd(cloud, start, found.iterations, weights))
+    assert not np.array_equal(found.clusters, lloyd(cloud, start, found.iterations))
+    away = ((cloud - found.centroids[found.clusters]) ** 2).sum(axis=1)
+    assert found.inertia == pytest.approx(away @ weights, rel=1e-4)
+
+
+def test_weights_of_one_change_nothing(cloud):
+    even, plain = (
+        kmeans(cloud, 12, rng=np.random.default_rng(3), weights=weights)
+        for weights in (np.ones(len(cloud)), None)
+    )
+    np.testing.assert_array_equal(even.clusters, plain.clusters)
+    np.testing.assert_array_equal(even.centroids, plain.centroids)
+
+
+def test_a_row_that_refills_a_cluster_takes_its_weight_along():
+    features = unit(np.concatenate([np.tile(np.eye(4)[:1], (197, 1)), np.eye(4)[1:]]))
+    weights = np.linspace(1, 9, len(features))
+    for seed in range(20):
+        found = kmeans(features, 4, rng=np.random.default_rng(seed), weights=weights)
+        assert np.bincount(found.clusters, minlength=4).all()
+        np.testing.assert_allclose(found.centroids[found.clusters], features, atol=1e-6)
 
 
 def test_no_cluster_stays_empty_while_rows_differ():

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.blocks import map_blocks
-from usl.core.kmeans import KMeans, fill_empty
+from usl.core.kmeans import KMeans, fill_empty, inertia_of
 from usl.core.lists import Groups, Lists, list_sums, near_lists
 from usl.core.neighbors import Float32, half_distances, halved
 from usl.core.progress import Progress, silent
@@ -26,9 +26,17 @@ BLOCK = 16_384  # rows; fixed, because sums are rounded block by block
 
 
 def candidate_kmeans(
-    features: Float32, centroids: Float32, *, iterations: int, progress: Progress = silent
+    features: Float32,
+    centroids: Float32,
+    *,
+    iterations: int,
+    weights: NDArray[np.float64] | None = None,
+    progress: Progress = silent,
 ) -> KMeans:
-    """Partition ``features`` (float32 [n, d]) from a start (float32 [m, d], overwritten)."""
+    """Partition ``features`` (float32 [n, d]) from a start (float32 [m, d], overwritten).
+
+    ``weights`` : how often a row counts, float64 [n].
+    """
     n, m = len(features), len(centroids)
     steps = iterations + 2
     clusters = first_assignment(features, centroids)
@@ -36,22 +44,22 @@ def candidate_kmeans(
     before = np.inf
     for iteration in range(1, iterations + 1):
         lists = Lists.of(clusters, m)
-        move_to_means(features, lists, centroids)
+        move_to_means(features, lists, centroids, weights)
         clusters, farness = assign(features, lists, centroids, near_lists(centroids, NEAR))
         refill(features, clusters, farness, m)
-        inertia = float(farness.sum(dtype=np.float64))
+        inertia = inertia_of(farness, weights)
         progress(iteration + 1, steps, "k-means")
         if before - inertia <= SETTLED * inertia:
             break
         before = inertia
     lists = Lists.of(clusters, m)
-    move_to_means(features, lists, centroids)
+    move_to_means(features, lists, centroids, weights)
     clusters, farness = assign(features, lists, centroids, near_lists(centroids, LAST_NEAR))
     refill(features, clusters, farness, m)
-    move_to_means(features, Lists.of(clusters, m), centroids)
+    move_to_means(features, Lists.of(clusters, m), centroids, weights)
     progress(steps, steps, "k-means")
     assert len(clusters) == n
-    return KMeans(clusters, centroids, float(farness.sum(dtype=np.float64)), iteration)
+    return KMeans(clusters, centroids, inertia_of(farness, weights), iteration)
 
 
 def first_assignment(features: Float32, centroids: Float32) -> NDArray[np.int32]:
@@ -82,12 +90,18 @@ def first_assignment(features: Float32, centroids: Float32) -> NDArray[np.int32]
     return found
 
 
-def move_to_means(features: Float32, lists: Lists, centroids: Float32) -> None:
+def move_to_means(
+    features: Float32,
+    lists: Lists,
+    centroids: Float32,
+    weights: NDArray[np.float64] | None = None,
+) -> None:
     """Put every centroid, float32 [m, d], at the mean of its list; of an empty one it stays."""
-    sums = list_sums(features, lists)
-    sizes = lists.sizes
-    occupied = sizes > 0
-    centroids[occupied] = sums[occupied] / sizes[occupied, None]
+    sums = list_sums(features, lists, weights=weights)
+    of = np.repeat(np.arange(len(lists)), lists.sizes)
+    masses = lists.sizes if weights is None else np.bincount(of, weights[lists.order], len(lists))
+    occupied = lists.sizes > 0
+    centroids[occupied] = sums[occupied] / masses[occupied, None]
 
 
 def assign(

@@ -39,6 +39,7 @@ def kmeans(
     iterations: int = 200,
     exact: bool | None = None,
     start: Float32 | None = None,
+    weights: NDArray[np.float64] | None = None,
     progress: Progress = silent,
 ) -> KMeans:
     """Partition ``features`` (float32 [n, d]) into ``n_clusters`` <= n clusters.
@@ -54,16 +55,26 @@ def kmeans(
         clusters or ``EXACT_PAIRS`` pairs; above, rows are compared with the centroids near their
         own (:mod:`usl.core.candidate_kmeans`), which ends within 1% of the exact inertia.
     start : float32 [n_clusters, d], centroids to start from instead of random rows.
+    weights : positive, float64 [n]: how often a row counts in the means and in the inertia. A
+        random start knows nothing of them.
     """
     small = n_clusters <= EXACT_CLUSTERS or len(features) * n_clusters <= EXACT_PAIRS
     if exact or (exact is None and small):
         return lloyd(
-            features, n_clusters, rng=rng, iterations=iterations, start=start, progress=progress
+            features,
+            n_clusters,
+            rng=rng,
+            iterations=iterations,
+            start=start,
+            weights=weights,
+            progress=progress,
         )
     from usl.core.candidate_kmeans import candidate_kmeans
 
     centroids = _start(features, n_clusters, rng, start)
-    return candidate_kmeans(features, centroids, iterations=iterations, progress=progress)
+    return candidate_kmeans(
+        features, centroids, iterations=iterations, weights=weights, progress=progress
+    )
 
 
 def lloyd(
@@ -73,22 +84,29 @@ def lloyd(
     rng: np.random.Generator,
     iterations: int = 200,
     start: Float32 | None = None,
+    weights: NDArray[np.float64] | None = None,
     progress: Progress = silent,
 ) -> KMeans:
     """:func:`kmeans` with every row compared with every centroid."""
     centroids = _start(features, n_clusters, rng, start)
     previous: NDArray[np.int32] | None = None
     for iteration in range(1, iterations + 1):
-        clusters, sums, counts, farness = _assign(features, centroids)
-        if not counts.all() and fill_empty(features, clusters, sums, counts, farness):
+        clusters, sums, counts, farness = _assign(features, centroids, weights)
+        if not counts.all() and fill_empty(features, clusters, sums, counts, farness, weights):
             previous = None
         progress(iteration, iterations, "k-means")
         if previous is not None and np.array_equal(clusters, previous):
             break
         previous = clusters
+        masses = np.bincount(clusters, weights, minlength=n_clusters)
         occupied = counts > 0
-        centroids[occupied] = (sums[occupied] / counts[occupied, None]).astype(np.float32)
-    return KMeans(clusters, centroids, float(farness.sum(dtype=np.float64)), iteration)
+        centroids[occupied] = (sums[occupied] / masses[occupied, None]).astype(np.float32)
+    return KMeans(clusters, centroids, inertia_of(farness, weights), iteration)
+
+
+def inertia_of(farness: Float32, weights: NDArray[np.float64] | None) -> float:
+    """Sum of squared distances, each as often as its row counts."""
+    return float(farness.sum(dtype=np.float64) if weights is None else farness @ weights)
 
 
 def _start(
@@ -116,14 +134,16 @@ def _distinct_random_rows(
 
 
 def _assign(
-    features: Float32, centroids: Float32
+    features: Float32, centroids: Float32, weights: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], Float32]:
-    """Nearest centroid of every row (ties: the lower id), sums and counts per cluster.
+    """Nearest centroid of every row (ties: the lower id), weighted sums and counts per cluster.
 
     Also each row's squared distance to its centroid, float32 [n].
     """
     m = len(centroids)
     base = halved(centroids)
+    share = np.ones(len(features)) if weights is None else weights
+    share = share.astype(np.float32)
 
     def block(start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.float64], Float32]:
         rows = features[start:stop]
@@ -131,8 +151,8 @@ def _assign(
         nearest = half.argmin(axis=1).astype(np.int32)
         best = half[np.arange(len(rows)), nearest]
         squared = 2.0 * best + np.einsum("ij,ij->i", rows, rows)
-        ones = np.ones(len(rows), dtype=np.float32)
-        member = sparse.csc_matrix((ones, nearest, np.arange(len(rows) + 1)), (m, len(rows)))
+        pointers = np.arange(len(rows) + 1)
+        member = sparse.csc_matrix((share[start:stop], nearest, pointers), (m, len(rows)))
         return nearest, member @ rows, np.maximum(squared, 0.0)
 
     sums = np.zeros((m, features.shape[1]), dtype=np.float64)
@@ -151,6 +171,7 @@ def fill_empty(
     sums: NDArray[np.float64],
     counts: NDArray[np.int64],
     farness: Float32,
+    weights: NDArray[np.float64] | None = None,
 ) -> bool:
     """Move the farthest rows into empty clusters, in place; False when no row can move."""
     moved = False
@@ -162,9 +183,10 @@ def fill_empty(
         if counts[home] < 2:
             continue
         target = empty.pop(0)
-        sums[home] -= features[row]
+        part = features[row] if weights is None else features[row] * weights[row]
+        sums[home] -= part
         counts[home] -= 1
-        sums[target] += features[row]
+        sums[target] += part
         counts[target] = 1
         clusters[row] = target
         farness[row] = 0.0

@@ -72,18 +72,26 @@ def stable_order(values: NDArray[np.integer], count: int) -> Rows:
     return np.asarray(order, dtype=np.int64)
 
 
-def list_sums(features: Float32, lists: Lists, rows: Rows | None = None) -> NDArray[np.float64]:
+def list_sums(
+    features: Float32,
+    lists: Lists,
+    rows: Rows | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """Sum of the features of each list, float64 [m, d].
 
     Parameters
     ----------
     rows : int64 [r], if the lists are of these rows of ``features`` and not of all.
+    weights : float64, one per row that the lists hold: how often it counts.
     """
     sums = np.zeros((len(lists), features.shape[1]))
 
     def block(start: int, stop: int) -> tuple[Rows, NDArray[np.float64]]:
         places = lists.order[start:stop]
         points = features[places if rows is None else rows[places]].astype(np.float64)
+        if weights is not None:
+            points *= weights[places, None]
         segments = np.array(lists.segments(start, stop))
         return segments[:, 0], np.add.reduceat(points, segments[:, 1], axis=0)
 
