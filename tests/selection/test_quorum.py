@@ -9,7 +9,8 @@ import usl
 from support import unit
 from usl.core.errors import UsageError
 from usl.core.graph import neighbor_weights, normalized
-from usl.core.kmeans import kmeans
+from usl.core.keep import NOTHING
+from usl.core.progress import silent
 from usl.selection import quorum
 from usl.selection.quorum import DAMPING, STEPS, information, spread
 
@@ -55,13 +56,14 @@ def test_information_is_the_mutual_information_of_the_spread():
     anchors = np.array([3, 20, 41])
     reached = sum(np.linalg.matrix_power(DAMPING * graph, t) for t in range(STEPS + 1))[:, anchors]
     shares = reached / reached.sum(axis=1, keepdims=True)
-    joint = shares / 60  # of item and anchor
+    weights = np.linspace(0.5, 3, 60)
+    joint = shares * (weights / weights.sum())[:, None]  # of item and anchor
     independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
     inside = joint > 0
     expected = (joint[inside] * np.log(joint[inside] / independent[inside])).sum()
     scores = spread(normalized(neighbor_weights(features, 5, 4.0)).astype(np.float32), anchors)
     np.testing.assert_allclose(scores, reached, atol=1e-5)
-    assert information(scores) == pytest.approx(expected, abs=1e-4)
+    assert information(scores, weights) == pytest.approx(expected, abs=1e-4)
 
 
 def test_information_prefers_one_pick_per_group(blobs):
@@ -70,7 +72,9 @@ def test_information_prefers_one_pick_per_group(blobs):
     groups = [np.flatnonzero(classes == c) for c in np.unique(classes)]
     apart = np.array([rows[0] for rows in groups])
     crowded = np.concatenate([groups[0][:2], apart[2:]])
-    told, less = (information(spread(graph, anchors)) for anchors in (apart, crowded))
+    told, less = (
+        information(spread(graph, anchors), np.ones(len(features))) for anchors in (apart, crowded)
+    )
     assert 0 < less < told - 0.1
     assert told <= np.log(len(apart)) + 1e-6
 
@@ -84,14 +88,56 @@ def test_averaging_moves_items_towards_their_neighbors():
     np.testing.assert_allclose(averaged, unit(expected), atol=1e-5)
 
 
+def test_an_item_counts_by_its_squared_distance_to_its_neighbors():
+    features = cloud(120)
+    near = quorum._neighbors(features, np.arange(120), 20, NOTHING, silent)
+    distances = np.sort(np.linalg.norm(features[:, None] - features[None], axis=2), axis=1)
+    expected = distances[:, 1:21].mean(axis=1)
+    np.testing.assert_allclose(quorum._room(near, 20), expected / expected.mean(), rtol=1e-4)
+
+
+def test_rare_kinds_get_picks_by_their_room():
+    # One large group, and eight small ones as wide as it: their neighbours are farther away.
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(9), [900, *[25] * 8])
+    features = unit(np.eye(24)[group] + rng.normal(scale=0.15, size=(1100, 24)))
+
+    def found(room):
+        given = {"method": "quorum", "room": room, "partitions": 1}
+        picks = [usl.select(features, 9, seed=seed, **given).indices for seed in range(8)]
+        return np.mean([len(np.unique(group[rows])) for rows in picks])
+
+    assert found(2.0) > found(0.0) + 0.4
+
+
 def test_the_start_is_spread_out_and_has_no_row_twice():
     corners = np.eye(6, dtype=np.float32)
-    rows = np.repeat(corners, 40, axis=0)
+    rows, even = np.repeat(corners, 40, axis=0), np.ones(240)
     for seed in range(5):
-        start = quorum._start(rows, 6, np.random.default_rng(seed))
+        start = quorum._start(rows, 6, even, np.random.default_rng(seed))
         np.testing.assert_array_equal(np.sort(start, axis=0), np.sort(corners, axis=0))
-    more = quorum._start(rows, 9, np.random.default_rng(0))  # only six differ
+    more = quorum._start(rows, 9, even, np.random.default_rng(0))  # only six differ
     assert more.shape == (9, 6)
+
+
+def test_the_start_is_the_best_of_a_few_draws():
+    rng = np.random.default_rng(0)
+    rows, weights = cloud(400), rng.uniform(0.2, 3, size=400)
+
+    def left(start):
+        squared = ((rows[:, None] - start[None]) ** 2).sum(axis=2).min(axis=1)
+        return squared @ weights
+
+    drawn = [left(quorum._start(rows, 10, weights, np.random.default_rng(s))) for s in range(20)]
+    plain = [left(rows[np.random.default_rng(s).choice(400, 10)]) for s in range(20)]
+    assert np.mean(drawn) < 0.9 * np.mean(plain)
+
+
+def test_rows_that_weigh_next_to_nothing_are_no_start():
+    rows = np.concatenate([np.tile(np.eye(6, dtype=np.float32)[5], (30, 1)), cloud(60, width=6)])
+    weights = np.concatenate([np.full(30, 1e-9), np.ones(60)])
+    start = quorum._start(rows, 8, weights, np.random.default_rng(0))
+    assert not (start == np.eye(6)[5]).all(axis=1).any()
 
 
 def test_of_many_items_a_sample_is_looked_at():
@@ -115,7 +161,7 @@ def test_labeled_clusters_come_last(blobs):
     features, classes = blobs
     labeled = np.flatnonzero(classes < 3)[::10]
     count = len(np.unique(classes)) - 3
-    chosen = usl.select(features, count, method="quorum", labeled=labeled, partitions=4)
+    chosen = usl.select(features, count, method="quorum", labeled=labeled)
     assert set(classes[chosen.indices].tolist()) == set(range(3, count + 3))
 
 
@@ -125,17 +171,14 @@ def test_parameters_must_be_positive(name):
         usl.select(cloud(30), 3, method="quorum", **{name: 0})
 
 
-@pytest.mark.parametrize("name", ["pick_by", "choose_by"])
-def test_choices_are_named(name):
-    with pytest.raises(UsageError, match=f"{name}: 'luck' given; use both, "):
-        usl.select(cloud(30), 3, method="quorum", **{name: "luck"})
+def test_room_is_not_negative():
+    with pytest.raises(UsageError, match="room: -1 given; it must be at least 0"):
+        usl.select(cloud(30), 3, method="quorum", room=-1)
 
 
-def test_compactness_is_what_k_means_maximises():
-    features = cloud(200)
-    found = kmeans(features, 7, rng=np.random.default_rng(0))
-    of_unit_rows = quorum.compactness(features, found.clusters.astype(np.int64))
-    assert of_unit_rows == pytest.approx(1 - found.inertia / 200, abs=1e-4)
+def test_ways_to_pick_are_named():
+    with pytest.raises(UsageError, match="pick_by: 'luck' given; use both, "):
+        usl.select(cloud(30), 3, method="quorum", pick_by="luck")
 
 
 def test_picks_by_the_center_are_those_of_k_means():
@@ -148,25 +191,19 @@ def test_picks_by_the_center_are_those_of_k_means():
         assert row == members[np.argmax(features[members] @ mean)]
 
 
-def in_turn(values):
-    """A figure that gives these values, one for each partition."""
-    left = iter(values)
-    return lambda *_: next(left)
-
-
-def test_the_most_compact_and_telling_partition_is_chosen(monkeypatch):
-    features, taken = cloud(200), []
+def test_the_most_telling_partition_is_chosen(monkeypatch):
+    features, taken, asked = cloud(200), [], []
     monkeypatch.setattr(quorum, "fill_up", lambda picks, *_: taken.append(picks.tolist()) or picks)
+    own = quorum._most_telling
 
-    def chosen(compact, told, choose_by="both"):
-        monkeypatch.setattr(quorum, "compactness", in_turn(compact))
-        monkeypatch.setattr(quorum, "information", in_turn(told))
-        usl.select(features, 8, method="quorum", partitions=4, choose_by=choose_by)
-        return taken[-1]
+    def most_telling(options, *rest):
+        asked.append([option.picks.tolist() for option in options])
+        return own(options, *rest)
 
-    each = [chosen(only, only) for only in np.eye(4).tolist()]
-    assert len({tuple(picks) for picks in each}) > 1
-    figures = [0.1, 0.5, 0.4, 0.4], [0.9, 0.1, 0.7, 0.6]
-    assert chosen(*figures) == each[2]
-    assert chosen(*figures, "compactness") == each[1]
-    assert chosen(*figures, "information") == each[0]
+    monkeypatch.setattr(quorum, "_most_telling", most_telling)
+    for best in range(4):
+        told = iter([1.0 if turn == best else 0.5 for turn in range(4)])
+        monkeypatch.setattr(quorum, "information", lambda *_, told=told: next(told))
+        usl.select(features, 8, method="quorum", partitions=4)
+        assert taken[-1] == asked[-1][best]
+    assert len({tuple(picks) for picks in taken}) > 1

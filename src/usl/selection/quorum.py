@@ -3,12 +3,13 @@
 Our own method (docs/method.md has the reasons and the evidence):
 
 1. Partitions: k-means into as many clusters as labels are wanted, of features averaged with those
-   of their neighbours, from many starts.
+   of their neighbours, from many starts. An item counts by the *room* it takes, the square of its
+   mean distance to its neighbours, so that a rare kind of image gets clusters too.
 2. Picks of each: the item with the largest product of *consensus*, the share of its neighbours in
    its own cluster, and *density*, its mean cosine with the nearest n / 2m items, which are about
    half a cluster.
-3. The partition that is most compact, as k-means judges, and whose picks say most about all items
-   when they spread over the neighbour graph, as labels will in semi-supervised learning.
+3. The partition whose picks say most about all items when they spread over the neighbour graph, as
+   labels will in semi-supervised learning.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from usl.core.blocks import map_blocks
 from usl.core.graph import normalized, similarity, symmetric_weights
 from usl.core.keep import NOTHING, Keep
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import (
-    COINCIDENT,
     Float32,
     half_distances,
     halved,
     mean_neighbor_distance,
     nearest,
     squared_distances,
+    squared_from_half,
 )
 from usl.core.progress import Progress, silent
 from usl.core.representativeness import means_of
@@ -43,7 +45,6 @@ from usl.selection.sample import draw_sample
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
 PICK_BY = ("both", "consensus", "density", "center")
-CHOOSE_BY = ("both", "compactness", "information")
 EDGES = 10  # neighbours that an item is linked to in the graph
 POWER = 4.0  # of the cosine, for the weight of a link, as in label spreading
 DAMPING = 0.8  # alpha of the spread: how much of an item's score comes from its neighbours
@@ -68,8 +69,8 @@ def pick(
     k: int = 20,
     reach: float = 0.5,
     average: bool = True,
+    room: float = 2.0,
     pick_by: Literal["both", "consensus", "density", "center"] = "both",
-    choose_by: Literal["both", "compactness", "information"] = "both",
     sample: int = 50_000,
     iterations: int = 20,
 ) -> Picks:
@@ -82,18 +83,18 @@ def pick(
     k : neighbours that agree or not.
     reach : how many items the density looks at, as a share of a cluster of average size.
     average : cluster features that are averaged with those of their neighbours.
+    room : an item counts, in the clustering and in the choice of a partition, by its mean distance
+        to its k neighbours to this power; 0 counts all alike.
     pick_by : what the picks of a partition are best in; ``center`` is nearness to the mean, as a
         plain k-means selection has it.
-    choose_by : what the chosen partition is best in.
     sample : most rows looked at, drawn by the seed, and picks come from these alone; never below
         20 per cluster.
     iterations : upper bound of the k-means iterations.
     """
     own = {"partitions": partitions, "k": k, "reach": reach, "sample": sample}
     own["iterations"] = iterations
-    given_numbers(own, positive=list(own))
+    given_numbers({**own, "room": room}, positive=list(own))
     check_choice("pick_by", pick_by, PICK_BY)
-    check_choice("choose_by", choose_by, CHOOSE_BY)
     rng = np.random.default_rng(seed)
     size = max(sample, ROWS_PER_CLUSTER * (budget + len(labeled)))
     rows = draw_sample(len(features), budget, labeled, candidates, size, rng)
@@ -103,13 +104,14 @@ def pick(
     count = min(len(rows), budget + len(fixed))
     number = int(min(partitions, max(1, WORK // (len(rows) * count))))
     resolved: dict[str, Any] = {**own, "partitions": number, "sample": len(rows)}
-    resolved |= {"average": average, "pick_by": pick_by, "choose_by": choose_by}
+    resolved |= {"average": average, "room": room, "pick_by": pick_by}
     if len(rows) == 1:
         return Picks(rows[allowed], clusters=np.zeros(1, np.int64), parameters=resolved)
 
     # 1. What all partitions share: neighbours, their graph, densities.
     near = _neighbors(points, rows, k, keep, progress)
     graph = normalized(_graph(near)).astype(np.float32)
+    weights = _room(near, k) ** room
     wide = int(np.clip(reach * len(rows) / count, min(5, len(rows) - 1), max(1, len(rows) // 2)))
     density = _density(points, rows, wide, keep, progress)
 
@@ -117,8 +119,10 @@ def pick(
     averaged = _averaged(points, near) if average else points
     options: list[Option] = []
     for turn in range(number):
-        start = _start(averaged, count, rng)
-        found = kmeans(averaged, count, rng=rng, iterations=iterations, start=start)
+        start = _start(averaged, count, weights, rng)
+        found = kmeans(
+            averaged, count, rng=rng, iterations=iterations, start=start, weights=weights
+        )
         clusters = found.clusters.astype(np.int64)
         consensus = (clusters[near.rows[:, :k]] == clusters[:, None]).mean(axis=1)
         score = _score(pick_by, points, clusters, consensus, density)
@@ -127,8 +131,8 @@ def pick(
         options.append(Option(clusters, consensus, score, picks))
         progress(turn + 1, number, "partitions")
 
-    # 3. The most compact and most telling.
-    chosen = options[_best(choose_by, options, points, graph, fixed)]
+    # 3. The most telling.
+    chosen = _most_telling(options, graph, weights, fixed)
 
     def score_given(some: Rows, taken: Rows) -> Values:
         away = squared_distances(points[some], points[taken]).min(axis=1)
@@ -185,6 +189,12 @@ def _density(points: Float32, rows: Rows, k: int, keep: Keep, progress: Progress
     return keep.arrays("density", {"k": k, "rows": rows}, compute)["density"]
 
 
+def _room(near: Near, k: int) -> Values:
+    """Mean distance of every row to its k nearest, of which the mean is 1; [n]."""
+    away = np.maximum(near.distances[:, :k].mean(axis=1, dtype=np.float64), FLOOR)
+    return np.asarray(away / away.mean())
+
+
 def _graph(near: Near) -> sparse.csr_matrix:
     """The symmetric neighbour graph, sparse [n, n]."""
     links = slice(0, EDGES)
@@ -201,30 +211,39 @@ def _averaged(points: Float32, near: Near) -> Float32:
     return np.asarray(mixed / np.maximum(lengths, FLOOR), dtype=np.float32)
 
 
-def _start(space: Float32, count: int, rng: np.random.Generator) -> Float32 | None:
-    """Centroids to start from, far from each other as k-means++ draws them (Arthur & Vassilvitskii,
-    2007), out of some of the rows; None, which is random rows, for many clusters.
+def _start(space: Float32, count: int, weights: Values, rng: np.random.Generator) -> Float32 | None:
+    """Centroids to start from, far from each other as k-means++ draws them, out of some of the
+    rows; None, which is random rows, for many clusters.
+
+    The greedy kind: of a few draws the one that leaves the rows nearest to the centroids (Arthur &
+    Vassilvitskii, 2007, and their code).
     """
     if count > FEW:
         return None
     # Not by kmeanspp.pick, which passes over all rows in blocks: here that would take longer than
     # the k-means that it starts.
     size = min(len(space), max(SEEDED, ROWS_PER_CLUSTER * count))
-    points = space[rng.choice(len(space), size, replace=False)]
-    norms = np.einsum("ij,ij->i", points, points)
-    squared = np.ones(size)
-    chosen = np.empty(count, dtype=np.int64)
-    free = np.ones(size, dtype=bool)
-    for turn in range(count):
-        weights = np.where(free, squared, 0.0)
-        if weights.sum() <= 0:  # all that are left coincide with one that is chosen
-            weights = free.astype(np.float64)
-        row = int(np.searchsorted(np.cumsum(weights), rng.random() * weights.sum(), side="right"))
-        row = min(row, int(np.flatnonzero(free & (weights > 0))[-1]))
-        chosen[turn], free[row] = row, False
-        away = norms + norms[row] - 2 * np.einsum("ij,j->i", points, points[row])
-        away[away < COINCIDENT] = 0.0
-        squared = np.minimum(squared, away) if turn else away
+    rows = rng.choice(len(space), size, replace=False)
+    points, shares = space[rows], weights[rows]
+    base = halved(points)
+    trials = 2 + int(np.log(count))
+    away = np.full(size, 4.0)  # squared distance to the nearest centroid: none is farther
+    chosen: list[int] = []
+    with threadpool_limits(1, user_api="blas"):  # which rounds by the number of its threads
+        while len(chosen) < count:
+            chances = shares * away
+            chances[chosen] = 0
+            if chances.sum() <= 0:  # all that are left coincide with one that is chosen
+                chances = np.ones(size)
+                chances[chosen] = 0
+            places = rng.random(trials) * chances.sum()
+            drawn = np.searchsorted(np.cumsum(chances), places, side="right")
+            drawn = np.minimum(drawn, np.flatnonzero(chances)[-1])
+            squared = squared_from_half(half_distances(points[drawn], base), points[drawn])
+            squared = np.minimum(squared, away)
+            best = int((squared @ shares).argmin())
+            chosen.append(int(drawn[best]))
+            away = squared[best].astype(np.float64)
     return points[chosen]
 
 
@@ -240,33 +259,17 @@ def _score(
     return {"both": consensus * density, "consensus": consensus, "density": density}[pick_by]
 
 
-def _best(
-    choose_by: str, options: list[Option], points: Float32, graph: sparse.csr_matrix, fixed: Rows
-) -> int:
-    """Number of the option with the largest sum of standardised compactness and information."""
-    total = np.zeros(len(options))
-    if len(options) > 1 and choose_by != "information":
-        total += _standardized([compactness(points, option.clusters) for option in options])
-    if len(options) > 1 and choose_by != "compactness":
-        every = np.unique(np.concatenate([fixed, *(option.picks for option in options)]))
-        scores = spread(graph, every)  # once: partitions have many picks in common
-        of = [np.concatenate([option.picks, fixed]) for option in options]
-        total += _standardized([information(scores[:, np.searchsorted(every, a)]) for a in of])
-    return int(total.argmax())
-
-
-def _standardized(values: list[float]) -> Values:
-    return np.asarray((np.array(values) - np.mean(values)) / max(np.std(values), FLOOR))
-
-
-def compactness(points: Float32, clusters: Rows) -> float:
-    """Mean squared length of the cluster means of unit rows, weighted by size; 0 to 1.
-
-    One less the inertia per item: what k-means maximises.
-    """
-    sizes = np.bincount(clusters)
-    means = means_of(points, clusters, len(sizes))
-    return float(sizes @ np.einsum("ij,ij->i", means, means, dtype=np.float64) / len(clusters))
+def _most_telling(
+    options: list[Option], graph: sparse.csr_matrix, weights: Values, fixed: Rows
+) -> Option:
+    """The option whose picks, with the labelled rows, have the largest :func:`information`."""
+    if len(options) == 1:
+        return options[0]
+    every = np.unique(np.concatenate([fixed, *(option.picks for option in options)]))
+    scores = spread(graph, every)  # once: partitions have many picks in common
+    anchors = [np.concatenate([option.picks, fixed]) for option in options]
+    told = [information(scores[:, np.searchsorted(every, rows)], weights) for rows in anchors]
+    return options[int(np.argmax(told))]
 
 
 def spread(graph: sparse.csr_matrix, anchors: Rows) -> Float32:
@@ -293,7 +296,7 @@ def spread(graph: sparse.csr_matrix, anchors: Rows) -> Float32:
     return np.maximum(result, np.float32(FLOOR), out=result)
 
 
-def information(scores: Float32) -> float:
+def information(scores: Float32, weights: Values) -> float:
     """What anchors tell about the items they are spread to, in nats: 0 to log of their number.
 
     An item's scores, divided by their sum, say to which anchor it belongs. The figure is the mutual
@@ -304,11 +307,13 @@ def information(scores: Float32) -> float:
     Parameters
     ----------
     scores : those of :func:`spread`, float32 [n, a].
+    weights : how much an item counts in the means, float64 [n].
     """
     shares = scores / scores.sum(axis=1, keepdims=True)
-    whole = shares.mean(axis=0, dtype=np.float64)
+    counts = weights / weights.sum()
+    whole = counts @ shares
     own = np.einsum("na,na->n", shares, np.log(shares))
-    return float(own.mean(dtype=np.float64) - (whole * np.log(whole)).sum())
+    return float(counts @ own - (whole * np.log(whole)).sum())
 
 
 def _everywhere(features: Float32, rows: Rows, points: Float32, clusters: Rows) -> Rows:
