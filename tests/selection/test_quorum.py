@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from usl.core.graph import neighbor_weights, normalized
 from usl.core.keep import NOTHING
 from usl.core.progress import silent
 from usl.selection import quorum
+from usl.selection.memory import BASE
 from usl.selection.quorum import DAMPING, STEPS, information, spread
 
 
@@ -207,3 +210,17 @@ def test_the_most_telling_partition_is_chosen(monkeypatch):
         usl.select(features, 8, method="quorum", partitions=4)
         assert taken[-1] == asked[-1][best]
     assert len({tuple(picks) for picks in taken}) > 1
+
+
+@pytest.mark.parametrize(("n", "budget", "given"), [(4000, 60, {}), (6000, 20, {"sample": 1500})])
+def test_no_more_memory_than_is_counted_nor_far_less(n, budget, given):
+    features = cloud(n, width=32)
+    own = {"labeled": np.empty(0, np.int64), "candidates": np.arange(n)}
+    tracemalloc.start()
+    try:
+        quorum.pick(features, budget, **own, **given)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    counted = quorum.needed(n, 32, budget, 0, given) - BASE
+    assert 0.3 * counted < peak <= counted

@@ -48,7 +48,7 @@ class Size:
     def stages(self) -> dict[str, int]:
         """Bytes of each stage, above ``BASE`` and ``PER_ITEM``."""
         return {
-            "unit rows": _blocks(8 * self.d, self.n),
+            "unit rows": in_blocks(8 * self.d, self.n),
             "partition": self.partition(self.c),
             "density": self.density(),
             "exchange": self.exchange(),
@@ -68,7 +68,7 @@ class Size:
             return centers + threads * (block + 8 * count * self.d)
         rows = min(self.n, candidate_kmeans.BLOCK)
         near = 3 * 4 * count * min(count, candidate_kmeans.LAST_NEAR)
-        return centers + near + _blocks(8 * count, count) + threads * 24 * rows * self.d
+        return centers + near + in_blocks(8 * count, count) + threads * 24 * rows * self.d
 
     def density(self) -> int:
         """Mean distances to the k nearest: all rows against all, or through lists."""
@@ -77,7 +77,7 @@ class Size:
             return 0
         few = self.n <= rules.EXACT_ROWS or self.n < 4 * rules.LIST_ROWS
         if self.exact or few or self.k > rules.MOST_NEIGHBORS * self.n:
-            return 8 * self.n * (self.d + 1) + _blocks(4 * self.n, self.n)
+            return 8 * self.n * (self.d + 1) + in_blocks(4 * self.n, self.n)
         own = self.n > rules.LONGEST * self.c
         lists = self.n // rules.LIST_ROWS if own else self.c
         index = lists * (24 * self.d + 3 * 4 * min(lists, approximate.MOST_PROBES))
@@ -90,10 +90,10 @@ class Size:
         """The picks' repulsion: all pairs of items and picks, or the picks near each cluster."""
         reach = exchange.REACH * (self.horizon or self.m)
         if self.n * self.m <= exchange.EXACT_PAIRS or reach >= self.m:
-            return 8 * self.m * self.d + _blocks(12 * self.m, self.n)
+            return 8 * self.m * self.d + in_blocks(12 * self.m, self.n)
         near = self.c * (8 * reach + 24 * self.d) + 12 * self.m * self.d
         rows = min(self.n, exchange.BLOCK)
-        blocks = _blocks(8 * self.m, self.c) + thread_count() * rows * (8 * self.d + 16 * reach)
+        blocks = in_blocks(8 * self.m, self.c) + thread_count() * rows * (8 * self.d + 16 * reach)
         return near + blocks
 
     def order(self) -> int:
@@ -101,10 +101,10 @@ class Size:
         near = 2 * 16 * self.m * ranking.NEAR if self.m > ranking.MANY else 0
         rows = max(thread_count() * 24 * min(self.n, 16_384), 4 * min(self.n, ranking.PART))
         points = (40 * self.m + rows) * self.d
-        return points + near + 16 * 512 * self.m + _blocks(12 * self.m, self.n)
+        return points + near + 16 * 512 * self.m + in_blocks(12 * self.m, self.n)
 
 
-def _blocks(row_bytes: int, rows: int) -> int:
+def in_blocks(row_bytes: int, rows: int) -> int:
     """Blocks of up to ``BLOCK_BYTES`` on every core, and the copies made of them."""
     block = max(BLOCK_BYTES, 16 * row_bytes)
     return int(COPIES * min(thread_count() * block, rows * row_bytes))
@@ -167,7 +167,7 @@ def run_needs(
     if collection.features is not None:
         held += bytes_in_memory(collection.features)
     written = (WRITTEN + WRITTEN_IDS * name) * len(collection)
-    fit = _blocks(24 * width, n) + (40 * width * width if pca else 0)
+    fit = in_blocks(24 * width, n) + (40 * width * width if pca else 0)
     selection = needed(method, n, min(width, pca or width), budget, 0, params)
     return held, max(BASE + fit, BASE + written, selection)
 

@@ -14,6 +14,8 @@ Our own method (docs/method.md has the reasons and the evidence):
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,6 +41,7 @@ from usl.core.progress import Progress, silent
 from usl.core.representativeness import means_of
 from usl.selection.clusters import best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
+from usl.selection.memory import BASE, PER_ITEM, Size, in_blocks
 from usl.selection.presets import check_choice, given_numbers
 from usl.selection.sample import draw_sample
 
@@ -102,7 +105,7 @@ def pick(
     fixed = np.flatnonzero(np.isin(rows, labeled))
     allowed = np.flatnonzero(np.isin(rows, candidates))
     count = min(len(rows), budget + len(fixed))
-    number = int(min(partitions, max(1, WORK // (len(rows) * count))))
+    number = _number(partitions, len(rows), count)
     resolved: dict[str, Any] = {**own, "partitions": number, "sample": len(rows)}
     resolved |= {"average": average, "room": room, "pick_by": pick_by}
     if len(rows) == 1:
@@ -147,6 +150,37 @@ def pick(
         confidence=_scattered(len(features), rows, chosen.consensus),
         parameters=resolved,
     )
+
+
+def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
+    """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`."""
+    given = {**_defaults(), **parameters}
+    size = max(given["sample"], ROWS_PER_CLUSTER * (budget + labeled))
+    rows, count = min(n, size), min(n, size, budget + labeled)
+    number = _number(given["partitions"], rows, count)
+    k = min(max(given["k"], EDGES), rows - 1)
+    own = Size(rows, width, count, count, k)
+    table = 4 * rows * width
+    held = (table if rows < n else 0) + rows * (12 * k + 2 * 12 * EDGES + 40)
+    options = number * 24 * rows
+    scores = 4 * rows * min(rows, number * count)
+    stages = {
+        "neighbors": held + 2 * table + in_blocks(12 * rows, rows),
+        "averaged": held + 6 * table + 6 * 12 * 2 * EDGES * rows,
+        "partitions": held + table + options + own.partition(count) + 12 * k * rows,
+        "information": held + table + options + scores + 16 * rows * min(rows, COLUMNS + count),
+    }
+    around = Size(n, width, count, count, k=0).total()
+    return max(around, BASE + PER_ITEM * n + max(stages.values()))
+
+
+def _defaults() -> dict[str, Any]:
+    return {name: given.default for name, given in inspect.signature(pick).parameters.items()}
+
+
+def _number(partitions: int, rows: int, count: int) -> int:
+    """How many partitions are compared."""
+    return int(min(partitions, max(1, WORK // (rows * count))))
 
 
 @dataclass(frozen=True)
