@@ -142,8 +142,6 @@ def _assign(
     """
     m = len(centroids)
     base = halved(centroids)
-    share = np.ones(len(features)) if weights is None else weights
-    share = share.astype(np.float32)
 
     def block(start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.float64], Float32]:
         rows = features[start:stop]
@@ -151,8 +149,9 @@ def _assign(
         nearest = half.argmin(axis=1).astype(np.int32)
         best = half[np.arange(len(rows)), nearest]
         squared = 2.0 * best + np.einsum("ij,ij->i", rows, rows)
-        pointers = np.arange(len(rows) + 1)
-        member = sparse.csc_matrix((share[start:stop], nearest, pointers), (m, len(rows)))
+        counts = np.ones(len(rows)) if weights is None else weights[start:stop]
+        filled = counts.astype(np.float32), nearest, np.arange(len(rows) + 1)
+        member = sparse.csc_matrix(filled, (m, len(rows)))
         return nearest, member @ rows, np.maximum(squared, 0.0)
 
     sums = np.zeros((m, features.shape[1]), dtype=np.float64)

@@ -171,7 +171,7 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
         "information": held + table + options + scores + 16 * rows * min(rows, COLUMNS + count),
     }
     around = Size(n, width, count, count, k=0).total()
-    return max(around, BASE + PER_ITEM * n + max(stages.values()))
+    return int(max(around, BASE + PER_ITEM * n + max(stages.values())))
 
 
 def _defaults() -> dict[str, Any]:
