@@ -16,6 +16,8 @@ from usl.evaluation.sections.groups import Groups, named_groups
 from usl.evaluation.sections.map import cloud, clouds, fit_to_page, rings
 from usl.evaluation.sections.markup import Html, figure, plural, table, tag
 from usl.evaluation.sections.outliers import densities
+from usl.evaluation.sections.provenance import SYMBOLS_OF
+from usl.selection import parameters_of
 
 
 def start(path, budget, out, **settings):
@@ -201,3 +203,8 @@ def test_figures_are_readable():
         "2,000 images",
         "2 classes",
     ]
+
+
+@pytest.mark.parametrize("method", sorted(SYMBOLS_OF))
+def test_no_parameter_is_explained_that_a_method_does_not_have(method):
+    assert set(SYMBOLS_OF[method]) <= set(parameters_of(method))
