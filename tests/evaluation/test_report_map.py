@@ -123,8 +123,8 @@ def test_pointing_shows_what_is_known(visit, found, data):
         rank = data["picks"][data["stands"][i]][1]
         assert f"Stood for by pick {rank}" in text
         # the thumbnail is that of this image
-        page.wait_for_function(
-            "(canvas => canvas.getContext('2d').getImageData(0, 0, 1, 1).data[3] == 255)"
+        page.wait_for_function(  # a function: the page's policy forbids to evaluate a text again
+            "() => (canvas => canvas.getContext('2d').getImageData(0, 0, 1, 1).data[3] == 255)"
             "(document.querySelector('.point-card canvas'))"
         )
         pixels = page.eval_on_selector(
@@ -294,7 +294,7 @@ def test_magnified_dots_are_where_they_answer(visit, data):
     page.mouse.wheel(0, -200)
     page.keyboard.up("Control")
     page.wait_for_function(
-        "+document.querySelector('svg.map').style.getPropertyValue('--zoom') > 2"
+        "() => +document.querySelector('svg.map').style.getPropertyValue('--zoom') > 2"
     )
     assert page.locator(".point-card .id").text_content() == data["ids"][i]
     box = page.locator(READY).bounding_box()

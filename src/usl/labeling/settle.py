@@ -15,7 +15,9 @@ An answer is never lost on the way: whatever stops this, the next call goes on f
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 import warnings
 from dataclasses import dataclass, field, replace
 
@@ -40,7 +42,8 @@ from usl.labeling.written import (
 )
 
 PERSON = CSV_NAME  # who is said to have given what was typed into the split file
-TRIES = 5  # when the file changes under our hands
+TRIES = 12  # when the file changes under our hands
+PAUSE, LONGEST_PAUSE = 0.01, 0.4  # seconds before the next: at most so long at first, and at last
 
 
 def bring_up_to_date(run: Run) -> None:
@@ -73,7 +76,10 @@ def settle(run: Run, store: Store | None = None) -> Split:
         with Store.open(run.path) as opened:
             return settle(run, opened)
     path = run.path / CSV_NAME
-    for _ in range(TRIES):
+    chance = random.Random()
+    for turn in range(TRIES):
+        if turn:  # not all that settle at once try again at once
+            time.sleep(chance.uniform(0, min(LONGEST_PAUSE, PAUSE * 2.0**turn)))
         seen = signature(path)
         rows = Rows(split := run.split())
         # Others' answers wait for these transactions: what takes long is done outside.
