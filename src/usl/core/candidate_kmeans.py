@@ -98,8 +98,7 @@ def move_to_means(
 ) -> None:
     """Put every centroid, float32 [m, d], at the mean of its list; of an empty one it stays."""
     sums = list_sums(features, lists, weights=weights)
-    of = np.repeat(np.arange(len(lists)), lists.sizes)
-    masses = lists.sizes if weights is None else np.bincount(of, weights[lists.order], len(lists))
+    masses = lists.sizes if weights is None else list_sums(weights[:, None], lists)[:, 0]
     occupied = lists.sizes > 0
     centroids[occupied] = sums[occupied] / masses[occupied, None]
 

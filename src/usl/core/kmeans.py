@@ -98,7 +98,7 @@ def lloyd(
         if previous is not None and np.array_equal(clusters, previous):
             break
         previous = clusters
-        masses = np.bincount(clusters, weights, minlength=n_clusters)
+        masses = counts if weights is None else np.bincount(clusters, weights, n_clusters)
         occupied = counts > 0
         centroids[occupied] = (sums[occupied] / masses[occupied, None]).astype(np.float32)
     return KMeans(clusters, centroids, inertia_of(farness, weights), iteration)
@@ -106,7 +106,9 @@ def lloyd(
 
 def inertia_of(farness: Float32, weights: NDArray[np.float64] | None) -> float:
     """Sum of squared distances, each as often as its row counts."""
-    return float(farness.sum(dtype=np.float64) if weights is None else farness @ weights)
+    if weights is not None:  # no matrix product: BLAS rounds by the number of its threads
+        return float((farness * weights).sum())
+    return float(farness.sum(dtype=np.float64))
 
 
 def _start(

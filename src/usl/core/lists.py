@@ -7,6 +7,7 @@ neighbours, and the centroids it might belong to, are in lists whose centroids a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ def stable_order(values: NDArray[np.integer], count: int) -> Rows:
 
 
 def list_sums(
-    features: Float32,
+    features: NDArray[np.floating[Any]],
     lists: Lists,
     rows: Rows | None = None,
     weights: NDArray[np.float64] | None = None,

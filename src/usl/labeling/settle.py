@@ -76,10 +76,10 @@ def settle(run: Run, store: Store | None = None) -> Split:
         with Store.open(run.path) as opened:
             return settle(run, opened)
     path = run.path / CSV_NAME
-    chance = random.Random()
     for turn in range(TRIES):
         if turn:  # not all that settle at once try again at once
-            time.sleep(chance.uniform(0, min(LONGEST_PAUSE, PAUSE * 2.0**turn)))
+            most = min(LONGEST_PAUSE, PAUSE * 2.0**turn)
+            time.sleep(random.Random().uniform(0, most))
         seen = signature(path)
         rows = Rows(split := run.split())
         # Others' answers wait for these transactions: what takes long is done outside.
