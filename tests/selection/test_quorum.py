@@ -91,7 +91,7 @@ def test_averaging_moves_items_towards_their_neighbors():
     np.testing.assert_allclose(averaged, unit(expected), atol=1e-5)
 
 
-def test_an_item_counts_by_its_squared_distance_to_its_neighbors():
+def test_the_room_of_an_item_is_its_mean_distance_to_its_neighbors():
     features = cloud(120)
     near = quorum._neighbors(features, np.arange(120), 20, NOTHING, silent)
     distances = np.sort(np.linalg.norm(features[:, None] - features[None], axis=2), axis=1)

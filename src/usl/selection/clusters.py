@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from usl.core.errors import UsageError
 from usl.core.keep import NOTHING, Keep
 from usl.core.kmeans import kmeans
-from usl.core.neighbors import Float32
+from usl.core.neighbors import Float32, squared_distances
 from usl.core.progress import Progress
 
 Rows = NDArray[np.int64]
+Score = Callable[[Rows, Rows], NDArray[np.floating[Any]]]
 
 
 def cluster_ids(
@@ -89,7 +90,7 @@ def fill_up(
     budget: int,
     labeled: Rows,
     candidates: Rows,
-    score: Callable[[Rows, Rows], NDArray[np.floating[Any]]],
+    score: Score,
 ) -> Rows:
     """Extend ``picks`` to ``budget``, round robin over the clusters with the fewest so far.
 
@@ -116,3 +117,16 @@ def fill_up(
         left[cluster] -= 1
         counts[cluster] += 1
     return np.array(chosen, dtype=np.int64)
+
+
+def away_from_taken(features: Float32, score: NDArray[np.floating[Any]]) -> Score:
+    """For :func:`fill_up`: score times squared distance to the nearest row that is taken.
+
+    ``score`` [n], not negative. So a second pick of a cluster keeps its distance from the first.
+    """
+
+    def given(rows: Rows, taken: Rows) -> NDArray[np.floating[Any]]:
+        away = squared_distances(features[rows], features[taken]).min(axis=1)
+        return np.asarray(score[rows] * away)
+
+    return given

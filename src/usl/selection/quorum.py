@@ -34,12 +34,11 @@ from usl.core.neighbors import (
     halved,
     mean_neighbor_distance,
     nearest,
-    squared_distances,
     squared_from_half,
 )
 from usl.core.progress import Progress, silent
 from usl.core.representativeness import means_of
-from usl.selection.clusters import best_per_cluster, fill_up, serve
+from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.memory import BASE, PER_ITEM, Size, in_blocks
 from usl.selection.presets import check_choice, given_numbers
@@ -99,7 +98,7 @@ def pick(
     given_numbers({**own, "room": room}, positive=list(own))
     check_choice("pick_by", pick_by, PICK_BY)
     rng = np.random.default_rng(seed)
-    size = max(sample, ROWS_PER_CLUSTER * (budget + len(labeled)))
+    size = _size(sample, budget + len(labeled))
     rows = draw_sample(len(features), budget, labeled, candidates, size, rng)
     points = features if len(rows) == len(features) else features[rows]
     fixed = np.flatnonzero(np.isin(rows, labeled))
@@ -136,12 +135,8 @@ def pick(
 
     # 3. The most telling.
     chosen = _most_telling(options, graph, weights, fixed)
-
-    def score_given(some: Rows, taken: Rows) -> Values:
-        away = squared_distances(points[some], points[taken]).min(axis=1)
-        return np.asarray(chosen.score[some] * away)  # a second pick keeps its distance
-
-    picks = fill_up(chosen.picks, chosen.clusters, budget, fixed, allowed, score_given)
+    further = away_from_taken(points, chosen.score)
+    picks = fill_up(chosen.picks, chosen.clusters, budget, fixed, allowed, further)
     return Picks(
         rows[picks],
         clusters=_everywhere(features, rows, points, chosen.clusters),
@@ -155,7 +150,7 @@ def pick(
 def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
     """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`."""
     given = {**_defaults(), **parameters}
-    size = max(given["sample"], ROWS_PER_CLUSTER * (budget + labeled))
+    size = _size(given["sample"], budget + labeled)
     rows, count = min(n, size), min(n, size, budget + labeled)
     number = _number(given["partitions"], rows, count)
     k = min(max(given["k"], EDGES), rows - 1)
@@ -176,6 +171,11 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
 
 def _defaults() -> dict[str, Any]:
     return {name: given.default for name, given in inspect.signature(pick).parameters.items()}
+
+
+def _size(sample: int, wanted: int) -> int:
+    """Most rows that are looked at."""
+    return max(sample, ROWS_PER_CLUSTER * wanted)
 
 
 def _number(partitions: int, rows: int, count: int) -> int:
@@ -345,9 +345,10 @@ def information(scores: Float32, weights: Values) -> float:
     """
     shares = scores / scores.sum(axis=1, keepdims=True)
     counts = weights / weights.sum()
-    whole = counts @ shares
+    # No matrix products: BLAS rounds by the number of its threads, and near ties are decided here.
+    whole = np.einsum("n,na->a", counts, shares)
     own = np.einsum("na,na->n", shares, np.log(shares))
-    return float(counts @ own - (whole * np.log(whole)).sum())
+    return float((counts * own).sum() - (whole * np.log(whole)).sum())
 
 
 def _everywhere(features: Float32, rows: Rows, points: Float32, clusters: Rows) -> Rows:

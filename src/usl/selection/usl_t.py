@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32, density, nearest, squared_distances
+from usl.core.neighbors import Float32, density, nearest
 from usl.core.progress import Progress, silent
-from usl.selection.clusters import best_per_cluster, fill_up, serve
+from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.presets import check_choice, clamp_k, column, given_numbers
 from usl.selection.usl_t_heads import Training, assign, natural_scale, train_heads
@@ -233,12 +233,8 @@ def pick(
     # 3. The best item of each cluster, uncovered and large clusters first.
     score = densities if settings.pick_by == "density" else confidence
     picks = serve(best_per_cluster(score, clusters, candidates), clusters, budget, labeled)
-
-    def score_given(rows: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.float64]:
-        away = squared_distances(features[rows], features[taken]).min(axis=1)
-        return np.asarray(score[rows] * away)  # a second pick of a cluster keeps its distance
-
-    picks = fill_up(picks, clusters, budget, labeled, candidates, score_given)
+    further = away_from_taken(features, score)
+    picks = fill_up(picks, clusters, budget, labeled, candidates, further)
     resolved = {**asdict(settings), **asdict(training)}
     resolved.pop("training")
     if end_to_end:
