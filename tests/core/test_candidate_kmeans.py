@@ -86,13 +86,13 @@ def test_same_clusters_on_one_core_and_on_two():
     code = (
         "import numpy as np, hashlib\n"
         "from usl.core.kmeans import kmeans\n"
-        "from usl.core.representativeness import typical_distance\n"
+        "from usl.core.representativeness import nearest_others, typical_distance\n"
         "x = np.random.default_rng(0).normal(size=(5000, 10)).astype(np.float32)\n"
         "x /= np.linalg.norm(x, axis=1, keepdims=True)\n"
         "k = kmeans(x, 300, rng=np.random.default_rng(1), iterations=5, exact=False)\n"
         "d, _ = typical_distance(x, 20, exact=False)\n"
-        "print(hashlib.sha256(k.clusters.tobytes() + k.centroids.tobytes() + d.tobytes())"
-        ".hexdigest())\n"
+        "found = k.clusters, k.centroids, d, *nearest_others(x, 20, exact=False)\n"
+        "print(hashlib.sha256(b''.join(a.tobytes() for a in found)).hexdigest())\n"
     )
 
     def run(cores):

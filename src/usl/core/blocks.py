@@ -8,11 +8,14 @@ Python threads as there are cores (NumPy releases the interpreter lock in produc
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from usl.core.progress import Progress, silent
 
@@ -31,6 +34,23 @@ def thread_count() -> int:
     return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
 
 
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """A context in which BLAS works on one thread."""
+    limited: AbstractContextManager[Any] = _libraries(len(sys.modules)).limit(
+        limits=1, user_api="blas"
+    )
+    return limited
+
+
+@lru_cache(1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """The libraries whose threads can be limited; sought anew once more modules are loaded.
+
+    The search takes a millisecond, longer than many a block.
+    """
+    return ThreadpoolController()
+
+
 def rows_per_block(row_bytes: int) -> int:
     """Rows whose intermediate of ``row_bytes`` each fits a block; 16 to 8,192, a power of two."""
     rows = max(16, min(8192, BLOCK_BYTES // max(1, row_bytes)))
@@ -42,22 +62,25 @@ def map_blocks(
     n: int,
     block: int,
     *,
+    alone: bool = False,
     progress: Progress = silent,
     label: str = "",
 ) -> Iterator[T]:
     """Yield ``function(start, stop)`` for consecutive blocks of ``n`` rows, in order.
 
-    At most a few finished blocks wait for the caller, so memory stays bounded.
+    At most a few finished blocks wait for the caller, so memory stays bounded. ``alone`` is for
+    blocks of which all together take less than the millisecond or two that threads take to start:
+    they are worked on in this one.
     """
     spans = [(start, min(start + block, n)) for start in range(0, n, block)]
     threads = min(thread_count(), len(spans))
-    if threads <= 1:  # a pool would take longer to start than most blocks to do
-        with threadpool_limits(1, user_api="blas"):
+    if alone or threads <= 1:
+        with one_blas_thread():
             for start, stop in spans:
                 yield function(start, stop)
                 progress(stop, n, label)
         return
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(function, *span) for span in spans[: 2 * threads]]
         upcoming = iter(spans[2 * threads :])
         try:

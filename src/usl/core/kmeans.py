@@ -13,6 +13,7 @@ from usl.core.neighbors import Float32, half_distances, halved
 from usl.core.progress import Progress, silent
 
 BLOCK = 4096  # rows; fixed, because sums are rounded block by block
+LITTLE = 50_000_000  # products of an iteration; a few milliseconds
 EXACT_CLUSTERS = 256  # so few that lists of candidates would hardly be shorter
 EXACT_PAIRS = 100_000_000  # rows times clusters; half a second per iteration at 128-d
 
@@ -158,7 +159,8 @@ def _assign(
 
     sums = np.zeros((m, features.shape[1]), dtype=np.float64)
     clusters, farness = [], []
-    for nearest, partial, squared in map_blocks(block, len(features), BLOCK):
+    little = features.size * m <= LITTLE
+    for nearest, partial, squared in map_blocks(block, len(features), BLOCK, alone=little):
         clusters.append(nearest)
         farness.append(squared)
         sums += partial  # in the order of the blocks: the same rounding on any machine's threads
