@@ -5,10 +5,17 @@ import pytest
 
 import usl.core.approximate as module
 from support import unit
-from usl.core.approximate import Index, Probing, approximate_mean_distance, probes_needed, scan
+from usl.core.approximate import (
+    Index,
+    Probing,
+    approximate_mean_distance,
+    approximate_nearest,
+    probes_needed,
+    scan,
+)
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import mean_neighbor_distance, nearest
-from usl.core.representativeness import typical_distance
+from usl.core.representativeness import nearest_others, typical_distance
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +39,26 @@ def test_with_all_lists_it_is_exact(table, index, squared, count_self):
     )
     exact = mean_neighbor_distance(table, 7, squared=squared, count_self=count_self)
     np.testing.assert_allclose(found, exact, rtol=2e-5, atol=1e-6)
+
+
+def test_with_all_lists_the_neighbours_are_the_nearest(table, index):
+    found, distances = approximate_nearest(table, 7, index, Probing(60, 1.0))
+    expected, exact = nearest(table, table, 7, exclude_self=True)
+    np.testing.assert_allclose(distances, exact, rtol=2e-5, atol=1e-6)
+    assert (found == expected).mean() > 0.999  # near ties round otherwise
+    assert found.dtype == np.int64
+    assert distances.dtype == np.float32
+
+
+def test_neighbours_and_mean_distances_are_of_the_same_rows(table, index):
+    found, distances = approximate_nearest(table, 20, index, Probing(6, 0.9))
+    assert (np.diff(distances, axis=1) >= 0).all()
+    assert all(len(set(row)) == 20 for row in found.tolist())
+    assert not (found == np.arange(len(table))[:, None]).any()
+    away = np.linalg.norm(table[found] - table[:, None], axis=2)
+    np.testing.assert_allclose(distances, away, atol=1e-3)
+    mean = approximate_mean_distance(table, 20, index, Probing(6, 0.9))
+    np.testing.assert_allclose(distances.mean(axis=1), mean, rtol=1e-5)
 
 
 def test_chunks_and_products_of_any_size_give_the_same(table, index, monkeypatch):
@@ -77,6 +104,9 @@ def test_rows_in_lists_too_short_for_k_are_searched_for_exactly(table):
     found = approximate_mean_distance(x, 5, Index.of(clusters, centroids), Probing(1, 0.9))
     exact = mean_neighbor_distance(x, 5)
     np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-6)
+    rows, distances = approximate_nearest(x, 5, Index.of(clusters, centroids), Probing(1, 0.9))
+    np.testing.assert_allclose(distances.mean(axis=1), exact, rtol=1e-5, atol=1e-6)
+    assert {500, 501, 502} - {500} <= set(rows[500].tolist())
 
 
 def test_equal_rows_are_at_distance_zero(table):
@@ -104,6 +134,17 @@ def test_typical_distance_chooses_and_says_how(table):
     assert probing.recall > 0.95
     assert np.corrcoef(found, near)[0, 1] > 0.999
     assert typical_distance(table, 2000, exact=False)[1] is None  # half of all rows
+
+
+def test_nearest_others_through_lists_finds_nearly_all(table):
+    exact, _ = nearest_others(table, 20)
+    np.testing.assert_array_equal(exact, nearest(table, table, 20, exclude_self=True)[0])
+    near, distances = nearest_others(table, 20, exact=False)
+    hits = [len(np.intersect1d(a, b)) for a, b in zip(exact, near, strict=True)]
+    assert np.mean(hits) > 0.95 * 20
+    again, same = nearest_others(table, 20, exact=False)
+    np.testing.assert_array_equal(near, again)
+    np.testing.assert_array_equal(distances, same)
 
 
 def test_a_partition_that_is_too_coarse_is_not_used(table, monkeypatch):

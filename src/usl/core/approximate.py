@@ -1,4 +1,4 @@
-"""Neighbour distances of many rows: only the rows of near lists are looked at.
+"""Neighbours of many rows, and their distances: only the rows of near lists are looked at.
 
 The lists are those of a partition (:mod:`usl.core.lists`), as k-means leaves it anyway. A row's
 neighbours are sought in the ``probes`` lists whose centroids are nearest *to that row*; the lists
@@ -10,6 +10,7 @@ look into the same list, and one product serves them all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,29 +79,88 @@ def approximate_mean_distance(
     result = np.zeros(len(features))
     if wanted == 0:
         return result
-    half_norms = row_half_norms(features)
-    probes = min(probing.probes, index.near.shape[1])
-    width = min(wanted, int(index.lists.sizes.max()))
-    chunks = _chunks(index.lists, max(1024, CHUNK_BYTES // (4 * probes * width)))
 
-    def chunk(number: int, _: int) -> None:
-        first, end = chunks[number]
-        rows = index.lists.order[index.lists.starts[first] : index.lists.starts[end]]
-        queries = features[rows]
-        found = _search(features, half_norms, queries, first, end, index, probes, width)
-        if found.shape[1] < wanted:
-            found = np.pad(found, ((0, 0), (0, wanted - found.shape[1])), constant_values=np.inf)
-        found.partition(wanted - 1, axis=1)
-        result[rows] = _mean(found[:, :wanted], queries, k, squared)
+    def keep(rows: NDArray[np.int64], half: Float32, _: NDArray[np.int32] | None) -> None:
+        half.partition(wanted - 1, axis=1)
+        result[rows] = _mean(half[:, :wanted], features[rows], k, squared)
 
-    total = len(chunks)
-    for done, _ in enumerate(map_blocks(chunk, total, 1)):
-        progress(int(index.lists.starts[chunks[done][1]]), len(features), "density")
+    _look(features, wanted, index, probing, keep, progress=progress, label="density")
     lost = np.flatnonzero(~np.isfinite(result))
     if len(lost):
         _, nearest_half = scan(features, lost, wanted)
         result[lost] = _mean(nearest_half, features[lost], k, squared)
     return result
+
+
+def approximate_nearest(
+    features: Float32,
+    k: int,
+    index: Index,
+    probing: Probing,
+    *,
+    progress: Progress = silent,
+) -> tuple[NDArray[np.int64], Float32]:
+    """The k nearest other rows in each row's lists: numbers int64 [n, k], distances float32 [n, k].
+
+    As :func:`usl.core.neighbors.nearest` of the table in itself, which is exact: sorted by
+    distance, then by number. Rows whose lists hold fewer than k others are searched for exactly.
+    """
+    found = np.empty((len(features), k), dtype=np.int64)
+    distances = np.empty((len(features), k), dtype=np.float32)
+
+    def keep(rows: NDArray[np.int64], half: Float32, numbers: NDArray[np.integer] | None) -> None:
+        assert numbers is not None
+        best = smallest(half, k)
+        near = np.take_along_axis(numbers, best, axis=1).astype(np.int64)
+        away = np.sqrt(squared_from_half(np.take_along_axis(half, best, axis=1), features[rows]))
+        order = np.lexsort((near, away), axis=1)
+        found[rows] = np.take_along_axis(near, order, axis=1)
+        distances[rows] = np.take_along_axis(away, order, axis=1)
+
+    _look(features, k, index, probing, keep, which=True, progress=progress, label="neighbours")
+    lost = np.flatnonzero(~np.isfinite(distances[:, -1]))
+    if len(lost):
+        numbers, half = scan(features, lost, k)
+        keep(lost, half, numbers)
+    return found, distances
+
+
+def _look(
+    features: Float32,
+    wanted: int,
+    index: Index,
+    probing: Probing,
+    keep: Callable[[NDArray[np.int64], Float32, NDArray[np.int32] | None], None],
+    *,
+    which: bool = False,
+    progress: Progress,
+    label: str,
+) -> None:
+    """Look for every row's ``wanted`` nearest, chunk by chunk, and hand over what is found.
+
+    ``keep`` is called with a chunk's rows, int64 [q], half distances to rows near them, infinite
+    where there are none, and with ``which`` the numbers of these; both [q, at least wanted].
+    """
+    half_norms = row_half_norms(features)
+    probes = min(probing.probes, index.near.shape[1])
+    width = min(wanted, int(index.lists.sizes.max()))
+    entry = 8 if which else 4
+    chunks = _chunks(index.lists, max(1024, CHUNK_BYTES // (entry * probes * width)))
+
+    def chunk(number: int, _: int) -> None:
+        first, end = chunks[number]
+        rows = index.lists.order[index.lists.starts[first] : index.lists.starts[end]]
+        half, numbers = _search(
+            features, half_norms, features[rows], first, end, index, probes, width, which
+        )
+        missing = (0, 0), (0, wanted - half.shape[1])
+        if missing[1][1] > 0:
+            half = np.pad(half, missing, constant_values=np.inf)
+            numbers = None if numbers is None else np.pad(numbers, missing)
+        keep(rows, half, numbers)
+
+    for done, _ in enumerate(map_blocks(chunk, len(chunks), 1)):
+        progress(int(index.lists.starts[chunks[done][1]]), len(features), label)
 
 
 def _mean(half: Float32, queries: Float32, k: int, squared: bool) -> NDArray[np.float64]:
@@ -131,13 +191,16 @@ def _search(
     index: Index,
     probes: int,
     width: int,
-) -> Float32:
+    which: bool,
+) -> tuple[Float32, NDArray[np.int32] | None]:
     """Half distances of the rows of lists ``first`` to ``end`` to rows near them.
 
-    float32 [q, probes * width], infinite where a list has fewer than ``width`` rows.
+    float32 [q, probes * width], infinite where a list has fewer than ``width`` rows; with ``which``
+    the numbers of these rows, too, int32.
     """
     lists, n_queries = index.lists, len(queries)
     found = np.full((n_queries * probes, width), np.inf, dtype=np.float32)
+    numbers = np.zeros(found.shape, dtype=np.int32) if which else None
 
     # 1. The lists each row looks into, then turned round: the rows that look into each list.
     looked = np.empty((n_queries, probes), dtype=np.int32)
@@ -167,11 +230,16 @@ def _search(
             if first <= number < end:  # a row is no neighbour of itself
                 itself = np.flatnonzero((rows >= own) & (rows < own + len(members)))
                 half[itself, rows[itself] - own] = np.inf
-            if half.shape[1] > width:
+            if numbers is not None:
+                best = smallest(half, width)
+                half = np.take_along_axis(half, best, axis=1)
+                numbers[place, : half.shape[1]] = members[best]
+            elif half.shape[1] > width:
                 half.partition(width - 1, axis=1)
                 half = half[:, :width]
             found[place, : half.shape[1]] = half
-    return found.reshape(n_queries, probes * width)
+    shape = n_queries, probes * width
+    return found.reshape(shape), None if numbers is None else numbers.reshape(shape)
 
 
 def probes_needed(

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.core.kmeans import lloyd
 from usl.core.lists import Lists
 from usl.core.neighbors import Float32, half_distances, halved, squared_distances
@@ -61,7 +60,7 @@ def near_duplicates(
     fixed = np.zeros(len(features), dtype=bool)
     fixed[[] if first is None else first] = True
     done = 0
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for number_of_list in range(len(lists)):
             low, high = lists.starts[number_of_list : number_of_list + 2]
             members = rows[lists.order[low:high]]

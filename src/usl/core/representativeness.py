@@ -1,15 +1,24 @@
-"""Mean neighbour distances of a whole table (paper Eq. 3): exact, or through inverted lists."""
+"""Neighbours of all rows of a table, and their mean distances (paper Eq. 3).
+
+Exact, or through inverted lists where all pairs would take too long.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.approximate import Index, Probing, approximate_mean_distance, probes_needed
+from usl.core.approximate import (
+    Index,
+    Probing,
+    approximate_mean_distance,
+    approximate_nearest,
+    probes_needed,
+)
 from usl.core.candidate_kmeans import move_to_means
 from usl.core.kmeans import kmeans
 from usl.core.lists import Lists
-from usl.core.neighbors import Float32, mean_neighbor_distance
+from usl.core.neighbors import Float32, mean_neighbor_distance, nearest
 from usl.core.progress import Progress, silent
 
 EXACT_ROWS = 100_000  # up to here the exact search is a matter of seconds
@@ -51,6 +60,20 @@ def typical_distance(
         features, k, index, probing, squared=squared, count_self=count_self, progress=progress
     )
     return found, probing
+
+
+def nearest_others(
+    features: Float32, k: int, *, exact: bool | None = None, progress: Progress = silent
+) -> tuple[NDArray[np.int64], Float32]:
+    """The k nearest other rows of every row: numbers int64 [n, k], distances float32 [n, k].
+
+    Sorted by distance, then by number. ``exact`` as in :func:`typical_distance`.
+    """
+    if looks_at_all(len(features), k, exact):
+        return nearest(features, features, k, exclude_self=True, progress=progress)
+    index = make_index(features, None, progress)
+    probing = probes_needed(features, k, index)
+    return approximate_nearest(features, k, index, probing, progress=progress)
 
 
 def looks_at_all(n: int, k: int, exact: bool | None) -> bool:

@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
-from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
@@ -63,7 +62,7 @@ def pick(
     start = np.random.default_rng(seed).choice(candidates, budget, replace=False)
     centroids = features[start].astype(np.float64)
     mean, square = np.zeros_like(centroids), np.zeros_like(centroids)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for step in range(1, iterations + 1):
             _, gradient = loss_and_gradient(features, centroids, features[labeled], tau)
             mean = 0.9 * mean + 0.1 * gradient

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.neighbors import Float32, density, mean_neighbor_distance
+from usl.core.neighbors import Float32, density
 from usl.core.progress import Progress, silent
+from usl.core.representativeness import typical_distance
 from usl.selection.contract import Picks
 from usl.selection.presets import clamp_k, given_numbers
 
@@ -38,7 +39,7 @@ def pick(
     k = _resolve(k, len(features))
     densities = np.ones(len(features))
     if k > 0:
-        mean = mean_neighbor_distance(features, k, progress=progress)
+        mean, _ = typical_distance(features, k, progress=progress)
         densities = density(mean)
     order = np.argsort(-densities[candidates], kind="stable")[:budget]
     return Picks(candidates[order], ranked=True, density=densities, parameters={"k": k})

@@ -19,6 +19,7 @@ from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, density, nearest
 from usl.core.progress import Progress, silent
+from usl.core.representativeness import nearest_others
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.presets import check_choice, clamp_k, column, given_numbers
@@ -310,7 +311,7 @@ def _search(
     """Rows of every item's k nearest others and their distances, [n, k]; a stage to keep."""
 
     def compute() -> dict[str, NDArray[Any]]:
-        found, distances = nearest(features, features, k, exclude_self=True, progress=progress)
+        found, distances = nearest_others(features, k, progress=progress)
         return {"found": found, "distances": distances}
 
     made = keep.arrays("neighbors", {"k": k}, compute)

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.core.errors import TrainingFailedError
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import Float32
@@ -93,7 +92,7 @@ def natural_scale(features: Float32, n_clusters: int, rng: np.random.Generator) 
     found = kmeans(sample, min(n_clusters, len(sample)), rng=rng, iterations=CALIBRATION_ITERATIONS)
     lengths = np.linalg.norm(found.centroids, axis=1, keepdims=True)
     centroids = found.centroids / np.where(lengths == 0, 1, lengths)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         cosines = sample[: min(len(sample), 4096)] @ centroids.T
     low, high = 0.5, 200.0
     for _ in range(30):
@@ -128,7 +127,7 @@ def train_heads(
     history: list[dict[str, Any]] = []
     heads = []
     total = training.heads * training.steps
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(PARTS) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(PARTS) as pool:
         for number in range(training.heads):
             rng = np.random.default_rng([seed, number])
             head = new_head(features, n_clusters, training, rng)
