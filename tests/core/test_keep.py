@@ -10,7 +10,7 @@ from usl.core import keep as module
 from usl.core.errors import DataError, UslWarning
 from usl.core.files import cache_dir
 from usl.core.keep import NOTHING, KeepInMemory, KeepOnDisk, clean
-from usl.selection import select
+from usl.selection import facility_location, select
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -143,13 +143,46 @@ def test_in_memory_tells_the_seconds_it_has_saved(monkeypatch):
     assert (stage.times, keep.saved) == (2, 5.0)
 
 
-@pytest.mark.parametrize("method", ["usl", "usl_t", "cold_paws"])
+def test_the_first_rows_of_a_longer_result_serve(monkeypatch):
+    clock = iter([0.0, 8.0, 10.0, 30.0])
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    made = []
+
+    def firsts(keep, count):
+        def compute():
+            made.append(count)
+            return {"squares": np.arange(count) ** 2}
+
+        return keep.firsts("s", {"of": X}, count, compute)["squares"].tolist()
+
+    keep = KeepInMemory()
+    assert firsts(keep, 4) == [0, 1, 4, 9]
+    assert firsts(keep, 3) == [0, 1, 4]
+    assert (made, keep.saved) == ([4], 6.0)
+    assert firsts(keep, 5) == [0, 1, 4, 9, 16]
+    assert firsts(keep, 5) == [0, 1, 4, 9, 16]
+    assert (made, keep.saved) == ([4, 5], 26.0)
+    assert [firsts(NOTHING, count) for count in (2, 1)] == [[0, 1], [0]]
+    assert made == [4, 5, 2, 1]
+
+
+def test_a_representative_part_comes_from_facility_location(monkeypatch):
+    features = np.random.default_rng(0).normal(size=(120, 6))
+    keep = KeepInMemory()
+    plain = select(features, 9, method="repdiv")
+    select(features, 9, method="facility_location", resume=keep)
+    monkeypatch.setattr(facility_location, "_greedy", None)
+    shared = select(features, 9, method="repdiv", resume=keep)
+    np.testing.assert_array_equal(plain.indices, shared.indices)
+
+
+@pytest.mark.parametrize("method", ["usl", "usl_t", "cold_paws", "quorum", "repdiv"])
 def test_selections_that_share_their_stages_pick_the_same(method):
     features = np.random.default_rng(0).normal(size=(120, 6))
-    quick = {"usl": {"k": 10}, "usl_t": {"steps": 20}, "cold_paws": {"steps": 250}}[method]
+    quick = {"usl": {"k": 10}, "usl_t": {"steps": 20}, "cold_paws": {"steps": 250}}
     keep = KeepInMemory()
-    for budget in (4, 9):
-        plain = select(features, budget, method=method, **quick)
-        shared = select(features, budget, method=method, resume=keep, **quick)
+    for budget in (9, 4):
+        plain = select(features, budget, method=method, **quick.get(method, {}))
+        shared = select(features, budget, method=method, resume=keep, **quick.get(method, {}))
         np.testing.assert_array_equal(plain.indices, shared.indices)
     assert keep.saved > 0

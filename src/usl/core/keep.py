@@ -25,7 +25,7 @@ from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import array_digest, json_digest
 
-VERSION = 1  # raise it when a stage would now give another result
+VERSION = 2  # raise it when a stage would now give another result
 DAYS = 30  # after which a stage that nobody asked for is removed
 MOST_BYTES = 2 << 30  # of all stages; beyond, those not asked for the longest are removed
 UNFINISHED_DAYS = 1  # after which the rest of a killed write is removed
@@ -48,6 +48,15 @@ class Keep:
         compute : gives the result, named arrays.
         """
         return compute()
+
+    def firsts(
+        self, name: str, parts: dict[str, Any], count: int, compute: Callable[[], Arrays]
+    ) -> Arrays:
+        """As :meth:`arrays`, of a stage that goes on: its first ``count`` rows.
+
+        They are the first of any longer result, so that one may serve.
+        """
+        return self.arrays(name, {**parts, "count": count}, compute)
 
 
 NOTHING = Keep()
@@ -72,11 +81,7 @@ class KeepOnDisk(Keep):
 
     def arrays(self, name: str, parts: dict[str, Any], compute: Callable[[], Arrays]) -> Arrays:
         """See :meth:`Keep.arrays`."""
-        about = {
-            part: array_digest(value) if isinstance(value, np.ndarray) else value
-            for part, value in parts.items()
-        }
-        key = json_digest([name, self.features, self.versions, about])
+        key = json_digest([name, self.features, self.versions, _about(parts)])
         path = self.folder / f"{name}-{key}.npz"
         found = _load(path)
         if found is None:
@@ -92,6 +97,14 @@ class KeepOnDisk(Keep):
                     stacklevel=2,
                 )
         return found
+
+
+def _about(parts: dict[str, Any]) -> dict[str, Any]:
+    """What a stage depends on, arrays by their content."""
+    return {
+        part: array_digest(value) if isinstance(value, np.ndarray) else value
+        for part, value in parts.items()
+    }
 
 
 def _load(path: Path) -> Arrays | None:
@@ -143,15 +156,27 @@ class KeepInMemory(Keep):
 
     def arrays(self, name: str, parts: dict[str, Any], compute: Callable[[], Arrays]) -> Arrays:
         """See :meth:`Keep.arrays`."""
-        about = {
-            part: array_digest(value) if isinstance(value, np.ndarray) else value
-            for part, value in parts.items()
-        }
-        key = json_digest([name, about])
+        key = json_digest([name, _about(parts)])
         if key in self._found:
             found, seconds = self._found[key]
             self.saved += seconds
             return found
+        return self._compute(key, compute)
+
+    def firsts(
+        self, name: str, parts: dict[str, Any], count: int, compute: Callable[[], Arrays]
+    ) -> Arrays:
+        """See :meth:`Keep.firsts`; the seconds saved are the rows' share of those it took."""
+        key = json_digest([name, _about(parts)])
+        if key in self._found:
+            found, seconds = self._found[key]
+            length = min(len(column) for column in found.values())
+            if count <= length:
+                self.saved += seconds * count / max(1, length)
+                return {column: values[:count] for column, values in found.items()}
+        return self._compute(key, compute)
+
+    def _compute(self, key: str, compute: Callable[[], Arrays]) -> Arrays:
         began = time.perf_counter()
         found = compute()
         self._found[key] = found, time.perf_counter() - began

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from usl.core.keep import KeepInMemory
 from usl.core.methods import load_method
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
@@ -23,6 +24,8 @@ from usl.training.contract import FUNCTION, ROOM, NeighborModel
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
 Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
+
+ANSWERS = "labels"  # the parameter of an oracle that is filled in
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def compare(
     seeds: Iterable[int],
     learner: str = "label_spreading",
     learner_params: Mapping[str, Any] | None = None,
+    keep: KeepInMemory | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Select, label from the truth, train and test, for every method and seed.
@@ -115,7 +119,10 @@ def compare(
     train_truth, test_truth : int64, class numbers from 0.
     methods : method name -> its parameters. Oracles get the truth by themselves.
     learner, learner_params : a training method on frozen features and its parameters.
+    keep : stages of selections from ``train``, for several comparisons of it. Within one they are
+        shared anyway; the seconds of a row count what they took.
     """
+    keep = KeepInMemory() if keep is None else keep
     module = load_method(ROOM, FUNCTION, learner)
     params = dict(learner_params or {})
     if hasattr(module, "prepare"):  # what depends on the features alone is done once
@@ -125,18 +132,35 @@ def compare(
     rows = []
     for step, seed in enumerate(seeds):
         for method, given in methods.items():
-            own = dict(given)
-            if is_oracle(method):
-                own["labels"] = train_truth.astype(str).astype(object)
-            began = time.perf_counter()
-            picks = select(train, budget, method=method, seed=seed, **own).indices
-            seconds = time.perf_counter() - began
+            picks, seconds = timed_picks(train, train_truth, budget, method, given, seed, keep)
             figures = score(
                 picks, train, train_truth, test, test_truth, module, params, seed, links
             )
             rows.append(Row(method, seed, *figures, seconds=round(seconds, 4)))
         progress(step + 1, len(seeds), "comparison")
     return Comparison(tuple(rows), budget, learner)
+
+
+def timed_picks(
+    train: Float32,
+    train_truth: NDArray[np.int64],
+    budget: int,
+    method: str,
+    params: Mapping[str, Any],
+    seed: int,
+    keep: KeepInMemory,
+) -> tuple[NDArray[np.int64], float]:
+    """A method's picks, int64 [budget], and the seconds they take, kept stages counted as computed.
+
+    An oracle gets the truth.
+    """
+    given = dict(params)
+    if is_oracle(method):
+        given[ANSWERS] = train_truth.astype(str).astype(object)
+    keep.saved = 0.0
+    began = time.perf_counter()
+    found = select(train, budget, method=method, seed=seed, resume=keep, **given)
+    return found.indices, time.perf_counter() - began + keep.saved
 
 
 def score(

@@ -15,6 +15,8 @@ gains shrink alike, and the changed rows, n / 2, n / 3, ..., are the cheaper way
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,8 +78,26 @@ def greedy(
 ) -> tuple[Rows, NDArray[np.float64]]:
     """``count`` picks out of ``candidates``, in order, and by how much each raised F; [count].
 
-    Ties go to the lower row.
+    Ties go to the lower row. The picks of a smaller count are the first of a larger one.
     """
+
+    def compute() -> dict[str, NDArray[Any]]:
+        picks, raised = _greedy(features, count, labeled, candidates, progress, keep)
+        return {"picks": picks, "raised": raised}
+
+    parts = {"labeled": labeled, "candidates": candidates}
+    found = keep.firsts("order", parts, count, compute)
+    return found["picks"], found["raised"]
+
+
+def _greedy(
+    features: Float32,
+    count: int,
+    labeled: Rows,
+    candidates: Rows,
+    progress: Progress,
+    keep: Keep,
+) -> tuple[Rows, NDArray[np.float64]]:
     n, everything = len(features), np.arange(len(features))
     served = _similarity(features, labeled, np.zeros(n, dtype=np.float32))
     gains = keep.arrays(

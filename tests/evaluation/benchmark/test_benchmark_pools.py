@@ -94,6 +94,17 @@ def test_the_key_tells_what_a_draw_depends_on(tmp_path):
     assert only(dataset, share=0.5).key != key
 
 
+def test_what_given_features_rest_on_is_as_the_plan_says_and_no_part_of_the_key(tmp_path):
+    given = saved(tmp_path)
+    told = only(replace(given, supervision="ImageNet labels"))
+    assert (only(given).supervision, told.supervision) == ("unknown", "ImageNet labels")
+    assert only(given).key == told.key
+    pictures = DataSet(
+        "f", "builtin:fashion_mnist", ("pixels",), (8,), most=50, supervision="ImageNet labels"
+    )
+    assert only(pictures).supervision == "none"  # the encoder knows better
+
+
 def test_what_no_draw_can_serve_is_refused(tmp_path):
     dataset = saved(tmp_path)
     learner = Entry("logistic", "logistic")

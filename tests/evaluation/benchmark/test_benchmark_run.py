@@ -203,7 +203,8 @@ def test_the_smoke_plan_on_the_command_line(tmp_path, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_keeps_what_is_finished_and_writes_the_tables(flowers):
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_keeps_what_is_finished_and_writes_the_tables(flowers, told):
     out = flowers / "out"
     plan = plan_file(flowers, seeds=40, methods="random = {}", learners="nearest_mean = {}")
     command = [
@@ -222,7 +223,10 @@ def test_ctrl_c_keeps_what_is_finished_and_writes_the_tables(flowers):
     while not (rows.exists() and rows.read_text().count("\n") >= 4):  # a draw is done
         assert process.poll() is None
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes
+    if told == signal.SIGINT:
+        os.killpg(process.pid, told)  # as a terminal does, to all processes
+    else:
+        process.send_signal(told)  # as a scheduler does
     _, shown = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in shown

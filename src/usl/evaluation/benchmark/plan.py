@@ -15,6 +15,7 @@
     budgets = [17, 68]               # each key above may be said again for one data set
     imbalance = 10                   # thin the classes: largest over smallest
     standardize = true               # as of usl select: center, standardize, pca
+    supervision = "ImageNet labels"  # what features rest on that are given, for the tables
 
     [methods]                        # the name in the tables, and the parameters
     random = {}
@@ -41,6 +42,7 @@ from typing import Any
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.methods import check_parameters, load_method
+from usl.evaluation.compare import ANSWERS
 from usl.selection import contract as selection
 from usl.training import contract as training
 
@@ -69,8 +71,8 @@ SET_KEYS = {
     "standardize": bool,
     "pca": int,
     "options": dict,
+    "supervision": str,
 }
-ANSWERS = "labels"  # the parameter of an oracle that the benchmark fills in
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class DataSet:
     imbalance: float | None = None
     space: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)  # of the source's reader
+    supervision: str | None = None  # what features that are given rest on, for the tables
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,7 @@ def _data_set(name: str, own: Any, shared: dict[str, Any], folder: Path) -> Data
         None if imbalance is None else float(imbalance),
         {key: own[key] for key in SPACE if key in own},
         own.get("options", {}),
+        own.get("supervision"),
     )
 
 

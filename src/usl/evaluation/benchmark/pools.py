@@ -172,7 +172,7 @@ def _open_pool(
         dataset.imbalance,
         space,
         json_digest([*about, sorted(space.items())]),
-        embedding.encoder.supervision,
+        (dataset.supervision if encoder == GIVEN else None) or embedding.encoder.supervision,
     )
     if not len(pool.test) and pool.size == len(pool.train):
         raise DataError(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +21,11 @@ from usl.core.hashing import json_digest
 from usl.core.keep import KeepInMemory
 from usl.core.methods import load_method
 from usl.evaluation.benchmark.ledger import SCORE, SELECTION, Ledger, Line
-from usl.evaluation.benchmark.plan import ANSWERS, Entry, Plan
+from usl.evaluation.benchmark.plan import Entry, Plan
 from usl.evaluation.benchmark.pools import Draw, Pool
-from usl.evaluation.compare import Links, score
+from usl.evaluation.compare import Links, score, timed_picks
 from usl.evaluation.metrics import balance, coverage
-from usl.selection.selection import is_nested, is_oracle, select
+from usl.selection.selection import is_nested
 from usl.training import contract as training
 
 Rows = NDArray[np.int64]
@@ -171,15 +170,10 @@ def _pick(unit: Unit, job: Job, shared: Shared) -> tuple[Rows, float | None]:
     longest = shared.longest.get(name)
     if longest is not None and is_nested(method, len(longest), job.entry.params):
         return longest[: job.budget], None
-    given = dict(job.entry.params)
-    if is_oracle(method):
-        given[ANSWERS] = shared.draw.train_truth.astype(str).astype(object)
-    shared.keep.saved = 0.0
-    began = time.perf_counter()
-    picks = select(
-        shared.draw.train, job.budget, method=method, seed=unit.seed, resume=shared.keep, **given
-    ).indices
-    seconds = time.perf_counter() - began + shared.keep.saved
+    draw = shared.draw
+    picks, seconds = timed_picks(
+        draw.train, draw.train_truth, job.budget, method, job.entry.params, unit.seed, shared.keep
+    )
     shared.longest.setdefault(name, picks)
     return picks, seconds
 
