@@ -88,7 +88,7 @@ def test_a_folder_of_photographs_from_select_to_report(photos, tmp_path, monkeyp
     select = ["select", str(photos), "--budget", "9", "--out", str(run)]
     assert main([*select, "--k", "10"]) == 0
     out, err = capsys.readouterr()
-    assert "Picked 9 of 61 images with usl on pixels features" in out
+    assert "Picked 9 of 61 images with quorum on pixels features" in out
     assert "rows 2 to 10" in out
     assert "broken.jpg" in err
     assert "pip install 'usl[torch]'" in err
@@ -295,7 +295,9 @@ def test_new_changed_and_missing_images(photos, tmp_path, capsys):
 
 def test_flags_before_environment_before_file(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "usl.toml").write_text('[select]\nmodel = "pixels"\nk = 15\nseed = 1\nlam = 2.0\n')
+    (tmp_path / "usl.toml").write_text(
+        '[select]\nmodel = "pixels"\nk = 15\nseed = 1\nlam = 2.0\nmethod = "usl"\n'
+    )
     monkeypatch.setenv("USL_SELECT_SEED", "2")
     monkeypatch.setenv("USL_SELECT_LAM", "3.0")
     arguments = ["photos", "--budget", "5", "--out", "run", "--lam", "4"]
@@ -304,6 +306,12 @@ def test_flags_before_environment_before_file(photos, tmp_path, monkeypatch, cap
     picked = record["selection"]
     assert (picked["parameters"]["k"], picked["seed"], picked["parameters"]["lam"]) == (15, 2, 4)
     assert record["encoder"]["name"] == "pixels"
+    assert picked["method"] == "usl"
+    monkeypatch.setenv("USL_SELECT_METHOD", "usl_t")
+    monkeypatch.setenv("USL_SELECT_STEPS", "7")
+    assert main(["select", *arguments[:-4], "--out", "run1"]) == 0
+    picked = json.loads((tmp_path / "run1" / "run.json").read_text())["selection"]
+    assert (picked["method"], picked["parameters"]["steps"]) == ("usl_t", 7)
     (tmp_path / "usl.toml").write_text('[select]\nmodle = "pixels"\n')
     assert main(["select", "photos", "--budget", "5", "--out", "run2"]) == 2
     assert "modle" in capsys.readouterr().err
@@ -383,7 +391,12 @@ def test_images_that_have_moved_are_found_with_source(photos, tmp_path, capsys):
         (["select", "{photos}", "--budget", "4", "--out", "{photos}"], 2, "not a run folder"),
         (["select", "{photos}s", "--budget", "4", "--out", "{out}"], 1, "photos'"),
         (["select", "{photos}", "--budget", "4", "--out", "{out}", "--method", "usI"], 2, "'usl'"),
-        (["select", "{photos}", "--budget", "4", "--out", "{out}", "--lamb", "1"], 2, "--lam"),
+        (["select", "{photos}", "--budget", "4", "--out", "{out}", "--rom", "1"], 2, "--room"),
+        (
+            ["select", "{photos}", "--budget", "4", "--out", "{out}", "--lam", "1"],
+            2,
+            "--lam is an option of usl and usl_t: choose with --method.",
+        ),
         (
             ["select", "{photos}", "--budget", "4", "--out", "{out}", "--model", "pixel"],
             2,
@@ -417,11 +430,18 @@ def test_help_of_every_verb(verb, capsys):
     out = capsys.readouterr().out
     assert f"Usage: usl {verb}" in out
     if verb == "select":
-        assert "--lam" in out
-        assert "Lambda, weight of the regulariser, Eq. 7" in out
+        assert "Parameters of quorum" in out
+        assert "--partitions" in out
         assert "kmeans" in out
     if verb == "train":
         assert "--class-prior" in out
+
+
+def test_help_describes_the_options_of_a_method(capsys):
+    assert main(["select", "--method", "usl", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--lam" in out
+    assert "Lambda, weight of the regulariser, Eq. 7" in out
 
 
 def test_help_shows_the_options_of_the_method_named(capsys):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usl.core.errors import DataError
-from usl.data.split import FIELDS, Split
+from usl.data.split import FIELDS, Split, first_rows
 
 HEADER = "image_id,subset,state,label,weight,source\n"
 
@@ -261,3 +261,7 @@ def test_hundred_thousand_rows_are_quick(tmp_path):
     back = Split.read(tmp_path)
     assert time.perf_counter() - start < 5  # about 0.5 s on an idle machine
     assert same(back, split)
+
+
+def test_first_rows_are_counted_from_the_header():
+    assert [first_rows(count) for count in (1, 2, 40)] == ["row 2", "rows 2 to 3", "rows 2 to 41"]

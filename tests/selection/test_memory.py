@@ -48,7 +48,7 @@ def peak_of(features, **params):
 
     tracemalloc.start()
     try:
-        found = usl.select(features, M, progress=progress, **params)
+        found = usl.select(features, M, method="usl", progress=progress, **params)
         peaks["order"] = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -70,11 +70,16 @@ def test_no_stage_takes_more_than_is_counted_nor_far_less(features, way, request
         counted = stages[stage] + memory.PER_ITEM * N
         assert peak <= counted, (stage, peak, counted)
     assert max(peaks.values()) >= 0.1 * (max(stages.values()) + memory.PER_ITEM * N)
-    np.testing.assert_array_equal(found.indices, usl.select(features, M, **params).indices)
+    free = usl.select(features, M, method="usl", **params)
+    np.testing.assert_array_equal(found.indices, free.indices)
 
 
 def test_what_is_held_for_every_item(many, monkeypatch):
-    """With blocks of a few rows, what grows with the items is what is counted for each."""
+    """With blocks of a few rows, what grows with the items is what is counted for each.
+
+    On one thread: how many finished blocks wait for the next step is otherwise a matter of timing.
+    """
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("usl.core.blocks.BLOCK_BYTES", 1 << 14)
     for name in ("core.lists", "core.candidate_kmeans", "core.kmeans", "selection.exchange"):
         monkeypatch.setattr(f"usl.{name}.BLOCK", 256)
@@ -90,27 +95,28 @@ def test_what_is_held_for_every_item(many, monkeypatch):
 def test_a_bound_too_small_says_what_suffices(features):
     least = needed("usl", N, D, M, 0, {"k": 20})
     with pytest.raises(UsageError, match=r"1\.0 MB given, but at least ([\d.]+) MB") as raised:
-        usl.select(features, M, memory="1MB", k=20)
+        usl.select(features, M, memory="1MB", method="usl", k=20)
     said = str(raised.value).partition("at least ")[2].partition(" are needed")[0]
-    usl.select(features, M, memory=said, k=20)
+    usl.select(features, M, memory=said, method="usl", k=20)
     with pytest.raises(UsageError, match="are needed"):
-        usl.select(features, M, memory=least - 1, k=20)
+        usl.select(features, M, memory=least - 1, method="usl", k=20)
 
 
 def test_features_in_memory_count_and_mapped_ones_do_not(features, tmp_path):
     least = needed("usl", N, D, M, 0, {"k": 20})
     np.save(tmp_path / "x.npy", features)
-    usl.select(tmp_path / "x.npy", M, memory=least, k=20, scratch=tmp_path / "big")
+    usl.select(tmp_path / "x.npy", M, memory=least, method="usl", k=20, scratch=tmp_path / "big")
     assert (tmp_path / "big").is_dir()
     assert not list((tmp_path / "big").iterdir())
     with pytest.raises(UsageError, match="are needed"):
-        usl.select(features, M, memory=least + features.nbytes - 1, k=20)
+        usl.select(features, M, memory=least + features.nbytes - 1, method="usl", k=20)
 
 
 def test_nothing_is_left_after_an_error(features, monkeypatch):
     monkeypatch.setattr("usl.selection.usl.typical_distance", _failing)
+    least = needed("usl", N, D, M, 0, {})
     with pytest.raises(ZeroDivisionError):
-        usl.select(features, M, memory=needed("usl", N, D, M, 0, {}) + features.nbytes, k=20)
+        usl.select(features, M, method="usl", memory=least + features.nbytes, k=20)
     assert (cache_dir() / "scratch").is_dir()
     assert not list((cache_dir() / "scratch").iterdir())
 
@@ -133,14 +139,15 @@ def test_the_large_case_of_the_paper_fits_a_laptop(monkeypatch):
     assert needed("usl", 1_281_167, 128, 12_820, 0, {"exact": True}) > 2 * 4 * 1_281_167 * 128
 
 
-def test_a_run_within_a_bound_is_the_run_without(features, tmp_path):
+@pytest.mark.parametrize("method", ["usl", "quorum"])
+def test_a_run_within_a_bound_is_the_run_without(features, tmp_path, method):
     for number in range(3):
         np.save(tmp_path / f"part-{number}.npy", features[number::3])
     source = tmp_path / "part-*.npy"
-    params = {"k": 20, "center": True}
+    params = {"method": method, "k": 20, "center": True}
     free = usl.start_run(source, M, tmp_path / "free", **params)
     collection = open_collection(source)
-    least = sum(run_needs(collection, D, None, "usl", M, {"k": 20}))
+    least = sum(run_needs(collection, D, None, method, M, {"k": 20}))
     bounded = usl.start_run(source, M, tmp_path / "bounded", memory=least, **params)
     assert (cache_dir() / "scratch").is_dir(), "the table went to a file"
     assert free.info["selection"] == bounded.info["selection"]

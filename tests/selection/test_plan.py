@@ -8,8 +8,8 @@ import pytest
 from usl.cli import main
 from usl.core.errors import UsageError
 from usl.data.collection import Collection
-from usl.selection import plan as module
-from usl.selection.plan import estimated_seconds, plan_run
+from usl.selection import cost, quorum, usl
+from usl.selection.plan import plan_run
 
 
 def of_items(n, d=4):
@@ -20,18 +20,31 @@ def of_items(n, d=4):
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
-    monkeypatch.setattr(module, "thread_count", lambda: 2)
+    monkeypatch.setattr(cost, "thread_count", lambda: 2)
 
 
 def test_seconds_follow_the_way_that_is_taken():
-    million = estimated_seconds(1_000_000, 128, 10_000)
-    assert million == {"search_seconds": 45.0, "partition_seconds": 60.0}
-    exact = estimated_seconds(1_000_000, 128, 10_000, exact=True)
-    assert exact["search_seconds"] == 2500.0
-    assert exact["partition_seconds"] > 1000
-    small = estimated_seconds(50_000, 128, 40)
-    assert small["search_seconds"] == pytest.approx(6.2, abs=0.1)
-    assert small["partition_seconds"] < 1
+    million = usl.seconds(1_000_000, 128, 10_000, 0, {})
+    assert million == pytest.approx({"search": 45, "partition": 60})
+    exact = usl.seconds(1_000_000, 128, 10_000, 0, {"exact": True})
+    assert exact["search"] == pytest.approx(2500)
+    assert exact["partition"] > 1000
+    small = usl.seconds(50_000, 128, 40, 0, {})
+    assert small["search"] == pytest.approx(6.25)
+    assert small["partition"] < 1
+
+
+def test_seconds_of_quorum_are_those_of_its_sample():
+    few = quorum.seconds(50_000, 128, 100, 0, {})
+    assert 12 < sum(few.values()) < 25  # 15 when it was measured
+    many = quorum.seconds(1_000_000, 128, 100, 0, {})
+    assert many["search"] == few["search"]
+    assert 0 < many["partition"] - few["partition"] < 1
+    assert quorum.seconds(1_000_000, 128, 100, 0, {"sample": 10_000})["search"] < 1
+    assert 40 < sum(quorum.seconds(1_000_000, 128, 10_000, 0, {}).values()) < 120  # 64 measured
+    plan = plan_run(of_items(1000), 10)
+    assert plan["method"] == "quorum"
+    assert {"search_seconds", "partition_seconds", "spread_seconds"} <= plan.keys()
 
 
 def test_memory_with_and_without_files():

@@ -84,7 +84,7 @@ def test_information_prefers_one_pick_per_group(blobs):
 
 def test_averaging_moves_items_towards_their_neighbors():
     features = cloud(80)
-    near = quorum.Near(*quorum.nearest(features, features, 10, exclude_self=True))
+    near = quorum.Near(*quorum.nearest_others(features, 10))
     averaged = quorum._averaged(features, near)
     weights = neighbor_weights(features, 10, 1.0).toarray() > 0
     expected = np.stack([features[i] + features[weights[i]].mean(axis=0) for i in range(80)])
@@ -212,8 +212,17 @@ def test_the_most_telling_partition_is_chosen(monkeypatch):
     assert len({tuple(picks) for picks in taken}) > 1
 
 
-@pytest.mark.parametrize(("n", "budget", "given"), [(4000, 60, {}), (6000, 20, {"sample": 1500})])
-def test_no_more_memory_than_is_counted_nor_far_less(n, budget, given):
+@pytest.mark.parametrize(
+    ("n", "budget", "given", "exact"),
+    [
+        (4000, 60, {}, 100_000),
+        (6000, 20, {"sample": 1500}, 100_000),
+        (4000, 300, {"partitions": 1}, 100_000),
+        (8000, 300, {"partitions": 1}, 2000),
+    ],
+)
+def test_no_more_memory_than_is_counted_nor_far_less(n, budget, given, exact, monkeypatch):
+    monkeypatch.setattr("usl.core.representativeness.EXACT_ROWS", exact)
     features = cloud(n, width=32)
     own = {"labeled": np.empty(0, np.int64), "candidates": np.arange(n)}
     tracemalloc.start()

@@ -18,7 +18,7 @@ from usl.core.files import cache_dir
 from usl.selection import clusters, start
 from usl.selection import usl as method
 
-PARAMS = {"k": 10, "seed": 4}
+PARAMS = {"method": "usl", "k": 10, "seed": 4}
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def forever(*args, **kwargs):
     time.sleep(600)
 
 method.typical_distance = forever
-usl.start_run(sys.argv[1], 9, sys.argv[2], resume=True, k=10, memory="1GB")
+usl.start_run(sys.argv[1], 9, sys.argv[2], resume=True, k=10, method="usl", memory="1GB")
 """
 
 
@@ -113,9 +113,9 @@ def test_killed_in_the_second_stage(blobs, calls, tmp_path):
     assert not out.exists()
     scratch = cache_dir() / "scratch"
     assert not scratch.exists() or not list(scratch.iterdir())
-    run = usl.start_run(source, 9, out, resume=True, k=10)
+    run = usl.start_run(source, 9, out, resume=True, k=10, method="usl")
     assert calls == {"partition": 0, "density": 1}
-    again = usl.start_run(source, 9, tmp_path / "fresh", resume=False, k=10)
+    again = usl.start_run(source, 9, tmp_path / "fresh", resume=False, k=10, method="usl")
     for name in ("selection.csv", "split.csv"):
         assert (run.path / name).read_bytes() == (again.path / name).read_bytes()
     assert calls == {"partition": 1, "density": 2}
@@ -124,13 +124,13 @@ def test_killed_in_the_second_stage(blobs, calls, tmp_path):
 def test_large_runs_are_kept_without_asking(blobs, calls, tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", blobs[0])
     source = tmp_path / "x.npy"
-    usl.start_run(source, 9, tmp_path / "small", k=10)
+    usl.start_run(source, 9, tmp_path / "small", k=10, method="usl")
     assert not (cache_dir() / "stages").exists()
     monkeypatch.setattr(start, "RESUMABLE", 100)
-    usl.start_run(source, 9, tmp_path / "large", k=10)
+    usl.start_run(source, 9, tmp_path / "large", k=10, method="usl")
     kept = sorted(path.name.partition("-")[0] for path in (cache_dir() / "stages").iterdir())
     assert kept == ["density", "partition"]
-    usl.start_run(source, 9, tmp_path / "again", k=10)
+    usl.start_run(source, 9, tmp_path / "again", k=10, method="usl")
     assert calls == {"partition": 2, "density": 2}
 
 

@@ -46,7 +46,9 @@ def test_unknown_method_and_parameter_suggest_the_nearest(blobs):
     with pytest.raises(UsageError, match="Did you mean 'kmeans'"):
         usl.select(blobs[0], 3, method="k-means")
     with pytest.raises(UsageError, match=r"no parameter 'lambd'.*Did you mean 'lam'"):
-        usl.select(blobs[0], 3, lambd=2)
+        usl.select(blobs[0], 3, method="usl", lambd=2)
+    with pytest.raises(UsageError, match=r"no parameter 'lam'\. Methods that do: usl and usl_t"):
+        usl.select(blobs[0], 3, lam=2)
 
 
 def test_stratified_is_marked_and_checks_its_labels(blobs):
@@ -120,7 +122,7 @@ def test_table_and_saved_files(blobs, tmp_path):
     assert sum(table["represents"].to_pylist()) == 600
     assert table["represented"][0].as_py() == ids[found.stands_for(0)].tolist()
     header = (tmp_path / "selection.csv").read_text().splitlines()[0]
-    for name in ("cluster_size", "density", "utility", "regularizer", "nearest_distance"):
+    for name in ("cluster_size", "density", "utility", "confidence", "nearest_distance"):
         assert name in header
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ import usl
 from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.selection.usl import PRESETS
+
+select = partial(usl.select, method="usl")
 
 
 def algorithm_1(features, clusters, k, lam, alpha, momentum, iterations, horizon=None):
@@ -49,7 +53,7 @@ def test_picks_are_those_of_the_dense_definition(cloud, lam, alpha, momentum, it
     expected, utility, average = algorithm_1(
         cloud, clusters, 15, lam, alpha, momentum, iterations, horizon
     )
-    found = usl.select(
+    found = select(
         cloud,
         12,
         clusters=clusters,
@@ -96,14 +100,14 @@ def released_code(features, clusters, k, lam, alpha, momentum, passes, cut, own)
 def test_released_preset_is_the_released_arithmetic(cloud):
     clusters = np.random.default_rng(1).integers(10, size=len(cloud))
     expected = released_code(cloud, clusters, 30, 0.5, 0.5, 0.9, 10, 4.0, own=False)
-    found = usl.select(cloud, 10, clusters=clusters, preset="released", k=30)
+    found = select(cloud, 10, clusters=clusters, preset="released", k=30)
     assert sorted(found.indices.tolist()) == expected
 
 
 def test_released_preset_above_100_labels_cuts_at_distance_one(cloud):
     clusters = np.arange(len(cloud)) % 120
     expected = released_code(cloud, clusters, 30, 1.0, 1.0, 0.9, 10, 1.0, own=False)
-    found = usl.select(cloud, 120, clusters=clusters, preset="released", k=30)
+    found = select(cloud, 120, clusters=clusters, preset="released", k=30)
     assert sorted(found.indices.tolist()) == expected
 
 
@@ -111,7 +115,7 @@ def test_released_preset_at_large_scale_is_repelled_by_its_own_pick(cloud, monke
     monkeypatch.setattr("usl.selection.usl.SMALL", 100)
     clusters = np.arange(len(cloud)) % 15
     expected = released_code(cloud, clusters, 20, 1.5, 0.5, 0.0, 2, None, own=True)
-    found = usl.select(cloud, 15, clusters=clusters, preset="released")
+    found = select(cloud, 15, clusters=clusters, preset="released")
     assert found.parameters["horizon"] == 128
     assert sorted(found.indices.tolist()) == expected
 
@@ -120,7 +124,7 @@ def test_presets_follow_table_14(blobs, monkeypatch):
     features, _ = blobs
 
     def resolved(budget, **params):
-        found = usl.select(features, budget, **params).parameters
+        found = select(features, budget, **params).parameters
         return {name: found[name] for name in ("k", "lam", "alpha", "momentum", "iterations")}
 
     small = {"k": 400, "lam": 0.5, "alpha": 0.5, "momentum": 0.9, "iterations": 10}
@@ -136,7 +140,7 @@ def test_the_exchange_pushes_picks_apart(blobs):
     features, _ = blobs
 
     def closest(lam):
-        picks = features[usl.select(features, 30, k=20, lam=lam, seed=1).indices]
+        picks = features[select(features, 30, k=20, lam=lam, seed=1).indices]
         d = ((picks[:, None] - picks[None]) ** 2).sum(-1)
         return np.sort(d[np.triu_indices(30, 1)])[:15].mean()
 
@@ -145,20 +149,20 @@ def test_the_exchange_pushes_picks_apart(blobs):
 
 def test_more_neighbours_than_items_are_clamped_with_a_warning(cloud):
     with pytest.warns(UslWarning, match="k = 400 neighbours, but there are only 300 items"):
-        found = usl.select(cloud, 5)
+        found = select(cloud, 5)
     assert found.parameters["k"] == 299
 
 
 def test_a_partition_with_more_clusters_serves_the_largest(blobs):
     features, classes = blobs
     rows = np.concatenate([np.flatnonzero(classes == c)[: 20 * (c + 1)] for c in range(5)])
-    found = usl.select(features[rows], 2, k=10, clusters=classes[rows])
+    found = select(features[rows], 2, k=10, clusters=classes[rows])
     assert set(classes[rows][found.indices].tolist()) == {3, 4}
 
 
 def test_a_partition_with_fewer_clusters_is_served_in_rounds(blobs):
     features, classes = blobs
-    found = usl.select(features, 15, k=20, clusters=classes)
+    found = select(features, 15, k=20, clusters=classes)
     assert sorted(np.bincount(classes[found.indices])) == [2, 2, 2, 3, 3, 3]
 
 
@@ -176,11 +180,11 @@ def test_a_partition_with_fewer_clusters_is_served_in_rounds(blobs):
 )
 def test_bad_parameters(cloud, params, error, message):
     with pytest.raises(error, match=message):
-        usl.select(cloud, 5, **{"k": 20, **params})
+        select(cloud, 5, **{"k": 20, **params})
 
 
 def test_more_clusters_than_picks_serves_the_largest(cloud):
-    picks = usl.select(cloud, 8, n_clusters=12, k=10)
+    picks = select(cloud, 8, n_clusters=12, k=10)
     sizes = np.sort(np.bincount(np.asarray(picks.columns["cluster"]), minlength=12) > 0)
     assert sizes.sum() == 8
     assert min(picks.columns["cluster_size"]) >= 300 // 12 // 3
@@ -189,7 +193,7 @@ def test_more_clusters_than_picks_serves_the_largest(cloud):
 @pytest.mark.parametrize("n_clusters", [7, 301])
 def test_clusters_fewer_than_labels_or_more_than_items_are_refused(cloud, n_clusters):
     with pytest.raises(UsageError, match="n_clusters"):
-        usl.select(cloud, 8, n_clusters=n_clusters, k=10)
+        select(cloud, 8, n_clusters=n_clusters, k=10)
 
 
 def test_inverted_lists_give_the_picks_of_the_exact_search(monkeypatch):
@@ -198,9 +202,9 @@ def test_inverted_lists_give_the_picks_of_the_exact_search(monkeypatch):
     rng = np.random.default_rng(6)
     centres = rng.normal(size=(60, 10))
     x = unit(centres[rng.integers(60, size=4000)] + rng.normal(scale=0.3, size=(4000, 10)))
-    exact = usl.select(x, 60, k=10, exact=True)
+    exact = select(x, 60, k=10, exact=True)
     monkeypatch.setattr(search, "EXACT_ROWS", 1000)
-    found = usl.select(x, 60, k=10)
+    found = select(x, 60, k=10)
     assert found.parameters["recall"] > 0.95
     assert "recall" not in exact.parameters
     assert len(set(found.indices) & set(exact.indices)) >= 57

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from cyclopts.config import Env
 
 from usl import __version__
@@ -17,12 +20,12 @@ from usl.cli.evaluate import evaluate
 from usl.cli.export import export
 from usl.cli.import_ import import_labels
 from usl.cli.label import label
-from usl.cli.options import chosen_in, with_method
+from usl.cli.options import chosen_in, note_owners, with_method
 from usl.cli.predict import predict
 from usl.cli.pretrain import pretrain
 from usl.cli.report import report
 from usl.cli.select import select
-from usl.cli.shared import SettingsFile
+from usl.cli.shared import ENVIRONMENT, SETTINGS, SettingsFile
 from usl.cli.train import train
 from usl.console import note, plain_warnings
 from usl.core.errors import UslError
@@ -48,7 +51,10 @@ def build(tokens: Sequence[str]) -> App:
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(show_env_var=False),  # docs/quickstart.md names the scheme
-        config=[Env("USL_"), SettingsFile("usl.toml", must_exist=False, allow_unknown=False)],
+        config=[
+            Env(ENVIRONMENT),
+            SettingsFile(str(SETTINGS), must_exist=False, allow_unknown=False),
+        ],
     )
     commands: dict[str, Callable[..., None]] = {
         "demo": demo,
@@ -78,9 +84,9 @@ def build(tokens: Sequence[str]) -> App:
 def _select(tokens: Sequence[str]) -> Callable[..., None]:
     if "select" not in tokens[:1]:
         return select
-    from usl.selection.contract import FUNCTION, ROOM, SHARED
+    from usl.selection.contract import DEFAULT, FUNCTION, ROOM, SHARED
 
-    return with_method(select, ROOM, FUNCTION, SHARED, chosen_in(tokens, "--method", "usl"))
+    return with_method(select, ROOM, FUNCTION, SHARED, chosen_in(tokens, "--method", DEFAULT))
 
 
 def _export(tokens: Sequence[str]) -> Callable[..., None]:
@@ -113,15 +119,37 @@ def _pretrain(tokens: Sequence[str]) -> Callable[..., None]:
     return with_method(pretrain, ROOM, FUNCTION, SHARED, chosen_in(tokens, "--method", "cld"))
 
 
+@contextmanager
+def ended_as_interrupted() -> Iterator[None]:
+    """SIGTERM, with which schedulers end a job, does what Ctrl-C does: what is there is kept."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     tokens = list(sys.argv[1:] if tokens is None else tokens)
     try:
-        with plain_warnings():
-            build(tokens)(tokens)
+        with plain_warnings(), ended_as_interrupted():
+            build(tokens)(tokens, exit_on_error=False)
     except UslError as error:
         note(f"Error: {error}")
         return error.exit_code
+    except UnknownOptionError as error:  # which has been shown
+        note_owners(tokens[0], error.token.keyword or "")
+        return 2
+    except CycloptsError:
+        return 2
     except KeyboardInterrupt as stopped:
         note(str(stopped) or "Stopped. Nothing is half-written; features computed so far are kept.")
         return 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def demo(out: Path = Path("demo-run"), /, *, seeds: int = 20, seed: int = 0) -> None:
+def demo(out: Path = Path("demo-run"), /, *, seeds: int = 10, seed: int = 0) -> None:
     """Run the whole pipeline on images that come with the package, and compare with chance.
 
     5,000 Fashion-MNIST images, 40 labels, no network, about half a minute on two cores.
@@ -15,7 +15,7 @@ def demo(out: Path = Path("demo-run"), /, *, seeds: int = 20, seed: int = 0) -> 
     out
         Run folder to write; one that is there already is replaced.
     seeds
-        Paired seeds of the comparison with random and stratified selection.
+        Paired seeds of the comparison with USL, random and stratified selection.
     seed
         Of the run itself.
     """

@@ -5,10 +5,19 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from cyclopts import Group, Parameter
+
+from usl.cli.shared import ENVIRONMENT, SETTINGS, read_settings
+from usl.console import note
+from usl.core.errors import UsageError
+
+# verbs whose methods have options of their own
+ROOMS = {"select": "usl.selection", "train": "usl.training", "pretrain": "usl.pretraining"}
 
 
 def with_method(
@@ -80,10 +89,34 @@ def is_option(annotation: Any) -> bool:
 
 
 def chosen_in(tokens: Sequence[str], option: str, default: str) -> str:
-    """The value of an option such as ``--method`` on the command line."""
+    """The value of an option such as ``--method`` of the verb that ``tokens`` begin with.
+
+    That of the command line, else of the environment, else of the file of settings, as for any
+    option; but it has to be known before the others can be read.
+    """
     for position, token in enumerate(tokens):
         if token == option and position + 1 < len(tokens):
             return tokens[position + 1]
         if token.startswith(f"{option}="):
             return token.partition("=")[2]
+    verb, name = tokens[0], option.removeprefix("--")
+    if told := os.environ.get(f"{ENVIRONMENT}{verb}_{name}".upper()):
+        return told
+    with suppress(UsageError):  # a broken file is told of when the options are read
+        section = read_settings(SETTINGS).get(verb)
+        if isinstance(section, dict) and isinstance(section.get(name), str):
+            return str(section[name])
     return default
+
+
+def note_owners(verb: str, option: str) -> None:
+    """Say which methods have an option that the chosen one has not."""
+    from usl.core.methods import listed, methods_with
+
+    if verb not in ROOMS:
+        return
+    contract = importlib.import_module(f"{ROOMS[verb]}.contract")
+    functions = getattr(contract, "FUNCTIONS", None) or contract.FUNCTION
+    name = option.removeprefix("--").replace("-", "_")
+    if methods := methods_with(ROOMS[verb], functions, contract.SHARED, name):
+        note(f"{option} is an option of {listed(methods)}: choose with --method.")

@@ -19,7 +19,7 @@ def select(
     *,
     budget: int,
     out: Path,
-    method: str = "usl",
+    method: str = "quorum",
     model: str = "auto",
     seed: int = 0,
     overwrite: Flag = False,
@@ -123,6 +123,7 @@ def select(
         )
         print_plan(plan, as_json=json)
         return
+    from usl.data.split import first_rows
     from usl.selection.start import start_run
 
     with bars() as progress:
@@ -162,7 +163,8 @@ def select(
     if (run.path / "encoder.safetensors").is_file():
         say(f"Trained the encoder, too: --model {run.path} uses it.")
     say(f"Next: usl label {run.path} --classes NAME,NAME   (or fill in the label column of")
-    say(f"{run.path / 'split.csv'}, rows 2 to {picked['budget'] + 1}), then: usl train {run.path}")
+    rows = first_rows(picked["budget"])
+    say(f"{run.path / 'split.csv'}, {rows}), then: usl train {run.path}")
 
 
 def advise_better_encoder(name: str) -> None:

@@ -13,6 +13,7 @@ from cyclopts.config import Toml
 from usl.console import note, print_json, print_table, say
 from usl.core.errors import UsageError
 
+ENVIRONMENT, SETTINGS = "USL_", Path("usl.toml")  # where options come from, beside flags
 PLAIN = Parameter(negative="", show_default=False)  # --overwrite has no --no-overwrite
 Flag = Annotated[bool, PLAIN]
 Corrupt = Literal["skip", "fail"]

@@ -12,7 +12,8 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,6 +83,20 @@ def parameter_help(function: Callable[..., Any]) -> dict[str, str]:
     return helps
 
 
+def methods_with(room: str, function: Functions, shared: Iterable[str], name: str) -> list[str]:
+    """The methods of a room that have a parameter of this name, sorted.
+
+    One that cannot be imported, for want of an extra, is left out.
+    """
+    found = []
+    for method in method_names(room, function):
+        with suppress(ImportError):
+            module = load_method(room, function, method)
+            if name in method_parameters(module, function_of(module, function), shared):
+                found.append(method)
+    return found
+
+
 def check_parameters(
     name: str, module: ModuleType, function: str, given: dict[str, Any], shared: Iterable[str]
 ) -> None:
@@ -90,9 +105,13 @@ def check_parameters(
     for parameter in given:
         if parameter not in known:
             listing = ", ".join(known) or "none"
+            room = module.__name__.rpartition(".")[0]  # none for a file's method
+            others = methods_with(room, function, shared, parameter) if room else []
+            hint = did_you_mean(parameter, known)
+            if others:
+                hint = f" Methods that do: {listed(others)}."
             raise UsageError(
-                f"Method {name!r} has no parameter {parameter!r}."
-                f"{did_you_mean(parameter, known)} Its parameters: {listing}."
+                f"Method {name!r} has no parameter {parameter!r}.{hint} Its parameters: {listing}."
             )
     for parameter, details in known.items():
         if details.default is inspect.Parameter.empty and parameter not in given:
@@ -102,6 +121,11 @@ def check_parameters(
 def function_of(module: ModuleType, function: Functions) -> str:
     """Which of the room's functions a method defines."""
     return next(name for name in _tuple(function) if inspect.isfunction(getattr(module, name, 0)))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _tuple(function: Functions) -> tuple[str, ...]:

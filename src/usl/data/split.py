@@ -244,6 +244,11 @@ class Split:
         _write_parquet(folder, render({name: getattr(self, name) for name in FIELDS})[1])
 
 
+def first_rows(count: int) -> str:
+    """Where the first ``count`` items are in the file, whose first row is the header."""
+    return "row 2" if count == 1 else f"rows 2 to {count + 1:,}"
+
+
 def _write_parquet(folder: str | Path, mirror: Any) -> None:
     import pyarrow.parquet as pq
 

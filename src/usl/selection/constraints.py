@@ -30,6 +30,7 @@ from usl.core.progress import Progress, silent
 from usl.core.workspace import Workspace
 from usl.selection.apart import keep_apart, squared_to
 from usl.selection.constrained import Constrained, assemble
+from usl.selection.contract import DEFAULT
 from usl.selection.memory import reserve
 from usl.selection.quotas import Quotas
 from usl.selection.rounds import Part, pick_parts
@@ -130,7 +131,7 @@ def select_within(
     constraints: Constraints,
     *,
     ids: ArrayLike | None = None,
-    method: str = "usl",
+    method: str = DEFAULT,
     labeled: ArrayLike | None = None,
     candidates: ArrayLike | None = None,
     seed: int = 0,

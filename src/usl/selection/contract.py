@@ -16,9 +16,11 @@ method that asks for ``keep`` in its signature is given it.
 - ``keep``: a :class:`usl.core.keep.Keep` for stages that take long, so that a stopped selection
   goes on after the last finished one.
 
-A method that is meant for many items also says how much memory it takes, tables [n, d] aside::
+A method that is meant for many items also says how much memory it takes, tables [n, d] aside, and
+how long its long stages do, in seconds by their names (:mod:`usl.selection.cost` helps)::
 
     def needed(n, width, budget, labeled, parameters) -> int  # bytes; labeled: how many rows
+    def seconds(n, width, budget, labeled, parameters) -> dict[str, float]
 
 and one whose picks of a smaller budget are the first of a larger one, while no budget exceeds a
 parameter ``pool`` it may have, says ``NESTED = True``: a benchmark then picks once for all budgets.
@@ -33,7 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOM, FUNCTION = "usl.selection", "pick"
-NEEDED, NESTED = "needed", "NESTED"
+DEFAULT = "quorum"  # the method of whoever names none; docs/choosing.md says why
+NEEDED, SECONDS, NESTED = "needed", "seconds", "NESTED"
 SHARED = ("labeled", "candidates", "seed", "progress", "keep")
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from usl.core.blocks import thread_count
 from usl.core.errors import DataError
-from usl.core.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
-from usl.core.representativeness import EXACT_ROWS
+from usl.core.methods import load_method
 from usl.core.workspace import Workspace
 from usl.data.collection import Collection
 from usl.data.open import open_collection
@@ -20,22 +18,16 @@ from usl.selection.constraints import (
     check_constraints,
     check_end_to_end,
 )
+from usl.selection.contract import DEFAULT, FUNCTION, ROOM, SECONDS
 from usl.selection.memory import run_needs
 from usl.selection.wanted import Share, Wanted
-
-# Seconds on two cores, for features of 128 dimensions.
-PAIR = 2.5e-9  # two rows, in the exact neighbour search
-LISTED_ROW = 45e-6  # a row, in the search through inverted lists
-LLOYD_PAIR = 5e-9  # a row and a centroid, each iteration
-LLOYD_ITERATIONS = 50  # as many as it mostly takes
-CANDIDATE_ROW = 60e-6  # a row in k-means through candidates, all iterations
 
 
 def plan_run(
     source: str | os.PathLike[str] | Collection,
     budget: int,
     *,
-    method: str = "usl",
+    method: str = DEFAULT,
     model: str = "auto",
     pca: int | None = None,
     memory: int | str | None = None,
@@ -45,8 +37,8 @@ def plan_run(
     """What ``start_run`` with these parameters would embed, how long it would take, in what memory.
 
     ``memory_mb`` is with all tables in memory, ``least_memory_mb`` with those in files that can
-    be; a network's own memory comes on top. The seconds are those of ``usl`` on this many cores
-    with nothing else to do, from measurements on two.
+    be; a network's own memory comes on top. The seconds are those of the long stages of a method
+    that says them (:mod:`usl.selection.cost`), on this many cores with nothing else to do.
 
     ``constraints`` are checked before anything else, as far as that goes without features, with
     the errors of the run itself; ``constraints`` in the plan says what is left (:func:`planned`).
@@ -60,6 +52,7 @@ def plan_run(
     tables = 4 * n * dimensions + (raw if collection.features is None else 0)
     plan |= {
         "budget": budget,
+        "method": method,
         "memory_mb": round((held + work + tables) / 1e6),
         "least_memory_mb": round((held + work) / 1e6),
     }
@@ -68,10 +61,10 @@ def plan_run(
         bound.hold(held)
         bound.reserve(work)
         plan["tables_in_files"] = held + work + tables > bound.memory
-    if method == "usl":
-        exact = bool(method_params.get("exact"))
-        clusters = method_params.get("n_clusters") or budget
-        plan |= estimated_seconds(n, dimensions, clusters, exact=exact)
+    seconds = getattr(load_method(ROOM, FUNCTION, method), SECONDS, None)
+    if seconds is not None:
+        stages = seconds(n, dimensions, budget, 0, method_params)
+        plan |= {f"{stage}_seconds": round(taken, 1) for stage, taken in stages.items()}
     return plan | ({} if left is None else {"constraints": left})
 
 
@@ -126,15 +119,3 @@ def planned(constraints: Constraints, wanted: Wanted, parts: list[Share]) -> dic
         if value is not None
     ]
     return plan
-
-
-def estimated_seconds(n: int, d: int, clusters: int, *, exact: bool = False) -> dict[str, float]:
-    """Seconds of the two long stages for n items of width d, as ``{"search_seconds": ...}``."""
-    scale = max(d, 32) / 128 * 2 / thread_count()
-    search = PAIR * n * n if exact or n <= EXACT_ROWS else LISTED_ROW * n
-    lloyd = exact or clusters <= EXACT_CLUSTERS or n * clusters <= EXACT_PAIRS
-    groups = LLOYD_PAIR * LLOYD_ITERATIONS * n * clusters if lloyd else CANDIDATE_ROW * n
-    return {
-        "search_seconds": round(search * scale, 1),
-        "partition_seconds": round(groups * scale, 1),
-    }

@@ -22,24 +22,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
-from usl.core.blocks import map_blocks
+from usl.core.blocks import map_blocks, one_blas_thread
 from usl.core.graph import normalized, similarity, symmetric_weights
 from usl.core.keep import NOTHING, Keep
 from usl.core.kmeans import kmeans
-from usl.core.neighbors import (
-    Float32,
-    half_distances,
-    halved,
-    mean_neighbor_distance,
-    nearest,
-    squared_from_half,
-)
+from usl.core.neighbors import Float32, half_distances, halved, squared_from_half
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import means_of
+from usl.core.representativeness import (
+    looks_at_all,
+    means_of,
+    nearest_others,
+    typical_distance,
+)
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
+from usl.selection.cost import nearest_seconds, partition_seconds, search_seconds
 from usl.selection.memory import BASE, PER_ITEM, Size, in_blocks
 from usl.selection.presets import check_choice, given_numbers
 from usl.selection.sample import draw_sample
@@ -55,6 +53,7 @@ STEPS = 10  # of the spread; what is left out is 0.8^11, or 9% of it
 ROWS_PER_CLUSTER = 20  # of the sample, at least
 FEW, SEEDED = 256, 2048  # clusters that are started far apart, and rows to draw starts from
 WORK = 50_000_000  # rows times clusters of all partitions; more clusters, fewer partitions
+SPREAD = 4e-8  # seconds of an item and a pick of a partition, in the spread
 FLOOR = 1e-12  # of a score: an item that no pick reaches knows nothing
 
 
@@ -114,8 +113,7 @@ def pick(
     near = _neighbors(points, rows, k, keep, progress)
     graph = normalized(_graph(near)).astype(np.float32)
     weights = _room(near, k) ** room
-    wide = int(np.clip(reach * len(rows) / count, min(5, len(rows) - 1), max(1, len(rows) // 2)))
-    density = _density(points, rows, wide, keep, progress)
+    density = _density(points, rows, _wide(reach, len(rows), count), keep, progress)
 
     # 2. Partitions and the picks of each.
     averaged = _averaged(points, near) if average else points
@@ -149,33 +147,62 @@ def pick(
 
 def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
     """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`."""
-    given = {**_defaults(), **parameters}
-    size = _size(given["sample"], budget + labeled)
-    rows, count = min(n, size), min(n, size, budget + labeled)
-    number = _number(given["partitions"], rows, count)
+    given, rows, count, number = _planned(n, budget + labeled, parameters)
     k = min(max(given["k"], EDGES), rows - 1)
     own = Size(rows, width, count, count, k)
+    if looks_at_all(rows, k, None):
+        search = in_blocks(12 * rows, rows)
+    else:  # densities look at half a cluster's size of neighbours
+        wide = _wide(given["reach"], rows, count)
+        search = Size(rows, width, count, c=1, k=max(k, wide)).density()
     table = 4 * rows * width
     held = (table if rows < n else 0) + rows * (12 * k + 2 * 12 * EDGES + 40)
     options = number * 24 * rows
-    scores = 4 * rows * min(rows, number * count)
     stages = {
-        "neighbors": held + 2 * table + in_blocks(12 * rows, rows),
+        "neighbors": held + 2 * table + search,
         "averaged": held + 6 * table + 6 * 12 * 2 * EDGES * rows,
         "partitions": held + table + options + own.partition(count) + 12 * k * rows,
-        "information": held + table + options + scores + 16 * rows * min(rows, COLUMNS + count),
     }
+    if number > 1:
+        spread_out = 4 * rows * min(rows, number * count) + 16 * rows * min(rows, COLUMNS + count)
+        stages["information"] = held + table + options + spread_out
     around = Size(n, width, count, count, k=0).total()
     return int(max(around, BASE + PER_ITEM * n + max(stages.values())))
 
 
-def _defaults() -> dict[str, Any]:
-    return {name: given.default for name, given in inspect.signature(pick).parameters.items()}
+def seconds(
+    n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]
+) -> dict[str, float]:
+    """Seconds of the long stages, with these parameters of :func:`pick`."""
+    given, rows, count, number = _planned(n, budget + labeled, parameters)
+    partition = partition_seconds(rows, width, count, iterations=given["iterations"])
+    others = nearest_seconds(n - rows, count, width)  # which go to the nearest mean
+    return {
+        "search": 2 * search_seconds(rows, width),  # of neighbours, and for densities
+        "partition": number * partition + others,
+        "spread": SPREAD * rows * number * count if number > 1 else 0.0,
+    }
+
+
+def _planned(
+    n: int, wanted: int, parameters: Mapping[str, Any]
+) -> tuple[dict[str, Any], int, int, int]:
+    """All parameters of :func:`pick`; how many rows it looks at, clusters it makes, partitions."""
+    given = {name: own.default for name, own in inspect.signature(pick).parameters.items()}
+    given |= parameters
+    rows = min(n, _size(given["sample"], wanted))
+    count = min(rows, wanted)
+    return given, rows, count, _number(given["partitions"], rows, count)
 
 
 def _size(sample: int, wanted: int) -> int:
     """Most rows that are looked at."""
     return max(sample, ROWS_PER_CLUSTER * wanted)
+
+
+def _wide(reach: float, rows: int, count: int) -> int:
+    """How many neighbours the density looks at."""
+    return int(np.clip(reach * rows / count, min(5, rows - 1), max(1, rows // 2)))
 
 
 def _number(partitions: int, rows: int, count: int) -> int:
@@ -206,7 +233,7 @@ def _neighbors(points: Float32, rows: Rows, k: int, keep: Keep, progress: Progre
     k = min(max(k, EDGES), len(points) - 1)
 
     def compute() -> dict[str, NDArray[np.generic]]:
-        found, distances = nearest(points, points, k, exclude_self=True, progress=progress)
+        found, distances = nearest_others(points, k, progress=progress)
         return {"found": found, "distances": distances}
 
     made = keep.arrays("neighbors", {"k": k, "rows": rows}, compute)
@@ -217,7 +244,7 @@ def _density(points: Float32, rows: Rows, k: int, keep: Keep, progress: Progress
     """Mean cosine of every row with its k nearest others, 0 where it is negative; a stage."""
 
     def compute() -> dict[str, NDArray[np.generic]]:
-        squared = mean_neighbor_distance(points, k, squared=True, progress=progress)
+        squared, _ = typical_distance(points, k, squared=True, progress=progress)
         return {"density": np.maximum(1 - squared / 2, 0)}
 
     return keep.arrays("density", {"k": k, "rows": rows}, compute)["density"]
@@ -263,7 +290,7 @@ def _start(space: Float32, count: int, weights: Values, rng: np.random.Generator
     trials = 2 + int(np.log(count))
     away = np.full(size, 4.0)  # squared distance to the nearest centroid: none is farther
     chosen: list[int] = []
-    with threadpool_limits(1, user_api="blas"):  # which rounds by the number of its threads
+    with one_blas_thread():  # which rounds by the number of its threads
         while len(chosen) < count:
             chances = shares * away
             chances[chosen] = 0

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.core.lists import Lists, list_sums
 from usl.core.neighbors import (
     Float32,
@@ -75,7 +74,7 @@ def coverage_order(
     heapq.heapify(queue)
     order: list[int] = []
     dense = m if m <= MANY else DENSE
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         while len(order) < dense:
             stale: list[tuple[float, float, int, int, int]] = []
             while queue and queue[0][-1] < len(order) and len(stale) < BATCH:

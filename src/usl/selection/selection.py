@@ -20,7 +20,7 @@ from usl.core.methods import check_parameters, load_method, method_names
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.core.workspace import Workspace
-from usl.selection.contract import FUNCTION, NESTED, ROOM, SHARED, Picks
+from usl.selection.contract import DEFAULT, FUNCTION, NESTED, ROOM, SHARED, Picks
 from usl.selection.memory import reserve
 from usl.selection.ranking import coverage_order, nearest_earlier, representatives
 from usl.selection.units import check_table, unit_rows
@@ -138,7 +138,7 @@ def select(
     features: ArrayLike | LazyTable | str | os.PathLike[str],
     budget: int,
     *,
-    method: str = "usl",
+    method: str = DEFAULT,
     labeled: ArrayLike | None = None,
     candidates: ArrayLike | None = None,
     seed: int = 0,

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from usl.selection.contract import DEFAULT
 from usl.selection.selection import select
 
 
@@ -32,7 +33,7 @@ class Selector(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        method: str = "usl",
+        method: str = DEFAULT,
         budget: int = 5,
         params: dict[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = 0,

@@ -31,7 +31,7 @@ from usl.selection.constraints import (
     check_end_to_end,
     select_within,
 )
-from usl.selection.contract import FUNCTION, ROOM, SHARED
+from usl.selection.contract import DEFAULT, FUNCTION, ROOM, SHARED
 from usl.selection.memory import bound_run
 from usl.selection.selection import Selection, select
 
@@ -43,7 +43,7 @@ def start_run(
     budget: int,
     out: str | os.PathLike[str],
     *,
-    method: str = "usl",
+    method: str = DEFAULT,
     model: str = "auto",
     seed: int = 0,
     overwrite: bool = False,

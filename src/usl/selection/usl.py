@@ -22,6 +22,7 @@ from usl.core.progress import Progress, silent
 from usl.core.representativeness import looks_at_all, typical_distance
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
+from usl.selection.cost import partition_seconds, search_seconds
 from usl.selection.exchange import Repulsion
 from usl.selection.memory import Size
 from usl.selection.presets import clamp_k, column, given_numbers
@@ -195,6 +196,18 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
     count = min(n, parameters.get("n_clusters") or budget + labeled)
     exact = bool(parameters.get("exact"))
     return Size(n, width, budget + labeled, count, min(k, n), horizon, exact).total()
+
+
+def seconds(
+    n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]
+) -> dict[str, float]:
+    """Seconds of the long stages, with these parameters of :func:`pick`."""
+    exact = bool(parameters.get("exact"))
+    clusters = min(n, parameters.get("n_clusters") or budget + labeled)
+    return {
+        "search": search_seconds(n, width, exact=exact),
+        "partition": partition_seconds(n, width, clusters, exact=exact),
+    }
 
 
 def _mean_distance(
