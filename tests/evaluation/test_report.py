@@ -99,7 +99,7 @@ def test_just_selected(selected, tmp_path):
     page = Page.of(path).check()
     assert page.sections() == ["picks", "budget", "outliers", "map", "provenance"]
     header = page.text("header")
-    assert "9 of 46 images picked by USL on pixels features." in header
+    assert "9 of 46 images picked by quorum on pixels features." in header
     assert "split.csv , rows 2 to 10, then usl train" in header
     assert page.text("picks").count("no label yet") == 9
     # rank order: the alternative texts name rank and id
@@ -122,8 +122,8 @@ def test_figures_of_a_pick(run_copy):
     assert "→ the first" in text
     assert f"→ #1 at {second['nearest_distance']:.2f}" in text
     assert f"stands for {second['represents']}" in text
-    utility = f"{second['utility']:.2f}".replace("-", "\u2212")
-    assert f"Reg {second['regularizer']:.2f} U′ {utility}" in text.replace("\u00a0", " ")
+    agree, dense, score = (f"{second[x]:.2f}" for x in ("confidence", "density", "utility"))
+    assert f"consensus {agree} density {dense} score {score}" in text.replace("\u00a0", " ")
     assert len(page.all("strong", class_="label")) == 9
 
 

@@ -226,10 +226,14 @@ def test_picks_show_where_their_labels_go(blobs, tmp_path):
 
 def test_usl_keeps_its_utility(blobs, tmp_path):
     np.savez(tmp_path / "rows.npz", features=blobs[0])
-    run = usl.start_run(tmp_path / "rows.npz", BUDGET, tmp_path / "run", k=5)
+    run = usl.start_run(tmp_path / "rows.npz", BUDGET, tmp_path / "run", method="usl", k=5)
     page = Page.of(write_report(run, points=0)).check()
-    assert "U′ what decided: U less λ times the regulariser (Eq. 7)" in page.text("picks")
-    assert "max ŷ" not in page.text("picks")
+    text = page.text("picks")
+    assert "U′ what decided: U less λ times the regulariser (Eq. 7)" in text
+    assert "max ŷ" not in text
+    second = {name: column[1] for name, column in columns(run).items()}
+    utility = f"{second['utility']:.2f}".replace("-", "\u2212")
+    assert f" {second['regularizer']:.2f} {utility} " in text
     assert "learning" not in page.sections()
 
 
@@ -265,7 +269,7 @@ def test_quorum_names_its_figures(tmp_path):
     page = Page.of(write_report(run, points=0)).check()
     text = page.text("picks")
     assert "consensus share of its nearest neighbours that lie in its own cluster" in text
-    assert "score consensus times density; the largest of a cluster is picked" in text
+    assert "score consensus times density, or what pick_by names; the largest wins" in text
     assert "max ŷ" not in text
     assert "Eq." not in text + page.text("provenance")
     for value in columns(run)["confidence"]:

@@ -16,7 +16,7 @@ from usl.evaluation.sections.groups import Groups, named_groups
 from usl.evaluation.sections.map import cloud, clouds, fit_to_page, rings
 from usl.evaluation.sections.markup import Html, figure, plural, table, tag
 from usl.evaluation.sections.outliers import densities
-from usl.evaluation.sections.provenance import SYMBOLS_OF
+from usl.evaluation.sections.provenance import SYMBOLS_OF, described
 from usl.selection import parameters_of
 
 
@@ -33,7 +33,7 @@ def test_embeddings_only(blobs, tmp_path):
     run = start(tmp_path / "rows.npz", 8, tmp_path / "run")
     page = Page.of(write_report(run)).check()
     assert not page.all("img")
-    assert "8 of 600 items picked by USL on features that were given." in page.text("header")
+    assert "8 of 600 items picked by quorum on features that were given." in page.text("header")
     assert "Whether labels went into the features that were given is unknown" in page.text("header")
     ids = [f"pick-{rank}" for rank in range(1, 9)]
     assert [a["id"] for a in page.all("span") if "id" in a] == ids  # rows of the table
@@ -203,6 +203,27 @@ def test_figures_are_readable():
         "2,000 images",
         "2 classes",
     ]
+
+
+def test_a_method_explains_its_own_parameters_and_figures(blobs, tmp_path):
+    np.savez(tmp_path / "rows.npz", features=blobs[0])
+    for method, explained, figures in (
+        ("maxherding", "length scale of the kernel, in distances of unit rows", "what the method"),
+        ("typiclust", "neighbours in the typicality", "what the method went by"),
+        ("density", "neighbours whose mean distance is the inverse", "(Eq. 3)"),
+    ):
+        run = start(tmp_path / "rows.npz", 8, tmp_path / method, method=method)
+        page = Page.of(write_report(run, points=0)).check()
+        assert explained in page.text("provenance")
+        assert figures in page.text("picks")
+        if method != "density":
+            assert "Eq." not in page.text("provenance") + page.text("picks")
+
+
+def test_parameters_of_a_method_in_a_file_are_shown_unexplained_and_the_file_is_not_run(tmp_path):
+    assert described("no/longer.py") == {}
+    (tmp_path / "mine.py").write_text("raise SystemExit('was run')\ndef pick(): ...\n")
+    assert described(str(tmp_path / "mine.py")) == {}
 
 
 @pytest.mark.parametrize("method", sorted(SYMBOLS_OF))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from usl.data.split import first_rows
 from usl.evaluation.sections.facts import Facts
 from usl.evaluation.sections.markup import MINUS, Html, join, per_cent, plural, tag
 from usl.features.embed import GIVEN
@@ -172,7 +173,7 @@ def next_step(facts: Facts) -> Html | None:
             tag("code", f"usl label {facts.run.path}"),
             ", or fill in the label column of ",
             tag("code", "split.csv"),
-            f", rows 2 to {requested + 1:,}" if not given else "",
+            f", {first_rows(requested)}" if not given else "",
             ", then ",
             tag("code", f"usl train {facts.run.path}"),
             ".",

@@ -27,19 +27,32 @@ TERMS = (
     ("stands for", "represents", "how many images the pick speaks for, itself included"),
     ("cluster", "cluster_size", "size of its cluster, where it differs"),
     ("label goes to", "propagated_to", "how many others of its cluster receive its label"),
-    ("max ŷ", "confidence", "how surely it belongs to its cluster (Eq. 9)"),
-    ("U", "density", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)"),
-    ("Reg", "regularizer", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
-    ("U′", "utility", "what decided: U less λ times the regulariser (Eq. 7)"),
+    ("confidence", "confidence", "how surely it belongs to its cluster"),
+    ("density", "density", "how close its neighbours are"),
+    ("regulariser", "regularizer", "what speaks against it"),
+    ("utility", "utility", "what the method went by"),
 )
-TERMS_OF = {  # the same columns mean other things in quorum
+EQUATION_3 = ("U", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)")
+TERMS_OF = {  # what these columns are called in a method's source, and what they are
+    "usl": {
+        "density": EQUATION_3,
+        "regularizer": ("Reg", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
+        "utility": ("U′", "what decided: U less λ times the regulariser (Eq. 7)"),
+    },
+    "usl_t": {
+        "confidence": ("max ŷ", "how surely it belongs to its cluster (Eq. 9)"),
+        "density": EQUATION_3,
+    },
+    "density": {"density": EQUATION_3},
     "quorum": {
         "confidence": ("consensus", "share of its nearest neighbours that lie in its own cluster"),
         "density": ("density", "mean cosine with the images nearest to it, about half a cluster"),
-        "utility": ("score", "consensus times density; the largest of a cluster is picked"),
+        "utility": (
+            "score",
+            "consensus times density, or what pick_by names; the largest wins",
+        ),
     },
 }
-UTILITY_OTHER = "what the method ranks by within a cluster"
 DECIDED = "; it decided which of a cluster is picked"
 SCORES = ("confidence", "density", "regularizer", "utility")
 Terms = list[tuple[str, str, str]]
@@ -75,8 +88,8 @@ def picks_section(facts: Facts) -> Html:
 def terms_of(facts: Facts) -> Terms:
     """The figures that there are: short name, column, and what it means for this selection.
 
-    Utility is Eq. 7 only where there is a regulariser. Where it merely repeats another figure,
-    that one is said to have decided, and utility is left out.
+    Where utility merely repeats another figure, that one is said to have decided, and utility is
+    left out.
     """
     have = facts.picks[0].figures if facts.picks else {}
     picked = facts.run.info["selection"]
@@ -93,10 +106,7 @@ def terms_of(facts: Facts) -> Terms:
     for short, name, text in TERMS:
         if name not in have or (name == "utility" and decided):
             continue
-        if name in own:
-            terms.append((own[name][0], name, own[name][1]))
-            continue
-        meaning = UTILITY_OTHER if name == "utility" and "regularizer" not in have else text
+        short, meaning = own.get(name, (short, text))
         if name == "confidence" and isinstance(heads, int) and heads > 1:
             meaning += f", mean of {heads} heads"
         terms.append((short, name, meaning + DECIDED if name == decided else meaning))

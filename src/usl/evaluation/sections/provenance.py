@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from usl.core.errors import DataError
+from usl.core.methods import load_method, method_names, parameter_help
 from usl.data.run import Run
 from usl.evaluation.sections.facts import Facts
 from usl.evaluation.sections.header import shown_name
 from usl.evaluation.sections.markup import Html, figure, join, plural, section, table, tag
 from usl.features.preprocessing import Preprocessing
+from usl.selection.contract import FUNCTION, ROOM
 from usl.training.opened import PREPROCESSING
 
-SYMBOLS = {
-    "k": ("k", "neighbours in the density, Eq. 3"),
-    "lam": ("λ", "weight of the regulariser, Eq. 7"),
-    "alpha": ("α", "exponent of the distance, Eq. 5"),
-    "momentum": (Html("m<sub>reg</sub>"), "moving average of the regulariser, Eq. 6"),
-    "iterations": ("l", "passes of the exchange, Algorithm 1"),
-    "horizon": ("h", "nearest picks that repel; none: all of them"),
-}
-SYMBOLS_OF = {  # the same letters mean other things elsewhere
+SYMBOLS_OF: dict[str, dict[str, tuple[str, str]]] = {  # and what they mean
+    "usl": {
+        "k": ("k", "neighbours in the density, Eq. 3"),
+        "lam": ("λ", "weight of the regulariser, Eq. 7"),
+        "alpha": ("α", "exponent of the distance, Eq. 5"),
+        "momentum": (Html("m<sub>reg</sub>"), "moving average of the regulariser, Eq. 6"),
+        "iterations": ("l", "passes of the exchange, Algorithm 1"),
+        "horizon": ("h", "nearest picks that repel; none: all of them"),
+    },
     "usl_t": {
         "k": ("k", "neighbours that may share a cluster, Eq. 14"),
         "pick_by": ("", "what decides which of a cluster is picked"),
@@ -76,7 +79,7 @@ def provenance_section(facts: Facts) -> Html:
 def parameters_table(picked: dict[str, Any]) -> Html:
     """The selection's parameters in force, with the paper's symbols."""
     rows = [["budget", "m", figure(picked["budget"]), "labels asked for"]]
-    symbols = SYMBOLS_OF.get(picked["method"], SYMBOLS)
+    symbols = SYMBOLS_OF.get(picked["method"]) or described(picked["method"])
     for name, value in picked["parameters"].items():
         symbol, meaning = symbols.get(name, ("", ""))
         rows.append([name, symbol, setting(value), meaning])
@@ -87,6 +90,18 @@ def parameters_table(picked: dict[str, Any]) -> Html:
         rows,
         text_columns=(0, 1, 3),
     )
+
+
+def described(method: str) -> dict[str, tuple[str, str]]:
+    """What a method says of its parameters itself, up to the first stop and without asides."""
+    if method not in method_names(ROOM, FUNCTION):  # a file: a report runs no code that a run names
+        return {}
+    function = getattr(load_method(ROOM, FUNCTION, method), FUNCTION)
+    meanings = {}
+    for name, text in parameter_help(function).items():
+        plain = re.sub(r"\s*\([^()]*\)|``", "", text)
+        meanings[name] = "", re.split(r"[;.:](?:\s|$)", plain, maxsplit=1)[0]
+    return meanings
 
 
 def setting(value: object) -> str:
