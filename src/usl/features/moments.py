@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
+from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.core.errors import DataError
 
 Float64 = NDArray[np.float64]
@@ -124,10 +124,9 @@ def principal_directions(moments: Float64, count: int) -> Float64:
     sign is fixed: the component of largest magnitude (the first of equals) is positive.
     """
     from scipy.linalg import eigh
-    from threadpoolctl import threadpool_limits
 
     width = len(moments)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         values, vectors = eigh(moments, subset_by_index=(width - count, width - 1))
     values, vectors = values[::-1], vectors[:, ::-1]
     return with_fixed_sign(np.ascontiguousarray(vectors.T[: max(1, varying(values))]))
@@ -146,10 +145,9 @@ def principal_directions_of_few(points: Float64, count: int) -> Float64:
     3,072 numbers that is a thousandth of the work.
     """
     from scipy.linalg import eigh
-    from threadpoolctl import threadpool_limits
 
     n = len(points)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         values, vectors = eigh(points @ points.T / n, subset_by_index=(n - count, n - 1))
         values, vectors = values[::-1], vectors[:, ::-1]
         directions = vectors[:, : max(1, varying(values))].T @ points

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from usl.core.blocks import one_blas_thread
 from usl.core.errors import UsageError
 from usl.core.neighbors import Float32, nearest
 from usl.core.progress import Progress, silent
@@ -98,7 +98,7 @@ def fit(
     one_hot = np.eye(n_classes, dtype=np.float32)
     others = batch_size * uratio
     steps = epochs * max(FEWEST_STEPS, n // others)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         start = logistic.fit(features, classes, weights, n_classes)
         weight = start.weight.astype(np.float32) / scale
         bias = start.bias.astype(np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslWarning
 from usl.data.run import Run
-from usl.data.split import Split
+from usl.data.split import Split, first_rows
 from usl.training.opened import Opened
 
 
@@ -67,9 +67,8 @@ def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
     path = run.path / "split.csv"
     if not labels:
         raise DataError(
-            f"{path} holds no labels yet: {requested} images are requested (rows 2 to "
-            f"{requested + 1}). Label them (usl label {run.path}), or fill in their label column, "
-            "then train again."
+            f"{path} holds no labels yet. Label the images of {first_rows(requested)} (usl label "
+            f"{run.path}), or fill in their label column, then train again."
         )
     names = sorted(set(labels))
     if len(names) < 2:

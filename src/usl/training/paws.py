@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from usl.core.blocks import one_blas_thread
 from usl.core.errors import UsageError
 from usl.core.neighbors import Float32, nearest
 from usl.core.progress import Progress, silent
@@ -95,7 +95,7 @@ def fit(
         neighbors = prepare(features, k=k, progress=progress)["neighbors"]
     start = start_of(features)
     rng = np.random.default_rng(seed)
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         reduced = features if start is None else features @ start
         supports = make_supports(reduced, classes, weights, n_classes, class_prior)
         projection = np.eye(reduced.shape[1], dtype=np.float32)
