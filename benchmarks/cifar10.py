@@ -16,28 +16,25 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
 from usl.core.files import write_json
-from usl.core.neighbors import mean_neighbor_distance, nearest
+from usl.core.keep import KeepInMemory
 from usl.evaluation.compare import Comparison, Row, compare
 from usl.features.preprocessing import Preprocessing
 
 FEATURES = "cifar10_efficientnet_lite1_160_prehead320_features.npy"
 RESULTS = Path(__file__).parent / "results"
-MEMORY: dict[Any, Any] = {}
 METHODS: dict[str, dict[str, Any]] = {
     "usl": {},
     "random": {},
     "stratified": {},
     "kmeans": {},
     "usl_t": {},
+    "quorum": {},
 }
 
 
@@ -55,6 +52,7 @@ def main() -> None:
     methods = {**METHODS, "usl": {"preset": arguments.preset}}
 
     RESULTS.mkdir(exist_ok=True)
+    keep = KeepInMemory()  # neighbours and densities do not depend on the seed
     for budget in arguments.budgets:
         path = RESULTS / f"cifar10-{arguments.learner}-{budget}-{arguments.preset}.json"
         done = load(path)
@@ -64,17 +62,17 @@ def main() -> None:
             missing = {name: methods[name] for name in arguments.methods if name not in have}
             if not missing:
                 continue
-            with remembered():
-                found = compare(
-                    train,
-                    train_truth,
-                    test,
-                    test_truth,
-                    budget=budget,
-                    methods=missing,
-                    seeds=[seed],
-                    learner=arguments.learner,
-                )
+            found = compare(
+                train,
+                train_truth,
+                test,
+                test_truth,
+                budget=budget,
+                methods=missing,
+                seeds=[seed],
+                learner=arguments.learner,
+                keep=keep,
+            )
             done += found.rows
             done.sort(key=lambda row: (list(METHODS).index(row.method), row.seed))
             write_json(path, Comparison(tuple(done), budget, arguments.learner).record())
@@ -98,34 +96,6 @@ def read(
     space = Preprocessing.fit(rows[:50_000], center=True, standardize=True, pca=None)
     train, test = space.transform(rows[:50_000]), space.transform(rows[50_000:])
     return train, truth[:50_000], test, truth[50_000:]
-
-
-@contextmanager
-def remembered() -> Iterator[None]:
-    """Densities and neighbours do not depend on the seed: compute each once, they are the same."""
-    density, search = mean_neighbor_distance, nearest
-
-    def density_once(features: Any, k: int, **options: Any) -> Any:
-        options.pop("progress", None)
-        key = ("density", features.shape, k, *sorted(options.items()))
-        if key not in MEMORY:
-            MEMORY[key] = density(features, k, **options)
-        return MEMORY[key]
-
-    def search_once(queries: Any, base: Any, k: int, **options: Any) -> Any:
-        options.pop("progress", None)
-        if queries is not base:
-            return search(queries, base, k, **options)
-        key = ("nearest", base.shape, k, *sorted(options.items()))
-        if key not in MEMORY:
-            MEMORY[key] = search(queries, base, k, **options)
-        return MEMORY[key]
-
-    with (
-        mock.patch("usl.core.representativeness.mean_neighbor_distance", density_once),
-        mock.patch("usl.selection.usl_t.nearest", search_once),
-    ):
-        yield
 
 
 def load(path: Path) -> list[Row]:

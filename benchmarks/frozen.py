@@ -4,7 +4,7 @@
 
 Data as in cifar10.py: the features come from a network trained on ImageNet *with labels*; every
 figure rests on that. The labels are those of ``usl``'s picks among the 50,000 train images (paper
-preset), the same for every learner at one seed. Two protocols:
+preset), or of another ``--method``'s, the same for every learner at one seed. Two protocols:
 
 - ``transductive``: the 10,000 test images are among the 60,000 that are learnt from, as the images
   of a collection are; never their labels.
@@ -31,6 +31,7 @@ from cifar10 import RESULTS, read
 
 import usl
 from usl.core.files import write_json
+from usl.core.keep import KeepInMemory
 from usl.core.methods import load_method
 from usl.evaluation.compare import paired_difference
 from usl.training.contract import FUNCTION, ROOM
@@ -52,12 +53,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None, help="default: $USL_DATA")
     parser.add_argument("--budget", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--method", default="usl", help="whose picks are labelled")
     parser.add_argument("--learners", nargs="+", default=list(LEARNERS), choices=list(LEARNERS))
     parser.add_argument("--protocols", nargs="+", default=list(PROTOCOLS), choices=PROTOCOLS)
     arguments = parser.parse_args()
     train, train_truth, test, test_truth = read(arguments.data)
     truth = np.concatenate([train_truth, test_truth])
-    path = RESULTS / f"frozen-{arguments.budget}.json"
+    whose = "" if arguments.method == "usl" else f"-{arguments.method}"
+    path = RESULTS / f"frozen-{arguments.budget}{whose}.json"
+    keep = KeepInMemory()  # neighbours and densities do not depend on the seed
     stored: dict[str, Any] = {"budget": arguments.budget, "picks": {}, "search": {}, "rows": []}
     if path.exists():
         stored |= json.loads(path.read_text())
@@ -67,8 +71,10 @@ def main() -> None:
         shared: dict[str, Any] = {}
         for seed in range(arguments.seeds):
             if str(seed) not in stored["picks"]:
-                picks = usl.select(train, arguments.budget, seed=seed).indices
-                stored["picks"][str(seed)] = picks.tolist()
+                picks = usl.select(
+                    train, arguments.budget, method=arguments.method, seed=seed, resume=keep
+                )
+                stored["picks"][str(seed)] = picks.indices.tolist()
             for learner in arguments.learners:
                 for prior in LEARNERS[learner]:
                     what = {"protocol": protocol, "learner": learner, "prior": prior, "seed": seed}

@@ -33,10 +33,8 @@ SIZES = (100_000, 1_000_000)
 BUDGET = 100
 PAIRS_UP_TO = 200_000
 ALL_PAIRS = {
-    "density": "an exact search of neighbours",
     "probcover": "a pass over all distances",
     "rdss": "the mean kernel of every row with all rows",
-    "usl_t": "an exact search of neighbours",
 }
 SAMPLED = ("pool", "embedded", "sample")  # parameters that say what is approximated
 

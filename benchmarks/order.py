@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from cifar10 import read, remembered
+from cifar10 import read
 
 import usl
+from usl.core.keep import KeepInMemory
 from usl.evaluation.compare import paired_difference, score
 from usl.training import logistic
 
@@ -26,10 +27,12 @@ def main() -> None:
     arguments = parser.parse_args()
     data = read(arguments.data)
     found: dict[str, list[float]] = {}
+    keep = KeepInMemory()  # densities do not depend on the seed
     for seed in range(arguments.seeds):
-        with remembered():
-            hundred = usl.select(data[0], 100, seed=seed)
-            direct = usl.select(data[0], 40, seed=seed)
+        hundred, direct = (
+            usl.select(data[0], budget, method="usl", seed=seed, resume=keep)
+            for budget in (100, 40)
+        )
         shuffled = np.random.default_rng(seed).permutation(100)
         orders = {
             "40 selected directly": direct.indices,

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from cifar10 import remembered
 from PIL import Image
 
 from usl.core.files import write_json, write_json_lines
@@ -100,17 +99,16 @@ def judge(collection: Collection, model: str, budget: int, seeds: int) -> None:
         for k in (20, 200)
     }
     print("kNN accuracy:", knn, flush=True)
-    with remembered():  # neighbours do not depend on the seed
-        found = compare(
-            space.features[train],
-            classes[train],
-            space.features[~train],
-            classes[~train],
-            budget=budget,
-            methods={name: {} for name in ("usl", "usl_t", "kmeans", "random", "stratified")},
-            seeds=range(seeds),
-            learner="logistic",
-        )
+    found = compare(
+        space.features[train],
+        classes[train],
+        space.features[~train],
+        classes[~train],
+        budget=budget,
+        methods={name: {} for name in ("usl", "usl_t", "kmeans", "random", "stratified")},
+        seeds=range(seeds),
+        learner="logistic",
+    )
     name = Path(model).stem if model.endswith(".safetensors") else Path(model).name
     record = {"knn": knn, **found.record()}
     write_json(RESULTS / f"cifar10-{name}-{budget}.json", record)

@@ -68,7 +68,7 @@ def measure(side: str, features: np.ndarray) -> None:
     if side == "usl":
         import usl
 
-        usl.select(features, 40)
+        usl.select(features, 40, method="usl")
     else:
         import faiss
 
