@@ -1,5 +1,6 @@
 """What the report shows of a selection that learned its clusters: charts, warnings, figures."""
 
+import itertools
 import json
 import shutil
 import warnings
@@ -262,15 +263,22 @@ def test_axes_hold_their_values():
     ]
 
 
-def test_quorum_names_its_figures(tmp_path):
+@pytest.mark.parametrize("chosen", ["k-means", "usl_t"])
+def test_quorum_names_its_figures(tmp_path, monkeypatch, chosen):
+    told = itertools.count(step=1 if chosen == "usl_t" else -1)  # the learned picks come last
+    monkeypatch.setattr("usl.selection.quorum.information", lambda *_: next(told))
     rows = unit(np.random.default_rng(0).normal(size=(200, 8)))  # clusters that touch
     np.savez(tmp_path / "rows.npz", features=rows)
     run = usl.start_run(tmp_path / "rows.npz", BUDGET, tmp_path / "run", method="quorum")
     page = Page.of(write_report(run, points=0)).check()
     text = page.text("picks")
     assert "consensus share of its nearest neighbours that lie in its own cluster" in text
-    assert "score consensus times density, or what pick_by names; the largest wins" in text
-    assert "max ŷ" not in text
+    score = "score consensus times density, or what pick_by names; the largest wins"
+    learned = "max ŷ how surely it belongs to its learned cluster; the surest wins"
+    assert (score in text, learned in text) == (chosen == "k-means", chosen == "usl_t")
+    assert f"chosen {chosen} whose clusters have the picks that tell the most" in page.text(
+        "provenance"
+    )
     assert "Eq." not in text + page.text("provenance")
     for value in columns(run)["confidence"]:
         assert f" {value:.2f} " in text

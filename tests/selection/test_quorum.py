@@ -9,11 +9,11 @@ import pytest
 
 import usl
 from support import unit
-from usl.core.errors import UsageError
+from usl.core.errors import TrainingFailedError, UsageError
 from usl.core.graph import neighbor_weights, normalized
-from usl.core.keep import NOTHING
+from usl.core.keep import NOTHING, KeepInMemory
 from usl.core.progress import silent
-from usl.selection import quorum
+from usl.selection import quorum, usl_t
 from usl.selection.memory import BASE
 from usl.selection.quorum import DAMPING, STEPS, information, spread
 
@@ -42,7 +42,9 @@ def test_a_pick_has_the_largest_consensus_times_density_of_its_cluster(k):
         candidates=np.arange(200),
         k=k,
         partitions=6,
+        learned=0,
     )
+    assert found.parameters["chosen"] == "k-means"
     agree, dense = consensus_and_density(features, found.clusters, k, 10)  # 0.5 * 200 / 10
     np.testing.assert_allclose(found.confidence, agree)
     np.testing.assert_allclose(found.density, dense, atol=1e-5)
@@ -93,7 +95,7 @@ def test_averaging_moves_items_towards_their_neighbors():
 
 def test_the_room_of_an_item_is_its_mean_distance_to_its_neighbors():
     features = cloud(120)
-    near = quorum._neighbors(features, np.arange(120), 20, NOTHING, silent)
+    near = quorum.Stages(features, None, NOTHING, silent).neighbors(20)
     distances = np.sort(np.linalg.norm(features[:, None] - features[None], axis=2), axis=1)
     expected = distances[:, 1:21].mean(axis=1)
     np.testing.assert_allclose(quorum._room(near, 20), expected / expected.mean(), rtol=1e-4)
@@ -106,7 +108,7 @@ def test_rare_kinds_get_picks_by_their_room():
     features = unit(np.eye(24)[group] + rng.normal(scale=0.15, size=(1100, 24)))
 
     def found(room):
-        given = {"method": "quorum", "room": room, "partitions": 1}
+        given = {"method": "quorum", "room": room, "partitions": 1, "learned": 0}
         picks = [usl.select(features, 9, seed=seed, **given).indices for seed in range(8)]
         return np.mean([len(np.unique(group[rows])) for rows in picks])
 
@@ -145,19 +147,21 @@ def test_rows_that_weigh_next_to_nothing_are_no_start():
 
 def test_of_many_items_a_sample_is_looked_at():
     features = cloud(3000)
-    chosen = usl.select(features, 6, method="quorum", sample=500, partitions=3)
+    chosen = usl.select(features, 6, method="quorum", sample=500, partitions=3, learned=0)
     assert chosen.parameters["sample"] == 500
     assert np.isfinite(chosen.columns["density"]).all()
     assert chosen.columns["cluster_size"].sum() > 0.9 * 3000  # every item has a cluster
-    more = usl.select(features, 60, method="quorum", sample=500, partitions=3)
+    more = usl.select(features, 60, method="quorum", sample=500, partitions=3, learned=0)
     assert more.parameters["sample"] == 1200  # 20 per cluster
 
 
 def test_many_clusters_take_fewer_partitions(monkeypatch):
     monkeypatch.setattr(quorum, "WORK", 300 * 10 * 4)
     features = cloud(300)
-    assert usl.select(features, 10, method="quorum").parameters["partitions"] == 4
-    assert usl.select(features, 300, method="quorum").parameters["partitions"] == 1
+    few = usl.select(features, 10, method="quorum").parameters
+    assert (few["partitions"], few["learned"]) == (4, 1)
+    many = usl.select(features, 300, method="quorum").parameters
+    assert (many["partitions"], many["learned"]) == (1, 0)
 
 
 def test_labeled_clusters_come_last(blobs):
@@ -187,7 +191,7 @@ def test_ways_to_pick_are_named():
 def test_picks_by_the_center_are_those_of_k_means():
     features = cloud(300)
     given = {"labeled": np.empty(0, np.int64), "candidates": np.arange(300), "pick_by": "center"}
-    found = quorum.pick(features, 8, partitions=1, **given)
+    found = quorum.pick(features, 8, partitions=1, learned=0, **given)
     for row in found.indices:
         members = np.flatnonzero(found.clusters == found.clusters[row])
         mean = features[members].mean(axis=0)
@@ -207,9 +211,67 @@ def test_the_most_telling_partition_is_chosen(monkeypatch):
     for best in range(4):
         told = iter([1.0 if turn == best else 0.5 for turn in range(4)])
         monkeypatch.setattr(quorum, "information", lambda *_, told=told: next(told))
-        usl.select(features, 8, method="quorum", partitions=4)
+        usl.select(features, 8, method="quorum", partitions=4, learned=0)
         assert taken[-1] == asked[-1][best]
     assert len({tuple(picks) for picks in taken}) > 1
+
+
+@pytest.fixture
+def learned_tells_most(monkeypatch):
+    """The set of picks that is asked about last, which is the learned one, has the most to tell."""
+    told = iter(range(1000))
+    monkeypatch.setattr(quorum, "information", lambda *_: next(told))
+
+
+def test_the_learned_picks_are_those_of_usl_t(learned_tells_most):
+    features = cloud(300)
+    found = usl.select(features, 8, method="quorum", seed=3)
+    alone = usl.select(features, 8, method="usl_t", seed=3)
+    assert found.parameters["chosen"] == "usl_t"
+    assert set(found.indices) == set(alone.indices)
+    ours, theirs = (np.argsort(one.indices) for one in (found, alone))
+    for column in ("utility", "cluster_size"):
+        np.testing.assert_array_equal(found.columns[column][ours], alone.columns[column][theirs])
+    confidence = found.columns["confidence"]  # the share of neighbours, as of any other partition
+    np.testing.assert_allclose(confidence * 20, np.round(confidence * 20))
+
+
+def test_several_trainings_are_several_sets_of_picks(monkeypatch):
+    asked = []
+    own = quorum._most_telling
+    monkeypatch.setattr(
+        quorum, "_most_telling", lambda options, *rest: asked.append(options) or own(options, *rest)
+    )
+    usl.select(cloud(300), 8, method="quorum", partitions=2, learned=2)
+    assert [option.source for option in asked[0]] == ["k-means", "k-means", "usl_t", "usl_t"]
+    assert set(asked[0][2].picks) != set(asked[0][3].picks)
+
+
+def test_clusters_that_collapse_leave_those_of_k_means(monkeypatch):
+    def collapse(*_, **__):
+        raise TrainingFailedError("usl_t: head 0 has collapsed", [])
+
+    features = cloud(300)
+    without = usl.select(features, 8, method="quorum", learned=0)
+    monkeypatch.setattr("usl.selection.usl_t_heads.train_heads", collapse)
+    found = usl.select(features, 8, method="quorum")
+    np.testing.assert_array_equal(found.indices, without.indices)
+
+
+def test_what_usl_t_has_learned_is_not_learned_again(monkeypatch):
+    features, keep = cloud(300), KeepInMemory()
+    given = {"labeled": np.empty(0, np.int64), "candidates": np.arange(300), "seed": 5}
+    alone = usl_t.pick(features, 8, keep=keep, **given)
+    again = usl_t.pick(features, 8, **given)
+    assert alone.history == again.history
+    monkeypatch.setattr("usl.selection.usl_t_heads.train_heads", None)
+    quorum.pick(features, 8, keep=keep, **given)
+    assert keep.saved > 0
+    kept = usl_t.pick(features, 8, keep=keep, **given)
+    np.testing.assert_array_equal(kept.indices, alone.indices)
+    assert kept.history == alone.history
+    with pytest.raises(TypeError):  # of a sample other things are learned
+        quorum.pick(features, 8, keep=keep, sample=200, **given)
 
 
 @pytest.mark.parametrize(
@@ -217,8 +279,9 @@ def test_the_most_telling_partition_is_chosen(monkeypatch):
     [
         (4000, 60, {}, 100_000),
         (6000, 20, {"sample": 1500}, 100_000),
-        (4000, 300, {"partitions": 1}, 100_000),
-        (8000, 300, {"partitions": 1}, 2000),
+        (4000, 300, {"partitions": 1, "learned": 0}, 100_000),
+        (8000, 300, {"partitions": 1, "learned": 0}, 2000),
+        (3000, 200, {"partitions": 1}, 100_000),
     ],
 )
 def test_no_more_memory_than_is_counted_nor_far_less(n, budget, given, exact, monkeypatch):

@@ -9,11 +9,14 @@ from __future__ import annotations
 from usl.core.blocks import thread_count
 from usl.core.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
 from usl.core.representativeness import EXACT_ROWS
+from usl.selection.usl_t_heads import PARTS
 
 PAIR = 2.5e-9  # two rows, in an exact search
 LISTED_ROW = 45e-6  # a row, in the search through inverted lists
 LLOYD_PAIR = 5e-9  # a row and a centroid, each iteration
 LLOYD_ITERATIONS = 50  # as many as it mostly takes
+# 1,500 steps of USL-T: at any rate; of a cluster and dimension; the losses are as many dimensions.
+TRAINING, TRAINING_PAIR, TRAINING_WIDTH = 2.2, 7.5e-5, 150
 CANDIDATE_ROW = 60e-6  # a row in k-means through candidates, all iterations
 
 
@@ -35,6 +38,12 @@ def partition_seconds(
     """k-means of n items of width d."""
     lloyd = exact or clusters <= EXACT_CLUSTERS or n * clusters <= EXACT_PAIRS
     return _scaled(LLOYD_PAIR * iterations * n * clusters if lloyd else CANDIDATE_ROW * n, d)
+
+
+def training_seconds(d: int, clusters: int) -> float:
+    """USL-T's clusters of features of width d, with the settings of its paper preset."""
+    seconds = TRAINING + TRAINING_PAIR * clusters * (d + TRAINING_WIDTH)
+    return seconds * PARTS / min(PARTS, thread_count())
 
 
 def _scaled(seconds: float, d: int) -> float:

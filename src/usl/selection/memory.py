@@ -17,7 +17,7 @@ from usl.core.errors import UslWarning
 from usl.core.lazy import bytes_in_memory
 from usl.core.methods import load_method
 from usl.core.workspace import Workspace
-from usl.selection import exchange, ranking
+from usl.selection import exchange, ranking, usl_t_heads
 from usl.selection.contract import FUNCTION, NEEDED, ROOM
 
 if TYPE_CHECKING:
@@ -108,6 +108,16 @@ def in_blocks(row_bytes: int, rows: int) -> int:
     """Blocks of up to ``BLOCK_BYTES`` on every core, and the copies made of them."""
     block = max(BLOCK_BYTES, 16 * row_bytes)
     return int(COPIES * min(thread_count() * block, rows * row_bytes))
+
+
+def learning_bytes(n: int, d: int, clusters: int, k: int) -> int:
+    """USL-T's clusters of n items with k neighbours: its scale, its batches, its assignment."""
+    rules = usl_t_heads
+    sample, batch = min(n, rules.CALIBRATION_ROWS), rules.Training().batch_size
+    scale = 4 * sample * (d + 4) + 3 * 4 * min(n, 4096) * clusters
+    scale += Size(sample, d, clusters, clusters, k).partition(clusters)
+    training = 10 * 4 * clusters * d + batch * (2 * 4 * d + 12 * 4 * clusters)
+    return 8 * k * n + 16 * n + max(scale, training, in_blocks(16 * clusters + 4 * d, n))
 
 
 def needed(method: str, n: int, d: int, budget: int, labeled: int, params: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Quorum: in every cluster the dense item whose neighbours agree, from the most telling partition.
+"""Quorum: of many sets of picks, one per cluster, the set that says most about all items.
 
 Our own method (docs/method.md has the reasons and the evidence):
 
@@ -8,7 +8,8 @@ Our own method (docs/method.md has the reasons and the evidence):
 2. Picks of each: the item with the largest product of *consensus*, the share of its neighbours in
    its own cluster, and *density*, its mean cosine with the nearest n / 2m items, which are about
    half a cluster.
-3. The partition whose picks say most about all items when they spread over the neighbour graph, as
+3. Beside them the picks of USL-T: of clusters that are learned, the most confident items.
+4. The set of picks that say most about all items when they spread over the neighbour graph, as
    labels will in semi-supervised learning.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.blocks import map_blocks, one_blas_thread
+from usl.core.errors import TrainingFailedError
 from usl.core.graph import normalized, similarity, symmetric_weights
 from usl.core.keep import NOTHING, Keep
 from usl.core.kmeans import kmeans
@@ -37,10 +40,16 @@ from usl.core.representativeness import (
 )
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
-from usl.selection.cost import nearest_seconds, partition_seconds, search_seconds
-from usl.selection.memory import BASE, PER_ITEM, Size, in_blocks
+from usl.selection.cost import (
+    nearest_seconds,
+    partition_seconds,
+    search_seconds,
+    training_seconds,
+)
+from usl.selection.memory import BASE, PER_ITEM, Size, in_blocks, learning_bytes
 from usl.selection.presets import check_choice, given_numbers
 from usl.selection.sample import draw_sample
+from usl.selection.usl_t_heads import Training, calibrated, learn
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -72,10 +81,14 @@ def pick(
     average: bool = True,
     room: float = 2.0,
     pick_by: Literal["both", "consensus", "density", "center"] = "both",
+    learned: int = 1,
     sample: int = 50_000,
     iterations: int = 20,
 ) -> Picks:
     """Pick the best item of every cluster of the best of many partitions.
+
+    The parameters of the result say where the picks come from (``chosen``): ``k-means`` or
+    ``usl_t``.
 
     Parameters
     ----------
@@ -88,13 +101,15 @@ def pick(
         to its k neighbours to this power; 0 counts all alike.
     pick_by : what the picks of a partition are best in; ``center`` is nearness to the mean, as a
         plain k-means selection has it.
+    learned : how often the clusters of USL-T are learned, each time for one more set of picks, its
+        most confident; never where there are so many clusters that one partition is all.
     sample : most rows looked at, drawn by the seed, and picks come from these alone; never below
         20 per cluster.
     iterations : upper bound of the k-means iterations.
     """
     own = {"partitions": partitions, "k": k, "reach": reach, "sample": sample}
     own["iterations"] = iterations
-    given_numbers({**own, "room": room}, positive=list(own))
+    given_numbers({**own, "room": room, "learned": learned}, positive=list(own))
     check_choice("pick_by", pick_by, PICK_BY)
     rng = np.random.default_rng(seed)
     size = _size(sample, budget + len(labeled))
@@ -102,36 +117,44 @@ def pick(
     points = features if len(rows) == len(features) else features[rows]
     fixed = np.flatnonzero(np.isin(rows, labeled))
     allowed = np.flatnonzero(np.isin(rows, candidates))
-    count = min(len(rows), budget + len(fixed))
-    number = _number(partitions, len(rows), count)
-    resolved: dict[str, Any] = {**own, "partitions": number, "sample": len(rows)}
-    resolved |= {"average": average, "room": room, "pick_by": pick_by}
+    plan = Plan.of(len(rows), budget + len(fixed), partitions, learned)
+    resolved: dict[str, Any] = {**own, "partitions": plan.partitions, "sample": len(rows)}
+    resolved |= {"average": average, "room": room, "pick_by": pick_by, "learned": plan.trainings}
     if len(rows) == 1:
         return Picks(rows[allowed], clusters=np.zeros(1, np.int64), parameters=resolved)
 
     # 1. What all partitions share: neighbours, their graph, densities.
-    near = _neighbors(points, rows, k, keep, progress)
+    stages = Stages(points, rows if len(rows) < len(features) else None, keep, progress)
+    near = stages.neighbors(k)
     graph = normalized(_graph(near)).astype(np.float32)
     weights = _room(near, k) ** room
-    density = _density(points, rows, _wide(reach, len(rows), count), keep, progress)
+    density = stages.density(_wide(reach, len(rows), plan.count))
 
     # 2. Partitions and the picks of each.
     averaged = _averaged(points, near) if average else points
     options: list[Option] = []
-    for turn in range(number):
-        start = _start(averaged, count, weights, rng)
+    for turn in range(plan.partitions):
+        start = _start(averaged, plan.count, weights, rng)
         found = kmeans(
-            averaged, count, rng=rng, iterations=iterations, start=start, weights=weights
+            averaged, plan.count, rng=rng, iterations=iterations, start=start, weights=weights
         )
         clusters = found.clusters.astype(np.int64)
-        consensus = (clusters[near.rows[:, :k]] == clusters[:, None]).mean(axis=1)
+        consensus = _consensus(clusters, near, k)
         score = _score(pick_by, points, clusters, consensus, density)
         best = best_per_cluster(score, clusters, allowed)
         picks = serve(best, clusters, budget, fixed)
-        options.append(Option(clusters, consensus, score, picks))
-        progress(turn + 1, number, "partitions")
+        options.append(Option("k-means", clusters, consensus, score, picks))
+        progress(turn + 1, plan.partitions, "partitions")
 
-    # 3. The most telling.
+    # 3. Learned clusters and their picks.
+    for turn in range(plan.trainings):
+        with suppress(TrainingFailedError):  # collapsed: there are the others
+            clusters, score = stages.learned(near.rows[:, :k], plan.count, seed + turn)
+            picks = serve(best_per_cluster(score, clusters, allowed), clusters, budget, fixed)
+            consensus = _consensus(clusters, near, k)
+            options.append(Option("usl_t", clusters, consensus, score, picks))
+
+    # 4. The most telling.
     chosen = _most_telling(options, graph, weights, fixed)
     further = away_from_taken(points, chosen.score)
     picks = fill_up(chosen.picks, chosen.clusters, budget, fixed, allowed, further)
@@ -141,13 +164,14 @@ def pick(
         density=_scattered(len(features), rows, density),
         utility=chosen.score[picks],
         confidence=_scattered(len(features), rows, chosen.consensus),
-        parameters=resolved,
+        parameters={**resolved, "chosen": chosen.source},
     )
 
 
 def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
     """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`."""
-    given, rows, count, number = _planned(n, budget + labeled, parameters)
+    given, plan = _planned(n, budget + labeled, parameters)
+    rows, count = plan.rows, plan.count
     k = min(max(given["k"], EDGES), rows - 1)
     own = Size(rows, width, count, count, k)
     if looks_at_all(rows, k, None):
@@ -157,14 +181,17 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
         search = Size(rows, width, count, c=1, k=max(k, wide)).density()
     table = 4 * rows * width
     held = (table if rows < n else 0) + rows * (12 * k + 2 * 12 * EDGES + 40)
-    options = number * 24 * rows
+    options = plan.options * 24 * rows
     stages = {
         "neighbors": held + 2 * table + search,
         "averaged": held + 6 * table + 6 * 12 * 2 * EDGES * rows,
         "partitions": held + table + options + own.partition(count) + 12 * k * rows,
     }
-    if number > 1:
-        spread_out = 4 * rows * min(rows, number * count) + 16 * rows * min(rows, COLUMNS + count)
+    if plan.trainings:
+        stages["learned"] = held + table + options + learning_bytes(rows, width, count, k)
+    if plan.options > 1:
+        spread_out = 4 * rows * min(rows, plan.options * count)
+        spread_out += 16 * rows * min(rows, COLUMNS + count)
         stages["information"] = held + table + options + spread_out
     around = Size(n, width, count, count, k=0).total()
     return int(max(around, BASE + PER_ITEM * n + max(stages.values())))
@@ -174,25 +201,46 @@ def seconds(
     n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]
 ) -> dict[str, float]:
     """Seconds of the long stages, with these parameters of :func:`pick`."""
-    given, rows, count, number = _planned(n, budget + labeled, parameters)
+    given, plan = _planned(n, budget + labeled, parameters)
+    rows, count = plan.rows, plan.count
     partition = partition_seconds(rows, width, count, iterations=given["iterations"])
     others = nearest_seconds(n - rows, count, width)  # which go to the nearest mean
     return {
         "search": 2 * search_seconds(rows, width),  # of neighbours, and for densities
-        "partition": number * partition + others,
-        "spread": SPREAD * rows * number * count if number > 1 else 0.0,
+        "partition": plan.partitions * partition + others,
+        "training": plan.trainings * training_seconds(width, count),
+        "spread": SPREAD * rows * plan.options * count if plan.options > 1 else 0.0,
     }
 
 
-def _planned(
-    n: int, wanted: int, parameters: Mapping[str, Any]
-) -> tuple[dict[str, Any], int, int, int]:
-    """All parameters of :func:`pick`; how many rows it looks at, clusters it makes, partitions."""
+def _planned(n: int, wanted: int, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], Plan]:
+    """All parameters of :func:`pick`, and what it does with n items."""
     given = {name: own.default for name, own in inspect.signature(pick).parameters.items()}
     given |= parameters
     rows = min(n, _size(given["sample"], wanted))
-    count = min(rows, wanted)
-    return given, rows, count, _number(given["partitions"], rows, count)
+    return given, Plan.of(rows, wanted, given["partitions"], given["learned"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is done: rows looked at, clusters of each partition, partitions, trainings."""
+
+    rows: int
+    count: int
+    partitions: int
+    trainings: int
+
+    @classmethod
+    def of(cls, rows: int, wanted: int, partitions: int, learned: int) -> Plan:
+        """What is asked for, less where there are many clusters; never less than a partition."""
+        count = min(rows, wanted)
+        most = max(1, WORK // (rows * count))
+        return cls(rows, count, min(partitions, most), learned if most > 1 else 0)
+
+    @property
+    def options(self) -> int:
+        """Sets of picks to choose from."""
+        return self.partitions + self.trainings
 
 
 def _size(sample: int, wanted: int) -> int:
@@ -205,11 +253,6 @@ def _wide(reach: float, rows: int, count: int) -> int:
     return int(np.clip(reach * rows / count, min(5, rows - 1), max(1, rows // 2)))
 
 
-def _number(partitions: int, rows: int, count: int) -> int:
-    """How many partitions are compared."""
-    return int(min(partitions, max(1, WORK // (rows * count))))
-
-
 @dataclass(frozen=True)
 class Near:
     """The nearest other items of each item, [n, k]: ``rows`` int64, ``distances`` float32."""
@@ -220,34 +263,69 @@ class Near:
 
 @dataclass(frozen=True)
 class Option:
-    """A partition, int64 [n]; consensus and score of every item [n]; the picks."""
+    """A partition, int64 [n], and where it comes from; consensus and score of all items [n]; picks.
 
+    ``score`` decides which item of a cluster is picked.
+    """
+
+    source: str
     clusters: Rows
     consensus: Values
     score: Values
     picks: Rows
 
 
-def _neighbors(points: Float32, rows: Rows, k: int, keep: Keep, progress: Progress) -> Near:
-    """The k nearest others of every row of the sample; a stage to keep."""
-    k = min(max(k, EDGES), len(points) - 1)
+@dataclass(frozen=True)
+class Stages:
+    """What takes long, each kept once it is done: of ``points``, which are ``rows``, or all."""
 
-    def compute() -> dict[str, NDArray[np.generic]]:
-        found, distances = nearest_others(points, k, progress=progress)
-        return {"found": found, "distances": distances}
+    points: Float32
+    rows: Rows | None
+    keep: Keep
+    progress: Progress
 
-    made = keep.arrays("neighbors", {"k": k, "rows": rows}, compute)
-    return Near(made["found"], made["distances"])
+    def neighbors(self, k: int) -> Near:
+        """The k nearest others of every point."""
+        k = min(max(k, EDGES), len(self.points) - 1)
 
+        def compute() -> dict[str, NDArray[np.generic]]:
+            found, distances = nearest_others(self.points, k, progress=self.progress)
+            return {"found": found, "distances": distances}
 
-def _density(points: Float32, rows: Rows, k: int, keep: Keep, progress: Progress) -> Values:
-    """Mean cosine of every row with its k nearest others, 0 where it is negative; a stage."""
+        made = self.keep.arrays("neighbors", self._parts(k), compute)
+        return Near(made["found"], made["distances"])
 
-    def compute() -> dict[str, NDArray[np.generic]]:
-        squared, _ = typical_distance(points, k, squared=True, progress=progress)
-        return {"density": np.maximum(1 - squared / 2, 0)}
+    def density(self, k: int) -> Values:
+        """Mean cosine of every point with its k nearest others, 0 where it is negative."""
 
-    return keep.arrays("density", {"k": k, "rows": rows}, compute)["density"]
+        def compute() -> dict[str, NDArray[np.generic]]:
+            squared, _ = typical_distance(self.points, k, squared=True, progress=self.progress)
+            return {"density": np.maximum(1 - squared / 2, 0)}
+
+        return self.keep.arrays("cosines", self._parts(k), compute)["density"]
+
+    def learned(self, neighbors: Rows, count: int, seed: int) -> tuple[Rows, Values]:
+        """Clusters as USL-T learns them, int64 [n] without empty ones, and confidences [n].
+
+        With the settings of its paper preset: with the same seed and points they are those of
+        :func:`usl.selection.usl_t.pick`.
+        """
+        found = learn(
+            self.points,
+            neighbors,
+            count,
+            calibrated(Training(), self.points, count, seed),
+            seed=seed,
+            rows=self.rows,
+            keep=self.keep,
+            progress=self.progress,
+        )
+        _, clusters = np.unique(found.clusters, return_inverse=True)
+        return clusters.astype(np.int64), found.confidence
+
+    def _parts(self, k: int) -> dict[str, Any]:
+        """What a stage depends on; of all points, as other methods that look at all have it."""
+        return {"k": k} if self.rows is None else {"k": k, "rows": self.rows}
 
 
 def _room(near: Near, k: int) -> Values:
@@ -306,6 +384,11 @@ def _start(space: Float32, count: int, weights: Values, rng: np.random.Generator
             chosen.append(int(drawn[best]))
             away = squared[best].astype(np.float64)
     return points[chosen]
+
+
+def _consensus(clusters: Rows, near: Near, k: int) -> Values:
+    """The share of every row's k nearest in its own cluster, [n]."""
+    return np.asarray((clusters[near.rows[:, :k]] == clusters[:, None]).mean(axis=1))
 
 
 def _score(

@@ -23,7 +23,7 @@ from usl.core.representativeness import nearest_others
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.presets import check_choice, clamp_k, column, given_numbers
-from usl.selection.usl_t_heads import Training, assign, natural_scale, train_heads
+from usl.selection.usl_t_heads import Training, assign, calibrated, learn, train_heads
 
 SMALL = 100_000  # items; above, the paper's ImageNet settings apply
 EPOCHS = 10  # of end-to-end training; the paper's 200 are for a GPU
@@ -196,16 +196,14 @@ def pick(
     near = np.column_stack([np.arange(n), found]) if settings.include_self else found
 
     # 2. Clusters.
-    if training.scale is None:
-        rng = np.random.default_rng([seed, 1 << 20])  # apart from the heads' own streams
-        training = replace(training, scale=natural_scale(features, n_clusters, rng))
-    trained, history = train_heads(
-        features, near, n_clusters, training, seed=seed, progress=progress
-    )
-    points, backbone = features, None
+    training = calibrated(training, features, n_clusters, seed)
+    backbone = None
     if end_to_end:
         from usl.selection.usl_t_network import train_network
 
+        trained, history = train_heads(
+            features, near, n_clusters, training, seed=seed, progress=progress
+        )
         points, trained, later, backbone = train_network(
             near,
             trained,
@@ -222,7 +220,12 @@ def pick(
             {"head": 0, **record, "step": training.steps + record["step"], "network": True}
             for record in later
         ]
-    clusters, confidence = assign(trained, points, progress)
+        clusters, confidence = assign(trained, points, progress)
+    else:
+        learned = learn(
+            features, near, n_clusters, training, seed=seed, keep=keep, progress=progress
+        )
+        clusters, confidence, history = learned.clusters, learned.confidence, learned.history
     empty = n_clusters - len(np.unique(clusters))
     if empty > max(settings.spare, 0.01) * n_clusters:
         warnings.warn(

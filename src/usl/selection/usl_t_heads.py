@@ -6,8 +6,9 @@ other; several are several opinions about the same items.
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.core.errors import TrainingFailedError
+from usl.core.keep import Keep
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress
@@ -77,6 +79,55 @@ class Head:
         """Soft assignments of a block of items, [b, C]."""
         unit, _ = self.unit()
         return softmax(np.float32(self.scale) * (features @ unit.T) + self.bias)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Clusters int64 [n] and confidences float64 [n], as :func:`assign`, and what was recorded."""
+
+    clusters: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    history: list[dict[str, Any]]
+
+
+def learn(
+    features: Float32,
+    neighbors: NDArray[np.int64],
+    n_clusters: int,
+    training: Training,
+    *,
+    seed: int,
+    keep: Keep,
+    progress: Progress,
+    rows: NDArray[np.int64] | None = None,
+) -> Learned:
+    """Train heads and assign all items: a stage to keep. Arguments as of :func:`train_heads`.
+
+    ``rows`` : which of the table that ``keep`` knows ``features`` are; None for all.
+    """
+
+    def compute() -> dict[str, NDArray[Any]]:
+        heads, history = train_heads(
+            features, neighbors, n_clusters, training, seed=seed, progress=progress
+        )
+        clusters, confidence = assign(heads, features, progress)
+        return {
+            "clusters": clusters,
+            "confidence": confidence,
+            "history": np.array(json.dumps(history)),
+        }
+
+    parts: dict[str, Any] = {"neighbors": neighbors, "count": n_clusters, "seed": seed}
+    made = keep.arrays("learned", {**parts, **asdict(training), "rows": rows}, compute)
+    return Learned(made["clusters"], made["confidence"], json.loads(str(made["history"])))
+
+
+def calibrated(training: Training, features: Float32, n_clusters: int, seed: int) -> Training:
+    """The training with a scale: the one it has, or the :func:`natural_scale`."""
+    if training.scale is not None:
+        return training
+    rng = np.random.default_rng([seed, 1 << 20])  # apart from the heads' own streams
+    return replace(training, scale=natural_scale(features, n_clusters, rng))
 
 
 def natural_scale(features: Float32, n_clusters: int, rng: np.random.Generator) -> float:

@@ -33,6 +33,10 @@ TERMS = (
     ("utility", "utility", "what the method went by"),
 )
 EQUATION_3 = ("U", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)")
+AGREEMENT = {
+    "confidence": ("consensus", "share of its nearest neighbours that lie in its own cluster"),
+    "density": ("density", "mean cosine with the images nearest to it, about half a cluster"),
+}
 TERMS_OF = {  # what these columns are called in a method's source, and what they are
     "usl": {
         "density": EQUATION_3,
@@ -45,12 +49,15 @@ TERMS_OF = {  # what these columns are called in a method's source, and what the
     },
     "density": {"density": EQUATION_3},
     "quorum": {
-        "confidence": ("consensus", "share of its nearest neighbours that lie in its own cluster"),
-        "density": ("density", "mean cosine with the images nearest to it, about half a cluster"),
+        **AGREEMENT,
         "utility": (
             "score",
             "consensus times density, or what pick_by names; the largest wins",
         ),
+    },
+    "quorum usl_t": {  # the picks of learned clusters were chosen
+        **AGREEMENT,
+        "utility": ("max ŷ", "how surely it belongs to its learned cluster; the surest wins"),
     },
 }
 DECIDED = "; it decided which of a cluster is picked"
@@ -93,7 +100,9 @@ def terms_of(facts: Facts) -> Terms:
     """
     have = facts.picks[0].figures if facts.picks else {}
     picked = facts.run.info["selection"]
-    heads, own = picked["parameters"].get("heads"), TERMS_OF.get(picked["method"], {})
+    method, parameters = picked["method"], picked["parameters"]
+    heads, chosen = parameters.get("heads"), parameters.get("chosen")
+    own = TERMS_OF.get(f"{method} {chosen}") or TERMS_OF.get(method, {})
     decided = None
     if "utility" in have and "regularizer" not in have:
         same = (

@@ -45,6 +45,8 @@ SYMBOLS_OF: dict[str, dict[str, tuple[str, str]]] = {  # and what they mean
         "average": ("", "whether images are averaged with their neighbours before k-means"),
         "room": ("", "power of its distance to its neighbours by which an image counts"),
         "pick_by": ("", "what the pick of a cluster is best in"),
+        "learned": ("", "sets of picks of clusters learned as by USL-T, compared with the others"),
+        "chosen": ("", "whose clusters have the picks that tell the most"),
         "sample": ("", "images looked at"),
         "iterations": ("", "of k-means, at most"),
     },

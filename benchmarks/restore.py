@@ -1,0 +1,77 @@
+"""A benchmark's ledger out of its published rows, so that it goes on where they end.
+
+``python benchmarks/restore.py benchmarks/cold_start.toml benchmarks/results/cold_start/rows.csv OUT``
+writes ``OUT/rows.jsonl``; ``usl benchmark benchmarks/cold_start.toml --out OUT`` then does what the
+rows do not hold. They must be of the same plan on the same data: the pools are opened and encoded
+to find the keys, but nothing in a table of rows can prove that they are what it was made from.
+Published rows have no picks; a selection of which a score is missing is left out, and done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from usl.core.errors import UsageError
+from usl.evaluation.benchmark.ledger import SCORE, SELECTION, Ledger, Line
+from usl.evaluation.benchmark.plan import read_plan
+from usl.evaluation.benchmark.pools import open_pools
+from usl.evaluation.benchmark.units import learner_key, selection_key
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("plan")
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--leave-out", nargs="*", default=[], help="methods to measure anew")
+    given = parser.parse_args()
+    plan = read_plan(given.plan)
+    pools = {(p.dataset, p.encoder): p for d in plan.datasets for p in open_pools(d, plan.share)}
+    methods = {entry.name: entry for entry in plan.methods}
+    ledger = Ledger(given.out)
+    if ledger.selections:
+        raise UsageError(f"{ledger.path} holds rows already. Give a new folder.")
+    lines: list[Line] = []
+    with open(given.rows, newline="", encoding="utf-8") as handle:
+        for row in csv.DictReader(handle):
+            if row["method"] in given.leave_out:
+                continue
+            seed, budget = int(row["seed"]), int(row["budget"])
+            wanted = [e for e in plan.learners if e.seeds is None or seed < e.seeds]
+            if not all(row[learner.name] for learner in wanted):
+                continue
+            pool = pools[row["dataset"], row["encoder"]]
+            key = selection_key(pool, seed, budget, methods[row["method"]])
+            lines.append(
+                {
+                    "kind": SELECTION,
+                    "key": key,
+                    "dataset": pool.dataset,
+                    "encoder": pool.encoder,
+                    "seed": seed,
+                    "budget": budget,
+                    "method": row["method"],
+                    "seconds": float(row["seconds"]) if row["seconds"] else None,
+                    "coverage": float(row["coverage"]),
+                    "balance": float(row["balance"]),
+                    "picks": [],
+                }
+            )
+            lines += [
+                {
+                    "kind": SCORE,
+                    "key": key,
+                    "learner_key": learner_key(learner),
+                    "learner": learner.name,
+                    "test": float(row[learner.name]),
+                }
+                for learner in wanted
+            ]
+    ledger.add(lines)
+    print(f"{len(ledger.selections)} selections and {len(ledger.scores)} scores: {ledger.path}")
+
+
+if __name__ == "__main__":
+    main()
