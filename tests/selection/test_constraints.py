@@ -179,6 +179,16 @@ def test_any_combination_keeps_to_all_or_says_why_not(data, seed, n):
     assert found.table().equals(again.table())
 
 
+def test_picks_that_replaced_all_of_the_methods_stand_for_the_items():
+    """As many as the method chose, and none of them: too close to each other, all went out."""
+    features = unit(np.random.default_rng(645).normal(size=(15, 3)))
+    apart = Constraints(exclude=[0, 1, 2], min_distance=1.2)
+    found = select_within(features, 5, apart, method="random", seed=645)
+    assert found.constraints["filled_up"] == 5
+    nearest = (features @ features[found.indices].T).argmax(axis=1)
+    np.testing.assert_array_equal(found.representative, nearest)
+
+
 def test_excluded_items_still_shape_the_clusters(pairs):
     features, _, _ = pairs
     excluded = np.arange(0, 240, 2)

@@ -60,7 +60,8 @@ class Part:
     @property
     def whole(self) -> bool:
         """Whether the picks are those of one call, all of them."""
-        return len(self.calls) == 1 and len(self.kept) == len(self.calls[0])
+        theirs = [kept for kept in self.kept if kept.call != NO_CALL]
+        return len(self.calls) == 1 and len(theirs) == len(self.kept) == len(self.calls[0])
 
 
 @dataclass(frozen=True, eq=False)
