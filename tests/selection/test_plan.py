@@ -41,10 +41,19 @@ def test_seconds_of_quorum_are_those_of_its_sample():
     assert many["search"] == few["search"]
     assert 0 < many["partition"] - few["partition"] < 1
     assert quorum.seconds(1_000_000, 128, 100, 0, {"sample": 10_000})["search"] < 1
-    assert 40 < sum(quorum.seconds(1_000_000, 128, 10_000, 0, {}).values()) < 120  # 64 measured
+    most = quorum.seconds(1_000_000, 128, 10_000, 0, {})
+    assert 40 < sum(most.values()) < 120  # 64 measured
+    assert most["training"] == 0  # so many clusters are partitioned once, and not learned
+    twice = quorum.seconds(50_000, 128, 100, 0, {"learned": 2})
+    assert twice["training"] == 2 * few["training"] > 0
     plan = plan_run(of_items(1000), 10)
     assert plan["method"] == "quorum"
-    assert {"search_seconds", "partition_seconds", "spread_seconds"} <= plan.keys()
+    assert {
+        "search_seconds",
+        "partition_seconds",
+        "training_seconds",
+        "spread_seconds",
+    } <= plan.keys()
 
 
 def test_memory_with_and_without_files():
