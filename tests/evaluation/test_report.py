@@ -123,7 +123,9 @@ def test_figures_of_a_pick(run_copy):
     assert f"→ #1 at {second['nearest_distance']:.2f}" in text
     assert f"stands for {second['represents']}" in text
     agree, dense, score = (f"{second[x]:.2f}" for x in ("confidence", "density", "utility"))
-    assert f"consensus {agree} density {dense} score {score}" in text.replace("\u00a0", " ")
+    learned = run_copy.info["selection"]["parameters"]["chosen"] == "usl_t"
+    decided = f"{'max ŷ' if learned else 'score'} {score}"
+    assert f"consensus {agree} density {dense} {decided}" in text.replace("\u00a0", " ")
     assert len(page.all("strong", class_="label")) == 9
 
 

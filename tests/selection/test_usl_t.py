@@ -218,7 +218,7 @@ def test_a_failed_training_leaves_its_record_and_no_run(blobs, tmp_path, monkeyp
     def fail(*_, **__):
         raise TrainingFailedError("usl_t: collapsed.", [{"step": 100, "entropy": 0.1}])
 
-    monkeypatch.setattr("usl.selection.usl_t.train_heads", fail)
+    monkeypatch.setattr("usl.selection.usl_t_heads.train_heads", fail)
     with pytest.raises(TrainingFailedError, match=r"run\.failed\.jsonl"):
         usl.start_run(tmp_path / "features.npz", 6, tmp_path / "run", method="usl_t", k=10)
     assert not (tmp_path / "run").exists()
