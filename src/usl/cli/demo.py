@@ -8,7 +8,7 @@ from pathlib import Path
 def demo(out: Path = Path("demo-run"), /, *, seeds: int = 10, seed: int = 0) -> None:
     """Run the whole pipeline on images that come with the package, and compare with chance.
 
-    5,000 Fashion-MNIST images, 40 labels, no network, about half a minute on two cores.
+    5,000 Fashion-MNIST images, 40 labels, no network, about a minute on two cores.
 
     Parameters
     ----------

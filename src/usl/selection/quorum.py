@@ -85,7 +85,7 @@ def pick(
     sample: int = 50_000,
     iterations: int = 20,
 ) -> Picks:
-    """Pick the best item of every cluster of the best of many partitions.
+    """Pick one item of every cluster, of the partition whose picks tell the most.
 
     The parameters of the result say where the picks come from (``chosen``): ``k-means`` or
     ``usl_t``.
@@ -141,12 +141,11 @@ def pick(
         clusters = found.clusters.astype(np.int64)
         consensus = _consensus(clusters, near, k)
         score = _score(pick_by, points, clusters, consensus, density)
-        best = best_per_cluster(score, clusters, allowed)
-        picks = serve(best, clusters, budget, fixed)
+        picks = serve(best_per_cluster(score, clusters, allowed), clusters, budget, fixed)
         options.append(Option("k-means", clusters, consensus, score, picks))
         progress(turn + 1, plan.partitions, "partitions")
 
-    # 3. Learned clusters and their picks.
+    # 3. Learned clusters, and the picks that USL-T would make of them.
     for turn in range(plan.trainings):
         with suppress(TrainingFailedError):  # collapsed: there are the others
             clusters, score = stages.learned(near.rows[:, :k], plan.count, seed + turn)
