@@ -1,9 +1,14 @@
 """A benchmark's ledger out of its published rows, so that it goes on where they end.
 
-``python benchmarks/restore.py benchmarks/cold_start.toml benchmarks/results/cold_start/rows.csv OUT``
-writes ``OUT/rows.jsonl``; ``usl benchmark benchmarks/cold_start.toml --out OUT`` then does what the
-rows do not hold. They must be of the same plan on the same data: the pools are opened and encoded
-to find the keys, but nothing in a table of rows can prove that they are what it was made from.
+::
+
+    rows=benchmarks/results/cold_start/rows.csv
+    python benchmarks/restore.py benchmarks/cold_start.toml $rows OUT
+    usl benchmark benchmarks/cold_start.toml --out OUT
+
+The first writes ``OUT/rows.jsonl``, the second does what the rows do not hold. They must be of the
+same plan on the same data: the pools are opened and encoded to find the keys, but nothing in a
+table of rows can prove that they are what it was made from.
 Published rows have no picks; a selection of which a score is missing is left out, and done again.
 """
 
