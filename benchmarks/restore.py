@@ -41,14 +41,14 @@ def main() -> None:
     lines: list[Line] = []
     with open(given.rows, newline="", encoding="utf-8") as handle:
         for row in csv.DictReader(handle):
-            if row["method"] in given.leave_out:
-                continue
+            pool, entry = pools.get((row["dataset"], row["encoder"])), methods.get(row["method"])
+            if pool is None or entry is None or row["method"] in given.leave_out:
+                continue  # the plan no longer has it, or it is to be measured anew
             seed, budget = int(row["seed"]), int(row["budget"])
             wanted = [e for e in plan.learners if e.seeds is None or seed < e.seeds]
             if not all(row[learner.name] for learner in wanted):
                 continue
-            pool = pools[row["dataset"], row["encoder"]]
-            key = selection_key(pool, seed, budget, methods[row["method"]])
+            key = selection_key(pool, seed, budget, entry)
             lines.append(
                 {
                     "kind": SELECTION,
