@@ -13,6 +13,7 @@ from usl.core.errors import TrainingFailedError, UsageError
 from usl.core.graph import neighbor_weights, normalized
 from usl.core.keep import NOTHING, KeepInMemory
 from usl.core.progress import silent
+from usl.core.representativeness import nearest_others
 from usl.selection import quorum, usl_t
 from usl.selection.memory import BASE
 from usl.selection.quorum import DAMPING, STEPS, information, spread
@@ -86,7 +87,7 @@ def test_information_prefers_one_pick_per_group(blobs):
 
 def test_averaging_moves_items_towards_their_neighbors():
     features = cloud(80)
-    near = quorum.Near(*quorum.nearest_others(features, 10))
+    near = quorum.Near(*nearest_others(features, 10))
     averaged = quorum._averaged(features, near)
     weights = neighbor_weights(features, 10, 1.0).toarray() > 0
     expected = np.stack([features[i] + features[weights[i]].mean(axis=0) for i in range(80)])

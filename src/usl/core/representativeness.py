@@ -5,6 +5,8 @@ Exact, or through inverted lists where all pairs would take too long.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from usl.core.approximate import (
     probes_needed,
 )
 from usl.core.candidate_kmeans import move_to_means
+from usl.core.keep import Keep
 from usl.core.kmeans import kmeans
 from usl.core.lists import Lists
 from usl.core.neighbors import Float32, mean_neighbor_distance, nearest
@@ -74,6 +77,27 @@ def nearest_others(
     index = make_index(features, None, progress)
     probing = probes_needed(features, k, index)
     return approximate_nearest(features, k, index, probing, progress=progress)
+
+
+def kept_nearest_others(
+    features: Float32,
+    k: int,
+    *,
+    keep: Keep,
+    rows: NDArray[np.int64] | None = None,
+    progress: Progress = silent,
+) -> tuple[NDArray[np.int64], Float32]:
+    """:func:`nearest_others` as a stage to keep, the same for all who ask for it.
+
+    ``rows`` : which of the table that ``keep`` knows ``features`` are; None for all.
+    """
+
+    def compute() -> dict[str, NDArray[Any]]:
+        found, distances = nearest_others(features, k, progress=progress)
+        return {"found": found, "distances": distances}
+
+    made = keep.arrays("neighbors", {"k": k, "rows": rows}, compute)
+    return made["found"], made["distances"]
 
 
 def looks_at_all(n: int, k: int, exact: bool | None) -> bool:

@@ -33,9 +33,9 @@ from usl.core.kmeans import kmeans
 from usl.core.neighbors import Float32, half_distances, halved, squared_from_half
 from usl.core.progress import Progress, silent
 from usl.core.representativeness import (
+    kept_nearest_others,
     looks_at_all,
     means_of,
-    nearest_others,
     typical_distance,
 )
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
@@ -133,6 +133,11 @@ def pick(
     # 2. Partitions and the picks of each.
     averaged = _averaged(points, near) if average else points
     options: list[Option] = []
+
+    def offer(source: str, clusters: Rows, score: Values, consensus: Values) -> None:
+        picks = serve(best_per_cluster(score, clusters, allowed), clusters, budget, fixed)
+        options.append(Option(source, clusters, consensus, score, picks))
+
     for turn in range(plan.partitions):
         start = _start(averaged, plan.count, weights, rng)
         found = kmeans(
@@ -141,17 +146,14 @@ def pick(
         clusters = found.clusters.astype(np.int64)
         consensus = _consensus(clusters, near, k)
         score = _score(pick_by, points, clusters, consensus, density)
-        picks = serve(best_per_cluster(score, clusters, allowed), clusters, budget, fixed)
-        options.append(Option("k-means", clusters, consensus, score, picks))
+        offer("k-means", clusters, score, consensus)
         progress(turn + 1, plan.partitions, "partitions")
 
     # 3. Learned clusters, and the picks that USL-T would make of them.
     for turn in range(plan.trainings):
         with suppress(TrainingFailedError):  # collapsed: there are the others
             clusters, score = stages.learned(near.rows[:, :k], plan.count, seed + turn)
-            picks = serve(best_per_cluster(score, clusters, allowed), clusters, budget, fixed)
-            consensus = _consensus(clusters, near, k)
-            options.append(Option("usl_t", clusters, consensus, score, picks))
+            offer("usl_t", clusters, score, _consensus(clusters, near, k))
 
     # 4. The most telling.
     chosen = _most_telling(options, graph, weights, fixed)
@@ -286,13 +288,10 @@ class Stages:
     def neighbors(self, k: int) -> Near:
         """The k nearest others of every point."""
         k = min(max(k, EDGES), len(self.points) - 1)
-
-        def compute() -> dict[str, NDArray[np.generic]]:
-            found, distances = nearest_others(self.points, k, progress=self.progress)
-            return {"found": found, "distances": distances}
-
-        made = self.keep.arrays("neighbors", self._parts(k), compute)
-        return Near(made["found"], made["distances"])
+        found = kept_nearest_others(
+            self.points, k, keep=self.keep, rows=self.rows, progress=self.progress
+        )
+        return Near(*found)
 
     def density(self, k: int) -> Values:
         """Mean cosine of every point with its k nearest others, 0 where it is negative."""
@@ -301,7 +300,7 @@ class Stages:
             squared, _ = typical_distance(self.points, k, squared=True, progress=self.progress)
             return {"density": np.maximum(1 - squared / 2, 0)}
 
-        return self.keep.arrays("cosines", self._parts(k), compute)["density"]
+        return self.keep.arrays("cosines", {"k": k, "rows": self.rows}, compute)["density"]
 
     def learned(self, neighbors: Rows, count: int, seed: int) -> tuple[Rows, Values]:
         """Clusters as USL-T learns them, int64 [n] without empty ones, and confidences [n].
@@ -321,10 +320,6 @@ class Stages:
         )
         _, clusters = np.unique(found.clusters, return_inverse=True)
         return clusters.astype(np.int64), found.confidence
-
-    def _parts(self, k: int) -> dict[str, Any]:
-        """What a stage depends on; of all points, as other methods that look at all have it."""
-        return {"k": k} if self.rows is None else {"k": k, "rows": self.rows}
 
 
 def _room(near: Near, k: int) -> Values:

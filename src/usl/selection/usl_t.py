@@ -19,7 +19,7 @@ from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, density, nearest
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import nearest_others
+from usl.core.representativeness import kept_nearest_others
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.presets import check_choice, clamp_k, column, given_numbers
@@ -189,7 +189,7 @@ def pick(
     if n == 1:
         return Picks(candidates[:1], clusters=np.zeros(1, np.int64), density=np.zeros(1))
     if neighbors is None:
-        found, distances = _search(features, settings.k, keep, progress)
+        found, distances = kept_nearest_others(features, settings.k, keep=keep, progress=progress)
     else:
         found, distances = _own_neighbors(neighbors, features, settings.k)
     densities = density(distances.mean(axis=1, dtype=np.float64))
@@ -306,19 +306,6 @@ def _resolve(
         training=replace(base.training, **trained),
     )
     return replace(settings, k=clamp_k(settings.k, n - 1, n))
-
-
-def _search(
-    features: Float32, k: int, keep: Keep, progress: Progress
-) -> tuple[NDArray[np.int64], Float32]:
-    """Rows of every item's k nearest others and their distances, [n, k]; a stage to keep."""
-
-    def compute() -> dict[str, NDArray[Any]]:
-        found, distances = nearest_others(features, k, progress=progress)
-        return {"found": found, "distances": distances}
-
-    made = keep.arrays("neighbors", {"k": k}, compute)
-    return made["found"], made["distances"]
 
 
 def _own_neighbors(
