@@ -12,9 +12,11 @@ from support import unit
 from usl.core import kmeans, representativeness
 from usl.core.errors import UsageError, UslWarning
 from usl.core.files import cache_dir
+from usl.core.methods import load_method
 from usl.core.workspace import Workspace
 from usl.data import open_collection
 from usl.selection import exchange, memory, ranking
+from usl.selection.contract import FUNCTION, ROOM
 from usl.selection.memory import needed, run_needs
 
 N, D, M = 3000, 16, 60
@@ -53,6 +55,36 @@ def peak_of(features, **params):
     finally:
         tracemalloc.stop()
     return found, peaks
+
+
+@pytest.mark.parametrize(
+    ("method", "n", "budget", "given", "exact"),
+    [
+        ("quorum", 4000, 60, {}, 100_000),
+        ("quorum", 6000, 20, {"sample": 1500}, 100_000),
+        ("quorum", 4000, 300, {"partitions": 1, "learned": 0}, 100_000),
+        ("quorum", 8000, 300, {"partitions": 1, "learned": 0}, 2000),
+        ("quorum", 3000, 200, {"partitions": 1}, 100_000),
+        ("usl_t", 6000, 40, {"steps": 20}, 100_000),
+        ("usl_t", 4000, 200, {"steps": 20, "heads": 3, "preset": "released"}, 100_000),
+        ("usl_t", 8000, 100, {"steps": 20, "batch_size": 4096, "spare": 0.1}, 100_000),
+        ("usl_t", 8000, 20, {"steps": 20}, 2000),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:usl_t")  # twenty steps leave clusters empty
+def test_no_more_than_a_method_counts_nor_far_less(method, n, budget, given, exact, monkeypatch):
+    monkeypatch.setattr(representativeness, "EXACT_ROWS", exact)
+    features = unit(np.random.default_rng(0).normal(size=(n, 32)) + 1.0).astype(np.float32)
+    own = {"labeled": np.empty(0, np.int64), "candidates": np.arange(n)}
+    module = load_method(ROOM, FUNCTION, method)
+    tracemalloc.start()
+    try:
+        module.pick(features, budget, **own, **given)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    counted = module.needed(n, 32, budget, 0, given) - memory.BASE
+    assert 0.3 * counted < peak <= counted
 
 
 @pytest.mark.parametrize("way", ["exact", "lists"])
@@ -139,7 +171,7 @@ def test_the_large_case_of_the_paper_fits_a_laptop(monkeypatch):
     assert needed("usl", 1_281_167, 128, 12_820, 0, {"exact": True}) > 2 * 4 * 1_281_167 * 128
 
 
-@pytest.mark.parametrize("method", ["usl", "quorum"])
+@pytest.mark.parametrize("method", ["usl", "quorum", "usl_t"])
 def test_a_run_within_a_bound_is_the_run_without(features, tmp_path, method):
     for number in range(3):
         np.save(tmp_path / f"part-{number}.npy", features[number::3])

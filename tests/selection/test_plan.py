@@ -8,7 +8,7 @@ import pytest
 from usl.cli import main
 from usl.core.errors import UsageError
 from usl.data.collection import Collection
-from usl.selection import cost, quorum, usl
+from usl.selection import cost, quorum, usl, usl_t
 from usl.selection.plan import plan_run
 
 
@@ -54,6 +54,17 @@ def test_seconds_of_quorum_are_those_of_its_sample():
         "training_seconds",
         "spread_seconds",
     } <= plan.keys()
+
+
+def test_seconds_of_usl_t_follow_its_training():
+    few = usl_t.seconds(50_000, 128, 100, 0, {})
+    assert few["search"] == pytest.approx(6.25)
+    assert quorum.seconds(50_000, 128, 100, 0, {})["training"] == few["training"]
+    longer = usl_t.seconds(50_000, 128, 100, 0, {"steps": 3000, "heads": 2})
+    assert 3 * few["training"] < longer["training"] < 4 * few["training"]
+    assert usl_t.seconds(50_000, 128, 100, 0, {"neighbors": [[1]]})["search"] == 0
+    released = usl_t.seconds(50_000, 128, 100, 0, {"preset": "released"})
+    assert released["training"] > 15 * few["training"]
 
 
 def test_memory_with_and_without_files():

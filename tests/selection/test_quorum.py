@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,6 @@ from usl.core.keep import NOTHING, KeepInMemory
 from usl.core.progress import silent
 from usl.core.representativeness import nearest_others
 from usl.selection import quorum, usl_t
-from usl.selection.memory import BASE
 from usl.selection.quorum import DAMPING, STEPS, information, spread
 
 
@@ -273,27 +270,3 @@ def test_what_usl_t_has_learned_is_not_learned_again(monkeypatch):
     assert kept.history == alone.history
     with pytest.raises(TypeError):  # of a sample other things are learned
         quorum.pick(features, 8, keep=keep, sample=200, **given)
-
-
-@pytest.mark.parametrize(
-    ("n", "budget", "given", "exact"),
-    [
-        (4000, 60, {}, 100_000),
-        (6000, 20, {"sample": 1500}, 100_000),
-        (4000, 300, {"partitions": 1, "learned": 0}, 100_000),
-        (8000, 300, {"partitions": 1, "learned": 0}, 2000),
-        (3000, 200, {"partitions": 1}, 100_000),
-    ],
-)
-def test_no_more_memory_than_is_counted_nor_far_less(n, budget, given, exact, monkeypatch):
-    monkeypatch.setattr("usl.core.representativeness.EXACT_ROWS", exact)
-    features = cloud(n, width=32)
-    own = {"labeled": np.empty(0, np.int64), "candidates": np.arange(n)}
-    tracemalloc.start()
-    try:
-        quorum.pick(features, budget, **own, **given)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    counted = quorum.needed(n, 32, budget, 0, given) - BASE
-    assert 0.3 * counted < peak <= counted

@@ -9,7 +9,7 @@ from __future__ import annotations
 from usl.core.blocks import thread_count
 from usl.core.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
 from usl.core.representativeness import EXACT_ROWS
-from usl.selection.usl_t_heads import PARTS
+from usl.selection.usl_t_heads import PARTS, Training
 
 PAIR = 2.5e-9  # two rows, in an exact search
 LISTED_ROW = 45e-6  # a row, in the search through inverted lists
@@ -40,10 +40,13 @@ def partition_seconds(
     return _scaled(LLOYD_PAIR * iterations * n * clusters if lloyd else CANDIDATE_ROW * n, d)
 
 
-def training_seconds(d: int, clusters: int) -> float:
-    """USL-T's clusters of features of width d, with the settings of its paper preset."""
-    seconds = TRAINING + TRAINING_PAIR * clusters * (d + TRAINING_WIDTH)
-    return seconds * PARTS / min(PARTS, thread_count())
+def training_seconds(n: int, d: int, clusters: int, training: Training | None = None) -> float:
+    """USL-T's clusters of n items of width d: the training of its heads, and the assignment."""
+    training = training or Training()
+    batch = training.batch_size / Training().batch_size
+    step = TRAINING + TRAINING_PAIR * batch * clusters * (d + TRAINING_WIDTH)
+    steps = step * training.steps / Training().steps * PARTS / min(PARTS, thread_count())
+    return training.heads * (steps + nearest_seconds(n, clusters, d + TRAINING_WIDTH))
 
 
 def _scaled(seconds: float, d: int) -> float:

@@ -110,14 +110,26 @@ def in_blocks(row_bytes: int, rows: int) -> int:
     return int(COPIES * min(thread_count() * block, rows * row_bytes))
 
 
-def learning_bytes(n: int, d: int, clusters: int, k: int) -> int:
+def search_bytes(n: int, d: int, k: int) -> int:
+    """The k nearest others of each of n items: all compared with all, or through lists."""
+    if representativeness.looks_at_all(n, k, None):
+        return 8 * n * (d + 1) + in_blocks(12 * n, n)
+    return Size(n, d, m=1, c=1, k=k).density()
+
+
+def learning_bytes(
+    n: int, d: int, clusters: int, k: int, training: usl_t_heads.Training | None = None
+) -> int:
     """USL-T's clusters of n items with k neighbours: its scale, its batches, its assignment."""
-    rules = usl_t_heads
-    sample, batch = min(n, rules.CALIBRATION_ROWS), rules.Training().batch_size
-    scale = 4 * sample * (d + 4) + 3 * 4 * min(n, 4096) * clusters
-    scale += Size(sample, d, clusters, clusters, k).partition(clusters)
-    training = 10 * 4 * clusters * d + batch * (2 * 4 * d + 12 * 4 * clusters)
-    return 8 * k * n + 16 * n + max(scale, training, in_blocks(16 * clusters + 4 * d, n))
+    rules, training = usl_t_heads, training or usl_t_heads.Training()
+    sample, batch, heads = min(n, rules.CALIBRATION_ROWS), training.batch_size, training.heads
+    scale = 0
+    if training.scale is None:
+        scale = 4 * sample * (d + 4) + 3 * 4 * min(n, 4096) * clusters
+        scale += Size(sample, d, clusters, clusters, k).partition(clusters)
+    steps = (7 + 3 * heads) * 4 * clusters * d + batch * (2 * 4 * d + 12 * 4 * clusters)
+    assignment = heads * in_blocks(16 * clusters + 4 * d, n) + 3 * heads * 4 * clusters * d
+    return 8 * k * n + 16 * n + max(scale, steps, assignment)
 
 
 def needed(method: str, n: int, d: int, budget: int, labeled: int, params: dict[str, Any]) -> int:

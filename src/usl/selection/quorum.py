@@ -32,12 +32,7 @@ from usl.core.keep import NOTHING, Keep
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import Float32, half_distances, halved, squared_from_half
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import (
-    kept_nearest_others,
-    looks_at_all,
-    means_of,
-    typical_distance,
-)
+from usl.core.representativeness import kept_nearest_others, means_of, typical_distance
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.cost import (
@@ -46,7 +41,7 @@ from usl.selection.cost import (
     search_seconds,
     training_seconds,
 )
-from usl.selection.memory import BASE, PER_ITEM, Size, in_blocks, learning_bytes
+from usl.selection.memory import BASE, PER_ITEM, Size, learning_bytes, search_bytes
 from usl.selection.presets import check_choice, given_numbers
 from usl.selection.sample import draw_sample
 from usl.selection.usl_t_heads import Training, calibrated, learn
@@ -175,16 +170,13 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
     rows, count = plan.rows, plan.count
     k = min(max(given["k"], EDGES), rows - 1)
     own = Size(rows, width, count, count, k)
-    if looks_at_all(rows, k, None):
-        search = in_blocks(12 * rows, rows)
-    else:  # densities look at half a cluster's size of neighbours
-        wide = _wide(given["reach"], rows, count)
-        search = Size(rows, width, count, c=1, k=max(k, wide)).density()
+    wide = _wide(given["reach"], rows, count)  # as many neighbours as densities look at
+    search = max(search_bytes(rows, width, k), search_bytes(rows, width, wide))
     table = 4 * rows * width
     held = (table if rows < n else 0) + rows * (12 * k + 2 * 12 * EDGES + 40)
     options = plan.options * 24 * rows
     stages = {
-        "neighbors": held + 2 * table + search,
+        "neighbors": held + search,
         "averaged": held + 6 * table + 6 * 12 * 2 * EDGES * rows,
         "partitions": held + table + options + own.partition(count) + 12 * k * rows,
     }
@@ -209,7 +201,7 @@ def seconds(
     return {
         "search": 2 * search_seconds(rows, width),  # of neighbours, and for densities
         "partition": plan.partitions * partition + others,
-        "training": plan.trainings * training_seconds(width, count),
+        "training": plan.trainings * training_seconds(rows, width, count),
         "spread": SPREAD * rows * plan.options * count if plan.options > 1 else 0.0,
     }
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -22,10 +23,14 @@ from usl.core.progress import Progress, silent
 from usl.core.representativeness import kept_nearest_others
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
+from usl.selection.cost import search_seconds, training_seconds
+from usl.selection.memory import BASE, PER_ITEM, Size, learning_bytes, search_bytes
 from usl.selection.presets import check_choice, clamp_k, column, given_numbers
 from usl.selection.usl_t_heads import Training, assign, calibrated, learn, train_heads
 
 SMALL = 100_000  # items; above, the paper's ImageNet settings apply
+PICKING = ("k", "spare", "propagate")
+TRAINING = ("heads", "tau", "alpha", "t", "lam", "momentum", "scale", "steps", "batch_size", "lr")
 EPOCHS = 10  # of end-to-end training; the paper's 200 are for a GPU
 
 
@@ -39,6 +44,10 @@ class Preset:
     spare: float = 0.0
     propagate: int = 0
     training: Training = field(default_factory=Training)
+
+    def clusters(self, n: int, wanted: int) -> int:
+        """How many clusters n items are put in, of which ``wanted`` are to be labelled."""
+        return min(n, wanted + int(np.ceil(self.spare * wanted)))
 
 
 PRESETS: dict[str, tuple[Preset, Preset]] = {
@@ -163,27 +172,27 @@ def pick(
         what to change.
     """
     settings = _resolve(
-        preset,
         len(features),
-        pick_by,
-        {"k": k, "spare": spare, "propagate": propagate},
         {
+            "preset": preset,
             "heads": heads,
             "tau": tau,
             "alpha": alpha,
             "t": t,
             "lam": lam,
             "momentum": momentum,
+            "k": k,
             "scale": scale,
             "steps": steps,
             "batch_size": batch_size,
             "lr": lr,
+            "pick_by": pick_by,
+            "spare": spare,
+            "propagate": propagate,
         },
     )
-    n = len(features)
-    wanted = budget + len(labeled)
-    n_clusters = min(n, wanted + int(np.ceil(settings.spare * wanted)))
-    training = settings.training
+    n, training = len(features), settings.training
+    n_clusters = settings.clusters(n, budget + len(labeled))
 
     # 1. Neighbours, fixed throughout. A single item has none.
     if n == 1:
@@ -256,6 +265,37 @@ def pick(
     )
 
 
+def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
+    """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`.
+
+    What a network takes that is trained end to end is not counted.
+    """
+    settings = _settings(n, parameters)
+    wanted, k = budget + labeled, min(settings.k, n - 1)
+    count = settings.clusters(n, wanted)
+    found = 12 * k * n  # numbers and distances
+    held = found + (8 * (k + 1) * n if settings.include_self else 0) + 40 * n
+    stages = {
+        "neighbors": 2 * found + search_bytes(n, width, k),
+        "learned": held + learning_bytes(n, width, count, k, settings.training),
+    }
+    around = Size(n, width, wanted, count, k=0).total()
+    return int(max(around, BASE + PER_ITEM * n + max(stages.values())))
+
+
+def seconds(
+    n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]
+) -> dict[str, float]:
+    """Seconds of the long stages, with these parameters of :func:`pick`; those of no network."""
+    settings = _settings(n, parameters)
+    count = settings.clusters(n, budget + labeled)
+    known = parameters.get("neighbors") is not None
+    return {
+        "search": 0.0 if known else search_seconds(n, width),
+        "training": training_seconds(n, width, count, settings.training),
+    }
+
+
 def _checked_trainable(trainable: Any) -> Any:
     if trainable is None:
         raise UsageError(
@@ -286,26 +326,31 @@ def _propagated(
     return receives
 
 
-def _resolve(
-    preset: str,
-    n: int,
-    pick_by: str | None,
-    picking: dict[str, float | None],
-    training: dict[str, float | None],
-) -> Preset:
-    """The preset's column for this size with the given parameters in place; checked."""
-    base = column(PRESETS, preset, int(n > SMALL))
+def _resolve(n: int, given: Mapping[str, Any]) -> Preset:
+    """:func:`_settings`, with no more neighbours than n items can have."""
+    settings = _settings(n, given)
+    return replace(settings, k=clamp_k(settings.k, n - 1, n))
+
+
+def _settings(n: int, given: Mapping[str, Any]) -> Preset:
+    """The preset's column for n items with the given parameters of :func:`pick` in place; checked.
+
+    Those that are None or not there are the preset's.
+    """
+    base = column(PRESETS, given.get("preset", "paper"), int(n > SMALL))
+    pick_by = given.get("pick_by")
     if pick_by is not None:
         check_choice("pick_by", pick_by, ("confidence", "density"))
+    picking = {name: given.get(name) for name in PICKING}
+    training = {name: given.get(name) for name in TRAINING}
     positive = ("heads", "t", "scale", "steps", "batch_size", "lr")
     trained = given_numbers(training, positive=positive, at_most_one=["tau", "momentum"])
-    settings = replace(
+    return replace(
         base,
         **given_numbers(picking, positive=["k"]),
         pick_by=pick_by or base.pick_by,
         training=replace(base.training, **trained),
     )
-    return replace(settings, k=clamp_k(settings.k, n - 1, n))
 
 
 def _own_neighbors(
