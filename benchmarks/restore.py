@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
-from usl.core.errors import UsageError
+from usl.core.errors import UsageError, UslError
 from usl.evaluation.benchmark.ledger import SCORE, SELECTION, Ledger, Line
 from usl.evaluation.benchmark.plan import read_plan
 from usl.evaluation.benchmark.pools import open_pools
@@ -79,4 +80,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UslError as error:
+        sys.exit(str(error))

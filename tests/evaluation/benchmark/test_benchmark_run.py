@@ -107,6 +107,22 @@ def test_the_number_of_processes_changes_nothing(flowers):
     assert one == two
 
 
+def test_a_plan_may_lose_its_largest_budget(flowers):
+    """What is left of a nested method took no time of its own."""
+    plan = plan_file(flowers, seeds=1, methods="maxherding = {}\nkmeans = {}")
+    benchmark(plan, flowers / "out", jobs=1)
+    plan.write_text(plan.read_text().replace("[3, 6]", "[3]"))
+    found = benchmark(plan, flowers / "out", jobs=1)
+    seconds = {row["method"]: row["seconds"] for row in rows_of(flowers / "out")}
+    assert seconds["maxherding"] == ""
+    assert float(seconds["kmeans"]) >= 0
+    assert {s.method: np.isnan(s.seconds) for s in found.standings} == {
+        "maxherding": True,
+        "kmeans": False,
+    }
+    assert "nan" not in (flowers / "out" / "results.md").read_text()
+
+
 def test_nested_methods_pick_once_for_all_budgets(flowers):
     methods = 'maxherding = {}\nkmeans = {}\nfew = { method = "maxherding", pool = 4 }'
     plan = plan_file(flowers, seeds=1, methods=methods)

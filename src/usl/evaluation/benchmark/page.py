@@ -92,10 +92,11 @@ def headline(ranked: list[Standing], reference: str) -> list[str]:
     ]
     for s in ranked:
         gain = "" if s.method == reference else interval(s.gain, "+.1f", 100)
+        seconds = "" if np.isnan(s.seconds) else f"{s.seconds:.2f}"
         lines.append(
             f"| {s.method} | {rank_text(s)} | {100 * s.accuracy.mean:.1f} | {gain} "
             f"| {100 * s.spread:.1f} | {100 * s.coverage:.0f}% | {s.balance:.3f} "
-            f"| {s.seconds:.2f} |"
+            f"| {seconds} |"
         )
     return lines
 

@@ -108,7 +108,7 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
     ]
     names = tuple(entry.name for entry in entries)
     cells = []
-    figures: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    figures: dict[str, list[tuple[float, float, float | None]]] = defaultdict(list)
     for pool, budget, keys in keyed:
         for name in names:
             made = [ledger.selections[key] for key in keys[name] if key in ledger.selections]
@@ -132,7 +132,8 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
                 seeds = tuple(int(seed) for seed in whole)
                 cells.append(Cell(pool.dataset, pool.encoder, budget, shown, seeds, test[:, whole]))
     oracle = np.array([is_oracle(entry.method) for entry in entries], dtype=bool)
-    return Table(names, oracle, tuple(cells), {n: np.array(rows) for n, rows in figures.items()})
+    tables = {name: np.array(rows, dtype=np.float64) for name, rows in figures.items()}  # None: NaN
+    return Table(names, oracle, tuple(cells), tables)
 
 
 def _keys(plan: Plan, pool: Pool, budget: int, entry: Entry) -> list[str]:
