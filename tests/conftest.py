@@ -15,6 +15,17 @@ def private_cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
+def one_thread():
+    """torch on one thread: tensors this small only wait for a second one."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def blobs():
     """600 points in 6 well-separated directions of 16 dimensions: (features, class numbers)."""
     rng = np.random.default_rng(7)

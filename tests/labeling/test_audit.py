@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from label_run import IDS, edit, in_memory, make_run, write_predictions
+from label_run import IDS, edit, make_run, write_predictions
 
 from usl.labeling.audit import Z95, accuracy_of_collection, wilson
 from usl.labeling.entry import Round
@@ -20,18 +20,6 @@ def run(tmp_path):
     edit(run, row1="cat", row2="dog")
     write_predictions(run, dict.fromkeys(IDS, "cat"), human=IDS[:2])
     return run
-
-
-@pytest.fixture
-def quick_folder(tmp_path):
-    with in_memory(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def store(run):
-    with Store.open(run.path) as opened:
-        yield opened
 
 
 def figures(run, store):

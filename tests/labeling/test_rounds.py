@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from label_run import IDS, edit, in_memory, make_run, rows, write_predictions
+from label_run import IDS, edit, make_run, rows, write_predictions
 
 from usl.core.errors import DataError, UsageError
 from usl.labeling.rounds import (
@@ -28,18 +28,6 @@ def run(tmp_path):
     edit(run, row1="cat", row2="dog")
     write_predictions(run, dict.fromkeys(IDS, "cat"), SURE, human=IDS[:2])
     return run
-
-
-@pytest.fixture
-def quick_folder(tmp_path):
-    with in_memory(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def store(run):
-    with Store.open(run.path) as opened:
-        yield opened
 
 
 def test_who_is_labelled_by_the_model(run):

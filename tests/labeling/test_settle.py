@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pyarrow.parquet
 import pytest
-from label_run import IDS, edit, in_memory, make_run, rows, write_predictions
+from label_run import IDS, edit, make_run, rows, write_predictions
 
 from usl.core.errors import DataError, UslWarning
 from usl.labeling import settle as settling
@@ -27,18 +27,6 @@ HUMAN, REQUESTED, NONE = (
 @pytest.fixture
 def run(tmp_path):
     return make_run(tmp_path / "run")
-
-
-@pytest.fixture
-def quick_folder(tmp_path):
-    with in_memory(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def store(run):
-    with Store.open(run.path) as opened:
-        yield opened
 
 
 def cat(image=FIRST, **fields):

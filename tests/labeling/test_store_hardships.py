@@ -14,19 +14,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from label_run import in_memory
 
 from usl.core.errors import DataError
 from usl.labeling.database import Database
 from usl.labeling.store import Answer, Store, store_path
 
 PARALLEL, EACH = 8, 1_250
-
-
-@pytest.fixture
-def quick_folder(tmp_path):
-    with in_memory(tmp_path) as folder:
-        yield folder
 
 
 def cat(image="a.jpg", **fields):

@@ -6,32 +6,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from students import Tiny  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small only wait for a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-class Tiny(torch.nn.Module):
-    """8x8 pictures to 6 features, with batch normalisation."""
-
-    dim, size = 6, 8
-
-    def __init__(self, seed):
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        self.convolution = torch.nn.Conv2d(3, 6, 3)
-        self.normalisation = torch.nn.BatchNorm2d(6)
-        with torch.no_grad():
-            for parameter in self.convolution.parameters():
-                parameter.normal_(generator=generator)
-
-    def forward(self, images):
-        return self.normalisation(self.convolution(images)).relu().mean((2, 3))
+def on_one_thread(one_thread):
+    """In all tests of this folder."""
 
 
 class Driver:

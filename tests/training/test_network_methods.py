@@ -23,16 +23,9 @@ from usl.training.contract import NETWORK_FUNCTION, ROOM, load_model  # noqa: E4
 from usl.training.streams import Endless  # noqa: E402
 from usl.training.train import train  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 METHODS = method_names(ROOM, NETWORK_FUNCTION)
 SMALL = {"size": 8, "steps": 6, "batch_size": 4, "device": "cpu", "precision": "32"}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("method", METHODS)

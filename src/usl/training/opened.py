@@ -77,13 +77,7 @@ def open_run(
     record = run.info.get("training", run.info)["encoder"] if trained else run.info["encoder"]
     if model is not None and model != record["name"]:
         return Opened(run, found, split, open_space(found, model, progress=progress))
-    file = MODEL_PREPROCESSING if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
-    space = open_space(
-        found,
-        "auto" if found.features is not None else encoder_name(run, record),
-        preprocessing=Preprocessing.load(run.path / file),
-        progress=progress,
-    )
+    space = recorded_space(run, record, found, progress)
     if space.embedding.encoder.key != record["key"]:
         raise DataError(
             f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
@@ -92,6 +86,22 @@ def open_run(
     return Opened(run, found, split, space)
 
 
-def encoder_name(run: Run, record: dict[str, Any]) -> str:
+def recorded_space(
+    run: Run, record: dict[str, Any], collection: Collection, progress: Progress
+) -> Space:
+    """A collection in the space of the run that has the encoder of ``record``, by its name.
+
+    Whether the encoder still is the recorded one, its key tells.
+    """
+    file = MODEL_PREPROCESSING if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
+    return open_space(
+        collection,
+        "auto" if collection.features is not None else _encoder_name(run, record),
+        preprocessing=Preprocessing.load(run.path / file),
+        progress=progress,
+    )
+
+
+def _encoder_name(run: Run, record: dict[str, Any]) -> str:
     """What to open as the encoder of a record: a file in the run folder, or a name."""
     return str(run.path / record["file"]) if "file" in record else str(record["name"])

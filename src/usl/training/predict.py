@@ -15,10 +15,8 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.data.run import Run
-from usl.features.preprocessing import Preprocessing
-from usl.features.space import open_space
 from usl.training.contract import MODEL, Probabilities, load_model
-from usl.training.opened import MODEL_PREPROCESSING, PREPROCESSING, encoder_name
+from usl.training.opened import recorded_space
 from usl.training.predictions import prediction_table, write_table
 
 
@@ -77,13 +75,7 @@ def predict(
     model, class_names = load_model(run.path / MODEL)
     collection = open_collection(source)
     record: dict[str, Any] = run.info["training"]["encoder"]
-    file = MODEL_PREPROCESSING if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
-    space = open_space(
-        collection,
-        "auto" if collection.features is not None else encoder_name(run, record),
-        preprocessing=Preprocessing.load(run.path / file),
-        progress=progress,
-    )
+    space = recorded_space(run, record, collection, progress)
     if space.embedding.encoder.key != record["key"]:
         raise DataError(
             f"{run.path}: was trained on {record['name']} features; {collection.source} gives "
