@@ -115,7 +115,7 @@ def test_what_is_held_for_every_item(many, monkeypatch):
     monkeypatch.setattr("usl.core.blocks.BLOCK_BYTES", 1 << 14)
     for name in ("core.lists", "core.candidate_kmeans", "core.kmeans", "selection.exchange"):
         monkeypatch.setattr(f"usl.{name}.BLOCK", 256)
-    monkeypatch.setattr("usl.selection.usl.typical_distance", lambda t, *_, **__: (t[:, 0], None))
+    monkeypatch.setattr(representativeness, "typical_distance", lambda t, *_, **__: (t[:, 0], None))
     peaks = []
     for n in (5000, 10_000):
         table = unit(np.random.default_rng(0).normal(size=(n, 2)))
@@ -145,7 +145,7 @@ def test_features_in_memory_count_and_mapped_ones_do_not(features, tmp_path):
 
 
 def test_nothing_is_left_after_an_error(features, monkeypatch):
-    monkeypatch.setattr("usl.selection.usl.typical_distance", _failing)
+    monkeypatch.setattr(representativeness, "typical_distance", _failing)
     least = needed("usl", N, D, M, 0, {})
     with pytest.raises(ZeroDivisionError):
         usl.select(features, M, method="usl", memory=least + features.nbytes, k=20)

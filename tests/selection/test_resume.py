@@ -16,7 +16,6 @@ from usl.core import kmeans, representativeness
 from usl.core.errors import UslWarning
 from usl.core.files import cache_dir
 from usl.selection import clusters, start
-from usl.selection import usl as method
 
 PARAMS = {"method": "usl", "k": 10, "seed": 4}
 
@@ -34,8 +33,8 @@ def calls(monkeypatch):
         return counted
 
     monkeypatch.setattr(clusters, "kmeans", counting("partition", clusters.kmeans))
-    density = counting("density", method.typical_distance)
-    monkeypatch.setattr(method, "typical_distance", density)
+    density = counting("density", representativeness.typical_distance)
+    monkeypatch.setattr(representativeness, "typical_distance", density)
     return counts
 
 
@@ -79,7 +78,7 @@ def test_stopped_in_the_second_stage(blobs, calls, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(method, "typical_distance", stopped)
+        patched.setattr(representativeness, "typical_distance", stopped)
         with pytest.raises(KeyboardInterrupt):
             usl.select(features, 12, resume=True, **PARAMS)
     calls.update(partition=0, density=0)
@@ -90,13 +89,13 @@ def test_stopped_in_the_second_stage(blobs, calls, monkeypatch):
 KILLED = """
 import sys, time
 import usl
-from usl.selection import usl as method
+from usl.core import representativeness
 
 def forever(*args, **kwargs):
     print("dense", flush=True)
     time.sleep(600)
 
-method.typical_distance = forever
+representativeness.typical_distance = forever
 usl.start_run(sys.argv[1], 9, sys.argv[2], resume=True, k=10, method="usl", memory="1GB")
 """
 
@@ -142,6 +141,15 @@ def test_damage_costs_time_alone(blobs, tmp_path):
         os.utime(file, (time.time(), time.time()))
     with pytest.warns(UslWarning, match="damaged"):
         same(plain, usl.select(features, 12, resume=tmp_path, **PARAMS))
+
+
+def test_methods_share_what_does_not_depend_on_them(blobs, calls, tmp_path):
+    """One k-means serves three methods, one density two; picks are as without."""
+    for name, given in (("usl", {"k": 20}), ("kmeans", {}), ("typiclust", {}), ("density", {})):
+        plain = usl.select(blobs[0], 9, method=name, **given)
+        calls.update(partition=0, density=0)
+        same(plain, usl.select(blobs[0], 9, method=name, resume=tmp_path, **given))
+        assert sum(calls.values()) == (2 if name == "usl" else 0)
 
 
 def test_a_method_without_stages_takes_no_notice(blobs, tmp_path):

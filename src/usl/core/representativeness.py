@@ -65,6 +65,50 @@ def typical_distance(
     return found, probing
 
 
+def kept_typical_distance(
+    features: Float32,
+    k: int,
+    *,
+    keep: Keep,
+    rows: NDArray[np.int64] | None = None,
+    exact: bool | None = None,
+    clusters: NDArray[np.int64] | None = None,
+    squared: bool = False,
+    count_self: bool = False,
+    progress: Progress = silent,
+) -> tuple[NDArray[np.float64], Probing | None]:
+    """:func:`typical_distance` as a stage to keep, the same for all who ask for it.
+
+    ``rows`` : which of the table that ``keep`` knows ``features`` are; None for all.
+    """
+
+    def compute() -> dict[str, NDArray[np.float64]]:
+        mean, probing = typical_distance(
+            features,
+            k,
+            exact=exact,
+            clusters=clusters,
+            squared=squared,
+            count_self=count_self,
+            progress=progress,
+        )
+        how = [] if probing is None else [probing.probes, probing.recall]
+        return {"mean": mean, "probing": np.array(how, dtype=np.float64)}
+
+    everything = looks_at_all(len(features), k, exact)  # then any partition will do
+    parts: dict[str, Any] = {
+        "k": k,
+        "squared": squared,
+        "count_self": count_self,
+        "lists": None if everything else clusters,
+        "all": everything,
+        "rows": rows,
+    }
+    found = keep.arrays("density", parts, compute)
+    how = found["probing"].tolist()
+    return found["mean"], Probing(int(how[0]), how[1]) if how else None
+
+
 def nearest_others(
     features: Float32, k: int, *, exact: bool | None = None, progress: Progress = silent
 ) -> tuple[NDArray[np.int64], Float32]:

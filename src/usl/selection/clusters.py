@@ -48,6 +48,29 @@ def cluster_ids(
             )
         count = n_clusters
 
+    return kept_partition(
+        features,
+        count,
+        seed=seed,
+        iterations=iterations,
+        exact=exact,
+        progress=progress,
+        keep=keep,
+    )
+
+
+def kept_partition(
+    features: Float32,
+    count: int,
+    *,
+    seed: int,
+    iterations: int,
+    progress: Progress,
+    keep: Keep,
+    exact: bool | None = None,
+) -> NDArray[np.int64]:
+    """Partition into ``count`` clusters, int64 [n]: a stage to keep, the same for all methods."""
+
     def compute() -> dict[str, NDArray[np.int32]]:
         rng = np.random.default_rng(seed)
         found = kmeans(

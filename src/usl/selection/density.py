@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, density
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import typical_distance
+from usl.core.representativeness import kept_typical_distance
 from usl.selection.contract import Picks
 from usl.selection.presets import clamp_k, given_numbers
 
@@ -26,6 +27,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
+    keep: Keep = NOTHING,
     k: int = 20,
 ) -> Picks:
     """Pick the densest candidates, densest first; equally dense ones by the lower row.
@@ -39,7 +41,7 @@ def pick(
     k = _resolve(k, len(features))
     densities = np.ones(len(features))
     if k > 0:
-        mean, _ = typical_distance(features, k, progress=progress)
+        mean, _ = kept_typical_distance(features, k, keep=keep, progress=progress)
         densities = density(mean)
     order = np.argsort(-densities[candidates], kind="stable")[:budget]
     return Picks(candidates[order], ranked=True, density=densities, parameters={"k": k})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
@@ -19,6 +20,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
+    keep: Keep = NOTHING,
     iterations: int = 200,
 ) -> Picks:
     """Partition into budget + L clusters (L: labelled rows), pick the row nearest each mean.
@@ -28,7 +30,7 @@ def pick(
     iterations : upper bound of the k-means iterations.
     """
     clusters = cluster_ids(
-        features, budget, labeled, seed=seed, iterations=iterations, progress=progress
+        features, budget, labeled, seed=seed, iterations=iterations, progress=progress, keep=keep
     )
     counts = np.bincount(clusters)
     sums = np.stack([np.bincount(clusters, column) for column in features.T], axis=1)

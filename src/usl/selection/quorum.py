@@ -32,7 +32,7 @@ from usl.core.keep import NOTHING, Keep
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import Float32, half_distances, halved, squared_from_half
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import kept_nearest_others, means_of, typical_distance
+from usl.core.representativeness import kept_nearest_others, kept_typical_distance, means_of
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.cost import (
@@ -287,12 +287,10 @@ class Stages:
 
     def density(self, k: int) -> Values:
         """Mean cosine of every point with its k nearest others, 0 where it is negative."""
-
-        def compute() -> dict[str, NDArray[np.generic]]:
-            squared, _ = typical_distance(self.points, k, squared=True, progress=self.progress)
-            return {"density": np.maximum(1 - squared / 2, 0)}
-
-        return self.keep.arrays("cosines", {"k": k, "rows": self.rows}, compute)["density"]
+        squared, _ = kept_typical_distance(
+            self.points, k, keep=self.keep, rows=self.rows, squared=True, progress=self.progress
+        )
+        return np.maximum(1 - squared / 2, 0)
 
     def learned(self, neighbors: Rows, count: int, seed: int) -> tuple[Rows, Values]:
         """Clusters as USL-T learns them, int64 [n] without empty ones, and confidences [n].

@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.kmeans import kmeans
+from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, mean_neighbor_distance
 from usl.core.progress import Progress, silent
+from usl.selection.clusters import kept_partition
 from usl.selection.contract import Picks
 from usl.selection.presets import column, given_numbers
 
@@ -33,6 +34,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
+    keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
     k: int = 20,
     max_clusters: int = 500,
@@ -55,9 +57,9 @@ def pick(
     own = {"k": k, "max_clusters": max_clusters, "iterations": iterations}
     given_numbers(own, positive=list(own))
     count = min(len(labeled) + budget, max_clusters, len(features))
-    rng = np.random.default_rng(seed)
-    found = kmeans(features, count, rng=rng, iterations=iterations, progress=progress)
-    clusters = found.clusters.astype(np.int64)
+    clusters = kept_partition(
+        features, count, seed=seed, iterations=iterations, progress=progress, keep=keep
+    )
 
     rest = clusters.copy()  # -1 once labelled or picked: no neighbour of the others any more
     rest[labeled] = -1

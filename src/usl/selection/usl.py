@@ -14,12 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.approximate import Probing
 from usl.core.errors import DataError
 from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, density
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import looks_at_all, typical_distance
+from usl.core.representativeness import kept_typical_distance
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.cost import partition_seconds, search_seconds
@@ -143,7 +142,16 @@ def pick(
     # 1. Utility of every item, Eq. 3 (only the order matters: 1 / D-bar).
     utility, probing = np.zeros(len(features)), None
     if settings.k > 0:
-        mean, probing = _mean_distance(features, partition, settings, exact, keep, progress)
+        mean, probing = kept_typical_distance(
+            features,
+            settings.k,
+            keep=keep,
+            exact=exact or None,
+            clusters=partition,
+            squared=settings.squared,
+            count_self=settings.count_self,
+            progress=progress,
+        )
         utility = density(mean)
 
     # 2. V-hat 0: the densest candidate of each cluster; uncovered clusters, the largest first.
@@ -208,33 +216,6 @@ def seconds(
         "search": search_seconds(n, width, exact=exact),
         "partition": partition_seconds(n, width, clusters, exact=exact),
     }
-
-
-def _mean_distance(
-    features: Float32,
-    partition: NDArray[np.int64],
-    settings: Preset,
-    exact: bool,
-    keep: Keep,
-    progress: Progress,
-) -> tuple[NDArray[np.float64], Probing | None]:
-    """D-bar of every item, float64 [n], and how it was found (None: exactly); a stage to keep."""
-    parts: dict[str, Any] = {
-        "k": settings.k,
-        "squared": settings.squared,
-        "count_self": settings.count_self,
-        "exact": exact or None,
-    }
-
-    def compute() -> dict[str, NDArray[np.float64]]:
-        mean, probing = typical_distance(features, clusters=partition, progress=progress, **parts)
-        how = [] if probing is None else [probing.probes, probing.recall]
-        return {"mean": mean, "probing": np.array(how, dtype=np.float64)}
-
-    lists = None if looks_at_all(len(features), settings.k, exact or None) else partition
-    found = keep.arrays("density", {**parts, "lists": lists}, compute)
-    how = found["probing"].tolist()
-    return found["mean"], Probing(int(how[0]), how[1]) if how else None
 
 
 def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
