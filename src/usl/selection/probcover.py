@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.kmeans import kmeans
 from usl.core.neighbors import COINCIDENT, Float32, half_distances, halved, squared_from_half
+from usl.core.pairs import TILE, sums_over_pairs
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
 from usl.selection.presets import given_numbers
 from usl.selection.reach import Reach
 
 Rows = NDArray[np.int64]
-TILE = (256, 2048)  # candidates x rows: 2 MiB, which stays in the cache of a core
 SAMPLE = 2000  # balls whose purity is looked at
 LARGEST = 2.0  # no distance inside the unit ball is larger
 
@@ -98,14 +98,26 @@ def _degrees(
     """How many of ``rows`` are within squared distance ``radius`` of each candidate; int64 [c]."""
     base = halved(features[rows])
 
-    def block(start: int, stop: int) -> Rows:
-        points = features[candidates[start:stop]]
+    def near(points: Float32, others: slice) -> NDArray[np.bool_]:
         norms = np.einsum("ij,ij->i", points, points, dtype=np.float64)
         within = (0.5 * (radius - norms)).astype(np.float32)[:, None]
+        return np.asarray(half_distances(points, base[others]) < within)
+
+    if len(rows) == len(candidates) == len(features):
+        return sums_over_pairs(
+            lambda some, others: near(features[some], others),
+            len(features),
+            np.int64,
+            progress=progress,
+            label="coverage",
+        )
+
+    def block(start: int, stop: int) -> Rows:
+        points = features[candidates[start:stop]]
         total = np.zeros(stop - start, dtype=np.int64)
         for first in range(0, len(rows), TILE[1]):
-            near = half_distances(points, base[first : first + TILE[1]]) < within
-            total += np.count_nonzero(near, axis=1)
+            found = near(points, slice(first, first + TILE[1]))
+            total += np.count_nonzero(found, axis=1)
         return total
 
     parts = map_blocks(block, len(candidates), TILE[0], progress=progress, label="coverage")

@@ -15,20 +15,18 @@ is approximated but the median, which is that of the pairs among 1,000 random ro
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.keep import NOTHING, Keep
 from usl.core.neighbors import Float32, squared_distances
+from usl.core.pairs import sums_over_pairs
 from usl.core.progress import Progress, silent
 from usl.selection.contract import Picks
 from usl.selection.presets import given_numbers
 
 Rows = NDArray[np.int64]
-TILE = (256, 2048)  # rows x rows: 2 MiB, which stays in the cache of a core
 BLOCK = 8192  # rows; fixed, because products are rounded block by block
 SAMPLE = 1000
 
@@ -108,24 +106,12 @@ def _mean_kernel(features: Float32, sigma: float, progress: Progress) -> NDArray
     left = np.column_stack([points, ones, half])
     right = np.column_stack([points, half, ones])  # products are -d^2 / (2 sigma^2)
 
-    def block(start: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        own, others = np.zeros(stop - start), np.zeros(n - stop)
-        bounds = [start, *range(stop, n, TILE[1]), n]
-        for first, last in pairwise(bounds):
-            tile = left[start:stop] @ right[first:last].T
-            np.exp(tile, out=tile)
-            own += tile.sum(axis=1)
-            if first >= stop:
-                others[first - stop : last - stop] = tile.sum(axis=0)
-        return own, others
+    def kernel(rows: slice, others: slice) -> Float32:
+        tile: Float32 = left[rows] @ right[others].T
+        np.exp(tile, out=tile)
+        return tile
 
-    total, start = np.zeros(n), 0
-    for own, others in map_blocks(block, n, TILE[0], progress=progress, label="kernel"):
-        stop = start + len(own)
-        total[start:stop] += own
-        total[stop:] += others
-        start = stop
-    return total / n
+    return sums_over_pairs(kernel, n, np.float64, progress=progress, label="kernel") / n
 
 
 def _kernel_with(features: Float32, rows: Rows, anchors: Rows, sigma: float) -> NDArray[np.float64]:
