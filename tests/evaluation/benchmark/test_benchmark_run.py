@@ -234,7 +234,14 @@ def test_stopped_it_keeps_what_is_finished_and_writes_the_tables(flowers, told):
         "--jobs",
         "1",
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell's background job ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     rows = out / "rows.jsonl"
     while not (rows.exists() and rows.read_text().count("\n") >= 4):  # a draw is done
         assert process.poll() is None
