@@ -41,6 +41,7 @@ def main() -> None:
     print_headline(table)
     print_paired(table)
     print_groups(table)
+    print_pools(table)
     print_single(table)
 
 
@@ -122,6 +123,21 @@ def print_groups(table: Table) -> None:
         print(", ".join(f"{s.method} {s.rank.mean:.1f}" for s in found[:6]))
 
 
+def print_pools(table: Table) -> None:
+    """The first methods of every pool, and of the few cells that are quoted."""
+    parts = {" ".join(pool): of_pool(table, pool) for pool in pools(table)}
+    for pool in (("cifar10", "given"), ("cifar10_unsupervised", "cifar-cld-small")):
+        own = of_pool(table, pool)
+        parts[f"{pool[0]}, 40 labels"] = own.where(lambda cell: cell.budget == 40)
+    parts["caltech101, 404 labels, poisson"] = table.where(
+        lambda c: (c.dataset, c.budget, c.learner) == ("caltech101", 404, "poisson")
+    )
+    print("\nAccuracy of each pool:")
+    for title, part in parts.items():
+        best = sorted(standings(part, "random"), key=lambda s: -s.accuracy.mean)
+        print(f"{title}:", ", ".join(f"{s.method} {100 * s.accuracy.mean:.1f}" for s in best))
+
+
 def print_single(table: Table) -> None:
     """Spread over draws, and the cells where our method is behind."""
     print("\nsd over draws:")
@@ -142,18 +158,16 @@ def pools(table: Table) -> list[tuple[str, str]]:
     return sorted({(cell.dataset, cell.encoder) for cell in table.cells})
 
 
+def of_pool(table: Table, pool: tuple[str, str]) -> Table:
+    """The cells of a data set as one encoder sees it."""
+    return table.where(lambda cell: (cell.dataset, cell.encoder) == pool)
+
+
 def advantage(table: Table, other: str, pool: tuple[str, str], budget: int | None = None) -> float:
     """Points by which our method is ahead of another in one pool, over its cells."""
     one, two = table.methods.index(OURS), table.methods.index(other)
-    return float(
-        np.mean(
-            [
-                100 * (cell.test[one] - cell.test[two]).mean()
-                for cell in table.cells
-                if (cell.dataset, cell.encoder) == pool and budget in (None, cell.budget)
-            ]
-        )
-    )
+    cells = [c for c in of_pool(table, pool).cells if budget in (None, c.budget)]
+    return float(np.mean([100 * (cell.test[one] - cell.test[two]).mean() for cell in cells]))
 
 
 def ours(found: list[Standing]) -> Standing:
