@@ -7,6 +7,7 @@ import pytest
 import usl
 from usl.core.errors import DataError, UsageError
 from usl.core.neighbors import squared_distances
+from usl.selection import random
 
 pytestmark = pytest.mark.filterwarnings("ignore:k = 400 neighbours")
 
@@ -49,6 +50,16 @@ def test_unknown_method_and_parameter_suggest_the_nearest(blobs):
         usl.select(blobs[0], 3, method="usl", lambd=2)
     with pytest.raises(UsageError, match=r"no parameter 'lam'\. Methods that do: usl and usl_t"):
         usl.select(blobs[0], 3, lam=2)
+
+
+def test_random_picks_every_candidate_equally_often():
+    given = {"labeled": np.array([0, 1]), "candidates": np.arange(2, 12)}
+    table = np.eye(12, dtype=np.float32)
+    draws = [random.pick(table, 3, seed=seed, **given).indices for seed in range(2000)]
+    counts = np.bincount(np.concatenate(draws), minlength=12)
+    assert counts[:2].sum() == 0
+    # 600 each; the variance of a count is n p (1 - p) = 420, and 4.5 sd is one chance in 10^4
+    assert np.abs(counts[2:] - 600).max() < 4.5 * np.sqrt(420)
 
 
 def test_stratified_is_marked_and_checks_its_labels(blobs):
