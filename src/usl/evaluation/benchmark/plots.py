@@ -51,14 +51,20 @@ def plot_ranks(ranked: list[Standing], path: Path) -> Path:
 def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path) -> Path:
     """A panel per data set: points gained over the reference against the budget.
 
-    The best ``len(COLORS)`` methods by average rank are coloured, the others grey.
+    The best ``len(COLORS)`` methods by average rank are coloured, oracles dashed, the others grey.
+    Where a grey line runs so far below the reference that it would flatten all others, the panel
+    cuts it off and the axis says so.
     """
     sets = list(dict.fromkeys((cell.dataset, cell.encoder) for cell in table.cells))
-    others = [s.method for s in ranked if s.method != reference]
-    color = dict(zip(others, COLORS, strict=False))
+    knowing = {name for name, oracle in zip(table.methods, table.oracle, strict=True) if oracle}
+    oracles = knowing - {reference}
+    others = [s.method for s in ranked if s.method not in {reference, *oracles}]
+    color = dict(zip(others, COLORS, strict=False)) | dict.fromkeys(oracles, INK)
+    drawn = [*others[: len(COLORS)], *sorted(oracles), *others[len(COLORS) :]]
     base = table.methods.index(reference)
     columns = min(3, len(sets))
     rows = math.ceil(len(sets) / columns)
+    cut = False
     with _styled():
         figure, panels = _figure(rows, columns, width=3.1 * columns + 1.4, height=2.5 * rows)
         flat = np.ravel(panels)
@@ -66,20 +72,29 @@ def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path)
             cells = [c for c in table.cells if (c.dataset, c.encoder) == name]
             budgets = [cell.budget for cell in cells]
             axes.axhline(0, color=INK, lw=1)
-            for method in reversed(others):  # the best on top
+            shown: list[float] = []
+            hidden: list[float] = []
+            for method in reversed(drawn):  # the best on top
                 row = table.methods.index(method)
                 gains = [100 * (c.test[row] - c.test[base]).mean() for c in cells]
                 known = method in color
+                oracle = method in oracles
                 axes.plot(
                     budgets,
                     gains,
-                    "o-" if known or len(budgets) == 1 else "-",
+                    "--" if oracle else "-",
+                    marker="o" if known or len(budgets) == 1 else None,
                     color=color.get(method, GREY),
-                    lw=1.6 if known else 0.9,
-                    ms=3.5,
-                    label=method if known else None,
+                    lw=1.6 if known and not oracle else 0.9,
+                    ms=2 if oracle else 3.5,
+                    label=f"{method} (oracle)" if oracle else method if known else None,
                     zorder=3 if known else 2,
                 )
+                (shown if known else hidden).extend(gains)
+            low, high = gain_limits(shown, hidden)
+            cut |= min(hidden, default=low) < low
+            margin = 0.05 * (high - low)
+            axes.set_ylim(low - margin, high + margin)
             axes.set_xscale("log")
             axes.set_xticks(budgets, [str(budget) for budget in budgets])
             axes.minorticks_off()
@@ -88,13 +103,25 @@ def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path)
             axes.set_visible(False)
         handles, labels = flat[0].get_legend_handles_labels()
         handles, labels = handles[::-1], labels[::-1]
-        if len(others) > len(color):
+        if len(drawn) > len(color):
             handles.append(flat[0].plot([], [], color=GREY, lw=0.9)[0])
             labels.append("others")
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
         figure.supxlabel("labels", fontsize=9)
-        figure.supylabel(f"points over {reference}", fontsize=9)
+        note = " (what is far below is cut off)" if cut else ""
+        figure.supylabel(f"points over {reference}{note}", fontsize=9)
         return _save(figure, path)
+
+
+def gain_limits(shown: list[float], hidden: list[float]) -> tuple[float, float]:
+    """Lowest and highest gain of a panel.
+
+    All of ``shown`` lies within, and 0; of ``hidden`` what is at most half as far down as the best
+    is up.
+    """
+    high = max([*shown, *hidden, 0.0])
+    low = min([*shown, 0.0])
+    return max(min([*hidden, low]), min(low, -high / 2)), max(high, low + 1.0)
 
 
 def _styled() -> Any:
