@@ -14,6 +14,9 @@ from usl.evaluation.benchmark.summary import Standing, Table
 # Colour-blind safe, in fixed order; methods beyond them are grey.
 COLORS = ("#2a6fb0", "#d9772b", "#3a9b6b", "#b0407f", "#7a66c4", "#a8860f")
 GREY, INK, LINE = "#b4bac2", "#333a42", "#d5d9de"
+BEST: dict[str, Any] = {"lw": 1.6, "marker": "o", "ms": 3.5, "zorder": 3}  # over the frame
+ORACLE: dict[str, Any] = {"color": INK, "lw": 0.9, "ls": "--", "marker": "o", "ms": 2, "zorder": 3}
+OTHER: dict[str, Any] = {"color": GREY, "lw": 0.9, "ms": 3.5}
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": LINE,
@@ -56,11 +59,18 @@ def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path)
     cuts it off and the axis says so.
     """
     sets = list(dict.fromkeys((cell.dataset, cell.encoder) for cell in table.cells))
-    knowing = {name for name, oracle in zip(table.methods, table.oracle, strict=True) if oracle}
-    oracles = knowing - {reference}
+    oracles = [
+        method
+        for method, knows in zip(table.methods, table.oracle, strict=True)
+        if knows and method != reference
+    ]
     others = [s.method for s in ranked if s.method not in {reference, *oracles}]
-    color = dict(zip(others, COLORS, strict=False)) | dict.fromkeys(oracles, INK)
-    drawn = [*others[: len(COLORS)], *sorted(oracles), *others[len(COLORS) :]]
+    named = {
+        method: {"label": method, "color": color, **BEST}
+        for method, color in zip(others, COLORS, strict=False)
+    }
+    named |= {method: {"label": f"{method} (oracle)", **ORACLE} for method in oracles}
+    unnamed = others[len(COLORS) :]
     base = table.methods.index(reference)
     columns = min(3, len(sets))
     rows = math.ceil(len(sets) / columns)
@@ -72,26 +82,16 @@ def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path)
             cells = [c for c in table.cells if (c.dataset, c.encoder) == name]
             budgets = [cell.budget for cell in cells]
             axes.axhline(0, color=INK, lw=1)
-            shown: list[float] = []
-            hidden: list[float] = []
-            for method in reversed(drawn):  # the best on top
-                row = table.methods.index(method)
-                gains = [100 * (c.test[row] - c.test[base]).mean() for c in cells]
-                known = method in color
-                oracle = method in oracles
-                axes.plot(
-                    budgets,
-                    gains,
-                    "--" if oracle else "-",
-                    marker="o" if known or len(budgets) == 1 else None,
-                    color=color.get(method, GREY),
-                    lw=1.6 if known and not oracle else 0.9,
-                    ms=2 if oracle else 3.5,
-                    label=f"{method} (oracle)" if oracle else method if known else None,
-                    zorder=3 if known else 2,
-                )
-                (shown if known else hidden).extend(gains)
-            low, high = gain_limits(shown, hidden)
+            gains = {
+                method: [100 * (c.test[row] - c.test[base]).mean() for c in cells]
+                for row, method in enumerate(table.methods)
+            }
+            for method in reversed(unnamed):  # the best on top
+                axes.plot(budgets, gains[method], marker="o" if len(budgets) == 1 else "", **OTHER)
+            for method in reversed(named):
+                axes.plot(budgets, gains[method], **named[method])
+            hidden = [gain for method in unnamed for gain in gains[method]]
+            low, high = gain_limits([g for method in named for g in gains[method]], hidden)
             cut |= min(hidden, default=low) < low
             margin = 0.05 * (high - low)
             axes.set_ylim(low - margin, high + margin)
@@ -103,8 +103,8 @@ def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path)
             axes.set_visible(False)
         handles, labels = flat[0].get_legend_handles_labels()
         handles, labels = handles[::-1], labels[::-1]
-        if len(drawn) > len(color):
-            handles.append(flat[0].plot([], [], color=GREY, lw=0.9)[0])
+        if unnamed:
+            handles.append(flat[0].plot([], [], **OTHER)[0])
             labels.append("others")
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
         figure.supxlabel("labels", fontsize=9)
