@@ -47,6 +47,14 @@ def test_missing_path_suggests_the_nearest_name(make_images):
         open_collection(root / "quite different")
 
 
+def test_an_extension_in_common_is_no_near_miss(tmp_path):
+    (tmp_path / "tiny_imagenet.npz").touch()
+    with pytest.raises(DataError, match=r"no such file or folder\.$"):
+        open_collection(tmp_path / "nothere.npz")
+    with pytest.raises(DataError, match=r"Did you mean '.*/tiny_imagenet.npz'"):
+        open_collection(tmp_path / "imagenet.npz")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -111,6 +111,7 @@ def _near(path: Path) -> str:
     parent = path.parent
     while not parent.is_dir():
         path, parent = parent, parent.parent
+    # stricter than for words: an extension in common already makes short names half alike
     near = difflib.get_close_matches(path.name, os.listdir(parent), n=1, cutoff=0.6)
     return f" Did you mean {str(parent / near[0])!r}?" if near else ""
 
