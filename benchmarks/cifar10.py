@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from usl.core.files import write_json
-from usl.core.keep import KeepInMemory
 from usl.evaluation.compare import Comparison, Row, compare
 from usl.features.preprocessing import Preprocessing
+from usl.numeric.stage_cache import KeepInMemory
 
 FEATURES = "cifar10_efficientnet_lite1_160_prehead320_features.npy"
 RESULTS = Path(__file__).parent / "results"

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from usl.core.blocks import thread_count
 from usl.core.hashing import bytes_digest
 from usl.data import Collection, open_collection
 from usl.features.embed import embed
 from usl.features.open import open_encoder
+from usl.numeric.blocks import thread_count
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ from cifar10 import RESULTS, read
 
 import usl
 from usl.core.files import write_json
-from usl.core.keep import KeepInMemory
 from usl.core.methods import load_method
 from usl.evaluation.compare import paired_difference
+from usl.numeric.stage_cache import KeepInMemory
 from usl.training.contract import FUNCTION, ROOM
 
 PROTOCOLS = ("transductive", "inductive")

@@ -120,7 +120,7 @@ def measure(path: Path, n: int, budget: int, method: str) -> dict[str, Any]:
     ``cpu_seconds`` of all threads together say how busy the machine was with other things.
     """
     import usl
-    from usl.core.blocks import thread_count
+    from usl.numeric.blocks import thread_count
 
     features = np.load(path, mmap_mode="r")[:n]
     if len(features) < n:

@@ -14,8 +14,8 @@ import numpy as np
 from cifar10 import read
 
 import usl
-from usl.core.keep import KeepInMemory
 from usl.evaluation.compare import paired_difference, score
+from usl.numeric.stage_cache import KeepInMemory
 from usl.training import logistic
 
 

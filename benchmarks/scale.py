@@ -104,8 +104,8 @@ def grow(path: Path) -> None:
     """Write the points, float32 [1281167, 128]."""
     from cifar10 import FEATURES
 
-    from usl.core.neighbors import nearest
     from usl.features.preprocessing import Preprocessing
+    from usl.numeric.distances import nearest
 
     rows = np.load(Path(os.environ["USL_DATA"]) / FEATURES)[:50_000]
     base = Preprocessing.fit(rows, center=True, standardize=True, pca=WIDTH).transform(rows)
@@ -133,7 +133,7 @@ def used(mapped: int = 0) -> float:
 def timed(path: Path, n: int, m: int, k: int | None) -> dict[str, Any]:
     """The whole of ``usl.select``."""
     import usl
-    from usl.core.blocks import thread_count
+    from usl.numeric.blocks import thread_count
 
     features = np.load(path, mmap_mode="r")[:n]
     stages: dict[str, float] = {}
@@ -164,10 +164,10 @@ def quality(path: Path, n: int, m: int, k: int | None) -> dict[str, Any]:
     """Densities, and the densest item of each cluster, against an exact search."""
     from scipy.stats import spearmanr
 
-    from usl.core.approximate import scan
-    from usl.core.kmeans import kmeans
-    from usl.core.neighbors import squared_from_half
-    from usl.core.representativeness import typical_distance
+    from usl.numeric.distances import squared_from_half
+    from usl.numeric.inverted_search import scan
+    from usl.numeric.kmeans import kmeans
+    from usl.numeric.neighbor_search import typical_distance
 
     k = k or K
     features = np.array(np.load(path, mmap_mode="r")[:n])
@@ -201,7 +201,7 @@ def quality(path: Path, n: int, m: int, k: int | None) -> dict[str, Any]:
 
 def inertia(path: Path, n: int, m: int, k: int | None) -> dict[str, Any]:
     """k-means against full Lloyd iterations from the same start: 5 of them, 100 for fewer rows."""
-    from usl.core.kmeans import kmeans, lloyd
+    from usl.numeric.kmeans import kmeans, lloyd
 
     features = np.array(np.load(path, mmap_mode="r")[:n])
     found = kmeans(features, m, rng=np.random.default_rng(0), exact=False)

@@ -19,8 +19,8 @@ from cifar10 import RESULTS, read
 
 import usl
 from usl.core.files import write_json
-from usl.core.neighbors import nearest
 from usl.evaluation.compare import score
+from usl.numeric.distances import nearest
 from usl.training import logistic
 
 

@@ -9,9 +9,9 @@ import pytest
 
 import usl
 from usl.core.errors import DataError, UsageError
-from usl.core.lazy import LazyTable, is_mapped
 from usl.data import open_collection, parquet_features
 from usl.data.open import open_features
+from usl.numeric.lazy_table import LazyTable, is_mapped
 
 X = np.random.default_rng(0).normal(size=(11, 4)).astype(np.float32)
 

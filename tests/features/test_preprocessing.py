@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from threadpoolctl import threadpool_limits
 
-from usl.core import blocks
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.features import moments
 from usl.features.preprocessing import Preprocessing
+from usl.numeric import blocks
+from usl.numeric import pca as moments
 
 
 def correlated(n=400, d=12, seed=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import usl
-from usl.core.kmeans import kmeans
+from usl.numeric.kmeans import kmeans
 
 
 def naive(features, clusters, budget, labeled, candidates):

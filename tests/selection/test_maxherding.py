@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import usl
-from usl.core import blocks
 from usl.core.errors import UsageError
+from usl.numeric import blocks
 
 
 def naive(features, budget, labeled, candidates, h):

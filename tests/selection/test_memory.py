@@ -9,12 +9,13 @@ import pytest
 
 import usl
 from support import unit
-from usl.core import kmeans, representativeness
 from usl.core.errors import UsageError, UslWarning
 from usl.core.files import cache_dir
 from usl.core.methods import load_method
-from usl.core.workspace import Workspace
 from usl.data import open_collection
+from usl.numeric import kmeans
+from usl.numeric import neighbor_search as representativeness
+from usl.numeric.workspace import Workspace
 from usl.selection import exchange, memory, ranking
 from usl.selection.contract import FUNCTION, ROOM
 from usl.selection.memory import needed, run_needs
@@ -112,7 +113,7 @@ def test_what_is_held_for_every_item(many, monkeypatch):
     On one thread: how many finished blocks wait for the next step is otherwise a matter of timing.
     """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("usl.core.blocks.BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr("usl.numeric.blocks.BLOCK_BYTES", 1 << 14)
     for name in ("core.lists", "core.candidate_kmeans", "core.kmeans", "selection.exchange"):
         monkeypatch.setattr(f"usl.{name}.BLOCK", 256)
     monkeypatch.setattr(representativeness, "typical_distance", lambda t, *_, **__: (t[:, 0], None))

@@ -7,7 +7,7 @@ import pytest
 
 import usl
 from usl.core.errors import UsageError
-from usl.core.kmeans import kmeans
+from usl.numeric.kmeans import kmeans
 from usl.selection import probcover
 
 

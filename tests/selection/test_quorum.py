@@ -8,10 +8,10 @@ import pytest
 import usl
 from support import unit
 from usl.core.errors import TrainingFailedError, UsageError
-from usl.core.graph import neighbor_weights, normalized
-from usl.core.keep import NOTHING, KeepInMemory
 from usl.core.progress import silent
-from usl.core.representativeness import nearest_others
+from usl.numeric.neighbor_graph import neighbor_weights, normalized
+from usl.numeric.neighbor_search import nearest_others
+from usl.numeric.stage_cache import NOTHING, KeepInMemory
 from usl.selection import quorum, usl_t
 from usl.selection.quorum import DAMPING, STEPS, information, spread
 

@@ -46,7 +46,7 @@ def test_own_parameters(cloud, alpha, sigma):
 
 
 def test_the_mean_kernel_in_tiles(cloud, monkeypatch):
-    monkeypatch.setattr("usl.core.pairs.TILE", (32, 50))
+    monkeypatch.setattr("usl.numeric.pairwise_sums.TILE", (32, 50))
     mu = rdss._mean_kernel(cloud, 0.7, lambda *_: None)
     np.testing.assert_allclose(mu, np.exp(-squared(cloud) / (2 * 0.49)).mean(0), rtol=1e-5)
 

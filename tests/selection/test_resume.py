@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import usl
-from usl.core import kmeans, representativeness
 from usl.core.errors import UslWarning
 from usl.core.files import cache_dir
+from usl.numeric import kmeans
+from usl.numeric import neighbor_search as representativeness
 from usl.selection import clusters, start
 
 PARAMS = {"method": "usl", "k": 10, "seed": 4}

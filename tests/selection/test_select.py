@@ -6,7 +6,7 @@ import pytest
 
 import usl
 from usl.core.errors import DataError, UsageError
-from usl.core.neighbors import squared_distances
+from usl.numeric.distances import squared_distances
 from usl.selection import random
 
 pytestmark = pytest.mark.filterwarnings("ignore:k = 400 neighbours")

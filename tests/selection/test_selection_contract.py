@@ -7,7 +7,7 @@ import pytest
 
 from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.core.keep import KeepInMemory
+from usl.numeric.stage_cache import KeepInMemory
 from usl.selection import is_oracle, methods, select
 from usl.selection.selection import is_nested
 
@@ -87,7 +87,7 @@ def test_the_number_of_threads_changes_nothing(method, monkeypatch):
     classes = np.arange(9000) % 4
     found = []
     for threads in (1, 3):
-        monkeypatch.setattr("usl.core.blocks.thread_count", lambda threads=threads: threads)
+        monkeypatch.setattr("usl.numeric.blocks.thread_count", lambda threads=threads: threads)
         found.append(select(features, 8, method=method, **extra(method, classes)))
     np.testing.assert_array_equal(found[0].indices, found[1].indices)
     np.testing.assert_array_equal(found[0].representative, found[1].representative)

@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from stored_sets import CASES, picks_of
 
 STORED = json.loads((Path(__file__).parent / "stored_picks.json").read_text())

@@ -197,7 +197,7 @@ def test_clusters_fewer_than_labels_or_more_than_items_are_refused(cloud, n_clus
 
 
 def test_inverted_lists_give_the_picks_of_the_exact_search(monkeypatch):
-    import usl.core.representativeness as search
+    import usl.numeric.neighbor_search as search
 
     rng = np.random.default_rng(6)
     centres = rng.normal(size=(60, 10))

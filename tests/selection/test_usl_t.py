@@ -8,7 +8,7 @@ import pytest
 import usl
 from support import unit
 from usl.core.errors import DataError, TrainingFailedError, UsageError, UslWarning
-from usl.core.neighbors import nearest
+from usl.numeric.distances import nearest
 from usl.selection.usl_t import PRESETS
 from usl.selection.usl_t_heads import (
     Head,

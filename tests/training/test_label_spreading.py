@@ -6,7 +6,7 @@ from sklearn.semi_supervised import LabelSpreading
 
 from graphs import dense_normalized
 from usl.core.errors import DataError, UsageError
-from usl.core.graph import neighbor_weights, normalized
+from usl.numeric.neighbor_graph import neighbor_weights, normalized
 from usl.training.contract import load_model
 from usl.training.label_spreading import fit, prepare
 from usl.training.priors import voted_shares

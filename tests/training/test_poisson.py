@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from usl.core.errors import UsageError
-from usl.core.graph import neighbor_weights
+from usl.numeric.neighbor_graph import neighbor_weights
 from usl.training.poisson import fit, potentials, prepare
 from usl.training.priors import voted_shares
 

@@ -58,10 +58,10 @@ def test_the_number_of_threads_changes_nothing(fit, blobs, monkeypatch):
     features, classes = blobs
     given = one_label_each(classes, 2)
     with threadpool_limits(1):
-        monkeypatch.setattr("usl.core.blocks.thread_count", lambda: 1)
+        monkeypatch.setattr("usl.numeric.blocks.thread_count", lambda: 1)
         first = fit(features, given, np.ones(600), 6).probabilities(features)
     with threadpool_limits(2):
-        monkeypatch.setattr("usl.core.blocks.thread_count", lambda: 3)
+        monkeypatch.setattr("usl.numeric.blocks.thread_count", lambda: 3)
         again = fit(features, given, np.ones(600), 6).probabilities(features)
     np.testing.assert_array_equal(first, again)
 

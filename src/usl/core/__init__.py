@@ -1,4 +1,4 @@
-"""Shared ground under every stage: neighbours, k-means, hashing, files, errors.
+"""Shared ground under every stage: errors, files, hashing, finding methods, progress.
 
 Nothing here knows about data sets, labels or the command line.
 """

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, did_you_mean
 from usl.core.hashing import array_digest
-from usl.core.lazy import LazyTable, taken
+from usl.numeric.lazy_table import LazyTable, taken
 
 BLOCK = 4096  # rows read at once
 SUBSETS = ("train", "val", "test")
@@ -46,7 +46,7 @@ class Collection:
     subsets : str array [n], each ``train``, ``val`` or ``test``. Selection looks at ``train`` only.
     images : the pictures, or None when the source holds features alone.
     features : float array [n, d] when the source holds embeddings, else None. In memory, a memory
-        map, or a :class:`usl.core.lazy.LazyTable` of several files.
+        map, or a :class:`usl.numeric.lazy_table.LazyTable` of several files.
     labels : object array [n] of ``str`` or None when the source knows answers, else None. Only
         ``evaluation`` and the marked oracle methods may read it.
     source : what the user named (a path, or ``builtin:...``).

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import cache_dir
-from usl.core.neighbors import Float32
-from usl.core.workspace import scratch
 from usl.data.columns import find_column, numbered_columns, other_columns
+from usl.numeric.distances import Float32
+from usl.numeric.workspace import scratch
 
 IN_MEMORY = 256 << 20  # bytes of a table up to which it is unpacked in memory
 BATCH_VALUES = 1 << 21  # unpacked at a time

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.keep import KeepInMemory
 from usl.core.methods import load_method
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.evaluation.metrics import balance, coverage
+from usl.numeric.distances import Float32
+from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.selection import is_oracle, select
 from usl.training.contract import FUNCTION, ROOM, NeighborModel
 

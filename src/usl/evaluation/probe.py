@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.core.neighbors import Float32, nearest
 from usl.data.collection import Collection
+from usl.numeric.distances import Float32, nearest
 
 HELD_OUT = 5  # without a test subset every fifth image is held out
 MOST = 10_000  # images asked about

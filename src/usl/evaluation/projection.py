@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
 from usl.core.files import atomic_write
-from usl.core.graph import similarity
 from usl.core.hashing import array_digest, json_digest
-from usl.core.neighbors import Float32, nearest
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32, nearest
+from usl.numeric.neighbor_graph import similarity
 
 FILE = "map.npz"
 VERSION = 2  # raised when the same input would give another map

@@ -16,7 +16,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from usl.core.blocks import thread_count
 from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
 from usl.core.hashing import bytes_digest, json_digest
 from usl.core.progress import Progress, silent
@@ -26,6 +25,7 @@ from usl.features.fit import CIFAR_ARCH, fit
 from usl.features.foreign import CLD_CIFAR, Foreign, block_names, recognise
 from usl.features.network import INPUT_VERSION, PASS, NetworkEncoder
 from usl.features.timm_model import TimmEncoder, known_names
+from usl.numeric.blocks import thread_count
 
 # Where training scripts put the weights inside what they save, the most specific first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "resnet", "teacher", "student")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from usl.core.blocks import thread_count
+from usl.numeric.blocks import thread_count
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import thread_count
 from usl.core.errors import DataError, missing_extra
 from usl.core.hashing import bytes_digest
 from usl.features.cores import on_every_core
 from usl.features.encoder import Encoder, require_timm
 from usl.features.resize import square_float
+from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
     from PIL import Image

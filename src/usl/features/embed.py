@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
-from usl.core.lazy import LazyTable, taken
 from usl.core.progress import Progress, silent
-from usl.core.workspace import Workspace
 from usl.data.collection import Collection
 from usl.features.cache import FeatureCache
 from usl.features.encoder import Encoder, EncoderInfo
 from usl.features.open import open_encoder
 from usl.features.pipeline import compute_rows, hash_images
+from usl.numeric.lazy_table import LazyTable, taken
+from usl.numeric.workspace import Workspace
 
 GIVEN = "given"  # name of the encoder of a collection that brings its own features
 
@@ -30,7 +30,7 @@ class Embedding:
     Attributes
     ----------
     rows : [r, dim], the encoder's raw output (uint8 or float32), or the features as given: an
-        array, or a :class:`usl.core.lazy.LazyTable` of what lies in files.
+        array, or a :class:`usl.numeric.lazy_table.LazyTable` of what lies in files.
     kept : int64 [r], their rows in the collection, ascending.
     skipped : ``(image_id, reason)`` of images that could not be read.
     encoder : what made the rows.

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import thread_count
 from usl.core.errors import DataError, UslWarning
 from usl.core.progress import Progress
 from usl.data.collection import Collection, Images
 from usl.features.cache import Digests, FeatureCache, as_digests
 from usl.features.encoder import Encoder
+from usl.numeric.blocks import thread_count
 
 SHARD_IMAGES = 2000  # finished rows are stored after this many images,
 SHARD_SECONDS = 30.0  # or after this long

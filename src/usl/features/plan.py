@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from usl.core.blocks import BLOCK_BYTES, thread_count
-from usl.core.lazy import bytes_in_memory
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.cache import FeatureCache
 from usl.features.open import open_encoder
+from usl.numeric.blocks import BLOCK_BYTES, thread_count
+from usl.numeric.lazy_table import bytes_in_memory
 
 
 def plan_embedding(source: Any, model: str = "auto", *, subset: str | None) -> dict[str, Any]:

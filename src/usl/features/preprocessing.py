@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
-from usl.core.lazy import LazyTable, as_table
 from usl.core.progress import Progress, silent
-from usl.core.workspace import Workspace
-from usl.features.moments import (
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.lazy_table import LazyTable, as_table
+from usl.numeric.pca import (
     Float64,
     affine,
     check_finite,
@@ -32,6 +31,7 @@ from usl.features.moments import (
     second_moments,
     variance,
 )
+from usl.numeric.workspace import Workspace
 
 FORMAT = 1  # of the .npz file
 ARRAYS = ("mean", "deviation", "components")

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.core.lazy import taken
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
-from usl.core.workspace import Workspace
 from usl.data.collection import Collection
 from usl.features.embed import Embedding, embed
 from usl.features.encoder import Encoder
 from usl.features.preprocessing import Preprocessing
+from usl.numeric.distances import Float32
+from usl.numeric.lazy_table import taken
+from usl.numeric.workspace import Workspace
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import thread_count
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.hashing import DIGEST_BYTES, json_digest
 from usl.features.cores import on_every_core
 from usl.features.encoder import Encoder
+from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
     from PIL import Image

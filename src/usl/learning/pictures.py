@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from usl.core.blocks import thread_count
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.progress import Progress, silent
 from usl.data.collection import Images
+from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
     from PIL import Image

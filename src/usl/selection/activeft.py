@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
-from usl.core.neighbors import Float32
+from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
+from usl.numeric.distances import Float32
 from usl.selection.contract import Picks
-from usl.selection.presets import given_numbers
 
 Table = NDArray[np.floating[Any]]
 BLOCK = 4096  # rows; fixed, because sums are rounded block by block

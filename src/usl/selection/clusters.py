@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
-from usl.core.keep import NOTHING, Keep
-from usl.core.kmeans import kmeans
-from usl.core.neighbors import Float32, squared_distances
 from usl.core.progress import Progress
+from usl.numeric.distances import Float32, squared_distances
+from usl.numeric.kmeans import kmeans
+from usl.numeric.stage_cache import NOTHING, Keep
 
 Rows = NDArray[np.int64]
 Score = Callable[[Rows, Rows], NDArray[np.floating[Any]]]
@@ -37,7 +37,7 @@ def cluster_ids(
 ) -> NDArray[np.int64]:
     """Partition into L + budget clusters, so that ``budget`` stay without a label; int64 [n].
 
-    Or into ``n_clusters``, which must be no fewer. ``exact`` as in :func:`usl.core.kmeans.kmeans`.
+    Or into ``n_clusters``, which must be no fewer. ``exact`` as in :func:`usl.numeric.kmeans.kmeans`.
     """
     count = min(len(features), budget + len(labeled))
     if n_clusters is not None:

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
-from usl.core.blocks import rows_per_block
 from usl.core.errors import UsageError
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32, squared_distances
+from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import rows_per_block
+from usl.numeric.distances import Float32, squared_distances
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
-from usl.selection.presets import given_numbers
 from usl.selection.sample import draw_sample
 
 Rows = NDArray[np.int64]
@@ -94,7 +94,7 @@ def _embed(features: Float32, perplexity: float, steps: int, seed: int) -> Point
     """t-SNE of the rows, float64 [r, 2]; the rows themselves where they make no map.
 
     They are rounded to half precision, which is finer than what counts as coincident elsewhere
-    (:data:`usl.core.neighbors.COINCIDENT`): t-SNE enlarges any difference, and tables that differ
+    (:data:`usl.numeric.distances.COINCIDENT`): t-SNE enlarges any difference, and tables that differ
     by rounding alone shall have one map.
     """
     if len(features) < FEWEST or features.shape[1] < 2:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.neighbors import Float32, nearest
+from usl.numeric.distances import Float32, nearest
 from usl.selection.ranking import nearest_earlier
 from usl.selection.rounds import NO_CALL, Kept, Part
 from usl.selection.selection import Selection

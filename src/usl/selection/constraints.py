@@ -22,19 +22,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.duplicates import near_duplicates
 from usl.core.errors import DataError, UsageError
-from usl.core.lazy import LazyTable
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
-from usl.core.workspace import Workspace
+from usl.numeric.distances import Float32
+from usl.numeric.lazy_table import LazyTable
+from usl.numeric.near_duplicates import near_duplicates
+from usl.numeric.unit_rows import check_table, unit_rows
+from usl.numeric.workspace import Workspace
 from usl.selection.apart import keep_apart, squared_to
 from usl.selection.constrained import Constrained, assemble
 from usl.selection.contract import DEFAULT
 from usl.selection.memory import reserve
 from usl.selection.quotas import Quotas
 from usl.selection.rounds import Part, pick_parts
-from usl.selection.units import check_table, unit_rows
 from usl.selection.wanted import Share, Wanted, listed_rows, resolve
 
 Rows = NDArray[np.int64]

@@ -13,7 +13,7 @@ method that asks for ``keep`` in its signature is given it.
 - ``candidates``: int64 [c], sorted rows that may be picked; never a labelled one.
 - ``seed``: every random draw comes from ``np.random.default_rng(seed)``.
 - ``progress``: report with ``progress(done, total, step)``.
-- ``keep``: a :class:`usl.core.keep.Keep` for stages that take long, so that a stopped selection
+- ``keep``: a :class:`usl.numeric.stage_cache.Keep` for stages that take long, so that a stopped selection
   goes on after the last finished one.
 
 A method that is meant for many items also says how much memory it takes, tables [n, d] aside, and

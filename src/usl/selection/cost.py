@@ -6,9 +6,9 @@ A method that can say it has a function ``seconds`` (:mod:`usl.selection.contrac
 
 from __future__ import annotations
 
-from usl.core.blocks import thread_count
-from usl.core.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
-from usl.core.representativeness import EXACT_ROWS
+from usl.numeric.blocks import thread_count
+from usl.numeric.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
+from usl.numeric.neighbor_search import EXACT_ROWS
 from usl.selection.usl_t_heads import PARTS, Training
 
 PAIR = 2.5e-9  # two rows, in an exact search

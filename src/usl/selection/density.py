@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32, density
+from usl.core.parameters import clamp_k, given_numbers
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import kept_typical_distance
+from usl.numeric.distances import Float32, density
+from usl.numeric.neighbor_search import kept_typical_distance
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
-from usl.selection.presets import clamp_k, given_numbers
 
 NESTED = True
 

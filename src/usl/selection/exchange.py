@@ -12,10 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
-from usl.core.lists import Lists
-from usl.core.neighbors import FLOOR, Float32, half_distances, halved, smallest, squared_distances
-from usl.core.representativeness import means_of
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import (
+    FLOOR,
+    Float32,
+    half_distances,
+    halved,
+    smallest,
+    squared_distances,
+)
+from usl.numeric.inverted_lists import Lists
+from usl.numeric.neighbor_search import means_of
 
 EXACT_PAIRS = 250_000_000  # items times picks; up to here every pair is looked at
 REACH = 4  # horizons: how many of the picks nearest to a cluster's mean its items look at

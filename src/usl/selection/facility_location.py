@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32
+from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import Float32
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
-from usl.selection.presets import given_numbers
 
 Rows = NDArray[np.int64]
 NESTED = True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.neighbors import Float32
+from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
 from usl.selection.contract import Picks
-from usl.selection.presets import given_numbers
 from usl.selection.reach import Reach
 
 NESTED = True

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.blocks import map_blocks
 from usl.core.errors import DataError
-from usl.core.neighbors import Float32, nearest, squared_distances
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks
+from usl.numeric.distances import Float32, nearest, squared_distances
+from usl.numeric.unit_rows import unit_rows
 from usl.selection.ranking import coverage_order
 from usl.selection.selection import Selection, row_numbers
-from usl.selection.units import unit_rows
 
 Rows = NDArray[np.int64]
 ITEMS, FOLDS, RESAMPLES = 20_000, 50, 200

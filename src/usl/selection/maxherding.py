@@ -15,12 +15,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks
-from usl.core.neighbors import Float32
+from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks
+from usl.numeric.distances import Float32
 from usl.selection.contract import Picks
 from usl.selection.facility_location import draw
-from usl.selection.presets import given_numbers
 from usl.selection.reach import Reach
 
 NESTED = True

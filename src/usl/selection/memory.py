@@ -2,7 +2,7 @@
 
 Counted stage by stage, because stages follow each other: what they hold for every item, for every
 cluster, and the blocks that are worked on at once. The tables [n, d] themselves are not in it: they
-can lie in files (:mod:`usl.core.workspace`). tests/selection/test_memory.py measures against this.
+can lie in files (:mod:`usl.numeric.workspace`). tests/selection/test_memory.py measures against this.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from usl.core import approximate, candidate_kmeans, kmeans, representativeness
-from usl.core.blocks import BLOCK_BYTES, thread_count
 from usl.core.errors import UslWarning
-from usl.core.lazy import bytes_in_memory
 from usl.core.methods import load_method
-from usl.core.workspace import Workspace
+from usl.numeric import inverted_search as approximate
+from usl.numeric import kmeans
+from usl.numeric import kmeans_large as candidate_kmeans
+from usl.numeric import neighbor_search as representativeness
+from usl.numeric.blocks import BLOCK_BYTES, thread_count
+from usl.numeric.lazy_table import bytes_in_memory
+from usl.numeric.workspace import Workspace
 from usl.selection import exchange, ranking, usl_t_heads
 from usl.selection.contract import FUNCTION, NEEDED, ROOM
 

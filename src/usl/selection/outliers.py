@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.blocks import map_blocks
 from usl.core.errors import DataError, UsageError
-from usl.core.neighbors import Float32, mean_neighbor_distance, nearest, squared_distances
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks
+from usl.numeric.distances import Float32, mean_neighbor_distance, nearest, squared_distances
+from usl.numeric.unit_rows import unit_rows
 from usl.selection.selection import Selection
-from usl.selection.units import unit_rows
 
 Rows = NDArray[np.int64]
 EXACT = 20_000  # items whose neighbours are all looked for

@@ -7,10 +7,10 @@ from typing import Any
 
 from usl.core.errors import DataError
 from usl.core.methods import load_method
-from usl.core.workspace import Workspace
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.plan import describe
+from usl.numeric.workspace import Workspace
 from usl.selection.constraint_files import read_constraints
 from usl.selection.constraints import (
     Constraints,

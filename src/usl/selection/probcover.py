@@ -14,13 +14,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
-from usl.core.kmeans import kmeans
-from usl.core.neighbors import COINCIDENT, Float32, half_distances, halved, squared_from_half
-from usl.core.pairs import TILE, sums_over_pairs
+from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import COINCIDENT, Float32, half_distances, halved, squared_from_half
+from usl.numeric.kmeans import kmeans
+from usl.numeric.pairwise_sums import TILE, sums_over_pairs
 from usl.selection.contract import Picks
-from usl.selection.presets import given_numbers
 from usl.selection.reach import Reach
 
 Rows = NDArray[np.int64]

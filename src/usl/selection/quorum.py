@@ -25,14 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usl.core.blocks import map_blocks, one_blas_thread
 from usl.core.errors import TrainingFailedError
-from usl.core.graph import normalized, similarity, symmetric_weights
-from usl.core.keep import NOTHING, Keep
-from usl.core.kmeans import kmeans
-from usl.core.neighbors import Float32, half_distances, halved, squared_from_half
+from usl.core.parameters import check_choice, given_numbers
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import kept_nearest_others, kept_typical_distance, means_of
+from usl.numeric.blocks import map_blocks, one_blas_thread
+from usl.numeric.distances import Float32, half_distances, halved, squared_from_half
+from usl.numeric.kmeans import kmeans
+from usl.numeric.neighbor_graph import normalized, similarity, symmetric_weights
+from usl.numeric.neighbor_search import kept_nearest_others, kept_typical_distance, means_of
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.cost import (
@@ -42,7 +43,6 @@ from usl.selection.cost import (
     training_seconds,
 )
 from usl.selection.memory import BASE, PER_ITEM, Size, learning_bytes, search_bytes
-from usl.selection.presets import check_choice, given_numbers
 from usl.selection.sample import draw_sample
 from usl.selection.usl_t_heads import Training, calibrated, learn
 

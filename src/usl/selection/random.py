@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
 from usl.selection.contract import Picks
 
 NESTED = True

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
-from usl.core.lists import Lists, list_sums
-from usl.core.neighbors import (
+from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
+from usl.numeric.distances import (
     Float32,
     half_distances,
     halved,
@@ -24,6 +23,7 @@ from usl.core.neighbors import (
     squared_distances,
     squared_from_half,
 )
+from usl.numeric.inverted_lists import Lists, list_sums
 
 FARTHEST = 4.0  # no squared distance inside the unit ball is larger
 BATCH = 64

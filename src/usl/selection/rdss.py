@@ -18,13 +18,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32, squared_distances
-from usl.core.pairs import sums_over_pairs
+from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import Float32, squared_distances
+from usl.numeric.pairwise_sums import sums_over_pairs
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
-from usl.selection.presets import given_numbers
 
 Rows = NDArray[np.int64]
 BLOCK = 8192  # rows; fixed, because products are rounded block by block

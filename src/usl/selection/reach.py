@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks
-from usl.core.neighbors import COINCIDENT, Float32, nearest
+from usl.numeric.blocks import map_blocks
+from usl.numeric.distances import COINCIDENT, Float32, nearest
 
 BLOCK = 8192  # rows; fixed, because products are rounded block by block
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32
+from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
 from usl.selection.facility_location import draw, greedy
-from usl.selection.presets import given_numbers
 from usl.selection.reach import Reach
 
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress
-from usl.core.workspace import Workspace
+from usl.numeric.distances import Float32
+from usl.numeric.workspace import Workspace
 from usl.selection.apart import FARTHEST, Room, keep_apart, place, squared_to, widest
 from usl.selection.selection import Selection, select
 

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError
-from usl.core.keep import Keep, KeepOnDisk
-from usl.core.lazy import LazyTable
 from usl.core.methods import check_parameters, load_method, method_names
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
-from usl.core.workspace import Workspace
+from usl.numeric.distances import Float32
+from usl.numeric.lazy_table import LazyTable
+from usl.numeric.stage_cache import Keep, KeepOnDisk
+from usl.numeric.unit_rows import check_table, unit_rows
+from usl.numeric.workspace import Workspace
 from usl.selection.contract import DEFAULT, FUNCTION, NESTED, ROOM, SHARED, Picks
 from usl.selection.memory import reserve
 from usl.selection.ranking import coverage_order, nearest_earlier, representatives
-from usl.selection.units import check_table, unit_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,7 +167,7 @@ def select(
     scratch : folder for such files; by default one in the user's cache.
     resume : keep finished stages (partition, density) in the user's cache, or in this folder, and
         go on from those that the same selection left when it was stopped. The picks are the same.
-        A :class:`usl.core.keep.KeepInMemory` serves several selections from the same features.
+        A :class:`usl.numeric.stage_cache.KeepInMemory` serves several selections from the same features.
     progress : called as work proceeds.
     **method_params : the method's own parameters; an unknown one is refused.
 

@@ -15,13 +15,13 @@ from usl.core.files import cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.methods import check_parameters, load_method
 from usl.core.progress import Progress, silent
-from usl.core.workspace import Workspace
 from usl.data import run as runs
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.data.run import Run
 from usl.data.split import Split
 from usl.features.space import Space, open_space
+from usl.numeric.workspace import Workspace
 from usl.selection.constrained import Constrained
 from usl.selection.constraint_files import read_constraints
 from usl.selection.constraints import (

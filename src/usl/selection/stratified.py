@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
 from usl.selection.contract import Picks
 
 ORACLE = True  # reads the answers; never a fair competitor

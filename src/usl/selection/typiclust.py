@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32, mean_neighbor_distance
+from usl.core.parameters import column, given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32, mean_neighbor_distance
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.clusters import kept_partition
 from usl.selection.contract import Picks
-from usl.selection.presets import column, given_numbers
 
 SMALL = 5  # items; clusters up to this size are served when no other has a candidate left
 

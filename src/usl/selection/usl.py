@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32, density
+from usl.core.parameters import clamp_k, column, given_numbers
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import kept_typical_distance
+from usl.numeric.distances import Float32, density
+from usl.numeric.neighbor_search import kept_typical_distance
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.clusters import best_per_cluster, cluster_ids, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.cost import partition_seconds, search_seconds
 from usl.selection.exchange import Repulsion
 from usl.selection.memory import Size
-from usl.selection.presets import clamp_k, column, given_numbers
 
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
 

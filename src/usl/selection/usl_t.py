@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.core.keep import NOTHING, Keep
-from usl.core.neighbors import Float32, density, nearest
+from usl.core.parameters import check_choice, clamp_k, column, given_numbers
 from usl.core.progress import Progress, silent
-from usl.core.representativeness import kept_nearest_others
+from usl.numeric.distances import Float32, density, nearest
+from usl.numeric.neighbor_search import kept_nearest_others
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.contract import Picks
 from usl.selection.cost import search_seconds, training_seconds
 from usl.selection.memory import BASE, PER_ITEM, Size, learning_bytes, search_bytes
-from usl.selection.presets import check_choice, clamp_k, column, given_numbers
 from usl.selection.usl_t_heads import Training, assign, calibrated, learn, train_heads
 
 SMALL = 100_000  # items; above, the paper's ImageNet settings apply

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.core.errors import TrainingFailedError
-from usl.core.keep import Keep
-from usl.core.kmeans import kmeans
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress
+from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
+from usl.numeric.distances import Float32
+from usl.numeric.kmeans import kmeans
+from usl.numeric.stage_cache import Keep
 from usl.selection.usl_t_losses import (
     global_loss,
     local_loss,

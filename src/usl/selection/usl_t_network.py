@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from usl.core.errors import DataError, TrainingFailedError
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress
 from usl.learning.augment import Plain, Strong
 from usl.learning.batches import Shuffled, part_of
@@ -33,6 +32,7 @@ from usl.learning.loop import CHECKPOINT, Task, Views, run_loop
 from usl.learning.optim import Optimizer
 from usl.learning.pictures import Pictures, encode
 from usl.learning.precision import full_precision
+from usl.numeric.distances import Float32
 from usl.selection.usl_t_heads import REPORT_EVERY, Head, Training, normalized_entropy
 
 SMALLEST = 1e-12  # a mean assignment of exactly 0 has no logarithm

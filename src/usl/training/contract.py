@@ -28,11 +28,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
-from usl.core.graph import similarity
-from usl.core.neighbors import Float32, nearest
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import Float32, nearest
+from usl.numeric.neighbor_graph import similarity
 
 ROOM, FUNCTION = "usl.training", "fit"
 NETWORK_FUNCTION = "build"  # of methods that train a network, see usl.training.network

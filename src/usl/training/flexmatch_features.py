@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import one_blas_thread
 from usl.core.errors import UsageError
-from usl.core.neighbors import Float32, nearest
 from usl.core.progress import Progress, silent
+from usl.numeric.adam import Adam
+from usl.numeric.blocks import one_blas_thread
+from usl.numeric.distances import Float32, nearest
 from usl.training import logistic
-from usl.training.adam import Adam
 from usl.training.contract import Augmented, LinearModel
 from usl.training.priors import ClassPrior, prior_shares
 

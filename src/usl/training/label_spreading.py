@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.errors import UsageError
-from usl.core.graph import (
+from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32, nearest
+from usl.numeric.neighbor_graph import (
     check_neighbors,
     conjugate_gradients,
     neighbor_weights,
     normalized,
 )
-from usl.core.neighbors import Float32, nearest
-from usl.core.progress import Progress, silent
 from usl.training.contract import NeighborModel
 from usl.training.priors import ClassPrior, prior_shares
 

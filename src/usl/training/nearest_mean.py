@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
 from usl.training.contract import LinearModel
 
 

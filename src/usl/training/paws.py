@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import one_blas_thread
 from usl.core.errors import UsageError
-from usl.core.neighbors import Float32, nearest
 from usl.core.progress import Progress, silent
-from usl.features.moments import principal_directions, second_moments
-from usl.training.adam import Adam
+from usl.numeric.adam import Adam
+from usl.numeric.blocks import one_blas_thread
+from usl.numeric.distances import Float32, nearest
+from usl.numeric.pca import principal_directions, second_moments
 from usl.training.contract import SupportModel
 from usl.training.priors import ClassPrior, prior_shares
 

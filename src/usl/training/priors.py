@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import UsageError
-from usl.core.neighbors import Float32
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import Float32
 
 ClassPrior = Literal["uniform", "labels", "off"] | None
 

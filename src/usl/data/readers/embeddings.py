@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.core.lazy import Joined, LazyTable, is_mapped
 from usl.data.arrays import load_npy, load_npz
 from usl.data.collection import Collection
 from usl.data.columns import (
@@ -40,6 +39,7 @@ from usl.data.columns import (
 )
 from usl.data.parquet_features import ParquetFeatures, feature_columns, read_parquet_features
 from usl.data.tables import TABLE_SUFFIXES, Table, column_names, read_table
+from usl.numeric.lazy_table import Joined, LazyTable, is_mapped
 
 PRIORITY = 20
 KIND = "embeddings"

@@ -23,13 +23,13 @@ from pathlib import Path
 import numpy as np
 
 from usl.core.errors import DataError
-from usl.core.lazy import Joined
 from usl.data.arrays import load_npy
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
 from usl.data.listing import expand_glob, is_glob
 from usl.data.parquet_features import feature_columns, read_parquet_features
 from usl.data.readers.embeddings import from_features, from_parquet
+from usl.numeric.lazy_table import Joined
 
 PRIORITY = 25
 SUFFIXES = (".npy", ".parquet")

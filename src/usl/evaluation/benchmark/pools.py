@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UsageError
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import array_digest, json_digest
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.evaluation.benchmark.plan import DataSet, Plan
 from usl.features.embed import GIVEN, embed
 from usl.features.preprocessing import Preprocessing
+from usl.numeric.distances import Float32
 
 Rows = NDArray[np.int64]
 TEST_MOST = 10_000  # images that a classifier is tested on

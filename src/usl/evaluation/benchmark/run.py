@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from usl.core.blocks import thread_count
 from usl.core.errors import DataError, UsageError, UslError, did_you_mean
 from usl.core.progress import Progress, silent
 from usl.evaluation.benchmark.ledger import Ledger, Line
@@ -17,6 +16,7 @@ from usl.evaluation.benchmark.pools import Pool, check_pools, open_pools
 from usl.evaluation.benchmark.summary import Standing, Table, collect, standings
 from usl.evaluation.benchmark.units import FAILURE, Unit, units_of
 from usl.evaluation.benchmark.workers import Crash, run_units
+from usl.numeric.blocks import thread_count
 
 
 class BenchmarkError(UslError):

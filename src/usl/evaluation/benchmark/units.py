@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from usl import __version__
 from usl.core.errors import UslError
 from usl.core.hashing import json_digest
-from usl.core.keep import KeepInMemory
 from usl.core.methods import load_method
 from usl.evaluation.benchmark.ledger import SCORE, SELECTION, Ledger, Line
 from usl.evaluation.benchmark.plan import Entry, Plan
 from usl.evaluation.benchmark.pools import Draw, Pool
 from usl.evaluation.compare import Links, score, timed_picks
 from usl.evaluation.metrics import balance, coverage
+from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.selection import is_nested
 from usl.training import contract as training
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslError, UslWarning
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.run import EVALUATION, Run
@@ -31,6 +30,7 @@ from usl.evaluation.truth import source_answers
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.labeling.settle import bring_up_to_date
+from usl.numeric.distances import Float32
 from usl.selection.selection import Selection
 from usl.training.opened import PREPROCESSING
 

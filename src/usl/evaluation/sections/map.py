@@ -7,7 +7,6 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
 from usl.evaluation.projection import Projection
 from usl.evaluation.sections.explorer import explorer_data
@@ -15,6 +14,7 @@ from usl.evaluation.sections.facts import Facts
 from usl.evaluation.sections.groups import NAMED, UNKNOWN, Groups, colour, groups_of
 from usl.evaluation.sections.markup import Html, section, tag
 from usl.evaluation.sections.picks import SHOWN
+from usl.numeric.distances import Float32
 
 WIDTH, HEIGHT, MARGIN = 1000, 800, 36  # in units of the drawing
 NUMBERED = 100  # picks with their number written out

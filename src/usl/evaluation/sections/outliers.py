@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.neighbors import Float32, mean_neighbor_distance
 from usl.core.progress import Progress, silent
 from usl.evaluation.sections.facts import Facts, Pick, zero_rows_are_known
 from usl.evaluation.sections.markup import Html, figure, join, plural, section, tag
 from usl.evaluation.sections.picks import card, pick_link
+from usl.numeric.distances import Float32, mean_neighbor_distance
 from usl.selection.outliers import Outlier, outliers
 
 BESIDE = 20  # of the first picks and of the least likely images each

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.core.neighbors import Float32, squared_distances
 from usl.data.collection import Collection
 from usl.data.run import Run
 from usl.features.cache import ENDING, FeatureCache
 from usl.features.preprocessing import Preprocessing
+from usl.numeric.distances import Float32, squared_distances
 
 NEAREST = 96  # offered besides what a pick stands for
 MOST = 480  # offered in all

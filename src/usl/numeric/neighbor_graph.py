@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.errors import UsageError
-from usl.core.neighbors import Float32, nearest
 from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32, nearest
 
 
 def check_neighbors(k: int) -> None:

@@ -7,8 +7,8 @@ import threading
 
 from threadpoolctl import ThreadpoolController, threadpool_info
 
-from usl.core import blocks
-from usl.core.blocks import map_blocks, one_blas_thread, thread_count
+from usl.numeric import blocks
+from usl.numeric.blocks import map_blocks, one_blas_thread, thread_count
 
 
 def test_the_environment_bounds_the_threads(monkeypatch):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks, rows_per_block
 
 Float32 = NDArray[np.float32]
 COINCIDENT = 2e-6

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from usl.core import pairs
-from usl.core.pairs import sums_over_pairs
+from usl.numeric import pairwise_sums as pairs
+from usl.numeric.pairwise_sums import sums_over_pairs
 
 
 @pytest.mark.parametrize("n", [1, 31, 32, 33, 200])

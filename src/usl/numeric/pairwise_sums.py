@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks
 
 TILE = (256, 2048)  # rows x rows: 2 MiB, which stays in the cache of a core
 

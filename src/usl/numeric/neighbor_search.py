@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.approximate import (
+from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32, mean_neighbor_distance, nearest
+from usl.numeric.inverted_lists import Lists
+from usl.numeric.inverted_search import (
     Index,
     Probing,
     approximate_mean_distance,
     approximate_nearest,
     probes_needed,
 )
-from usl.core.candidate_kmeans import move_to_means
-from usl.core.keep import Keep
-from usl.core.kmeans import kmeans
-from usl.core.lists import Lists
-from usl.core.neighbors import Float32, mean_neighbor_distance, nearest
-from usl.core.progress import Progress, silent
+from usl.numeric.kmeans import kmeans
+from usl.numeric.kmeans_large import move_to_means
+from usl.numeric.stage_cache import Keep
 
 EXACT_ROWS = 100_000  # up to here the exact search is a matter of seconds
 LIST_ROWS = 100  # rows per list of a partition made for the search alone

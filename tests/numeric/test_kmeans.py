@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from support import unit
-from usl.core.kmeans import kmeans
+from usl.numeric.kmeans import kmeans
 
 
 def lloyd(x, centroids, iterations, weights=None):

@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from usl.core import keep as module
 from usl.core.errors import DataError, UslWarning
 from usl.core.files import cache_dir
-from usl.core.keep import NOTHING, KeepInMemory, KeepOnDisk, clean
+from usl.numeric import stage_cache as module
+from usl.numeric.stage_cache import NOTHING, KeepInMemory, KeepOnDisk, clean
 from usl.selection import facility_location, select
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)

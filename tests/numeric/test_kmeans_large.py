@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-import usl.core.candidate_kmeans as module
+import usl.numeric.kmeans_large as module
 from support import unit
-from usl.core.candidate_kmeans import assign, candidate_kmeans, first_assignment
-from usl.core.kmeans import kmeans, lloyd
-from usl.core.lists import Lists, near_lists
+from usl.numeric.inverted_lists import Lists, near_lists
+from usl.numeric.kmeans import kmeans, lloyd
+from usl.numeric.kmeans_large import assign, candidate_kmeans, first_assignment
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def test_progress_is_told_to_the_end(many):
 def test_same_clusters_on_one_core_and_on_two():
     code = (
         "import numpy as np, hashlib\n"
-        "from usl.core.kmeans import kmeans\n"
-        "from usl.core.representativeness import nearest_others, typical_distance\n"
+        "from usl.numeric.kmeans import kmeans\n"
+        "from usl.numeric.neighbor_search import nearest_others, typical_distance\n"
         "x = np.random.default_rng(0).normal(size=(5000, 10)).astype(np.float32)\n"
         "x /= np.linalg.norm(x, axis=1, keepdims=True)\n"
         "k = kmeans(x, 300, rng=np.random.default_rng(1), iterations=5, exact=False)\n"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.core.errors import DataError
+from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
 
 Float64 = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usl.core.neighbors import mean_neighbor_distance, nearest, smallest, squared_distances
+from usl.numeric.distances import mean_neighbor_distance, nearest, smallest, squared_distances
 
 
 def all_distances(x):
@@ -67,7 +67,7 @@ def test_squared_distances_of_any_rows(n, d, seed):
 
 def test_the_number_of_threads_changes_no_bit():
     code = (
-        "import sys, hashlib, numpy as np, usl.core.blocks as b\n"
+        "import sys, hashlib, numpy as np, usl.numeric.blocks as b\n"
         "b.thread_count = lambda: int(sys.argv[1])\n"
         "from usl.selection import select\n"
         "x = np.random.default_rng(0).normal(size=(3000, 33)).astype('f')\n"

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import usl.core.lists as module
+import usl.numeric.inverted_lists as module
 from support import unit
-from usl.core.lists import Groups, Lists, list_sums, near_lists, stable_order
+from usl.numeric.inverted_lists import Groups, Lists, list_sums, near_lists, stable_order
 
 
 @settings(max_examples=40, deadline=None)

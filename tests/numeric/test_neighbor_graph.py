@@ -5,7 +5,7 @@ import pytest
 
 from graphs import dense_normalized, dense_weights
 from usl.core.errors import UsageError
-from usl.core.graph import conjugate_gradients, neighbor_weights, normalized
+from usl.numeric.neighbor_graph import conjugate_gradients, neighbor_weights, normalized
 
 
 def test_the_graph_is_the_definition(cloud):

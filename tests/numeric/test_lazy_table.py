@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from usl.core.lazy import Chosen, Joined, bytes_in_memory, is_mapped, place_of, taken
+from usl.numeric.lazy_table import Chosen, Joined, bytes_in_memory, is_mapped, place_of, taken
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import usl.core.approximate as module
+import usl.numeric.inverted_search as module
 from support import unit
-from usl.core.approximate import (
+from usl.numeric.distances import mean_neighbor_distance, nearest
+from usl.numeric.inverted_search import (
     Index,
     Probing,
     approximate_mean_distance,
@@ -13,9 +14,8 @@ from usl.core.approximate import (
     probes_needed,
     scan,
 )
-from usl.core.kmeans import kmeans
-from usl.core.neighbors import mean_neighbor_distance, nearest
-from usl.core.representativeness import nearest_others, typical_distance
+from usl.numeric.kmeans import kmeans
+from usl.numeric.neighbor_search import nearest_others, typical_distance
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_nearest_others_through_lists_finds_nearly_all(table):
 
 
 def test_a_partition_that_is_too_coarse_is_not_used(table, monkeypatch):
-    import usl.core.representativeness as room
+    import usl.numeric.neighbor_search as room
 
     used = []
     of = Index.of.__func__

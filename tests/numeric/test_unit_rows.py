@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import usl.core.blocks as blocks
+import usl.numeric.blocks as blocks
 from usl.core.errors import DataError, UslWarning
-from usl.core.lazy import Joined, is_mapped
-from usl.core.workspace import Workspace
-from usl.selection import units
-from usl.selection.units import unit_rows
+from usl.numeric import unit_rows as units
+from usl.numeric.lazy_table import Joined, is_mapped
+from usl.numeric.unit_rows import unit_rows
+from usl.numeric.workspace import Workspace
 
 
 def by_definition(table):

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usl.core.blocks import map_blocks
-from usl.core.neighbors import Float32, half_distances, halved
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks
+from usl.numeric.distances import Float32, half_distances, halved
 
 BLOCK = 4096  # rows; fixed, because sums are rounded block by block
 LITTLE = 50_000_000  # products of an iteration; a few milliseconds
@@ -54,7 +54,7 @@ def kmeans(
     ----------
     exact : compare every row with every centroid. The default does so for up to ``EXACT_CLUSTERS``
         clusters or ``EXACT_PAIRS`` pairs; above, rows are compared with the centroids near their
-        own (:mod:`usl.core.candidate_kmeans`), which ends within 1% of the exact inertia.
+        own (:mod:`usl.numeric.kmeans_large`), which ends within 1% of the exact inertia.
     start : float32 [n_clusters, d], centroids to start from instead of random rows.
     weights : positive, float64 [n]: how often a row counts in the means and in the inertia. A
         random start knows nothing of them.
@@ -70,7 +70,7 @@ def kmeans(
             weights=weights,
             progress=progress,
         )
-    from usl.core.candidate_kmeans import candidate_kmeans
+    from usl.numeric.kmeans_large import candidate_kmeans
 
     centroids = _start(features, n_clusters, rng, start)
     return candidate_kmeans(

@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, one_blas_thread, rows_per_block
-from usl.core.kmeans import lloyd
-from usl.core.lists import Lists
-from usl.core.neighbors import Float32, half_distances, halved, squared_distances
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
+from usl.numeric.distances import Float32, half_distances, halved, squared_distances
+from usl.numeric.inverted_lists import Lists
+from usl.numeric.kmeans import lloyd
 
 Rows = NDArray[np.int64]
 ONE_LIST = 8_192  # rows that are compared all with all

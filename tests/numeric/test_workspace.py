@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from usl.core.errors import UsageError
-from usl.core.lazy import is_mapped
-from usl.core.workspace import Workspace, bytes_of, scratch, size_text
+from usl.numeric.lazy_table import is_mapped
+from usl.numeric.workspace import Workspace, bytes_of, scratch, size_text
 
 
 @pytest.mark.parametrize(

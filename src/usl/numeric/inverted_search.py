@@ -1,6 +1,6 @@
 """Neighbours of many rows, and their distances: only the rows of near lists are looked at.
 
-The lists are those of a partition (:mod:`usl.core.lists`), as k-means leaves it anyway. A row's
+The lists are those of a partition (:mod:`usl.numeric.inverted_lists`), as k-means leaves it anyway. A row's
 neighbours are sought in the ``probes`` lists whose centroids are nearest *to that row*; the lists
 nearest to the row's own centroid would have to be several times as many for the same recall.
 
@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usl.core.blocks import map_blocks
-from usl.core.lists import Groups, Lists, near_lists
-from usl.core.neighbors import Float32, half_distances, halved, smallest, squared_from_half
 from usl.core.progress import Progress, silent
+from usl.numeric.blocks import map_blocks
+from usl.numeric.distances import Float32, half_distances, halved, smallest, squared_from_half
+from usl.numeric.inverted_lists import Groups, Lists, near_lists
 
 RECALL = 0.98  # share of a row's k nearest that is found, aimed at
 SAMPLE = 512  # rows whose exact neighbours say how many lists that takes
@@ -72,7 +72,7 @@ def approximate_mean_distance(
 ) -> NDArray[np.float64]:
     """Mean distance of every row to the k nearest rows in its lists, float64 [n].
 
-    As :func:`usl.core.neighbors.mean_neighbor_distance`, which is exact. Rows whose lists hold
+    As :func:`usl.numeric.distances.mean_neighbor_distance`, which is exact. Rows whose lists hold
     fewer than k others are searched for exactly.
     """
     wanted = k - 1 if count_self else k
@@ -102,7 +102,7 @@ def approximate_nearest(
 ) -> tuple[NDArray[np.int64], Float32]:
     """The k nearest other rows in each row's lists: numbers int64 [n, k], distances float32 [n, k].
 
-    As :func:`usl.core.neighbors.nearest` of the table in itself, which is exact: sorted by
+    As :func:`usl.numeric.distances.nearest` of the table in itself, which is exact: sorted by
     distance, then by number. Rows whose lists hold fewer than k others are searched for exactly.
     """
     found = np.empty((len(features), k), dtype=np.int64)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
-from usl.core.neighbors import Float32, half_distances, halved, smallest
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import Float32, half_distances, halved, smallest
 
 Rows = NDArray[np.int64]
 BLOCK = 16_384  # rows; fixed, because sums are rounded block by block
@@ -147,7 +147,7 @@ class Groups:
     @classmethod
     def of(cls, centroids: Float32) -> Groups:
         """Group centroids by a few rounds of k-means; the same groups whatever the seed."""
-        from usl.core.kmeans import lloyd
+        from usl.numeric.kmeans import lloyd
 
         count = max(1, round(len(centroids) ** 0.5))
         rng = np.random.default_rng(0)

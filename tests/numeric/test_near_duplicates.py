@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support import unit
-from usl.core import duplicates
-from usl.core.duplicates import near_duplicates
+from usl.numeric import near_duplicates as duplicates
+from usl.numeric.near_duplicates import near_duplicates
 
 
 def one_by_one(features, distance, rows, first):
@@ -71,7 +71,7 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
     features = unit(np.random.default_rng(0).normal(size=(3000, 5)))
     found = []
     for threads in (1, 3):
-        monkeypatch.setattr("usl.core.blocks.thread_count", lambda threads=threads: threads)
+        monkeypatch.setattr("usl.numeric.blocks.thread_count", lambda threads=threads: threads)
         found.append(near_duplicates(features, 0.3))
     np.testing.assert_array_equal(*found)
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.blocks import map_blocks, rows_per_block
 from usl.core.errors import DataError, UslWarning
-from usl.core.lazy import LazyTable, as_table, place_of
-from usl.core.neighbors import Float32
 from usl.core.progress import Progress, silent
-from usl.core.workspace import Workspace
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import Float32
+from usl.numeric.lazy_table import LazyTable, as_table, place_of
+from usl.numeric.workspace import Workspace
 
 
 def check_table(features: ArrayLike | LazyTable | os.PathLike[str]) -> Any:
