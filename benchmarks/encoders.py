@@ -21,7 +21,7 @@ from PIL import Image
 from usl.core.hashing import bytes_digest
 from usl.data import Collection, open_collection
 from usl.features.embed import embed
-from usl.features.open import open_encoder
+from usl.features.open_encoder import open_encoder
 from usl.numeric.blocks import thread_count
 
 

@@ -55,8 +55,8 @@ def make_photos(folder: Path, n: int) -> None:
 def make_run(place: Path, photos: int, picks: int) -> Path:
     """A run whose picks are links to few photographs: sizes on disk do not matter here."""
     from usl.data.open import open_collection
-    from usl.data.run import source_record, write_images
-    from usl.data.split import Split
+    from usl.run.folder import source_record, write_images
+    from usl.run.split import Split
 
     folder = place / "photos"
     make_photos(folder, photos)

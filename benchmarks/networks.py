@@ -28,10 +28,10 @@ import torch
 
 from usl.data.collection import Collection
 from usl.data.open import open_collection
-from usl.data.run import Run
 from usl.evaluation.compare import paired_difference
 from usl.evaluation.evaluate import evaluate
 from usl.learning.log import METRICS, read_records
+from usl.run.folder import Run
 from usl.selection.start import start_run
 from usl.training.network import FOLDER
 from usl.training.train import train

@@ -12,8 +12,8 @@ from PIL import Image
 
 from usl.core.files import write_json
 from usl.data.open import open_collection
-from usl.data.run import Run, source_record, write_images
-from usl.data.split import Split
+from usl.run.folder import Run, source_record, write_images
+from usl.run.split import Split
 
 STRANGE = [
     "../../etc/passwd",

@@ -83,7 +83,7 @@ def kind_of(image_id):
 
 
 def test_a_folder_of_photographs_from_select_to_report(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("usl.features.open.best_installed", lambda: "pixels")
+    monkeypatch.setattr("usl.features.open_encoder.best_installed", lambda: "pixels")
     run = tmp_path / "run"
     select = ["select", str(photos), "--budget", "9", "--out", str(run)]
     assert main([*select, "--k", "10"]) == 0

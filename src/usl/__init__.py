@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from usl.data import Collection, open_collection
-    from usl.data.run import Run
-    from usl.data.split import Split
     from usl.evaluation.benchmark import benchmark
     from usl.evaluation.evaluate import evaluate
     from usl.evaluation.report import write_report
     from usl.features.embed import embed
     from usl.pretraining.pretrain import pretrain
+    from usl.run.folder import Run
+    from usl.run.split import Split
     from usl.selection.constraints import Constraints, select_within
     from usl.selection.labels_needed import labels_needed
     from usl.selection.outliers import outliers
@@ -62,10 +62,10 @@ __all__ = [
 _HOMES = {
     "Collection": "usl.data",
     "Constraints": "usl.selection.constraints",
-    "Run": "usl.data.run",
+    "Run": "usl.run.folder",
     "Selection": "usl.selection.selection",
     "Selector": "usl.selection.selector",
-    "Split": "usl.data.split",
+    "Split": "usl.run.split",
     "benchmark": "usl.evaluation.benchmark",
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",

@@ -15,11 +15,11 @@ import numpy as np
 from usl.console import bars, note, per_cent, print_table, say
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
-from usl.data.run import Run
 from usl.evaluation.compare import Comparison, compare
 from usl.evaluation.evaluate import evaluate
 from usl.evaluation.report import COMPARISON, write_report
 from usl.evaluation.truth import known_answers
+from usl.run.folder import Run
 from usl.selection.contract import DEFAULT
 from usl.selection.start import start_run
 from usl.training.opened import open_run

@@ -5,7 +5,7 @@ import pytest
 
 from usl.core.errors import DataError, UsageError
 from usl.data.released import read_released, write_index_csv, write_index_npy
-from usl.data.split import Split
+from usl.run.split import Split
 
 CIFAR = np.array([f"train/{i:05d}" for i in range(6)] + ["test/00000"])
 IMAGENET = np.array(["train/n1/a.JPEG", "train/n1/b.JPEG", "train/n2/a.JPEG", "val/c.JPEG"])

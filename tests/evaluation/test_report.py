@@ -12,10 +12,10 @@ from report_page import Page
 
 import usl
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.data.run import Run
 from usl.evaluation.evaluate import evaluate
 from usl.evaluation.report import COMPARISON, write_report
 from usl.evaluation.sections.thumbnails import SIDE, data_uri
+from usl.run.folder import Run
 
 CLASSES = ("cat & <b>dog", "<script>alert(1)", "sky")
 COLOURS = ((200, 80, 60), (60, 160, 80), (90, 140, 220))

@@ -11,7 +11,6 @@ from report_page import Page
 
 import usl
 from usl.core.errors import DataError, UslWarning
-from usl.data.run import Run
 from usl.evaluation.report import write_report
 from usl.evaluation.sections.audit import plain_words, shortened
 from usl.labeling.audit import accuracy_of_collection
@@ -19,6 +18,7 @@ from usl.labeling.entry import Round
 from usl.labeling.rounds import draw_audit, machine_labelled
 from usl.labeling.settle import settle
 from usl.labeling.store import Answer, Store, store_path
+from usl.run.folder import Run
 
 COLOURS = {"red & <i>": (200, 60, 60), "green": (60, 170, 80), "blue": (70, 90, 210)}
 NAMES = list(COLOURS)

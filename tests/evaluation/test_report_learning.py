@@ -13,10 +13,10 @@ from report_page import Page
 import usl
 from support import unit
 from usl.core.errors import UslWarning
-from usl.data.run import Run
 from usl.evaluation.report import write_report
 from usl.evaluation.sections.charts import BOTTOM, TOP, axis, log_axis, tick_text
 from usl.evaluation.sections.learning import by_head, curve
+from usl.run.folder import Run
 from usl.selection.selection import METRICS
 
 BUDGET = 6

@@ -9,7 +9,7 @@ from PIL import Image
 from usl.core.errors import DataError
 from usl.core.hashing import array_digest
 from usl.data.collection import Collection
-from usl.features.encoder import Encoder
+from usl.features.contract import Encoder
 
 
 class Pictures:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from usl.core.files import write_json
-from usl.data.run import Run
-from usl.data.split import Split
+from usl.run.folder import Run
+from usl.run.split import Split
 
 IDS = [f"{number:03d}.jpg" for number in range(20)]
 

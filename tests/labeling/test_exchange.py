@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from exchange_runs import STRANGE, files_in, labels_of, make_run
 from usl.core.errors import DataError, UsageError
 from usl.core.methods import load_method, method_parameters, parameter_help
-from usl.data.split import Split
 from usl.labeling import exchange
 from usl.labeling.entry import Answer
 from usl.labeling.exchange import (
@@ -25,6 +24,7 @@ from usl.labeling.exchange import (
 )
 from usl.labeling.formats.contract import ROOM, Given
 from usl.labeling.store import Store, store_path
+from usl.run.split import Split
 
 TOOLS = ["csv", "cvat", "fiftyone", "folders", "huggingface", "jsonl", "label_studio", "parquet"]
 IDS = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]

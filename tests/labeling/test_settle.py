@@ -315,7 +315,7 @@ def test_edits_and_answers_in_any_order_lose_nothing(quick_folder):
 
 KILLED = """
 import os, signal, sys
-from usl.data.run import Run
+from usl.run.folder import Run
 from usl.labeling import settle, store
 run = Run.open(sys.argv[1])
 with store.Store.open(run.path) as opened:

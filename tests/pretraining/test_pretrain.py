@@ -17,7 +17,7 @@ from usl.core.methods import method_names  # noqa: E402
 from usl.data.collection import Collection  # noqa: E402
 from usl.data.images import ArrayImages  # noqa: E402
 from usl.evaluation.probe import knn_probe  # noqa: E402
-from usl.features.open import open_encoder  # noqa: E402
+from usl.features.open_encoder import open_encoder  # noqa: E402
 from usl.learning.backbone import load_backbone  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
 from usl.learning.log import read_records  # noqa: E402

@@ -11,7 +11,7 @@ import usl
 from support import unit
 from usl.cli import main
 from usl.core.errors import DataError, UsageError
-from usl.data.split import Split
+from usl.run.split import Split
 from usl.selection.constraints import Constraints
 from usl.selection.plan import plan_run
 

@@ -12,7 +12,7 @@ from PIL import Image  # noqa: E402
 import usl  # noqa: E402
 from usl.core.errors import DataError, TrainingFailedError, UsageError  # noqa: E402
 from usl.core.files import cache_dir  # noqa: E402
-from usl.features.open import open_encoder  # noqa: E402
+from usl.features.open_encoder import open_encoder  # noqa: E402
 from usl.learning.backbone import new_backbone, save_backbone  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
 from usl.learning.pictures import Pictures  # noqa: E402

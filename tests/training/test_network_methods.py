@@ -14,9 +14,9 @@ from PIL import Image  # noqa: E402
 from usl.cli import main  # noqa: E402
 from usl.core.errors import DataError, TrainingFailedError, UsageError  # noqa: E402
 from usl.core.methods import load_method, method_names  # noqa: E402
-from usl.data.run import Run  # noqa: E402
 from usl.evaluation.evaluate import evaluate  # noqa: E402
-from usl.features.open import open_encoder  # noqa: E402
+from usl.features.open_encoder import open_encoder  # noqa: E402
+from usl.run.folder import Run  # noqa: E402
 from usl.selection.start import start_run  # noqa: E402
 from usl.training import network as driver  # noqa: E402
 from usl.training.contract import NETWORK_FUNCTION, ROOM, load_model  # noqa: E402

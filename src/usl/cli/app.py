@@ -102,7 +102,7 @@ def _train(tokens: Sequence[str]) -> Callable[..., None]:
     if "train" not in tokens[:1]:
         return train
     from usl.core.methods import method_names
-    from usl.features.encoder import require_torch
+    from usl.features.contract import require_torch
     from usl.training.contract import FUNCTIONS, NETWORK_FUNCTION, ROOM, SHARED
 
     chosen = chosen_in(tokens, "--method", "label_spreading")

@@ -39,8 +39,8 @@ def embed(
     dry_run
         Say what would be done, and do nothing.
     """
+    from usl.features.dry_run import plan_embedding
     from usl.features.export import check_target, write_features
-    from usl.features.plan import plan_embedding
 
     if dry_run:
         print_plan(plan_embedding(source, model, subset=None), as_json=json)

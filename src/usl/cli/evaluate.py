@@ -20,8 +20,8 @@ def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> 
     json
         Print the result as JSON.
     """
-    from usl.data.run import EVALUATION
     from usl.evaluation.evaluate import evaluate as evaluate_run
+    from usl.run.folder import EVALUATION
 
     with bars() as progress:
         figures = evaluate_run(run, source=source, progress=progress)

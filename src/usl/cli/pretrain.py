@@ -92,7 +92,7 @@ def pretrain(
     json
         Print the result as JSON.
     """
-    from usl.features.encoder import require_torch
+    from usl.features.contract import require_torch
 
     require_torch("usl pretrain")
     from usl.evaluation.probe import knn_probe

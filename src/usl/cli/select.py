@@ -123,7 +123,7 @@ def select(
         )
         print_plan(plan, as_json=json)
         return
-    from usl.data.split import first_rows
+    from usl.run.split import first_rows
     from usl.selection.start import start_run
 
     with bars() as progress:
@@ -171,7 +171,7 @@ def advise_better_encoder(name: str) -> None:
     """Say plainly when features are only pixels because nothing better is installed."""
     if name != "pixels":
         return
-    from usl.features.open import BETTER_ENCODER_ADVICE, best_installed
+    from usl.features.open_encoder import BETTER_ENCODER_ADVICE, best_installed
 
     if best_installed() == "pixels":
         note(f"Note: {BETTER_ENCODER_ADVICE}, then the same command again.")

@@ -1,7 +1,7 @@
 """Stage 0, the input: every kind of source becomes one table, the :class:`Collection`.
 
 ``open_collection(source)`` opens a folder, manifest, array, built-in set or data set object;
-:class:`usl.data.split.Split` says which of its images are requested and labelled.
+:class:`usl.run.split.Split` says which of its images are requested and labelled.
 """
 
 from usl.data.collection import Collection

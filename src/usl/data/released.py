@@ -5,7 +5,7 @@
   sorted by ``Index``, which counts torchvision's ``ImageFolder`` order; ``ImageID`` is
   ``class/name.JPEG``; p is the percentage chosen. A second file of 100 - p holds the complement.
 
-Index i stands for the i-th image of subset train. In a :class:`~usl.data.split.Split` the listed
+Index i stands for the i-th image of subset train. In a :class:`~usl.run.split.Split` the listed
 images are ``requested``, in the order of the file; those with a pseudo-label are ``labeled``, from
 source ``propagated``.
 """
@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, UsageError
 from usl.core.files import atomic_write
 from usl.data.arrays import load_npy
-from usl.data.split import Split
 from usl.data.tables import Table, csv_text, read_text_table
+from usl.run.split import Split
 
 INDEX_ID = re.compile(r"train/\d{5,}")  # ids of array data tell nothing about a file's name
 

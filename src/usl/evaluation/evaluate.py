@@ -17,11 +17,11 @@ from usl.core.errors import DataError
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.run import EVALUATION, Run
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers
+from usl.run.folder import EVALUATION, Run
+from usl.run.predictions import predict_points
 from usl.training.opened import Opened, open_run
-from usl.training.predictions import predict_points
 from usl.training.train import trained_model
 
 

@@ -19,7 +19,6 @@ from usl.core.errors import UsageError
 from usl.core.files import atomic_write
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.run import Run
 from usl.evaluation.projection import FILE as MAP
 from usl.evaluation.projection import POINTS, Projection, cached_projection
 from usl.evaluation.sections.accuracy import accuracy_section
@@ -36,6 +35,7 @@ from usl.evaluation.sections.outliers import extremes_section
 from usl.evaluation.sections.picks import doubtful_section, picks_section
 from usl.evaluation.sections.provenance import provenance_section
 from usl.evaluation.sections.records import COMPARISON
+from usl.run.folder import Run
 
 __all__ = ["COMPARISON", "FILE", "write_report"]
 

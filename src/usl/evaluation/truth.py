@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.data.collection import Collection
-from usl.data.split import Split
+from usl.run.split import Split
 from usl.training.opened import Opened
 
 

@@ -14,8 +14,8 @@ from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.features.cache import FeatureCache
-from usl.features.encoder import Encoder, EncoderInfo
-from usl.features.open import open_encoder
+from usl.features.contract import Encoder, EncoderInfo
+from usl.features.open_encoder import open_encoder
 from usl.features.pipeline import compute_rows, hash_images
 from usl.numeric.lazy_table import LazyTable, taken
 from usl.numeric.workspace import Workspace
@@ -69,7 +69,7 @@ def embed(
 
     Parameters
     ----------
-    model : an encoder or the name of one (:func:`usl.features.open.open_encoder`).
+    model : an encoder or the name of one (:func:`usl.features.open_encoder.open_encoder`).
     cache : True for the user's cache folder, a path for another one, False or None for no cache.
     on_corrupt : ``skip`` unreadable images and list them in the result, or ``fail`` at the first.
     batch_size : images per forward pass; default: what suits the encoder. Rows do not depend on

@@ -17,7 +17,7 @@ from usl.core.errors import DataError, UslWarning
 from usl.core.progress import Progress
 from usl.data.collection import Collection, Images
 from usl.features.cache import Digests, FeatureCache, as_digests
-from usl.features.encoder import Encoder
+from usl.features.contract import Encoder
 from usl.numeric.blocks import thread_count
 
 SHARD_IMAGES = 2000  # finished rows are stored after this many images,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.features.contract import Encoder
 from usl.features.embed import Embedding, embed
-from usl.features.encoder import Encoder
 from usl.features.preprocessing import Preprocessing
 from usl.numeric.distances import Float32
 from usl.numeric.lazy_table import taken

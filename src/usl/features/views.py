@@ -16,9 +16,9 @@ from usl.core.errors import DataError
 from usl.core.hashing import array_digest
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.features.contract import Encoder
 from usl.features.embed import embed
-from usl.features.encoder import Encoder
-from usl.features.open import open_encoder
+from usl.features.open_encoder import open_encoder
 from usl.features.space import Space
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ import math
 from collections import Counter
 from typing import Any
 
-from usl.data.run import Run
-from usl.data.split import Split
 from usl.labeling.answers import CONFLICT, LABEL, OPEN, outcomes
 from usl.labeling.entry import AUDIT, CHECK
 from usl.labeling.rounds import Machine, machine_labelled
 from usl.labeling.store import Store
+from usl.run.folder import Run
+from usl.run.split import Split
 
 Z95 = 1.959963984540054  # the standard normal quantile of 0.975
 COUNTS = (

@@ -20,8 +20,6 @@ from usl.core.files import atomic_write
 from usl.core.methods import check_parameters, load_method, method_names
 from usl.core.progress import Progress, silent
 from usl.data.images import FileImages
-from usl.data.run import Run
-from usl.data.split import CSV_NAME, Split
 from usl.labeling.answers import current
 from usl.labeling.entry import LABELS, Answer, tidy
 from usl.labeling.formats.contract import FUNCTIONS, ROOM, Export, Given
@@ -33,6 +31,8 @@ from usl.labeling.formats.place import RECORD, check_place, new_place
 from usl.labeling.settle import bring_up_to_date, settle
 from usl.labeling.store import Store, store_path
 from usl.labeling.written import rendered, signature
+from usl.run.folder import Run
+from usl.run.split import CSV_NAME, Split
 
 WRITE, READ = FUNCTIONS
 EXPORTS = "exports"  # where exports go by default, in the run folder

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
-from usl.data.run import Run
-from usl.data.split import Split
 from usl.labeling.answers import OPEN, outcomes
 from usl.labeling.entry import AUDIT, CHECK, LABELS, Round
 from usl.labeling.settle import originally_requested, settle
 from usl.labeling.store import Store
+from usl.run.folder import Run
+from usl.run.split import Split
 
 PREDICTIONS = "predictions.parquet"
 

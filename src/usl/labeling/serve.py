@@ -12,12 +12,12 @@ from usl.core.errors import DataError, UsageError, missing_extra
 from usl.core.files import cache_dir
 from usl.data.collection import Collection
 from usl.data.images import FileImages
-from usl.data.run import Run
 from usl.labeling.answers import CONFLICT, OPEN, outcomes
 from usl.labeling.entry import AUDIT, CHECK, Round, is_audit
 from usl.labeling.rounds import draw_audit, draw_check, round_images
 from usl.labeling.settle import settle
 from usl.labeling.store import Store
+from usl.run.folder import Run
 
 PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
 SHORTEST = 8  # characters of a password

@@ -25,8 +25,6 @@ import numpy as np
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.data.collection import Collection
-from usl.data.run import Run
-from usl.data.split import CSV_NAME, FIELDS, Split
 from usl.labeling.answers import LABEL, UNLABELED, Outcome, outcomes
 from usl.labeling.entry import SKIP, UNSURE, Answer, checked
 from usl.labeling.store import Store, store_path
@@ -40,6 +38,8 @@ from usl.labeling.written import (
     signature,
     write_split,
 )
+from usl.run.folder import Run
+from usl.run.split import CSV_NAME, FIELDS, Split
 
 PERSON = CSV_NAME  # who is said to have given what was typed into the split file
 TRIES = 12  # when the file changes under our hands

@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from usl.core.errors import UsageError
-from usl.data.run import ANSWERS as NAME
 from usl.labeling.database import Database
 from usl.labeling.entry import (
     AUDIT,
@@ -36,6 +35,7 @@ from usl.labeling.entry import (
     tidy,
     with_hotkeys,
 )
+from usl.run.folder import ANSWERS as NAME
 
 __all__ = ["KINDS", "NAME", "Answer", "ClassName", "Round", "Store", "store_path"]
 

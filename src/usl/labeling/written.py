@@ -15,9 +15,9 @@ from pathlib import Path
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
-from usl.data.split import FIELDS, PARQUET_NAME, Split
-from usl.data.split_file import COLUMNS, render
 from usl.data.tables import column_names, csv_text, read_text_table
+from usl.run.split import FIELDS, PARQUET_NAME, Split
+from usl.run.split_csv import COLUMNS, render
 
 Cell = tuple[str, str | None]  # state, label
 

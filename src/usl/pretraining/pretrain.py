@@ -21,8 +21,7 @@ from usl.core.methods import check_parameters, load_method, method_parameters
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
-from usl.data.run import environment, source_record
-from usl.features.trainable import start_backbone
+from usl.features.start_backbone import start_backbone
 from usl.learning.backbone import save_backbone
 from usl.learning.batches import Shuffled, part_of
 from usl.learning.hardware import Hardware
@@ -31,6 +30,7 @@ from usl.learning.pictures import Pictures, open_pictures
 from usl.pretraining.contract import FUNCTION, ROOM, SHARED, recipe_of
 from usl.pretraining.momentum import fitting_queue
 from usl.pretraining.monitor import Monitor, Probe
+from usl.run.folder import environment, source_record
 
 INFO, ENCODER = "pretraining.json", "encoder.safetensors"
 LEAST_RANK = 2.0  # effective rank below which a representation is called collapsed

@@ -25,7 +25,7 @@ from usl.selection.contract import FUNCTION, NEEDED, ROOM
 
 if TYPE_CHECKING:
     from usl.data.collection import Collection
-    from usl.features.encoder import Encoder
+    from usl.features.contract import Encoder
 
 BASE = 128 << 20  # the interpreter and the libraries
 PER_ITEM = 136  # bytes of row numbers, clusters, densities and what sorts them, at the worst moment
@@ -216,7 +216,7 @@ def bound_run(
     if collection.features is not None:
         width = int(collection.features.shape[1])
     else:
-        from usl.features.open import open_encoder
+        from usl.features.open_encoder import open_encoder
 
         encoder = open_encoder(model)
         width = encoder.dim

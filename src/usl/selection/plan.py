@@ -9,7 +9,7 @@ from usl.core.errors import DataError
 from usl.core.methods import load_method
 from usl.data.collection import Collection
 from usl.data.open import open_collection
-from usl.features.plan import describe
+from usl.features.dry_run import describe
 from usl.numeric.workspace import Workspace
 from usl.selection.constraint_files import read_constraints
 from usl.selection.constraints import (

@@ -15,13 +15,13 @@ from usl.core.files import cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.methods import check_parameters, load_method
 from usl.core.progress import Progress, silent
-from usl.data import run as runs
 from usl.data.collection import Collection
 from usl.data.open import open_collection
-from usl.data.run import Run
-from usl.data.split import Split
 from usl.features.space import Space, open_space
 from usl.numeric.workspace import Workspace
+from usl.run import folder as runs
+from usl.run.folder import Run
+from usl.run.split import Split
 from usl.selection.constrained import Constrained
 from usl.selection.constraint_files import read_constraints
 from usl.selection.constraints import (
@@ -187,7 +187,7 @@ def check_trainable(collection: Collection, model: str) -> None:
     """Refuse end-to-end training without images, or of an encoder that is no network."""
     if collection.images is None:
         raise DataError(f"{collection.source}: end_to_end needs images; it holds features alone.")
-    from usl.features.open import open_encoder
+    from usl.features.open_encoder import open_encoder
 
     if not hasattr(open_encoder(model), "backbone"):
         raise UsageError(
@@ -202,7 +202,7 @@ def trainable(collection: Collection, space: Space, method_params: Any, seed: in
     Checkpoints go to the cache, under a hash of everything that defines the training, so that the
     same command goes on where it was stopped.
     """
-    from usl.features.open import open_encoder
+    from usl.features.open_encoder import open_encoder
     from usl.learning.pictures import open_pictures
     from usl.selection.usl_t_network import Trainable
 

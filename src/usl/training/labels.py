@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslWarning
-from usl.data.run import Run
-from usl.data.split import Split, first_rows
+from usl.run.folder import Run
+from usl.run.split import Split, first_rows
 from usl.training.opened import Opened
 
 

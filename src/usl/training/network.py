@@ -21,15 +21,15 @@ from usl.core.hashing import json_digest
 from usl.core.methods import check_parameters
 from usl.core.progress import Progress
 from usl.data.collection import Collection
-from usl.data.run import Run
-from usl.data.split import Split
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
-from usl.features.trainable import start_backbone
+from usl.features.start_backbone import start_backbone
 from usl.learning.backbone import save_backbone
 from usl.learning.hardware import Hardware
 from usl.learning.loop import run_loop
 from usl.learning.pictures import open_pictures
+from usl.run.folder import Run
+from usl.run.split import Split
 from usl.training.contract import NETWORK_FUNCTION, LinearModel
 from usl.training.labels import Labels, given_labels, labels_of
 from usl.training.opened import Opened

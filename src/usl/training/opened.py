@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.run import Run
-from usl.data.split import Split
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.settle import checked_split
+from usl.run.folder import Run
+from usl.run.split import Split
 
 PREPROCESSING, MODEL_PREPROCESSING = "preprocessing.npz", "model-preprocessing.npz"
 

@@ -14,10 +14,10 @@ from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
-from usl.data.run import Run
+from usl.run.folder import Run
+from usl.run.predictions import prediction_table, write_table
 from usl.training.contract import MODEL, Probabilities, load_model
 from usl.training.opened import recorded_space
-from usl.training.predictions import prediction_table, write_table
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from usl.core.methods import check_parameters, function_of, load_method, method_names
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.run import EVALUATION, Run
-from usl.features.encoder import require_torch
+from usl.features.contract import require_torch
 from usl.features.space import restrict
 from usl.labeling.settle import checked_split
+from usl.run.folder import EVALUATION, Run
+from usl.run.predictions import predict_points, write_predictions
+from usl.run.propagate import propagate
 from usl.training.contract import (
     AUGMENTED,
     FUNCTION,
@@ -33,8 +35,6 @@ from usl.training.contract import (
 )
 from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.opened import MODEL_PREPROCESSING, Opened, open_run
-from usl.training.predictions import predict_points, write_predictions
-from usl.training.propagate import propagate
 
 
 def methods() -> list[str]:

@@ -88,8 +88,8 @@ def test_every_address_leads_to_its_file(tmp_path):
         Image.new("RGB", (2, 2)).save(photos / name)
     import usl.data.open
     from usl.core.files import write_json
-    from usl.data.run import Run, source_record, write_images
-    from usl.data.split import Split
+    from usl.run.folder import Run, source_record, write_images
+    from usl.run.split import Split
 
     collection = usl.data.open.open_collection(photos)
     run = tmp_path / "run"

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
-from usl.data.run import Run
 from usl.labeling.page.app import make_app
 from usl.labeling.page.door import Door, Keyring
 from usl.labeling.page.pictures import Pictures
@@ -24,6 +23,7 @@ from usl.labeling.page.shelf import Shelf
 from usl.labeling.page.work import Work
 from usl.labeling.settle import settle
 from usl.labeling.store import Store
+from usl.run.folder import Run
 from usl.selection.start import start_run
 
 SERVE = """

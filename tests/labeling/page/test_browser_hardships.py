@@ -5,8 +5,8 @@ from __future__ import annotations
 from page_browser import READY, counted, press, saved, shown
 from page_run import write_bomb
 
-from usl.data.run import Run
 from usl.labeling.store import Store
+from usl.run.folder import Run
 
 
 def test_forty_labels_and_five_kills(served, path, visit):

@@ -12,12 +12,12 @@ import pytest
 from page_run import Served, answer
 
 from usl.core.errors import DataError, MissingDependencyError, UsageError
-from usl.data.run import Run
 from usl.labeling.entry import AUDIT, Round
 from usl.labeling.page.server import address_of, listen
 from usl.labeling.page.settler import Settler
 from usl.labeling.serve import open_round, serve, set_classes, summary
 from usl.labeling.store import Store
+from usl.run.folder import Run
 
 
 def ask(server, method, path, body=None, cookie=None):

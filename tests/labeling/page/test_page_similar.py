@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 from page_run import make_run
 
-from usl.data.run import Run
 from usl.features.space import open_space
 from usl.labeling.page.similar import MOST, NEAREST, Similar
+from usl.run.folder import Run
 
 
 def opened(path):

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UslError, UslWarning
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.run import EVALUATION, Run
-from usl.data.split import Split
 from usl.evaluation.sections.people import People, read_people
 from usl.evaluation.sections.records import (
     COMPARISON,
@@ -31,6 +29,8 @@ from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.labeling.settle import bring_up_to_date
 from usl.numeric.distances import Float32
+from usl.run.folder import EVALUATION, Run
+from usl.run.split import Split
 from usl.selection.selection import Selection
 from usl.training.opened import PREPROCESSING
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from usl.data.split import first_rows
 from usl.evaluation.sections.facts import Facts
 from usl.evaluation.sections.markup import MINUS, Html, join, per_cent, plural, tag
 from usl.features.embed import GIVEN
+from usl.run.split import first_rows
 
 SHOWN_NAMES = {
     "usl": "USL",

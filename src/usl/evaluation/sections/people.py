@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from usl.core.errors import DataError
-from usl.data.run import Run
-from usl.data.split import Split
 from usl.labeling.answers import (
     SKIP,
     Agreement,
@@ -20,6 +18,8 @@ from usl.labeling.answers import (
 )
 from usl.labeling.audit import accuracy_of_collection
 from usl.labeling.store import Store, store_path
+from usl.run.folder import Run
+from usl.run.split import Split
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 from usl.core.errors import DataError
 from usl.core.methods import load_method, method_names, parameter_help
-from usl.data.run import Run
 from usl.evaluation.sections.facts import Facts
 from usl.evaluation.sections.header import shown_name
 from usl.evaluation.sections.markup import Html, figure, join, plural, section, table, tag
 from usl.features.preprocessing import Preprocessing
+from usl.run.folder import Run
 from usl.selection.contract import FUNCTION, ROOM
 from usl.training.opened import PREPROCESSING
 

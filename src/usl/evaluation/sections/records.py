@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import read_json
-from usl.data.run import EVALUATION, Run
-from usl.data.split import Split
+from usl.run.folder import EVALUATION, Run
+from usl.run.split import Split
 from usl.selection.selection import METRICS
 
 COMPARISON = "comparison.json"

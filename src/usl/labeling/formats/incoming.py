@@ -12,11 +12,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from usl.data.split import Split
 from usl.labeling.answers import LABEL, outcome
 from usl.labeling.entry import LONGEST, Answer
 from usl.labeling.formats.contract import Given
 from usl.labeling.formats.names import Finder
+from usl.run.split import Split
 
 
 @dataclass(frozen=True)

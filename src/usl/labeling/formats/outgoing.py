@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from usl import __version__
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.data.run import Run
-from usl.data.split import Split
 from usl.labeling.formats.contract import Item
+from usl.run.folder import Run
+from usl.run.split import Split
 
 What = Literal["requested", "labeled", "all", "predicted"]
 SCORES = ("utility", "density", "confidence")

@@ -14,9 +14,9 @@ from usl.core.errors import DataError
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS, FORMATS
 from usl.data.images import FileImages
-from usl.data.run import Run
-from usl.data.split import Split
 from usl.labeling.formats.names import stems
+from usl.run.folder import Run
+from usl.run.split import Split
 
 ORIENTATION, ON_THE_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF
 

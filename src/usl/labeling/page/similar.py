@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.data.collection import Collection
-from usl.data.run import Run
 from usl.features.cache import ENDING, FeatureCache
 from usl.features.preprocessing import Preprocessing
 from usl.numeric.distances import Float32, squared_distances
+from usl.run.folder import Run
 
 NEAREST = 96  # offered besides what a pick stands for
 MOST = 480  # offered in all

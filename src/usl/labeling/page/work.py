@@ -10,8 +10,6 @@ import numpy as np
 
 from usl.core.errors import UsageError
 from usl.data.collection import Collection
-from usl.data.run import Run
-from usl.data.split import CSV_NAME as BY_HAND  # the annotator of edits by hand
 from usl.labeling.answers import CONFLICT, Outcome, agreement, outcomes
 from usl.labeling.entry import AUDIT, CHECK, LABELS, Round, tidy
 from usl.labeling.page.desk import FINAL, Desk
@@ -19,6 +17,8 @@ from usl.labeling.page.pictures import AHEAD, Pictures
 from usl.labeling.page.similar import Similar
 from usl.labeling.rounds import round_images
 from usl.labeling.store import Store
+from usl.run.folder import Run
+from usl.run.split import CSV_NAME as BY_HAND  # the annotator of edits by hand
 
 STRIP = 24  # pictures shown of what a pick stands for
 FIRST_LARGE = 640  # longest side from which on a picture is one to look at, not a thumbnail

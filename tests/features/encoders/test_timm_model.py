@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 from usl.core.errors import DataError, UsageError  # noqa: E402
-from usl.features.encoder import SUPERVISION  # noqa: E402
-from usl.features.open import open_encoder  # noqa: E402
-from usl.features.timm_model import TimmEncoder, state_digest, supervision  # noqa: E402
+from usl.features.contract import SUPERVISION  # noqa: E402
+from usl.features.encoders.timm_model import TimmEncoder, state_digest, supervision  # noqa: E402
+from usl.features.open_encoder import open_encoder  # noqa: E402
 
 NAME = "test_vit.r160_in1k"
 

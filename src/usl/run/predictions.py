@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
-from usl.data.run import Run
 from usl.features.space import Space, restrict
+from usl.run.folder import Run
 from usl.training.contract import Model, Probabilities
 from usl.training.opened import Opened
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 from usl.core.errors import DataError, UsageError, UslWarning  # noqa: E402
-from usl.features.open import open_encoder  # noqa: E402
+from usl.features.open_encoder import open_encoder  # noqa: E402
 
 ARCH = "test_resnet"  # timm's own 0.5 M parameter network for tests
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
-from usl.features.network import SHIPPED, shipped
-from usl.features.open import open_encoder
+from usl.features.encoders.backbone import SHIPPED, shipped
+from usl.features.open_encoder import open_encoder
 
 NAMES = sorted(shipped())
 

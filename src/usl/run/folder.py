@@ -38,7 +38,7 @@ from usl.core.errors import DataError, UsageError
 from usl.core.files import read_json, sync_folder, write_json
 from usl.data.collection import Collection
 from usl.data.open import open_collection
-from usl.data.split import Split
+from usl.run.split import Split
 
 FORMAT = 1
 INFO, IMAGES = "run.json", "images.parquet"

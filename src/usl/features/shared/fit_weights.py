@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from usl.core.errors import DataError, UslWarning
-from usl.features.foreign import Foreign
-from usl.features.weight_names import Weights, common_prefix, is_expected
+from usl.features.shared.known_checkpoints import Foreign
+from usl.features.shared.weight_names import Weights, common_prefix, is_expected
 
 CIFAR_ARCH = "resnet18_cifar"  # named where a stem fits it
 SHOWN = 4  # names quoted in a message

@@ -1,6 +1,6 @@
 """The columns of a split file as text, read with forgiveness and written plainly.
 
-What the columns mean stands in :mod:`usl.data.split`.
+What the columns mean stands in :mod:`usl.run.split`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import pytest
 
 from usl.core.errors import DataError, UsageError
 from usl.core.files import cache_dir
-from usl.features.download import file_name, is_address, local_copy
+from usl.features.shared.download import file_name, is_address, local_copy
 
 CONTENT = bytes(range(256)) * 5000  # more than one block
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -133,7 +133,7 @@ def test_what_is_an_address():
 def test_a_checkpoint_by_address(server, tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
     timm = pytest.importorskip("timm")
-    from usl.features import open as opener
+    from usl.features import open_encoder as opener
 
     network = timm.create_model("test_resnet", num_classes=3)
     torch.save(network.state_dict(), tmp_path / "weights.pth")

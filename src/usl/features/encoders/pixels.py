@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.features.encoder import Encoder
-from usl.features.resize import square_uint8
+from usl.features.contract import Encoder
+from usl.features.shared.resize import square_uint8
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.hashing import DIGEST_BYTES, json_digest
-from usl.features.cores import on_every_core
-from usl.features.encoder import Encoder
+from usl.features.contract import Encoder
+from usl.features.shared.torch_threads import on_every_core
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:

@@ -18,15 +18,15 @@ from torch.nn import functional as F  # noqa: E402
 from torchvision.models import resnet18  # noqa: E402
 
 from usl.core.errors import DataError, UslWarning  # noqa: E402
-from usl.features.fit import fit  # noqa: E402
-from usl.features.foreign import (  # noqa: E402
+from usl.features.open_encoder import open_encoder  # noqa: E402
+from usl.features.shared.fit_weights import fit  # noqa: E402
+from usl.features.shared.known_checkpoints import (  # noqa: E402
     CLD_CIFAR,
     Foreign,
     block_names,
     merged_splits,
     recognise,
 )
-from usl.features.open import open_encoder  # noqa: E402
 
 COLOUR = np.array([200, 100, 50])
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -381,7 +381,7 @@ def test_solo_learns_classifier_tells_the_normalisation(classes):
 
 def test_the_key_knows_what_was_settled(saved, monkeypatch):
     """The same file, prepared or padded differently, gives different rows."""
-    from usl.features import checkpoint
+    from usl.features.encoders import checkpoint
 
     state = torchvision_state(11, small=True)
     content = {"state_dict": prefixed(state, "backbone.")}

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.features.encoder import CHECKPOINT_ENDINGS, Encoder, require_timm
-from usl.features.network import FILE_NAME, NetworkEncoder, backbone_path, shipped
+from usl.features.contract import CHECKPOINT_ENDINGS, Encoder, require_timm
+from usl.features.encoders.backbone import FILE_NAME, NetworkEncoder, backbone_path, shipped
 
 BUILT_IN = ("pixels", "efficientnet_lite1", "efficientnet_lite0")
 
@@ -19,7 +19,7 @@ BETTER_ENCODER_ADVICE = (
 
 def best_installed() -> str:
     """Name of the best encoder that works offline here; imports nothing to find out."""
-    from usl.features.efficientnet_lite import package_of
+    from usl.features.encoders.efficientnet_lite import package_of
 
     needed = ("torch", "timm", package_of("efficientnet_lite1"))
     return "efficientnet_lite1" if all(find_spec(name) for name in needed) else "pixels"
@@ -30,7 +30,7 @@ def open_encoder(name: str = "auto") -> Encoder:
 
     ``auto`` (the best that is installed), ``pixels``, ``efficientnet_lite1``,
     ``efficientnet_lite0``, an encoder that comes with the package
-    (:func:`usl.features.network.shipped`), one that ``usl`` trained (the path of its
+    (:func:`usl.features.encoders.backbone.shipped`), one that ``usl`` trained (the path of its
     ``.safetensors`` file, or of the folder that holds its ``encoder.safetensors``), any timm model
     (``timm:NAME`` or ``NAME``), a folder in the hub's format (``local-dir:FOLDER``), or a
     checkpoint (``ARCH@FILE_OR_URL``, as in ``resnet50@weights.pth``; ARCH is a timm architecture
@@ -50,11 +50,11 @@ def open_encoder(name: str = "auto") -> Encoder:
     if name == "auto":
         name = best_installed()
     if name == "pixels":
-        from usl.features.pixels import Pixels
+        from usl.features.encoders.pixels import Pixels
 
         return Pixels()
     if name in BUILT_IN:
-        from usl.features.efficientnet_lite import EfficientNetLite
+        from usl.features.encoders.efficientnet_lite import EfficientNetLite
 
         return EfficientNetLite(name)
     own = shipped()
@@ -64,12 +64,12 @@ def open_encoder(name: str = "auto") -> Encoder:
         return NetworkEncoder(file)
     if name.startswith("local-dir:"):
         require_timm(f"The encoder {name!r}")
-        from usl.features.timm_model import open_folder
+        from usl.features.encoders.timm_model import open_folder
 
         return open_folder(name)
     if "@" in name:
         require_timm(f"The checkpoint encoder {name!r}")
-        from usl.features.checkpoint import open_checkpoint
+        from usl.features.encoders.checkpoint import open_checkpoint
 
         return open_checkpoint(name)
     if name.endswith(CHECKPOINT_ENDINGS):
@@ -82,7 +82,7 @@ def open_encoder(name: str = "auto") -> Encoder:
     if name.startswith("timm:"):
         require_timm(f"The encoder {name!r}")
     if find_spec("timm") and find_spec("torch"):
-        from usl.features.timm_model import known_names, open_timm
+        from usl.features.encoders.timm_model import known_names, open_timm
 
         plain = name.removeprefix("timm:")
         known = known_names()

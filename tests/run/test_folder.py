@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from usl.core.errors import DataError, UsageError
-from usl.data.run import Run, check_free, new_run
-from usl.data.split import Split
+from usl.run.folder import Run, check_free, new_run
+from usl.run.split import Split
 
 
 def make(path, label=None, **options):

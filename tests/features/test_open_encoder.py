@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from usl.core.errors import MissingDependencyError, UsageError
-from usl.features.encoder import SUPERVISION
-from usl.features.open import BUILT_IN, best_installed, open_encoder
-from usl.features.pixels import Pixels
+from usl.features.contract import SUPERVISION
+from usl.features.encoders.pixels import Pixels
+from usl.features.open_encoder import BUILT_IN, best_installed, open_encoder
 
 
 def hide(monkeypatch, *missing):
@@ -97,7 +97,7 @@ def test_names_that_mean_nothing_list_what_there_is():
 
 def test_finding_the_best_imports_nothing_heavy():
     script = (
-        "import sys; from usl.features.open import best_installed, open_encoder;"
+        "import sys; from usl.features.open_encoder import best_installed, open_encoder;"
         "open_encoder(best_installed());"
         "print([m for m in ('torch', 'timm', 'PIL', 'sklearn') if m in sys.modules])"
     )

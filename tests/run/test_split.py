@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usl.core.errors import DataError
-from usl.data.split import FIELDS, Split, first_rows
+from usl.run.split import FIELDS, Split, first_rows
 
 HEADER = "image_id,subset,state,label,weight,source\n"
 

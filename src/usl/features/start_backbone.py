@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from usl.core.errors import UsageError
-from usl.features.open import open_encoder
+from usl.features.open_encoder import open_encoder
 from usl.learning.backbone import Backbone, new_backbone
 
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
-from usl.features.cores import on_every_core
-from usl.features.encoder import Encoder, require_timm
-from usl.features.resize import square_float
+from usl.features.contract import Encoder, require_timm
+from usl.features.shared.resize import square_float
+from usl.features.shared.torch_threads import on_every_core
 from usl.learning.backbone_file import find_record, read_record
 from usl.numeric.blocks import thread_count
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FILE_NAME = "encoder.safetensors"  # in the folder of a pre-training or a run
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parents[1] / "weights"
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
 
 # Pictures per forward pass, always filled up, always on one thread: the same shape and the same

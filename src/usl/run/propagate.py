@@ -6,8 +6,8 @@ when labels are there, in the split file: state ``labeled``, source ``propagated
 
 from __future__ import annotations
 
-from usl.data.run import Run
-from usl.data.split import Split
+from usl.run.folder import Run
+from usl.run.split import Split
 
 COLUMN = "propagated_to"
 

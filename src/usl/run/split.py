@@ -32,8 +32,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, did_you_mean
 from usl.core.files import atomic_write
-from usl.data.split_file import SOURCES, parse, render
 from usl.data.tables import read_text_table
+from usl.run.split_csv import SOURCES, parse, render
 
 CSV_NAME = "split.csv"
 PARQUET_NAME = "split.parquet"
@@ -218,7 +218,7 @@ class Split:
     def read(cls, path: str | Path) -> Self:
         """Read ``split.csv``, or the one in a run folder, forgiving what spreadsheets do to it.
 
-        See :func:`usl.data.split_file.parse` and :mod:`usl.data.tables` for all that is forgiven.
+        See :func:`usl.run.split_csv.parse` and :mod:`usl.data.tables` for all that is forgiven.
 
         Raises
         ------

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from usl.features.resize import centre_square, square_float, square_uint8
+from usl.features.shared.resize import centre_square, square_float, square_uint8
 
 
 @pytest.mark.parametrize("size", [(40, 40), (90, 40), (40, 91), (1, 1), (500, 3), (700, 900)])

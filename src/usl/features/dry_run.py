@@ -7,7 +7,7 @@ from typing import Any
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.cache import FeatureCache
-from usl.features.open import open_encoder
+from usl.features.open_encoder import open_encoder
 from usl.numeric.blocks import BLOCK_BYTES, thread_count
 from usl.numeric.lazy_table import bytes_in_memory
 

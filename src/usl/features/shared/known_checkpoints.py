@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from usl.core.errors import DataError
-from usl.features.weight_names import Weights, best_prefix
+from usl.features.shared.weight_names import Weights, best_prefix
 
 # How the projects prepare pictures for evaluation, in timm's words. 0.875 is 224 out of 256 px.
 IMAGENET: Mapping[str, Any] = {

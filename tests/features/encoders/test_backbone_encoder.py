@@ -14,9 +14,10 @@ pytest.importorskip("timm")
 from safetensors.torch import save_file  # noqa: E402
 
 from usl.core.errors import DataError, UsageError  # noqa: E402
-from usl.features import cores, network  # noqa: E402
-from usl.features.network import PASS, NetworkEncoder  # noqa: E402
-from usl.features.open import open_encoder  # noqa: E402
+from usl.features.encoders import backbone as network  # noqa: E402
+from usl.features.encoders.backbone import PASS, NetworkEncoder  # noqa: E402
+from usl.features.open_encoder import open_encoder  # noqa: E402
+from usl.features.shared import torch_threads as cores  # noqa: E402
 from usl.learning.backbone import new_backbone, save_backbone  # noqa: E402
 
 
@@ -161,7 +162,7 @@ def test_files_that_are_no_encoder(encoder, tmp_path):
 
 def test_opening_imports_no_torch(folder):
     script = (
-        "import sys; from usl.features.open import open_encoder;"
+        "import sys; from usl.features.open_encoder import open_encoder;"
         "open_encoder(sys.argv[1]).info();"
         "print([m for m in ('torch', 'timm', 'safetensors', 'PIL') if m in sys.modules])"
     )

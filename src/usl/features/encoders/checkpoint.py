@@ -19,12 +19,12 @@ from typing import Any
 from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
 from usl.core.hashing import bytes_digest, json_digest
 from usl.core.progress import Progress, silent
-from usl.features.download import file_name, is_address, local_copy
-from usl.features.encoder import CHECKPOINT_ENDINGS, Encoder
-from usl.features.fit import CIFAR_ARCH, fit
-from usl.features.foreign import CLD_CIFAR, Foreign, block_names, recognise
-from usl.features.network import INPUT_VERSION, PASS, NetworkEncoder
-from usl.features.timm_model import TimmEncoder, known_names
+from usl.features.contract import CHECKPOINT_ENDINGS, Encoder
+from usl.features.encoders.backbone import INPUT_VERSION, PASS, NetworkEncoder
+from usl.features.encoders.timm_model import TimmEncoder, known_names
+from usl.features.shared.download import file_name, is_address, local_copy
+from usl.features.shared.fit_weights import CIFAR_ARCH, fit
+from usl.features.shared.known_checkpoints import CLD_CIFAR, Foreign, block_names, recognise
 from usl.numeric.blocks import thread_count
 
 # Where training scripts put the weights inside what they save, the most specific first.
@@ -34,7 +34,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "resnet", "tea
 def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
     """The encoder of ``ARCH@FILE_OR_URL``.
 
-    The checkpoint may be of a known project (:mod:`usl.features.foreign`), which then settles how
+    The checkpoint may be of a known project (:mod:`usl.features.shared.known_checkpoints`), which then settles how
     pictures are prepared. Any other may be wrapped (``{"state_dict": ...}``), its names prefixed
     (``module.``, ``backbone.``), and it may hold a classifier, which is left out; its supervision
     is unknown. ``progress`` follows a download.

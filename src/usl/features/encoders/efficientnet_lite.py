@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, missing_extra
 from usl.core.hashing import bytes_digest
-from usl.features.cores import on_every_core
-from usl.features.encoder import Encoder, require_timm
-from usl.features.resize import square_float
+from usl.features.contract import Encoder, require_timm
+from usl.features.shared.resize import square_float
+from usl.features.shared.torch_threads import on_every_core
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def build_network(name: str, weights: Path) -> Any:
 
 def read_tensors(path: Path) -> dict[str, Any]:
     """A state dict from a .pth file; nothing stored in the file can run."""
-    from usl.features.checkpoint import load_file
+    from usl.features.encoders.checkpoint import load_file
 
     tensors: dict[str, Any] = load_file(path)
     return tensors

@@ -1,0 +1,1 @@
+"""What encoders share: resizing, threads, and files of weights from anywhere."""
