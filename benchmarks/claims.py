@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from usl.evaluation.benchmark.page import interval, rank_text
-from usl.evaluation.benchmark.summary import Cell, Estimate, Standing, Table, standings
-from usl.selection import is_oracle, methods
+from usl.benchmarking.page import interval, rank_text
+from usl.benchmarking.summary import Cell, Estimate, Standing, Table, standings
+from usl.selection.known_methods import is_oracle, list_methods
 
 OURS = "quorum"
 CLASSES = {"caltech101": 101, "tiny_imagenet": 20, "wbc": 4}  # all others have ten
@@ -71,7 +71,7 @@ def read(path: Path, draws: int | None) -> Table:
         if seeds:
             values = np.array([[found[name][seed] for seed in seeds] for name in names])
             cells.append(Cell(dataset, encoder, budget, learner, tuple(seeds), values))
-    known = methods()
+    known = list_methods()
     oracle = np.array([name in known and is_oracle(name) for name in names])
     return Table(names, oracle, tuple(cells), {n: np.array(rows) for n, rows in figures.items()})
 

@@ -31,8 +31,8 @@ from usl.data.open import open_collection
 from usl.evaluation.metrics import balance, coverage
 from usl.evaluation.probe import linear_accuracy
 from usl.features.space import open_space
-from usl.selection.start import start_run
-from usl.training import logistic
+from usl.selection.start_run import start_run
+from usl.training.frozen import logistic
 
 RESULTS = Path(__file__).parent / "results"
 STANDARD = {"center": True, "standardize": True}

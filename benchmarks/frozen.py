@@ -31,10 +31,9 @@ from cifar10 import RESULTS, read
 
 import usl
 from usl.core.files import write_json
-from usl.core.methods import load_method
 from usl.evaluation.compare import paired_difference
 from usl.numeric.stage_cache import KeepInMemory
-from usl.training.contract import FUNCTION, ROOM
+from usl.training.contract import FROZEN
 
 PROTOCOLS = ("transductive", "inductive")
 PRIORS = (None, "labels", "uniform")
@@ -103,7 +102,7 @@ def prepared(
     protocol: str,
 ) -> dict[str, Any]:
     """What the learner needs of the features alone: computed once, for all that take it."""
-    module = load_method(ROOM, FUNCTION, learner)
+    module = FROZEN.load(learner)
     takes = inspect.signature(module.fit).parameters.keys()
     if hasattr(module, "prepare") and not shared.keys() & takes:
         began, cpu = time.perf_counter(), time.process_time()
@@ -126,7 +125,7 @@ def one(
     seed: int,
 ) -> dict[str, Any]:
     """Train once; accuracies as fractions, seconds of the training alone."""
-    module = load_method(ROOM, FUNCTION, learner)
+    module = FROZEN.load(learner)
     known = np.unique(truth[picks])  # a class that no pick belongs to cannot be learnt
     classes = np.full(len(items), -1, dtype=np.int64)
     classes[picks] = np.searchsorted(known, truth[picks])

@@ -26,7 +26,7 @@ from PIL import Image
 
 SERVE = """
 import sys
-from usl.labeling.serve import serve
+from usl.labeling.page.serve import serve
 serve(sys.argv[1], classes=["cat", "dog"], open_browser=False,
       ready=lambda address: print("READY", address, flush=True))
 """

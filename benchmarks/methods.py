@@ -72,11 +72,13 @@ def main() -> None:
 
 def chosen(named: list[str] | None, n: int) -> list[str]:
     """The methods to measure at ``n`` points."""
-    from usl.selection import is_oracle, methods
+    from usl.selection.known_methods import is_oracle, list_methods
 
     if named is not None:
         return named
-    return [m for m in methods() if not is_oracle(m) and (n <= PAIRS_UP_TO or m not in ALL_PAIRS)]
+    return [
+        m for m in list_methods() if not is_oracle(m) and (n <= PAIRS_UP_TO or m not in ALL_PAIRS)
+    ]
 
 
 def finished(path: Path) -> set[tuple[str, int, int]]:

@@ -32,9 +32,9 @@ from usl.evaluation.compare import paired_difference
 from usl.evaluation.evaluate import evaluate
 from usl.learning.log import METRICS, read_records
 from usl.run.folder import Run
-from usl.selection.start import start_run
-from usl.training.network import FOLDER
+from usl.selection.start_run import start_run
 from usl.training.train import train
+from usl.training.train_network import FOLDER
 
 RESULTS = Path(__file__).parent / "results"
 ROWS, CURVES = RESULTS / "networks.jsonl", RESULTS / "networks-curves.jsonl"

@@ -16,7 +16,7 @@ from cifar10 import read
 import usl
 from usl.evaluation.compare import paired_difference, score
 from usl.numeric.stage_cache import KeepInMemory
-from usl.training import logistic
+from usl.training.frozen import logistic
 
 
 def main() -> None:

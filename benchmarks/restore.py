@@ -19,11 +19,11 @@ import csv
 import sys
 from pathlib import Path
 
+from usl.benchmarking.ledger import SCORE, SELECTION, Ledger, Line
+from usl.benchmarking.plan import read_plan
+from usl.benchmarking.pools import open_pools
+from usl.benchmarking.units import learner_key, selection_key
 from usl.core.errors import UsageError, UslError
-from usl.evaluation.benchmark.ledger import SCORE, SELECTION, Ledger, Line
-from usl.evaluation.benchmark.plan import read_plan
-from usl.evaluation.benchmark.pools import open_pools
-from usl.evaluation.benchmark.units import learner_key, selection_key
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ import usl
 from usl.core.files import write_json
 from usl.evaluation.compare import score
 from usl.numeric.distances import nearest
-from usl.training import logistic
+from usl.training.frozen import logistic
 
 
 def main() -> None:

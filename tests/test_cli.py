@@ -455,7 +455,7 @@ def test_interruption_leaves_nothing_and_exits_130(photos, tmp_path, monkeypatch
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("usl.selection.start.select", interrupt)
+    monkeypatch.setattr("usl.selection.start_run.select", interrupt)
     run = tmp_path / "run"
     arguments = [str(photos), "--budget", "6", "--out", str(run), "--model", "pixels"]
     assert main(["select", *arguments]) == 130
@@ -509,7 +509,7 @@ def test_labels_go_out_to_a_tool_and_come_back(photos, tmp_path, capsys):
 
 
 def test_classes_without_labels_and_with_one_are_named(photos, tmp_path, capsys):
-    from usl.labeling.store import Store
+    from usl.labeling.answers.store import Store
 
     run = tmp_path / "run"
     arguments = ["--budget", "5", "--out", str(run), "--model", "pixels", "--k", "10"]

@@ -16,25 +16,27 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from usl.core.version import __version__
+
 if TYPE_CHECKING:
+    from usl.benchmarking.run import benchmark
     from usl.data import Collection, open_collection
-    from usl.evaluation.benchmark import benchmark
     from usl.evaluation.evaluate import evaluate
-    from usl.evaluation.report import write_report
     from usl.features.embed import embed
     from usl.pretraining.pretrain import pretrain
+    from usl.report.report import write_report
     from usl.run.folder import Run
     from usl.run.split import Split
-    from usl.selection.constraints import Constraints, select_within
+    from usl.selection.constraints.select_within import Constraints, select_within
     from usl.selection.labels_needed import labels_needed
     from usl.selection.outliers import outliers
-    from usl.selection.selection import Selection, select
+    from usl.selection.result import Selection
+    from usl.selection.select import select
     from usl.selection.selector import Selector
-    from usl.selection.start import start_run
+    from usl.selection.start_run import start_run
     from usl.training.predict import predict
     from usl.training.train import train
 
-__version__ = "0.1.0"
 
 __all__ = [
     "Collection",
@@ -60,25 +62,25 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Collection": "usl.data",
-    "Constraints": "usl.selection.constraints",
+    "Collection": "usl.data.collection",
+    "Constraints": "usl.selection.constraints.select_within",
     "Run": "usl.run.folder",
-    "Selection": "usl.selection.selection",
+    "Selection": "usl.selection.result",
     "Selector": "usl.selection.selector",
     "Split": "usl.run.split",
-    "benchmark": "usl.evaluation.benchmark",
+    "benchmark": "usl.benchmarking.run",
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",
     "labels_needed": "usl.selection.labels_needed",
-    "open_collection": "usl.data",
+    "open_collection": "usl.data.open",
     "outliers": "usl.selection.outliers",
     "predict": "usl.training.predict",
     "pretrain": "usl.pretraining.pretrain",
-    "select": "usl.selection.selection",
-    "select_within": "usl.selection.constraints",
-    "start_run": "usl.selection.start",
+    "select": "usl.selection.select",
+    "select_within": "usl.selection.constraints.select_within",
+    "start_run": "usl.selection.start_run",
     "train": "usl.training.train",
-    "write_report": "usl.evaluation.report",
+    "write_report": "usl.report.report",
 }
 
 

@@ -17,12 +17,13 @@ from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.evaluation.compare import Comparison, compare
 from usl.evaluation.evaluate import evaluate
-from usl.evaluation.report import COMPARISON, write_report
 from usl.evaluation.truth import known_answers
+from usl.report.facts.records import COMPARISON
+from usl.report.report import write_report
 from usl.run.folder import Run
 from usl.selection.contract import DEFAULT
-from usl.selection.start import start_run
-from usl.training.opened import open_run
+from usl.selection.start_run import start_run
+from usl.training.open_run import open_run
 from usl.training.train import train
 
 SOURCE, BUDGET, ENCODER = "builtin:fashion_mnist", 40, "pixels"

@@ -20,7 +20,7 @@ def hide(monkeypatch, *missing):
     def find_spec(name):
         return None if name in missing else real(name)
 
-    for module in ("open", "encoder", "efficientnet_lite"):
+    for module in ("open_encoder", "contract", "encoders.efficientnet_lite"):
         monkeypatch.setattr(f"usl.features.{module}.find_spec", find_spec)
 
 
@@ -66,7 +66,7 @@ def test_missing_packages_come_with_the_command(monkeypatch, name, missing, name
     def find_spec(package):
         return None if package == missing else real("json" if package in others else package)
 
-    for module in ("open", "encoder", "efficientnet_lite"):
+    for module in ("open_encoder", "contract", "encoders.efficientnet_lite"):
         monkeypatch.setattr(f"usl.features.{module}.find_spec", find_spec)
     with pytest.raises(MissingDependencyError, match=rf"{named}.*pip install 'usl\[torch\]'"):
         open_encoder(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from label_run import in_memory
 
-from usl.labeling.store import Store
+from usl.labeling.answers.store import Store
 
 
 @pytest.fixture

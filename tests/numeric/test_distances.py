@@ -69,7 +69,7 @@ def test_the_number_of_threads_changes_no_bit():
     code = (
         "import sys, hashlib, numpy as np, usl.numeric.blocks as b\n"
         "b.thread_count = lambda: int(sys.argv[1])\n"
-        "from usl.selection import select\n"
+        "from usl.selection.select import select\n"
         "x = np.random.default_rng(0).normal(size=(3000, 33)).astype('f')\n"
         "s = select(x, 25, k=50)\n"
         "print(hashlib.md5(s.indices.tobytes() + s.columns['density'].tobytes()"

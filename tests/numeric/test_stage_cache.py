@@ -10,7 +10,8 @@ from usl.core.errors import DataError, UslWarning
 from usl.core.files import cache_dir
 from usl.numeric import stage_cache as module
 from usl.numeric.stage_cache import NOTHING, KeepInMemory, KeepOnDisk, clean
-from usl.selection import facility_location, select
+from usl.selection.methods import facility_location
+from usl.selection.select import select
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
 

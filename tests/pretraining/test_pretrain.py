@@ -13,7 +13,6 @@ from PIL import Image  # noqa: E402
 
 from usl.cli import main  # noqa: E402
 from usl.core.errors import DataError, TrainingFailedError, UsageError, UslWarning  # noqa: E402
-from usl.core.methods import method_names  # noqa: E402
 from usl.data.collection import Collection  # noqa: E402
 from usl.data.images import ArrayImages  # noqa: E402
 from usl.evaluation.probe import knn_probe  # noqa: E402
@@ -22,6 +21,7 @@ from usl.learning.backbone import load_backbone  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
 from usl.learning.log import read_records  # noqa: E402
 from usl.pretraining import pretrain as verb  # noqa: E402
+from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.pretrain import pretrain  # noqa: E402
 
 SMALL = {"size": 8, "epochs": 2, "batch_size": 16, "hardware": Hardware("cpu", "32")}
@@ -43,7 +43,7 @@ def collection(n=40, side=8, labels=True):
     )
 
 
-@pytest.mark.parametrize("method", method_names("usl.pretraining", "build"))
+@pytest.mark.parametrize("method", METHODS.names())
 @pytest.mark.parametrize("preset", ["cpu", "cifar", "imagenet"])
 def test_every_method_leaves_an_encoder(tmp_path, method, preset):
     more = {"clusters": 4} if method == "cld" else {}

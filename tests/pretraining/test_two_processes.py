@@ -7,8 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from two_processes import needs_gloo, on_two_processes  # noqa: E402
-from usl.pretraining.moco import MomentumContrast  # noqa: E402
-from usl.pretraining.simclr import nt_xent  # noqa: E402
+from usl.pretraining.methods.moco import MomentumContrast  # noqa: E402
+from usl.pretraining.methods.simclr import nt_xent  # noqa: E402
 
 STEPS, IMAGES, WIDTH = 3, 4, 5  # images on each process
 

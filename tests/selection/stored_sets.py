@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from support import clumps, unit
-from usl.selection import is_oracle, methods, select
+from usl.selection.known_methods import is_oracle, list_methods
+from usl.selection.select import select
 
 # Shorter than the defaults where a method trains; else as a user gets it.
 SHORT = {
@@ -15,7 +16,7 @@ SHORT = {
     "usl_t": {"steps": 150},
 }
 SETS = ("digits", "clumps", "tail")
-CASES = [(method, name) for method in methods() for name in SETS]
+CASES = [(method, name) for method in list_methods() for name in SETS]
 
 
 def points(name):

@@ -16,7 +16,8 @@ from usl.core.errors import UslWarning
 from usl.core.files import cache_dir
 from usl.numeric import kmeans
 from usl.numeric import neighbor_search as representativeness
-from usl.selection import clusters, start
+from usl.selection import start_run as start
+from usl.selection.shared import clusters
 
 PARAMS = {"method": "usl", "k": 10, "seed": 4}
 
@@ -90,13 +91,13 @@ def test_stopped_in_the_second_stage(blobs, calls, monkeypatch):
 KILLED = """
 import sys, time
 import usl
-from usl.core import representativeness
+from usl.numeric import neighbor_search
 
 def forever(*args, **kwargs):
     print("dense", flush=True)
     time.sleep(600)
 
-representativeness.typical_distance = forever
+neighbor_search.typical_distance = forever
 usl.start_run(sys.argv[1], 9, sys.argv[2], resume=True, k=10, method="usl", memory="1GB")
 """
 

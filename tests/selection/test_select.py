@@ -7,7 +7,7 @@ import pytest
 import usl
 from usl.core.errors import DataError, UsageError
 from usl.numeric.distances import squared_distances
-from usl.selection import random
+from usl.selection.methods import random
 
 pytestmark = pytest.mark.filterwarnings("ignore:k = 400 neighbours")
 

@@ -8,8 +8,8 @@ import pytest
 from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.numeric.stage_cache import KeepInMemory
-from usl.selection import is_oracle, methods, select
-from usl.selection.selection import is_nested
+from usl.selection.known_methods import is_nested, is_oracle, list_methods
+from usl.selection.select import select
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:k = .* neighbours", "ignore:usl_t. .* clusters are empty"
@@ -46,7 +46,7 @@ def extra(method, labels):
     return answers | SHORT.get(method, {})
 
 
-@pytest.fixture(params=methods())
+@pytest.fixture(params=list_methods())
 def method(request):
     return request.param
 
@@ -94,7 +94,7 @@ def test_the_number_of_threads_changes_nothing(method, monkeypatch):
 
 
 @pytest.mark.parametrize("known", [0, 30])
-@pytest.mark.parametrize("method", [name for name in methods() if is_nested(name)])
+@pytest.mark.parametrize("method", [name for name in list_methods() if is_nested(name)])
 def test_nested_picks_begin_with_those_of_a_smaller_budget(method, known, blobs):
     features, _ = blobs
     asked = {"method": method, "labeled": np.arange(known), "seed": 2}
@@ -224,7 +224,7 @@ def by_class(blobs):
     return features[order], classes[order]
 
 
-EXACT = [(name, cold) for name in methods() for cold in (True, False) if name not in DRAWN]
+EXACT = [(name, cold) for name in list_methods() for cold in (True, False) if name not in DRAWN]
 
 
 @pytest.mark.parametrize(("method", "cold"), EXACT + [(name, False) for name in sorted(UNDRAWN)])

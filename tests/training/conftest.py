@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from usl.selection.start import start_run
+from usl.selection.start_run import start_run
 
 
 @pytest.fixture

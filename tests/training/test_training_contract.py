@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from usl.core.methods import load_method, method_names, method_parameters, parameter_help
-from usl.training.contract import FUNCTION, ROOM, SHARED, load_model, save_model
+from usl.core.methods import parameter_help
+from usl.training.contract import FROZEN, load_model, save_model
 
 
-@pytest.fixture(params=method_names(ROOM, FUNCTION))
+@pytest.fixture(params=FROZEN.names())
 def method(request):
-    return load_method(ROOM, FUNCTION, request.param)
+    return FROZEN.load(request.param)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_what_is_prepared_changes_nothing(method, blobs):
 
 
 def test_every_parameter_has_a_default_and_a_help_text(method):
-    parameters = method_parameters(method, FUNCTION, SHARED)
+    parameters = FROZEN.parameters(method)
     assert set(parameter_help(method.fit)) == set(parameters)
     assert all(parameter.default is not parameter.empty for parameter in parameters.values())
 

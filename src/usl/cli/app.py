@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from cyclopts.config import Env
 
-from usl import __version__
 from usl.cli.benchmark import benchmark
 from usl.cli.demo import demo
 from usl.cli.embed import embed
@@ -20,7 +20,7 @@ from usl.cli.evaluate import evaluate
 from usl.cli.export import export
 from usl.cli.import_ import import_labels
 from usl.cli.label import label
-from usl.cli.options import chosen_in, note_owners, with_method
+from usl.cli.options import chosen_in, kinds_of, note_owners, with_method
 from usl.cli.predict import predict
 from usl.cli.pretrain import pretrain
 from usl.cli.report import report
@@ -29,6 +29,8 @@ from usl.cli.shared import ENVIRONMENT, SETTINGS, SettingsFile
 from usl.cli.train import train
 from usl.console import note, plain_warnings
 from usl.core.errors import UslError
+from usl.core.methods import Methods
+from usl.core.version import __version__
 
 EPILOGUE = """\
 A first look, on images that come with the package:
@@ -84,39 +86,43 @@ def build(tokens: Sequence[str]) -> App:
 def _select(tokens: Sequence[str]) -> Callable[..., None]:
     if "select" not in tokens[:1]:
         return select
-    from usl.selection.contract import DEFAULT, FUNCTION, ROOM, SHARED
+    from usl.selection.contract import DEFAULT
 
-    return with_method(select, ROOM, FUNCTION, SHARED, chosen_in(tokens, "--method", DEFAULT))
+    return with_method(select, kinds_of("select"), chosen_in(tokens, "--method", DEFAULT))
 
 
 def _export(tokens: Sequence[str]) -> Callable[..., None]:
     if "export" not in tokens[:1]:
         return export
-    from usl.labeling.formats.contract import FUNCTIONS, ROOM
+    from usl.labeling.exchange.contract import WRITERS
 
-    chosen = chosen_in(tokens, "--to", "csv")
-    return with_method(export, ROOM, FUNCTIONS[0], (), chosen, "--to")
+    return with_method(export, [WRITERS], chosen_in(tokens, "--to", "csv"), "--to")
 
 
 def _train(tokens: Sequence[str]) -> Callable[..., None]:
     if "train" not in tokens[:1]:
         return train
-    from usl.core.methods import method_names
     from usl.features.contract import require_torch
-    from usl.training.contract import FUNCTIONS, NETWORK_FUNCTION, ROOM, SHARED
+    from usl.training.contract import NETWORKS
 
     chosen = chosen_in(tokens, "--method", "label_spreading")
-    if chosen in method_names(ROOM, NETWORK_FUNCTION):
+    if chosen in NETWORKS.names():
         require_torch(f"The method {chosen}")
-    return with_method(train, ROOM, FUNCTIONS, SHARED, chosen)
+
+    def more(kind: Methods) -> dict[str, Callable[..., Any]]:
+        if kind is not NETWORKS:
+            return {}
+        from usl.training.train_network import train_network
+
+        return {"Training a network": train_network}
+
+    return with_method(train, kinds_of("train"), chosen, more=more)
 
 
 def _pretrain(tokens: Sequence[str]) -> Callable[..., None]:
     if "pretrain" not in tokens[:1] or not find_spec("torch"):
         return pretrain
-    from usl.pretraining.contract import FUNCTION, ROOM, SHARED
-
-    return with_method(pretrain, ROOM, FUNCTION, SHARED, chosen_in(tokens, "--method", "cld"))
+    return with_method(pretrain, kinds_of("pretrain"), chosen_in(tokens, "--method", "cld"))
 
 
 @contextmanager

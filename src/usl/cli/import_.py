@@ -43,7 +43,7 @@ def import_labels(
     """
     from dataclasses import asdict
 
-    from usl.labeling.exchange import import_file
+    from usl.labeling.exchange.import_labels import import_file
 
     with bars() as progress:
         done = import_file(

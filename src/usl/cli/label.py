@@ -48,7 +48,7 @@ def label(
     source
         Where the images are now, if they have moved.
     """
-    from usl.labeling.serve import serve
+    from usl.labeling.page.serve import serve
 
     serve(
         run,

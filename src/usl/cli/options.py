@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -15,61 +14,58 @@ from cyclopts import Group, Parameter
 from usl.cli.shared import ENVIRONMENT, SETTINGS, read_settings
 from usl.console import note
 from usl.core.errors import UsageError
-
-# verbs whose methods have options of their own
-ROOMS = {"select": "usl.selection", "train": "usl.training", "pretrain": "usl.pretraining"}
+from usl.core.methods import Methods
 
 
 def with_method(
     command: Callable[..., None],
-    room: str,
-    functions: str | tuple[str, ...],
-    shared: Sequence[str],
+    kinds: Sequence[Methods],
     chosen: str,
     option: str = "--method",
+    more: Callable[[Methods], Mapping[str, Callable[..., Any]]] = lambda _: {},
 ) -> Callable[..., None]:
-    """The command with the options of the method that ``option`` has chosen."""
-    from usl.core.methods import function_of, load_method, method_names
+    """The command with the options of the method that ``option`` has chosen.
 
-    module = load_method(room, functions, chosen)
-    function = function_of(module, functions)
-    group = Group(f"Parameters of {chosen}", sort_key=9)
+    ``more`` names functions whose parameters are options of every method of its kind, by a title.
+    """
+    from usl.core.methods import find_method
+
+    kind, module = find_method(kinds, chosen)
     signature = inspect.signature(command, eval_str=True)
     parameters = [
         parameter
         for parameter in signature.parameters.values()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    parameters += options_of(module, function, shared, group)
-    known_options = {parameter.name for parameter in parameters}
-    if function == "build" and room == "usl.training":
-        network = importlib.import_module("usl.training.network")
-        more = options_of(network, "train_network", (), Group("Training a network", sort_key=10))
-        parameters += [option for option in more if option.name not in known_options]
+    sources = {f"Parameters of {chosen}": getattr(module, kind.function), **more(kind)}
+    for place, (title, function) in enumerate(sources.items()):
+        known = {*kind.shared, *(parameter.name for parameter in parameters)}
+        group = Group(title, sort_key=9 + place)
+        parameters += [one for one in options_of(function, group) if one.name not in known]
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         command(*args, **kwargs)
 
-    known = ", ".join(method_names(room, functions))
+    known_methods = ", ".join(sorted(name for kind in kinds for name in kind.names()))
     wrapped.__doc__ = (command.__doc__ or "").replace(
         "{methods}",
-        f"One of: {known}; or the path of a .py file. Its options: {option} NAME --help.",
+        f"One of: {known_methods}; or the path of a .py file. Its options: {option} NAME --help.",
     )
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapped
 
 
-def options_of(
-    module: Any, function: str, shared: Sequence[str], group: Group
-) -> list[inspect.Parameter]:
+def options_of(function: Callable[..., Any], group: Group) -> list[inspect.Parameter]:
     """The options a function's keyword-only parameters make, with the help of its docstring."""
-    from usl.core.methods import method_parameters, parameter_help
+    from usl.core.methods import parameter_help
 
-    helps = parameter_help(getattr(module, function))
+    helps = parameter_help(function)
     options = []
-    for name, parameter in method_parameters(module, function, shared).items():
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
         if not is_option(parameter.annotation):
             continue  # an array: from Python only
         about = helps.get(name, "")
@@ -111,12 +107,26 @@ def chosen_in(tokens: Sequence[str], option: str, default: str) -> str:
 
 def note_owners(verb: str, option: str) -> None:
     """Say which methods have an option that the chosen one has not."""
-    from usl.core.methods import listed, methods_with
+    from usl.core.methods import listed
 
-    if verb not in ROOMS:
-        return
-    contract = importlib.import_module(f"{ROOMS[verb]}.contract")
-    functions = getattr(contract, "FUNCTIONS", None) or contract.FUNCTION
     name = option.removeprefix("--").replace("-", "_")
-    if methods := methods_with(ROOMS[verb], functions, contract.SHARED, name):
-        note(f"{option} is an option of {listed(methods)}: choose with --method.")
+    owners = [method for kind in kinds_of(verb) for method in kind.with_parameter(name)]
+    if owners:
+        note(f"{option} is an option of {listed(sorted(owners))}: choose with --method.")
+
+
+def kinds_of(verb: str) -> list[Methods]:
+    """The kinds of methods that a verb chooses among with ``--method``."""
+    if verb == "select":
+        from usl.selection.contract import METHODS
+
+        return [METHODS]
+    if verb == "train":
+        from usl.training.contract import FROZEN, NETWORKS
+
+        return [FROZEN, NETWORKS]
+    if verb == "pretrain":
+        from usl.pretraining.contract import METHODS as PRETRAINING
+
+        return [PRETRAINING]
+    return []

@@ -29,7 +29,7 @@ def report(
     json
         Print the result as JSON.
     """
-    from usl.evaluation.report import write_report
+    from usl.report.report import write_report
 
     with bars() as progress:
         path = write_report(run, source=source, out=out, progress=progress)

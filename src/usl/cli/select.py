@@ -95,8 +95,8 @@ def select(
     min_distance
         Least distance between two picks in the feature space, 0 to 2.
     """
-    from usl.selection.constraints import Constraints
-    from usl.selection.quotas import parse_quotas
+    from usl.selection.constraints.quotas import parse_quotas
+    from usl.selection.constraints.select_within import Constraints
 
     given: dict[str, Any] = {
         "exclude": exclude,
@@ -109,7 +109,7 @@ def select(
     given = {name: value for name, value in given.items() if value is not None}
     constraints = Constraints(**given) if given else None
     if dry_run:
-        from usl.selection.plan import plan_run
+        from usl.selection.dry_run import plan_run
 
         plan = plan_run(
             source,
@@ -124,7 +124,7 @@ def select(
         print_plan(plan, as_json=json)
         return
     from usl.run.split import first_rows
-    from usl.selection.start import start_run
+    from usl.selection.start_run import start_run
 
     with bars() as progress:
         run = start_run(

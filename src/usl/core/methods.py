@@ -1,8 +1,9 @@
-"""Find methods by import: a file in a room that defines the room's function is a method.
+"""Find methods by import: the modules and packages of a folder are its methods.
 
-There is no registry to edit. The file's name is the method's name on the command line, and the
-keyword-only parameters of its function are its configuration. A path to a ``.py`` file outside the
-package works like a method inside it.
+There is no registry to edit. The name of a method's file, or of its folder, is its name on the
+command line, and the keyword-only parameters of its function are its configuration. A path to a
+``.py`` file outside the package works like a method inside it, and an installed package adds
+methods by entry points.
 """
 
 from __future__ import annotations
@@ -10,59 +11,119 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from usl.core.errors import UsageError, did_you_mean
 
-Functions = str | tuple[str, ...]  # the name of a room's function, or of one of several kinds
 
+@dataclass(frozen=True)
+class Methods:
+    """The methods of one folder of the package.
 
-def method_names(room: str, function: Functions) -> list[str]:
-    """Names of the methods in the package ``room``: files that define ``function``, sorted.
-
-    The files are read, not imported: a listing should not cost the import of every method.
+    Attributes
+    ----------
+    folder : its dotted name, ``usl.selection.methods``.
+    function : what each method defines, ``pick``.
+    shared : parameters of the function that every method is handed; all others are its own.
+    group : entry points by which installed packages add methods, or empty. Such an entry point
+        names a module: ``[project.entry-points."usl.selection"] farthest = "my_package.farthest"``.
     """
-    package = importlib.import_module(room)
-    defines = re.compile(rf"^def ({'|'.join(_tuple(function))})\(", re.MULTILINE)
-    return sorted(
-        file.stem
-        for folder in package.__path__
-        for file in Path(folder).glob("[a-z]*.py")
-        if defines.search(file.read_text(encoding="utf-8"))
-    )
+
+    folder: str
+    function: str
+    shared: tuple[str, ...] = ()
+    group: str = ""
+
+    def names(self) -> list[str]:
+        """Names of the methods, sorted. None of them is imported for it."""
+        package = importlib.import_module(self.folder)
+        inside = {found.name for found in pkgutil.iter_modules(package.__path__)}
+        return sorted(inside | self._installed().keys())
+
+    def load(self, name: str) -> ModuleType:
+        """The module of one method: see :func:`find_method`."""
+        return find_method([self], name)[1]
+
+    def parameters(self, module: ModuleType) -> dict[str, inspect.Parameter]:
+        """A method's own keyword-only parameters by name, in order."""
+        signature = inspect.signature(getattr(module, self.function), eval_str=True)
+        return {
+            name: parameter
+            for name, parameter in signature.parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in self.shared
+        }
+
+    def with_parameter(self, name: str) -> list[str]:
+        """The methods that have a parameter of this name, sorted.
+
+        One that cannot be imported, for want of an extra, is left out.
+        """
+        found = []
+        for method in self.names():
+            with suppress(ImportError):
+                if name in self.parameters(self.load(method)):
+                    found.append(method)
+        return found
+
+    def check(self, name: str, module: ModuleType, given: dict[str, Any]) -> None:
+        """Refuse parameters the method does not have, naming the nearest one it has."""
+        known = self.parameters(module)
+        for parameter in given:
+            if parameter not in known:
+                hint = did_you_mean(parameter, known)
+                inside = module.__name__.startswith(f"{self.folder}.")
+                if inside and (others := self.with_parameter(parameter)):
+                    hint = f" Methods that do: {listed(others)}."
+                raise UsageError(
+                    f"Method {name!r} has no parameter {parameter!r}.{hint} "
+                    f"Its parameters: {', '.join(known) or 'none'}."
+                )
+        for parameter, details in known.items():
+            if details.default is inspect.Parameter.empty and parameter not in given:
+                raise UsageError(f"Method {name!r} needs the parameter {parameter!r}.")
+
+    def _installed(self) -> dict[str, metadata.EntryPoint]:
+        found = metadata.entry_points(group=self.group) if self.group else ()
+        return {entry.name: entry for entry in found}
+
+    def _import(self, name: str) -> ModuleType:
+        package = importlib.import_module(self.folder)
+        if any(found.name == name for found in pkgutil.iter_modules(package.__path__)):
+            return importlib.import_module(f"{self.folder}.{name}")
+        module: ModuleType = self._installed()[name].load()
+        return module
 
 
-def load_method(room: str, function: Functions, name: str) -> ModuleType:
-    """The module of one method, by name or by the path of a ``.py`` file.
+def find_method(kinds: Sequence[Methods], name: str) -> tuple[Methods, ModuleType]:
+    """A method of one of several folders, by name or by the path of a ``.py`` file.
 
     Raises :class:`UsageError` for an unknown name (with the nearest known one), a missing file, or
-    a file that does not define ``function``.
+    a file that defines none of the folders' functions.
     """
     if name.endswith(".py"):
-        return _load_file(Path(name), function)
-    known = method_names(room, function)
-    if name in known:
-        return importlib.import_module(f"{room}.{name}")
+        module = _load_file(Path(name))
+        for kind in kinds:
+            if inspect.isfunction(getattr(module, kind.function, None)):
+                return kind, module
+        wanted = " or ".join(repr(kind.function) for kind in kinds)
+        raise UsageError(f"{name} does not define a function named {wanted}.")
+    for kind in kinds:
+        if name in kind.names():
+            return kind, kind._import(name)
+    known = sorted(known for kind in kinds for known in kind.names())
     raise UsageError(
         f"Unknown method {name!r}.{did_you_mean(name, known)} Known methods: {', '.join(known)}; "
         "or give the path of a .py file."
     )
-
-
-def method_parameters(module: ModuleType, function: str, shared: Iterable[str]) -> dict[str, Any]:
-    """A method's own keyword-only parameters, ``{name: inspect.Parameter}``, in order."""
-    signature = inspect.signature(getattr(module, function), eval_str=True)
-    return {
-        name: parameter
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in set(shared)
-    }
 
 
 def parameter_help(function: Callable[..., Any]) -> dict[str, str]:
@@ -83,56 +144,12 @@ def parameter_help(function: Callable[..., Any]) -> dict[str, str]:
     return helps
 
 
-def methods_with(room: str, function: Functions, shared: Iterable[str], name: str) -> list[str]:
-    """The methods of a room that have a parameter of this name, sorted.
-
-    One that cannot be imported, for want of an extra, is left out.
-    """
-    found = []
-    for method in method_names(room, function):
-        with suppress(ImportError):
-            module = load_method(room, function, method)
-            if name in method_parameters(module, function_of(module, function), shared):
-                found.append(method)
-    return found
-
-
-def check_parameters(
-    name: str, module: ModuleType, function: str, given: dict[str, Any], shared: Iterable[str]
-) -> None:
-    """Refuse parameters the method does not have, naming the nearest one it has."""
-    known = method_parameters(module, function, shared)
-    for parameter in given:
-        if parameter not in known:
-            listing = ", ".join(known) or "none"
-            room = module.__name__.rpartition(".")[0]  # none for a file's method
-            others = methods_with(room, function, shared, parameter) if room else []
-            hint = did_you_mean(parameter, known)
-            if others:
-                hint = f" Methods that do: {listed(others)}."
-            raise UsageError(
-                f"Method {name!r} has no parameter {parameter!r}.{hint} Its parameters: {listing}."
-            )
-    for parameter, details in known.items():
-        if details.default is inspect.Parameter.empty and parameter not in given:
-            raise UsageError(f"Method {name!r} needs the parameter {parameter!r}.")
-
-
-def function_of(module: ModuleType, function: Functions) -> str:
-    """Which of the room's functions a method defines."""
-    return next(name for name in _tuple(function) if inspect.isfunction(getattr(module, name, 0)))
-
-
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def _tuple(function: Functions) -> tuple[str, ...]:
-    return (function,) if isinstance(function, str) else function
-
-
-def _load_file(path: Path, function: Functions) -> ModuleType:
+def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"Method file {path} does not exist.")
     name = f"usl_method_{path.stem}"
@@ -142,7 +159,4 @@ def _load_file(path: Path, function: Functions) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickling look the module up by name
     spec.loader.exec_module(module)
-    if not any(inspect.isfunction(getattr(module, name, None)) for name in _tuple(function)):
-        wanted = " or ".join(repr(name) for name in _tuple(function))
-        raise UsageError(f"{path} does not define a function named {wanted}.")
     return module

@@ -52,7 +52,7 @@ def open_collection(source: Any, **options: Any) -> Collection:
 
 
 def open_features(source: Any) -> Any:
-    """The features of a source, as an array or a :class:`usl.numeric.lazy_table.LazyTable`, without ids.
+    """The features of a source, as an array or a :class:`LazyTable`, without ids.
 
     Raises
     ------

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.methods import load_method
 from usl.core.progress import Progress, silent
 from usl.evaluation.metrics import balance, coverage
 from usl.numeric.distances import Float32
 from usl.numeric.stage_cache import KeepInMemory
-from usl.selection.selection import is_oracle, select
-from usl.training.contract import FUNCTION, ROOM, NeighborModel
+from usl.selection.known_methods import is_oracle
+from usl.selection.select import select
+from usl.training.contract import FROZEN, NeighborModel
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
 Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
@@ -123,7 +123,7 @@ def compare(
         shared anyway; the seconds of a row count what they took.
     """
     keep = KeepInMemory() if keep is None else keep
-    module = load_method(ROOM, FUNCTION, learner)
+    module = FROZEN.load(learner)
     params = dict(learner_params or {})
     if hasattr(module, "prepare"):  # what depends on the features alone is done once
         params |= module.prepare(train, **params)

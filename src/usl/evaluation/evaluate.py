@@ -21,7 +21,7 @@ from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers
 from usl.run.folder import EVALUATION, Run
 from usl.run.predictions import predict_points
-from usl.training.opened import Opened, open_run
+from usl.training.open_run import Opened, open_run
 from usl.training.train import trained_model
 
 

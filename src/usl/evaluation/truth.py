@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from usl.data.collection import Collection
 from usl.run.split import Split
-from usl.training.opened import Opened
+from usl.training.open_run import Opened
 
 
 def source_answers(collection: Collection, split: Split) -> NDArray[np.object_] | None:

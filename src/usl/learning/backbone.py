@@ -111,8 +111,8 @@ def save_backbone(
     """Write a backbone file: whole or not at all, the old file kept until then.
 
     ``supervision`` is what the training was told, from the start of the weights on: one of
-    ``usl.features.contract.SUPERVISION``. ``meta`` is anything JSON can hold (method, epochs, digest
-    of the data). Equal weights and arguments give equal bytes.
+    ``usl.features.contract.SUPERVISION``. ``meta`` is anything JSON can hold (method, epochs,
+    digest of the data). Equal weights and arguments give equal bytes.
 
     Raises
     ------

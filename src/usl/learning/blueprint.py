@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from usl.core.errors import UsageError, did_you_mean, missing_extra
-from usl.core.methods import load_method, method_names
+from usl.core.methods import Methods
 
-ROOM = "usl.learning.networks"
+NETWORKS = Methods("usl.learning.networks", "build")
 TIMM = "timm:"
 
 # Normalisation has to be the same in training and in use, so it is part of the backbone and need
@@ -35,7 +35,7 @@ class Blueprint:
 
 def network_names() -> list[str]:
     """Names of our own networks, sorted."""
-    return method_names(ROOM, "build")
+    return NETWORKS.names()
 
 
 def blueprint(name: str) -> Blueprint:
@@ -58,7 +58,7 @@ def blueprint(name: str) -> Blueprint:
             f"unknown network {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}, "
             "and timm:ARCH for those of timm."
         )
-    module = load_method(ROOM, "build", name)
+    module = NETWORKS.load(name)
     mean, std = CIFAR if module.SIZE <= SMALL else IMAGENET
     return Blueprint(module.build, module.SIZE, mean, std)
 

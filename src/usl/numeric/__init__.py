@@ -1,1 +1,1 @@
-"""Numbers in bounded memory: distances, k-means, inverted lists, PCA, kept stages. No data set, no label."""
+"""Numbers in bounded memory: distances, k-means, inverted lists, PCA, kept stages."""

@@ -1,8 +1,8 @@
 """Neighbours of many rows, and their distances: only the rows of near lists are looked at.
 
-The lists are those of a partition (:mod:`usl.numeric.inverted_lists`), as k-means leaves it anyway. A row's
-neighbours are sought in the ``probes`` lists whose centroids are nearest *to that row*; the lists
-nearest to the row's own centroid would have to be several times as many for the same recall.
+The lists are those of a partition (:mod:`usl.numeric.inverted_lists`), as k-means leaves it anyway.
+A row's neighbours are sought in the ``probes`` lists whose centroids are nearest *to that row*; the
+lists nearest to the row's own centroid would have to be several times as many for the same recall.
 
 Rows are worked through in chunks of lists that lie close together, so that many rows of a chunk
 look into the same list, and one product serves them all.

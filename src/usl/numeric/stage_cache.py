@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl import __version__
 from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import array_digest, json_digest
+from usl.core.version import __version__
 
 VERSION = 2  # raise it when a stage would now give another result
 DAYS = 30  # after which a stage that nobody asked for is removed

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from usl.core.errors import UsageError, did_you_mean
+from usl.core.methods import Methods
 from usl.learning.optim import Optimizer
 
-ROOM, FUNCTION = "usl.pretraining", "build"
-SHARED = ("seed",)
+METHODS = Methods("usl.pretraining.methods", "build", ("seed",))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import read_json, write_json
 from usl.core.hashing import json_digest
-from usl.core.methods import check_parameters, load_method, method_parameters
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
@@ -27,7 +26,7 @@ from usl.learning.batches import Shuffled, part_of
 from usl.learning.hardware import Hardware
 from usl.learning.loop import CHECKPOINT, run_loop
 from usl.learning.pictures import Pictures, open_pictures
-from usl.pretraining.contract import FUNCTION, ROOM, SHARED, recipe_of
+from usl.pretraining.contract import METHODS, recipe_of
 from usl.pretraining.momentum import fitting_queue
 from usl.pretraining.monitor import Monitor, Probe
 from usl.run.folder import environment, source_record
@@ -105,8 +104,8 @@ def pretrain(
         a loss that is not finite; the last checkpoint is kept.
     """
     began = time.perf_counter()
-    module = load_method(ROOM, FUNCTION, method)
-    check_parameters(method, module, FUNCTION, method_params, SHARED)
+    module = METHODS.load(method)
+    METHODS.check(method, module, method_params)
     recipe = recipe_of(module, method, preset)
     folder = Path(out)
     leader = int(os.environ.get("RANK", "0")) == 0  # under torchrun the others write nothing
@@ -124,7 +123,7 @@ def pretrain(
     epochs = epochs or recipe.epochs
     optimizer = recipe.optimizer.changed(lr=lr, weight_decay=weight_decay)
     parameters = {**recipe.parameters, **method_params}
-    accepted = method_parameters(module, FUNCTION, SHARED)
+    accepted = METHODS.parameters(module)
     if "queue" in accepted and "queue" not in method_params:
         size_of_queue = parameters.get("queue", accepted["queue"].default)
         parameters["queue"] = fitting_queue(size_of_queue, batch // accumulate, n)

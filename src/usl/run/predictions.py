@@ -13,7 +13,7 @@ from usl.core.files import atomic_write
 from usl.features.space import Space, restrict
 from usl.run.folder import Run
 from usl.training.contract import Model, Probabilities
-from usl.training.opened import Opened
+from usl.training.open_run import Opened
 
 if TYPE_CHECKING:
     import pyarrow as pa

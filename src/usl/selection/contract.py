@@ -13,11 +13,12 @@ method that asks for ``keep`` in its signature is given it.
 - ``candidates``: int64 [c], sorted rows that may be picked; never a labelled one.
 - ``seed``: every random draw comes from ``np.random.default_rng(seed)``.
 - ``progress``: report with ``progress(done, total, step)``.
-- ``keep``: a :class:`usl.numeric.stage_cache.Keep` for stages that take long, so that a stopped selection
+- ``keep``: a :class:`usl.numeric.stage_cache.Keep` for stages that take long, so that a stopped
+selection
   goes on after the last finished one.
 
 A method that is meant for many items also says how much memory it takes, tables [n, d] aside, and
-how long its long stages do, in seconds by their names (:mod:`usl.selection.cost` helps)::
+how long its long stages do, in seconds by their names (:mod:`usl.selection.shared.seconds` helps)::
 
     def needed(n, width, budget, labeled, parameters) -> int  # bytes; labeled: how many rows
     def seconds(n, width, budget, labeled, parameters) -> dict[str, float]
@@ -34,10 +35,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ROOM, FUNCTION = "usl.selection", "pick"
+from usl.core.methods import Methods
+
 DEFAULT = "quorum"  # the method of whoever names none; docs/choosing.md says why
 NEEDED, SECONDS, NESTED = "needed", "seconds", "NESTED"
-SHARED = ("labeled", "candidates", "seed", "progress", "keep")
+SHARED = ("labeled", "candidates", "predictions", "seed", "progress", "keep")
+METHODS = Methods("usl.selection.methods", "pick", SHARED, group="usl.selection")
 
 
 @dataclass(frozen=True)

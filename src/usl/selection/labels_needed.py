@@ -13,7 +13,8 @@ from usl.numeric.blocks import map_blocks
 from usl.numeric.distances import Float32, nearest, squared_distances
 from usl.numeric.unit_rows import unit_rows
 from usl.selection.ranking import coverage_order
-from usl.selection.selection import Selection, row_numbers
+from usl.selection.result import Selection
+from usl.selection.select import row_numbers
 
 Rows = NDArray[np.int64]
 ITEMS, FOLDS, RESAMPLES = 20_000, 50, 200

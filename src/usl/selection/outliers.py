@@ -12,7 +12,7 @@ from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks
 from usl.numeric.distances import Float32, mean_neighbor_distance, nearest, squared_distances
 from usl.numeric.unit_rows import unit_rows
-from usl.selection.selection import Selection
+from usl.selection.result import Selection
 
 Rows = NDArray[np.int64]
 EXACT = 20_000  # items whose neighbours are all looked for

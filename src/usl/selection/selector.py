@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from usl.selection.contract import DEFAULT
-from usl.selection.selection import select
+from usl.selection.select import select
 
 
 class Selector(BaseEstimator):  # type: ignore[misc]

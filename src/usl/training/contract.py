@@ -30,16 +30,16 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
+from usl.core.methods import Methods
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import Float32, nearest
 from usl.numeric.neighbor_graph import similarity
 
-ROOM, FUNCTION = "usl.training", "fit"
-NETWORK_FUNCTION = "build"  # of methods that train a network, see usl.training.network
-FUNCTIONS = (FUNCTION, NETWORK_FUNCTION)
 MODEL = "model.npz"
 AUGMENTED = "augmented"
 SHARED = ("seed", "progress", AUGMENTED)
+FROZEN = Methods("usl.training.frozen", "fit", SHARED, group="usl.training")
+NETWORKS = Methods("usl.training.networks", "build", ("seed",), group="usl.training.networks")
 Augmented = Callable[[int], NDArray[Any]] | None
 Probabilities = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UslWarning
 from usl.run.folder import Run
 from usl.run.split import Split, first_rows
-from usl.training.opened import Opened
+from usl.training.open_run import Opened
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Labels:
 
 def missing_classes(run: Run, names: list[str]) -> list[str]:
     """Classes that were offered to choose from on the labelling page, but that no label has."""
-    from usl.labeling.store import Store, store_path
+    from usl.labeling.answers.store import Store, store_path
 
     if not store_path(run.path).exists():
         return []

@@ -17,7 +17,7 @@ from usl.data.open import open_collection
 from usl.run.folder import Run
 from usl.run.predictions import prediction_table, write_table
 from usl.training.contract import MODEL, Probabilities, load_model
-from usl.training.opened import recorded_space
+from usl.training.open_run import recorded_space
 
 
 @dataclass(frozen=True)

@@ -12,41 +12,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.methods import check_parameters, function_of, load_method, method_names
+from usl.core.methods import Methods, find_method
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.features.contract import require_torch
 from usl.features.space import restrict
-from usl.labeling.settle import checked_split
+from usl.labeling.answers.sync import checked_split
 from usl.run.folder import EVALUATION, Run
 from usl.run.predictions import predict_points, write_predictions
 from usl.run.propagate import propagate
 from usl.training.contract import (
     AUGMENTED,
-    FUNCTION,
-    FUNCTIONS,
+    FROZEN,
     MODEL,
-    NETWORK_FUNCTION,
-    ROOM,
-    SHARED,
+    NETWORKS,
     Model,
     load_model,
     save_model,
 )
 from usl.training.labels import Labels, given_labels, missing_classes
-from usl.training.opened import MODEL_PREPROCESSING, Opened, open_run
+from usl.training.open_run import MODEL_PREPROCESSING, Opened, open_run
 
 
-def methods() -> list[str]:
+def list_methods() -> list[str]:
     """Names of the training methods, those on frozen features and those that train a network."""
-    return method_names(ROOM, FUNCTIONS)
+    return sorted(FROZEN.names() + NETWORKS.names())
 
 
-def method_module(method: str) -> ModuleType:
-    """The module of a training method of either kind, by name or by the path of a ``.py`` file."""
-    if method in method_names(ROOM, NETWORK_FUNCTION):
+def training_method(method: str) -> tuple[Methods, ModuleType]:
+    """A training method and its kind, by name or by the path of a ``.py`` file."""
+    if method in NETWORKS.names():
         require_torch(f"The method {method}")
-    return load_method(ROOM, FUNCTIONS, method)
+    return find_method([FROZEN, NETWORKS], method)
 
 
 def train(
@@ -77,17 +74,16 @@ def train(
     DataError : no labels yet, a single class, images that changed since the selection.
     """
     began = time.perf_counter()
-    module = method_module(method)
-    network = function_of(module, FUNCTIONS) == NETWORK_FUNCTION
-    if not network:
-        check_parameters(method, module, FUNCTION, method_params, SHARED)
+    kind, module = training_method(method)
+    if kind is FROZEN:
+        kind.check(method, module, method_params)
     run = run if isinstance(run, Run) else Run.open(run)
     found = collection if collection is not None else run.collection(source)
     split = propagate(run, checked := checked_split(run, found))
     if split is not checked:
         split.write(run.path)
-    if network:
-        from usl.training.network import fit_network
+    if kind is NETWORKS:
+        from usl.training.train_network import fit_network
 
         opened, labels, fitted, settings = fit_network(
             module, method, run, found, split, model, seed, progress, method_params

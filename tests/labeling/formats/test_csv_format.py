@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from exchange_runs import STRANGE, labels_of, make_run
 from usl.core.errors import DataError
-from usl.labeling.exchange import export_run, guess_format, import_file
+from usl.labeling.exchange.contract import Export, Item
+from usl.labeling.exchange.import_labels import export_run, guess_format, import_file
 from usl.labeling.formats import csv as tool
-from usl.labeling.formats.contract import Export, Item
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=10)
 words = texts.map(str.strip).filter(bool)

@@ -15,20 +15,20 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
+from usl.labeling.answers.store import Store
+from usl.labeling.answers.sync import settle
 from usl.labeling.page.app import make_app
-from usl.labeling.page.door import Door, Keyring
+from usl.labeling.page.auth import Door, Keyring
+from usl.labeling.page.page_state import Work
+from usl.labeling.page.picture_cache import Shelf
 from usl.labeling.page.pictures import Pictures
 from usl.labeling.page.server import Server, address_of, listen
-from usl.labeling.page.shelf import Shelf
-from usl.labeling.page.work import Work
-from usl.labeling.settle import settle
-from usl.labeling.store import Store
 from usl.run.folder import Run
-from usl.selection.start import start_run
+from usl.selection.start_run import start_run
 
 SERVE = """
 import json, sys
-from usl.labeling.serve import serve
+from usl.labeling.page.serve import serve
 options = json.loads(sys.argv[2])
 def ready(address):
     print("READY", address, flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from page_browser import READY, counted, press, saved, shown
 from page_run import write_bomb
 
-from usl.labeling.store import Store
+from usl.labeling.answers.store import Store
 from usl.run.folder import Run
 
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet
 from page_browser import READY, counted, press, saved, shown
 
-from usl.labeling.entry import AUDIT, CHECK, Round
-from usl.labeling.store import Store
+from usl.labeling.answers.entries import AUDIT, CHECK, Round
+from usl.labeling.answers.store import Store
 
 
 def test_by_keyboard_alone(site, visit):

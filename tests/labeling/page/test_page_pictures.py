@@ -12,8 +12,8 @@ from PIL import Image
 from usl.core.errors import DataError
 from usl.data.decode import decode_file
 from usl.data.images import ArrayImages, FileImages
+from usl.labeling.page.picture_cache import Shelf
 from usl.labeling.page.pictures import Pictures, decode_small, fitting, shrink
-from usl.labeling.page.shelf import Shelf
 
 
 def opened(picture):

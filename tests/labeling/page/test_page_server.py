@@ -12,11 +12,11 @@ import pytest
 from page_run import Served, answer
 
 from usl.core.errors import DataError, MissingDependencyError, UsageError
-from usl.labeling.entry import AUDIT, Round
+from usl.labeling.answers.entries import AUDIT, Round
+from usl.labeling.answers.store import Store
+from usl.labeling.page.background_sync import Settler
+from usl.labeling.page.serve import open_round, serve, set_classes, summary
 from usl.labeling.page.server import address_of, listen
-from usl.labeling.page.settler import Settler
-from usl.labeling.serve import open_round, serve, set_classes, summary
-from usl.labeling.store import Store
 from usl.run.folder import Run
 
 
@@ -98,7 +98,7 @@ def test_parameters_that_do_not_go_together(path, monkeypatch):
         serve(path, audit=5, check=5)
     with pytest.raises(DataError, match="nothing is predicted"):
         serve(path, audit=5)
-    monkeypatch.setattr("usl.labeling.serve.find_spec", lambda name: None)
+    monkeypatch.setattr("usl.labeling.page.serve.find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"usl\[label\]"):
         serve(path)
 

@@ -1,1 +1,1 @@
-"""Encoders, one file each: from a picture to a raw feature row. See :mod:`usl.features.contract`."""
+"""Encoders, one file each, from a picture to a raw feature row: usl.features.contract."""

@@ -34,10 +34,10 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "resnet", "tea
 def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
     """The encoder of ``ARCH@FILE_OR_URL``.
 
-    The checkpoint may be of a known project (:mod:`usl.features.shared.known_checkpoints`), which then settles how
-    pictures are prepared. Any other may be wrapped (``{"state_dict": ...}``), its names prefixed
-    (``module.``, ``backbone.``), and it may hold a classifier, which is left out; its supervision
-    is unknown. ``progress`` follows a download.
+    The checkpoint may be of a known project (:mod:`usl.features.shared.known_checkpoints`), which
+    then settles how pictures are prepared. Any other may be wrapped (``{"state_dict": ...}``), its
+    names prefixed (``module.``, ``backbone.``), and it may hold a classifier, which is left out;
+    its supervision is unknown. ``progress`` follows a download.
 
     Raises
     ------

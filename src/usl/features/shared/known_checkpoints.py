@@ -219,7 +219,7 @@ def merged_splits(weights: Weights) -> dict[str, Any]:
 
 
 def block_names(weights: Weights, depth: int) -> dict[str, Any]:
-    """Names of torchvision as those of ``usl.learning.networks.residual``; others are kept.
+    """Names of torchvision as those of ``usl.learning.residual``; others are kept.
 
     ``depth`` is the number of blocks in a stage.
     """

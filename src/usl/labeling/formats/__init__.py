@@ -1,1 +1,1 @@
-"""One file per tool that labels are exchanged with; see :mod:`usl.labeling.formats.contract`."""
+"""One file per tool that labels are exchanged with; see :mod:`usl.labeling.exchange.contract`."""

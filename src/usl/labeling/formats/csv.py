@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from usl.data.tables import TEXT_SUFFIXES, csv_text, read_text_table
-from usl.labeling.formats.contract import Export, Given
-from usl.labeling.formats.rows import arrow_table, columns_of, given_rows, is_table, next_steps
+from usl.labeling.exchange.contract import Export, Given
+from usl.labeling.exchange.rows import arrow_table, columns_of, given_rows, is_table, next_steps
 
 PICTURES = False
 SUFFIX = ".csv"

@@ -16,9 +16,9 @@ from xml.parsers import expat
 
 from usl.core.errors import DataError, UsageError
 from usl.data.decode import EXTENSIONS
-from usl.labeling.formats.contract import Export, Given, class_list, import_command
-from usl.labeling.formats.names import class_folders, class_of
-from usl.labeling.formats.xml_text import attribute
+from usl.labeling.exchange.contract import Export, Given, class_list, import_command
+from usl.labeling.exchange.names import class_folders, class_of
+from usl.labeling.exchange.xml_text import attribute
 
 PICTURES = True
 SUFFIX = ""

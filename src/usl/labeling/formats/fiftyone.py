@@ -13,8 +13,8 @@ from typing import Any
 
 from usl.core.errors import DataError
 from usl.core.files import read_json
-from usl.labeling.formats.contract import Export, Given, import_command, text_or_none
-from usl.labeling.formats.names import split_ending
+from usl.labeling.exchange.contract import Export, Given, import_command, text_or_none
+from usl.labeling.exchange.names import split_ending
 
 PICTURES = True
 SUFFIX = ""

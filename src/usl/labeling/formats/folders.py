@@ -4,7 +4,7 @@ A way to label with a file manager: move pictures from ``unlabeled/`` into a fol
 then import. The form that torchvision's ``ImageFolder`` and most trainers read.
 
 Names of classes that no folder can have are written as ``%2F``; see
-:mod:`usl.labeling.formats.names`. A hidden file lists pictures that a model has put where they
+:mod:`usl.labeling.exchange.names`. A hidden file lists pictures that a model has put where they
 are; those that are still there are no person's answer.
 """
 
@@ -17,9 +17,9 @@ from pathlib import Path
 from usl.core.errors import DataError
 from usl.core.files import read_json
 from usl.data.decode import EXTENSIONS
-from usl.labeling.formats.contract import Export, Given, import_command
-from usl.labeling.formats.names import UNLABELED, class_folders, class_of, split_ending
-from usl.labeling.formats.rows import METADATA
+from usl.labeling.exchange.contract import Export, Given, import_command
+from usl.labeling.exchange.names import UNLABELED, class_folders, class_of, split_ending
+from usl.labeling.exchange.rows import METADATA
 
 PICTURES = True
 SUFFIX = ""

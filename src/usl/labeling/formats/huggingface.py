@@ -14,8 +14,8 @@ from typing import Any, Literal
 from usl.core.errors import DataError
 from usl.data.columns import find_column
 from usl.data.tables import TABLE_SUFFIXES, column_names, csv_text, read_table
-from usl.labeling.formats.contract import Export, Given, Item, import_command
-from usl.labeling.formats.rows import METADATA, given_rows
+from usl.labeling.exchange.contract import Export, Given, Item, import_command
+from usl.labeling.exchange.rows import METADATA, given_rows
 
 PICTURES = True
 SUFFIX = ""

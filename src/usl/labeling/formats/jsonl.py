@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from usl.data.tables import JSON_SUFFIXES, read_jsonl
-from usl.labeling.formats.contract import Export, Given, text_or_none
-from usl.labeling.formats.rows import columns_of, given_rows, is_table, next_steps
+from usl.labeling.exchange.contract import Export, Given, text_or_none
+from usl.labeling.exchange.rows import columns_of, given_rows, is_table, next_steps
 
 PICTURES = False
 SUFFIX = ".jsonl"

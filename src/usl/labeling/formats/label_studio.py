@@ -21,9 +21,9 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from usl.core.errors import DataError, UsageError
-from usl.labeling.formats.contract import Export, Given, Item, class_list, import_command
-from usl.labeling.formats.rows import seconds_or_none
-from usl.labeling.formats.xml_text import attribute
+from usl.labeling.exchange.contract import Export, Given, Item, class_list, import_command
+from usl.labeling.exchange.rows import seconds_or_none
+from usl.labeling.exchange.xml_text import attribute
 
 PICTURES = True
 SUFFIX = ""

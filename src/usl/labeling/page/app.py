@@ -31,10 +31,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from usl.core.errors import DataError, UsageError
-from usl.labeling.page.door import Door
-from usl.labeling.page.security import Guard, Refused, allowed_hosts, signed_in
-from usl.labeling.page.settler import Settler
-from usl.labeling.page.work import Work
+from usl.labeling.page.auth import Door
+from usl.labeling.page.background_sync import Settler
+from usl.labeling.page.guard import Guard, Refused, allowed_hosts, signed_in
+from usl.labeling.page.page_state import Work
 
 HERE = Path(__file__).parent
 NO_MODULE = ("theme", "label")  # one is no module, the other is named itself

@@ -21,7 +21,7 @@ from usl.core.hashing import bytes_digest
 from usl.data.collection import Images
 from usl.data.decode import FORMATS, decode_file, to_grey_or_rgb, upright
 from usl.data.images import FileImages
-from usl.labeling.page.shelf import Shelf
+from usl.labeling.page.picture_cache import Shelf
 
 if TYPE_CHECKING:
     from PIL import Image

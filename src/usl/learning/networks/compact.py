@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from usl.learning.networks.residual import ResNet
+from usl.learning.residual import ResNet
 
 SIZE = 32
 WIDTHS = (32, 64, 128, 208)  # multiples of 16: what the matrix units of CPUs take in one bite

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from usl.learning.networks.residual import ResNet
+from usl.learning.residual import ResNet
 
 SIZE = 32
 WIDTHS = (64, 128, 256, 512)

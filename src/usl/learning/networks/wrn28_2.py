@@ -1,13 +1,13 @@
 """WRN-28-2 for 32 px pictures: 128 features, 1.47 M parameters.
 
-FixMatch's network for CIFAR-10 and SVHN (:mod:`usl.learning.networks.wide_resnet`).
+FixMatch's network for CIFAR-10 and SVHN (:mod:`usl.learning.wide_resnet`).
 """
 
 from __future__ import annotations
 
 from torch import nn
 
-from usl.learning.networks.wide_resnet import WideResNet
+from usl.learning.wide_resnet import WideResNet
 
 SIZE = 32
 

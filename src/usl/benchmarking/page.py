@@ -1,0 +1,192 @@
+"""A benchmark's results to read: ``results.md``, ``rows.csv``, and the plots beside them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from usl.benchmarking.ledger import Ledger
+from usl.benchmarking.plan import Plan
+from usl.benchmarking.plots import plot_gains, plot_ranks
+from usl.benchmarking.pools import TEST_MOST, Pool
+from usl.benchmarking.run import Benchmark
+from usl.benchmarking.summary import Cell, Estimate, Standing, Table, spreads, standings
+from usl.benchmarking.units import learner_key, selection_key
+from usl.core.files import atomic_write
+from usl.core.version import __version__
+
+PAGE, ROWS = "results.md", "rows.csv"
+
+
+def write_page(found: Benchmark, ledger: Ledger) -> None:
+    """Write all of it into the benchmark's folder, each file whole or not at all."""
+    _write_rows(found, ledger)
+    if not found.table.cells:
+        return
+    plots = [plot_ranks(found.standings, found.out / "ranks.svg")]
+    for learner in dict.fromkeys(cell.learner for cell in found.table.cells):
+        own = found.table.where(lambda cell, name=learner: cell.learner == name)  # type: ignore[misc]
+        plots.append(
+            plot_gains(own, found.reference, found.standings, found.out / f"{learner}.svg")
+        )
+    with atomic_write(found.out / PAGE, "w") as handle:
+        handle.write("\n".join(_page(found, plots)) + "\n")
+
+
+def _page(found: Benchmark, plots: list[Path]) -> list[str]:
+    plan, table = found.plan, found.table
+    lines = [f"# {plan.name}", "", *_protocol(plan, found.pools, found), ""]
+    lines += ["## All data sets", "", *headline(found.standings, found.reference), ""]
+    lines += [f"![Average rank of each method with its 95% interval]({plots[0].name})", ""]
+    if plan.leave_out and (rest := table.without(plan.leave_out)).cells:
+        lines += [f"## Without {' and '.join(plan.leave_out)}", ""]
+        lines += [*headline(standings(rest, found.reference), found.reference), ""]
+    learners = list(dict.fromkeys(cell.learner for cell in table.cells))
+    if len(learners) > 1:
+        lines += ["## By learner", "", *_by_learner(table, found.reference, learners), ""]
+    for learner, plot in zip(learners, plots[1:], strict=True):
+        lines += [f"## {learner}", "", f"![Gain over {found.reference}]({plot.name})", ""]
+        own = [cell for cell in table.cells if cell.learner == learner]
+        for name in dict.fromkeys((cell.dataset, cell.encoder) for cell in own):
+            cells = [cell for cell in own if (cell.dataset, cell.encoder) == name]
+            lines += [*_cells(table, cells), ""]
+    return lines
+
+
+def _protocol(plan: Plan, pools: tuple[Pool, ...], found: Benchmark) -> list[str]:
+    """What was measured, in words and one table."""
+    lines = [
+        f"usl {__version__}. Every seed draws {100 * plan.share:g}% of the pool, the same for all "
+        "methods; the space is fitted on the draw. Accuracy, in per cent, is that on the test "
+        f"subset (at most {TEST_MOST:,} images), or, where there is none, on what the draw left.",
+        "Mean ± standard deviation over seeds; differences are paired; [ ] are 95% bootstrap "
+        "intervals (over data sets, then seeds, where there are several data sets). Ranks: 1 is "
+        "best, averaged over budgets and learners within a data set, then over data sets.",
+        "",
+        "| data set | encoder | supervision | draw | classes | tested on |",
+        "|---|---|---|---|---|---|",
+    ]
+    for pool in pools:
+        rows, test = pool.rows(0)
+        thin = "" if pool.imbalance is None else f", imbalance {pool.imbalance:g}"
+        lines.append(
+            f"| {pool.dataset}{thin} | {pool.encoder} | {pool.supervision} | {len(rows):,} "
+            f"| {len(pool.names)} | {len(test):,} |"
+        )
+    missing = {entry.name for entry in plan.methods} - set(found.table.methods)
+    if missing:
+        lines += ["", f"**Without a result: {', '.join(sorted(missing))}.**"]
+    if found.left:
+        lines += ["", f"**Not finished: {found.left} draws are left.**"]
+    return lines
+
+
+def headline(ranked: list[Standing], reference: str) -> list[str]:
+    """The table of standings."""
+    lines = [
+        f"| method | average rank | accuracy | over {reference} | sd over seeds | coverage "
+        "| balance | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for s in ranked:
+        gain = "" if s.method == reference else interval(s.gain, "+.1f", 100)
+        seconds = "" if np.isnan(s.seconds) else f"{s.seconds:.2f}"
+        lines.append(
+            f"| {s.method} | {rank_text(s)} | {100 * s.accuracy.mean:.1f} | {gain} "
+            f"| {100 * s.spread:.1f} | {100 * s.coverage:.0f}% | {s.balance:.3f} "
+            f"| {seconds} |"
+        )
+    return lines
+
+
+def rank_text(standing: Standing) -> str:
+    """The average rank with its interval, or that the method is an oracle."""
+    return "oracle" if np.isnan(standing.rank.mean) else interval(standing.rank, ".2f")
+
+
+def interval(estimate: Estimate, spec: str, factor: float = 1) -> str:
+    """``mean [low, high]``; the mean alone where nothing could be resampled."""
+    mean, low, high = (
+        format(factor * x, spec) for x in (estimate.mean, estimate.low, estimate.high)
+    )
+    return mean if estimate.low == estimate.high else f"{mean} [{low}, {high}]"
+
+
+def short(standing: Standing) -> str:
+    """The average rank by itself."""
+    return "oracle" if np.isnan(standing.rank.mean) else f"{standing.rank.mean:.1f}"
+
+
+def _by_learner(table: Table, reference: str, learners: list[str]) -> list[str]:
+    """Average rank, and gain over the reference, for each learner by itself."""
+    ranked = {
+        learner: {
+            s.method: s
+            for s in standings(
+                table.where(lambda cell, name=learner: cell.learner == name),  # type: ignore[misc]
+                reference,
+            )
+        }
+        for learner in learners
+    }
+    lines = [
+        f"Average rank, and points over {reference}.",
+        "",
+        "| method | " + " | ".join(learners) + " |",
+        "|---" * (len(learners) + 1) + "|",
+    ]
+    mean = {m: np.mean([ranked[name][m].rank.mean for name in learners]) for m in table.methods}
+    order = sorted(table.methods, key=lambda m: (np.isnan(mean[m]), mean[m]))
+    for method in order:
+        cells = [
+            f"{short(ranked[name][method])} ({100 * ranked[name][method].gain.mean:+.1f})"
+            for name in learners
+        ]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _cells(table: Table, cells: list[Cell]) -> list[str]:
+    """Mean ± sd of every method at every budget of one data set and encoder.
+
+    The best is in bold; an oracle cannot be.
+    """
+    title = f"**{cells[0].dataset}**, {cells[0].encoder}"
+    lines = [
+        f"| {title} | " + " | ".join(f"{cell.budget} labels" for cell in cells) + " |",
+        "|---" * (len(cells) + 1) + "|",
+    ]
+    best = [np.where(table.oracle, -1, cell.test.mean(axis=1)).argmax() for cell in cells]
+    for row, method in enumerate(table.methods):
+        texts = []
+        for cell, top in zip(cells, best, strict=True):
+            text = f"{100 * cell.test[row].mean():.1f} ± {100 * spreads(cell)[row]:.1f}"
+            texts.append(f"**{text}**" if row == top else text)
+        lines.append(f"| {method} | " + " | ".join(texts) + " |")
+    lines.append("| seeds | " + " | ".join(str(len(cell.seeds)) for cell in cells) + " |")
+    return lines
+
+
+def _write_rows(found: Benchmark, ledger: Ledger) -> None:
+    """One line per selection, with the test accuracy of every learner."""
+    plan = found.plan
+    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
+    learners = [(learner_key(learner), learner.name) for learner in plan.learners]
+    with atomic_write(found.out / ROWS, "w") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        shown = ["dataset", "encoder", "budget", "method", "seed", "seconds", "coverage", "balance"]
+        writer.writerow([*shown, *(name for _, name in learners)])
+        for pool in found.pools:
+            for budget in budgets[pool.dataset]:
+                for entry in plan.methods:
+                    for seed in range(plan.seeds):
+                        key = selection_key(pool, seed, budget, entry)
+                        line = ledger.selections.get(key)
+                        if line is not None:
+                            scores = (ledger.scores.get((key, k)) for k, _ in learners)
+                            tests = ["" if s is None else s["test"] for s in scores]
+                            # the plan's names: a row may have been made under another one
+                            names = {"dataset": pool.dataset, "method": entry.name}
+                            writer.writerow([*({**line, **names}[n] for n in shown), *tests])

@@ -1,0 +1,146 @@
+"""A benchmark's plots, as SVG: average ranks, and gains over the reference against the budget."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from usl.benchmarking.summary import Standing, Table
+from usl.core.files import atomic_write
+
+# Colour-blind safe, in fixed order; methods beyond them are grey.
+COLORS = ("#2a6fb0", "#d9772b", "#3a9b6b", "#b0407f", "#7a66c4", "#a8860f")
+GREY, INK, LINE = "#b4bac2", "#333a42", "#d5d9de"
+BEST: dict[str, Any] = {"lw": 1.6, "marker": "o", "ms": 3.5, "zorder": 3}  # over the frame
+ORACLE: dict[str, Any] = {"color": INK, "lw": 0.9, "ls": "--", "marker": "o", "ms": 2, "zorder": 3}
+OTHER: dict[str, Any] = {"color": GREY, "lw": 0.9, "ms": 3.5}
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.5,
+    "svg.hashsalt": "usl",  # the same file for the same numbers
+    "svg.fonttype": "path",
+}
+
+
+def plot_ranks(ranked: list[Standing], path: Path) -> Path:
+    """A dot per method at its average rank, with the interval; the best at the top, no oracles."""
+    with _styled():
+        figure, axes = _figure(1, 1, width=6.4, height=0.8 + 0.24 * len(ranked))
+        ranked = [standing for standing in ranked if not math.isnan(standing.rank.mean)]
+        places = np.arange(len(ranked))[::-1]
+        for place, standing in zip(places, ranked, strict=True):
+            rank = standing.rank
+            axes.plot([rank.low, rank.high], [place, place], color=COLORS[0], lw=2, alpha=0.5)
+            axes.plot([rank.mean], [place], "o", color=COLORS[0], ms=6)
+        axes.set_yticks(places, [standing.method for standing in ranked])
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("average rank (1 is best), 95% interval")
+        axes.set_xlim(0.8, len(ranked) + 0.2)
+        return _save(figure, path)
+
+
+def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path) -> Path:
+    """A panel per data set: points gained over the reference against the budget.
+
+    The best ``len(COLORS)`` methods by average rank are coloured, oracles dashed, the others grey.
+    Where a grey line runs so far below the reference that it would flatten all others, the panel
+    cuts it off and the axis says so.
+    """
+    sets = list(dict.fromkeys((cell.dataset, cell.encoder) for cell in table.cells))
+    oracles = [
+        method
+        for method, knows in zip(table.methods, table.oracle, strict=True)
+        if knows and method != reference
+    ]
+    others = [s.method for s in ranked if s.method not in {reference, *oracles}]
+    named = {
+        method: {"label": method, "color": color, **BEST}
+        for method, color in zip(others, COLORS, strict=False)
+    }
+    named |= {method: {"label": f"{method} (oracle)", **ORACLE} for method in oracles}
+    unnamed = others[len(COLORS) :]
+    base = table.methods.index(reference)
+    columns = min(3, len(sets))
+    rows = math.ceil(len(sets) / columns)
+    cut = False
+    with _styled():
+        figure, panels = _figure(rows, columns, width=3.1 * columns + 1.4, height=2.5 * rows)
+        flat = np.ravel(panels)
+        for axes, name in zip(flat, sets, strict=False):
+            cells = [c for c in table.cells if (c.dataset, c.encoder) == name]
+            budgets = [cell.budget for cell in cells]
+            axes.axhline(0, color=INK, lw=1)
+            gains = {
+                method: [100 * (c.test[row] - c.test[base]).mean() for c in cells]
+                for row, method in enumerate(table.methods)
+            }
+            for method in reversed(unnamed):  # the best on top
+                axes.plot(budgets, gains[method], marker="o" if len(budgets) == 1 else "", **OTHER)
+            for method in reversed(named):
+                axes.plot(budgets, gains[method], **named[method])
+            hidden = [gain for method in unnamed for gain in gains[method]]
+            low, high = gain_limits([g for method in named for g in gains[method]], hidden)
+            cut |= min(hidden, default=low) < low
+            margin = 0.05 * (high - low)
+            axes.set_ylim(low - margin, high + margin)
+            axes.set_xscale("log")
+            axes.set_xticks(budgets, [str(budget) for budget in budgets])
+            axes.minorticks_off()
+            axes.set_title(f"{name[0]}\n{name[1]}", fontsize=9)
+        for axes in flat[len(sets) :]:
+            axes.set_visible(False)
+        handles, labels = flat[0].get_legend_handles_labels()
+        handles, labels = handles[::-1], labels[::-1]
+        if unnamed:
+            handles.append(flat[0].plot([], [], **OTHER)[0])
+            labels.append("others")
+        figure.legend(handles, labels, loc="outside right upper", frameon=False)
+        figure.supxlabel("labels", fontsize=9)
+        note = " (what is far below is cut off)" if cut else ""
+        figure.supylabel(f"points over {reference}{note}", fontsize=9)
+        return _save(figure, path)
+
+
+def gain_limits(shown: list[float], hidden: list[float]) -> tuple[float, float]:
+    """Lowest and highest gain of a panel.
+
+    All of ``shown`` lies within, and 0; of ``hidden`` what is at most half as far down as the best
+    is up.
+    """
+    high = max([*shown, *hidden, 0.0])
+    low = min([*shown, 0.0])
+    return max(min([*hidden, low]), min(low, -high / 2)), max(high, low + 1.0)
+
+
+def _styled() -> Any:
+    import matplotlib as mpl
+
+    return mpl.rc_context(STYLE)
+
+
+def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
+    """A figure without pyplot, which would keep it in a global list."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    return figure, figure.subplots(rows, columns)
+
+
+def _save(figure: Any, path: Path) -> Path:
+    with atomic_write(path) as handle:
+        figure.savefig(handle, format="svg", metadata={"Date": None})
+    return path

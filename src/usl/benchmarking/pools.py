@@ -1,0 +1,219 @@
+"""The images of one data set as one encoder sees them, and what each seed draws of them.
+
+Every seed draws its own share of the pool, the same for all methods, so that methods that draw
+nothing at random vary too. The space is fitted on the draw, as a run's is. Labels lie beside the
+features; only the scoring, the thinning of classes and the marked oracle look at them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.benchmarking.plan import DataSet, Plan
+from usl.core.errors import DataError, UsageError
+from usl.core.files import atomic_write, cache_dir
+from usl.core.hashing import array_digest, json_digest
+from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
+from usl.data.open import open_collection
+from usl.features.embed import GIVEN, embed
+from usl.features.preprocessing import Preprocessing
+from usl.numeric.distances import Float32
+
+Rows = NDArray[np.int64]
+TEST_MOST = 10_000  # images that a classifier is tested on
+ENCODED = 2  # times ``most``: of a larger train subset no more images are encoded
+RULES = 1  # raise it when draws change
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The labelled images of one data set in one encoder's raw space.
+
+    Attributes
+    ----------
+    features : file of the raw rows, ``.npy`` [n, d]; a worker maps it.
+    classes : int64 [n], class numbers; ``names`` [C].
+    train, test : int64, rows to draw from and rows to test on. Without a test subset ``test`` is
+        empty, and what a draw leaves is tested on.
+    space : center, standardize, pca.
+    key : hash of all that a draw depends on beside the seed.
+    supervision : what the encoder was trained with.
+    """
+
+    dataset: str
+    encoder: str
+    features: Path
+    classes: Rows
+    names: tuple[str, ...]
+    train: Rows
+    test: Rows
+    most: int
+    share: float
+    imbalance: float | None
+    space: dict[str, Any]
+    key: str
+    supervision: str
+
+    @property
+    def size(self) -> int:
+        """Images in a draw, before classes are thinned."""
+        return round(self.share * min(len(self.train), self.most))
+
+    def rows(self, seed: int) -> tuple[Rows, Rows]:
+        """Rows to select from, in random order, and rows to test on; the same on every machine."""
+        rng = np.random.default_rng([seed, *self.dataset.encode()])
+        order = rng.permutation(self.train)
+        rows, test = order[: self.size], self.test if len(self.test) else order[self.size :]
+        if self.imbalance is not None:
+            rows = thinned(rows, self.classes[rows], self.imbalance, rng)
+        if len(test) > TEST_MOST:
+            test = np.sort(np.random.default_rng(0).choice(test, TEST_MOST, replace=False))
+        return rows, test
+
+    def draw(self, seed: int) -> Draw:
+        """What a seed sees: the same for every method."""
+        rows, test = self.rows(seed)
+        raw = np.load(self.features, mmap_mode="r")
+        own = raw[rows]
+        space = Preprocessing.fit(own, **self.space)
+        return Draw(
+            rows,
+            np.asarray(space.transform(own)),
+            self.classes[rows],
+            np.asarray(space.transform(raw[test])),
+            self.classes[test],
+        )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A seed's images: ``rows`` int64 [r] of the collection, unit rows and class numbers."""
+
+    rows: Rows
+    train: Float32
+    train_truth: Rows
+    test: Float32
+    test_truth: Rows
+
+
+def thinned(rows: Rows, classes: Rows, imbalance: float, rng: np.random.Generator) -> Rows:
+    """Rows of a long-tailed draw: class sizes fall exponentially from the largest possible.
+
+    The class of rank r of C keeps a share ``imbalance ** (-r / (C - 1))`` of what the most
+    frequent one keeps; which class is how frequent is drawn.
+    """
+    present, sizes = np.unique(classes, return_counts=True)
+    ranks = rng.permutation(len(present))
+    shares = imbalance ** (-ranks / max(1, len(present) - 1))
+    most = (sizes / shares).min()  # every class can give its part of so large a head
+    wanted = np.maximum(1, np.round(most * shares)).astype(np.int64)
+    kept = np.zeros(len(rows), dtype=bool)
+    for number, count in zip(present, wanted, strict=True):
+        kept[np.flatnonzero(classes == number)[:count]] = True  # the rows are in random order
+    return rows[kept]
+
+
+def open_pools(dataset: DataSet, share: float, progress: Progress = silent) -> list[Pool]:
+    """Open a data set and encode it with each of its encoders; rows come from the cache.
+
+    Raises
+    ------
+    DataError : the source cannot be read, or knows no labels.
+    UsageError : a budget larger than a draw.
+    """
+    collection = open_collection(dataset.source, **dataset.options)
+    if collection.labels is None:
+        raise DataError(
+            f"{dataset.source} holds no labels, so nothing can be measured on it. "
+            "Class folders, a label column or a labels array are needed."
+        )
+    encoders = (GIVEN,) if collection.features is not None else dataset.encoders
+    return [_open_pool(dataset, collection, encoder, share, progress) for encoder in encoders]
+
+
+def _open_pool(
+    dataset: DataSet, collection: Collection, encoder: str, share: float, progress: Progress
+) -> Pool:
+    assert collection.labels is not None
+    known = np.array([label is not None for label in collection.labels])
+    used = np.flatnonzero(known & np.isin(collection.subsets, ["train", "test"]))
+    used = _of_use(dataset, collection, used)
+    part = collection.take(used)
+    assert part.labels is not None
+    embedding = embed(part, "auto" if encoder == GIVEN else encoder, progress=progress)
+    part = part.take(embedding.kept)
+    assert part.labels is not None
+    names, classes = np.unique(part.labels.astype(str), return_inverse=True)
+    space = {**embedding.encoder.preprocessing, **dataset.space}
+    rows = np.ascontiguousarray(embedding.rows[:])
+    digest = array_digest(rows)
+    path = cache_dir() / "benchmark" / f"{digest}.npy"
+    if not path.exists():
+        with atomic_write(path) as handle:
+            np.save(handle, rows)
+    limits = [dataset.most, share, dataset.imbalance]
+    about = [RULES, dataset.name, digest, array_digest(classes), part.subsets.tolist(), limits]
+    pool = Pool(
+        dataset.name,
+        embedding.encoder.name,
+        path,
+        classes.astype(np.int64),
+        tuple(names.tolist()),
+        part.rows_in("train"),
+        part.rows_in("test"),
+        dataset.most,
+        share,
+        dataset.imbalance,
+        space,
+        json_digest([*about, sorted(space.items())]),
+        (dataset.supervision if encoder == GIVEN else None) or embedding.encoder.supervision,
+    )
+    if not len(pool.test) and pool.size == len(pool.train):
+        raise DataError(
+            f"no test subset, and a share of {share} leaves no image to test on. "
+            "Name a source with a test subset, or take a smaller share."
+        )
+    return pool
+
+
+def _of_use(dataset: DataSet, collection: Collection, rows: Rows) -> Rows:
+    """Of a subset far larger than what is drawn, a fixed part: nothing else is encoded."""
+    if collection.features is not None:
+        return rows
+    kept = []
+    for subset, most in (("train", ENCODED * dataset.most), ("test", TEST_MOST)):
+        own = rows[collection.subsets[rows] == subset]
+        if len(own) > most:
+            own = np.random.default_rng(0).choice(own, most, replace=False)
+        kept.append(own)
+    return np.sort(np.concatenate(kept))
+
+
+def check_pools(plan: Plan, pools: list[Pool]) -> None:
+    """Refuse what no draw can serve, before anything is computed.
+
+    Raises :class:`UsageError`: a budget above the images of a draw, or below the number of classes
+    for ``stratified``.
+    """
+    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
+    for pool in pools:
+        size = len(pool.rows(0)[0])
+        for budget in budgets[pool.dataset]:
+            if budget >= size:
+                raise UsageError(
+                    f"datasets.{pool.dataset}.budgets: {budget} labels, but a draw holds {size} "
+                    "images. Take smaller budgets or a larger share."
+                )
+            needing = [entry.name for entry in plan.methods if entry.method == "stratified"]
+            if needing and budget < len(pool.names):
+                raise UsageError(
+                    f"datasets.{pool.dataset}.budgets: {budget} labels are too few for "
+                    f"{needing[0]}, which takes one of each of the {len(pool.names)} classes. "
+                    "Raise the budget, or leave the method out."
+                )

@@ -1,0 +1,170 @@
+"""``usl benchmark``: do what a plan says, as far as it is not done yet, and write the tables."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from usl.benchmarking.ledger import Ledger, Line
+from usl.benchmarking.plan import Plan, read_plan
+from usl.benchmarking.pools import Pool, check_pools, open_pools
+from usl.benchmarking.summary import Standing, Table, collect, standings
+from usl.benchmarking.units import FAILURE, Unit, units_of
+from usl.benchmarking.workers import Crash, run_units
+from usl.core.errors import DataError, UsageError, UslError, did_you_mean
+from usl.core.progress import Progress, silent
+from usl.numeric.blocks import thread_count
+
+
+class BenchmarkError(UslError):
+    """Some of the work failed; all that was finished is kept."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark's outcome.
+
+    ``reference``: the plan's, or the first method that has rows. ``left``: draws that are not done
+    yet, where a time limit stopped it. ``failures``: lines of selections or scores that ended with
+    an error. ``crashes``: draws whose process died.
+    """
+
+    plan: Plan
+    pools: tuple[Pool, ...]
+    table: Table
+    reference: str
+    standings: list[Standing]
+    left: int
+    failures: tuple[Line, ...]
+    crashes: tuple[Crash, ...]
+    out: Path
+
+
+def benchmark(
+    plan: Plan | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    minutes: float | None = None,
+    datasets: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> Benchmark:
+    """Compare selection methods as a plan says, and write tables and plots.
+
+    ``out`` gets ``rows.jsonl``, one line per selection and per score, as they are finished; and in
+    the end ``rows.csv``, ``results.md`` and plots. What it holds of an earlier call is not done
+    again; a changed parameter is another row. No method sees a label but the marked oracle.
+
+    Parameters
+    ----------
+    plan : a :class:`Plan`, or the path of one (:func:`read_plan`).
+    out : folder of the results, made if need be.
+    jobs : processes at a time, a core each; default: all cores.
+    minutes : begin no more draws after so long.
+    datasets : only these of the plan's.
+
+    Raises
+    ------
+    UsageError : a plan, data set or number that does not fit.
+    DataError : a source that cannot be read, a broken ``rows.jsonl``.
+    """
+    began = time.monotonic()
+    plan = plan if isinstance(plan, Plan) else read_plan(plan)
+    jobs = thread_count() if jobs is None else jobs
+    if jobs < 1:
+        raise UsageError(f"jobs: {jobs} given; use at least 1.")
+    if minutes is not None and minutes <= 0:
+        raise UsageError(f"minutes: {minutes} given; it must be positive.")
+    plan = restricted(plan, datasets)
+    ledger = Ledger(Path(out))
+    pools: list[Pool] = []
+    for dataset in plan.datasets:
+        try:
+            pools += open_pools(dataset, plan.share, progress)
+        except (DataError, UsageError) as error:
+            raise type(error)(f"datasets.{dataset.name}: {error}") from error
+    check_pools(plan, pools)
+    failures: list[Line] = []
+
+    def keep(lines: list[Line]) -> None:
+        failures.extend(line for line in lines if line["kind"] == FAILURE)
+        ledger.add(line for line in lines if line["kind"] != FAILURE)
+
+    crashes: list[Crash] = []
+    try:
+        crashes = run_units(
+            units_of(plan, pools, ledger),
+            keep,
+            jobs=jobs,
+            until=None if minutes is None else began + 60 * minutes,
+            progress=progress,
+        )
+    finally:  # Ctrl-C as well: the tables of what is there
+        found = summarized(plan, pools, ledger, failures, crashes, Path(out))
+        if ledger.selections:
+            from usl.benchmarking.page import write_page
+
+            write_page(found, ledger)
+    return found
+
+
+def summarized(
+    plan: Plan,
+    pools: list[Pool],
+    ledger: Ledger,
+    failures: Sequence[Line],
+    crashes: Sequence[Crash],
+    out: Path,
+) -> Benchmark:
+    """The outcome so far."""
+    table = collect(plan, pools, ledger)
+    base = plan.reference
+    if table.methods and base not in table.methods:
+        base = table.methods[0]
+    ranked = standings(table, base) if table.cells else []
+    left: list[Unit] = units_of(plan, pools, ledger)
+    return Benchmark(
+        plan, tuple(pools), table, base, ranked, len(left), tuple(failures), tuple(crashes), out
+    )
+
+
+def restricted(plan: Plan, names: Sequence[str] | None) -> Plan:
+    """The plan with some of its data sets only."""
+    if not names:
+        return plan
+    known = [dataset.name for dataset in plan.datasets]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"datasets: {name!r} is not in this plan.{did_you_mean(name, known)} "
+                f"There is {', '.join(known)}."
+            )
+    kept = tuple(dataset for dataset in plan.datasets if dataset.name in names)
+    leave_out = tuple(n for n in plan.leave_out if n in names)
+    return replace(plan, datasets=kept, leave_out=() if len(leave_out) == len(kept) else leave_out)
+
+
+def check_outcome(found: Benchmark) -> None:
+    """:class:`BenchmarkError` if anything failed: what, why, and how to go on."""
+    parts = []
+    if found.failures:
+        first = found.failures[0]
+        where = f"{first['method']} on {first['dataset']} with {first['budget']} labels"
+        parts.append(
+            f"{len(found.failures)} selections failed, the first: {where}, seed "
+            f"{first['seed']}: {first['error']}"
+        )
+    if found.crashes:
+        first_crash = found.crashes[0]
+        parts.append(
+            f"{len(found.crashes)} draws stopped half way, the first ({first_crash.unit.name}): "
+            f"{first_crash.why.strip()}"
+        )
+    if parts:
+        raise BenchmarkError(
+            "\n".join(parts) + f"\nFinished rows are kept in {found.out}; the same command again "
+            "does what is missing."
+        )

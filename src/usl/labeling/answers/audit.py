@@ -1,0 +1,178 @@
+"""The accuracy of the whole labelled collection, from predictions that people have checked.
+
+The audited images are a uniform sample of the predictions, and people judged them without seeing
+what the model said: the share on which both agree estimates the accuracy of all predictions.
+People's own labels count as right.
+
+One thing can spoil the sample. A check takes the most doubtful predictions and makes labels of
+them, but leaves audited images alone; afterwards the audit holds more doubtful images than what is
+left to the model. Those that the check passed over therefore speak for themselves only, and the
+others for all the rest (a stratified estimate).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from usl.labeling.answers.entries import AUDIT, CHECK, LABEL
+from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
+from usl.labeling.answers.rounds import Machine, machine_labelled
+from usl.labeling.answers.store import Store
+from usl.run.folder import Run
+from usl.run.split import Split
+
+Z95 = 1.959963984540054  # the standard normal quantile of 0.975
+COUNTS = (
+    "judged",
+    "right",
+    "unclear",
+    "pending",
+    "labeled",
+    "passed",
+    "passed_right",
+    "gone",
+)
+ENOUGH = 10  # judged predictions of a class, to say something about that class
+
+
+def wilson(right: int, n: int, *, z: float = Z95) -> tuple[float, float]:
+    """The score interval of a share, 95% by default (Wilson, JASA 22, 1927).
+
+    ``(low, high)`` solve ``|right / n - p| = z sqrt(p (1 - p) / n)``; (0, 1) without observations.
+    """
+    if n == 0:
+        return 0.0, 1.0
+    share, weight = right / n, z * z / n
+    middle = (share + weight / 2) / (1 + weight)
+    reach = z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
+    low = 0.0 if right == 0 else max(0.0, middle - reach)
+    high = 1.0 if right == n else min(1.0, middle + reach)
+    return low, high
+
+
+def accuracy_of_collection(
+    run: Run, split: Split, store: Store, machine: Machine | None = None
+) -> dict[str, Any] | None:
+    """What the audits say of the run's present predictions; None without audit or predictions.
+
+    Parameters
+    ----------
+    split : the run's split, settled.
+    machine : the predictions, if they have been read already.
+
+    Returns
+    -------
+    Counts: ``asked`` images of all audits; of them ``judged`` (and ``right``), ``unclear`` (called
+    bad or undecidable, or in dispute), ``pending``, ``labeled`` (a person's label since),
+    ``passed`` (and ``passed_right``: judged, but speaking for themselves only) and ``gone``
+    (without a prediction now).
+
+    ``machine``: ``n`` predictions, ``accuracy``, ``low``, ``high``; ``collection``: the same of all
+    ``n`` labels, ``human`` of them a person's; ``worst``: of the collection if all unclear were
+    wrong. ``classes``: per predicted class ``label``, ``n``, ``precision``, ``low``, ``high`` where
+    10 or more were judged. ``wrong``: ``image_id``, ``predicted``, ``answer``. Shares are None
+    while nothing is judged.
+    """
+    audits = [one for one in store.rounds() if one.kind == AUDIT]
+    machine = machine_labelled(run, split) if machine is None else machine
+    if not audits or machine is None:
+        return None
+    predicted = dict(zip(machine.ids.tolist(), machine.labels.tolist(), strict=True))
+    people = (split.sources == "human") & (split.subsets == "train")
+    human = set(split.ids[people].tolist())
+    passed = _passed_over(store, human)
+    found = outcomes(store.history(), audit=True)
+    count: Counter[str] = Counter()
+    wrong: list[dict[str, str]] = []
+    by_class: dict[str, list[bool]] = {}
+    images = [image for one in audits for image in one.images]
+    for image in images:
+        outcome = found.get(image)
+        if image in human:
+            count["labeled"] += 1
+        elif image not in predicted:
+            count["gone"] += 1
+        elif outcome is None or outcome.kind == OPEN:
+            count["pending"] += 1
+        elif outcome.kind != LABEL:
+            count["unclear"] += 1
+        else:
+            right = outcome.label == predicted[image]
+            if image in passed:
+                count["passed"] += 1
+                count["passed_right"] += right
+            else:
+                count["judged"] += 1
+                count["right"] += right
+                by_class.setdefault(predicted[image], []).append(right)
+            if not right:
+                wrong.append(
+                    {
+                        "image_id": image,
+                        "predicted": predicted[image],
+                        "answer": str(outcome.label),
+                    }
+                )
+    known = (count["passed_right"], count["passed"])
+    n, m = count["judged"], len(machine)
+    estimate = _estimate(count["right"], n, m, known)
+    worst = _estimate(count["right"], n + count["unclear"], m, known)
+    return {
+        "rounds": [one.name for one in audits],
+        "asked": len(images),
+        **{name: count[name] for name in COUNTS},
+        "machine": {"n": m, **estimate},
+        "collection": _of_collection(estimate, m, len(human)),
+        "worst": _of_collection(worst, m, len(human)),
+        "classes": [
+            {"label": name, "n": len(hits), "precision": sum(hits) / len(hits)}
+            | dict(zip(("low", "high"), wilson(sum(hits), len(hits)), strict=True))
+            for name, hits in sorted(by_class.items())
+            if len(hits) >= ENOUGH
+        ],
+        "wrong": wrong,
+        "disputed": [i for i in images if i in found and found[i].kind == CONFLICT],
+    }
+
+
+def _estimate(right: int, n: int, m: int, known: tuple[int, int]) -> dict[str, float | None]:
+    """Share of m predictions that are right, and its interval.
+
+    ``right`` of the n drawn speak for all but the ``known`` (right, number). The interval goes
+    never beyond what the judged ones alone make certain.
+    """
+    if not n:
+        return {"accuracy": None, "low": None, "high": None}
+    rest = m - known[1]
+    low, high = wilson(right, n)
+    shares = {
+        "accuracy": right / n,
+        "low": max(low, right / rest),
+        "high": min(high, 1 - (n - right) / rest),
+    }
+    return {name: (known[0] + rest * share) / m for name, share in shares.items()}
+
+
+def _of_collection(machine: dict[str, float | None], m: int, human: int) -> dict[str, Any]:
+    """The same share of all labels, a person's counted as right."""
+    total = m + human
+    shares = {
+        name: None if share is None else (human + m * share) / total
+        for name, share in machine.items()
+    }
+    return {"n": total, "human": human, **shares}
+
+
+def _passed_over(store: Store, human: set[str]) -> set[str]:
+    """Audited images that a check would have made labels of by now, had they not been audited.
+
+    They were as doubtful as images of the check that people have labelled since.
+    """
+    found: set[str] = set()
+    for one in store.rounds():
+        if one.kind == CHECK:
+            reached = max((i for i, name in enumerate(one.images) if name in human), default=-1)
+            found |= {name for name, place in one.passed if place <= reached}
+    return found

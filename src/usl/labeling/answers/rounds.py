@@ -1,0 +1,166 @@
+"""What is asked: the picks, an audit of the predictions, a check of the most doubtful ones.
+
+``labels``: the images that the split file requests, always there. ``audit-1``, ``audit-2``...:
+drawn once, uniformly, from the train images that a model has labelled; the answers stay out of the
+split file and of every training, so they are an honest test of later models too. ``check-1``...:
+the predictions that the model is least sure of; the answers become labels.
+
+An image is in one audit only, and audited images are in no check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, UsageError
+from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round
+from usl.labeling.answers.outcomes import OPEN, outcomes
+from usl.labeling.answers.store import Store
+from usl.labeling.answers.sync import originally_requested, settle
+from usl.run.folder import Run
+from usl.run.split import Split
+
+PREDICTIONS = "predictions.parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """The train images whose label is a prediction, by id in ascending order.
+
+    ``ids`` str [m], ``labels`` object [m] of ``str``, ``confidence`` float64 [m].
+    """
+
+    ids: NDArray[np.str_]
+    labels: NDArray[np.object_]
+    confidence: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.ids)
+
+
+def machine_labelled(run: Run, split: Split) -> Machine | None:
+    """What the model says of the train images without a person's label; None before a training.
+
+    Raises :class:`DataError` when the predictions cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path = run.path / PREDICTIONS
+    if not path.is_file():
+        return None
+    try:
+        table = pyarrow.parquet.read_table(
+            path, columns=["image_id", "subset", "label", "confidence", "source"]
+        )
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read ({error}). Train again: usl train.") from error
+    human = set(split.ids[split.sources == "human"].tolist())
+    names = table["image_id"].to_pylist()
+    kept = (np.array(table["subset"].to_pylist(), dtype=np.str_) == "train") & (
+        np.array(table["source"].to_pylist(), dtype=np.str_) == "predicted"
+    )
+    kept &= np.array([name not in human for name in names], dtype=bool)
+    rows = np.flatnonzero(kept)
+    ids = np.array([names[row] for row in rows.tolist()], dtype=np.str_)
+    order = np.argsort(ids, kind="stable")
+    labels = np.array(table["label"].to_pylist(), dtype=object)
+    rows, ids = rows[order], ids[order]
+    return Machine(ids, labels[rows], table["confidence"].to_numpy()[rows])
+
+
+def round_images(run: Run, store: Store, name: str = LABELS) -> list[str]:
+    """The images of a round in the order of asking; those answered already stay among them.
+
+    Raises :class:`UsageError` for a round that was never drawn.
+    """
+    if name == LABELS:
+        split, before = run.split(), originally_requested(store)
+        pairs = zip(split.ids.tolist(), split.states.tolist(), strict=True)
+        return [image for image, state in pairs if state == "requested" or image in before]
+    return list(find_round(store, name).images)
+
+
+def find_round(store: Store, name: str) -> Round:
+    """A round that was drawn. Raises :class:`UsageError` where there is none of this name."""
+    known = {one.name: one for one in store.rounds()}
+    if name not in known:
+        raise UsageError(f"round: there is no {name!r}; known are {', '.join([LABELS, *known])}.")
+    return known[name]
+
+
+def draw_audit(run: Run, store: Store, count: int, *, seed: int = 0) -> Round:
+    """Draw predictions uniformly at random, without replacement, and keep the draw.
+
+    Images come in random order, so whoever stops early has still a uniform sample. ``count`` is
+    cut to what there is.
+
+    Raises
+    ------
+    UsageError : ``count`` below 1.
+    DataError : nothing is predicted yet, or every prediction is in an audit already.
+    """
+    machine = _predictions(run, store, count)
+    with store.transaction():
+        audited = audited_images(store)
+        open_ids = [name for name in machine.ids.tolist() if name not in audited]
+        if not open_ids:
+            raise DataError(
+                f"{run.path}: all {len(machine):,} predictions are in an audit already."
+            )
+        order = np.random.default_rng(seed).permutation(len(open_ids))[:count]
+        drawn = tuple(open_ids[row] for row in order.tolist())
+        return store.add_round(Round("", AUDIT, drawn, seed=seed, population=len(open_ids)))
+
+
+def draw_check(run: Run, store: Store, count: int) -> Round:
+    """Take the predictions that the model is least sure of, most doubtful first, and keep them.
+
+    Audited images and those that somebody has called bad or undecidable are passed over.
+
+    Raises
+    ------
+    UsageError : ``count`` below 1.
+    DataError : nothing is predicted yet, or nothing is left to check.
+    """
+    machine = _predictions(run, store, count)
+    with store.transaction():
+        audited = audited_images(store)
+        answered = {name for name, one in outcomes(store.history()).items() if one.kind != OPEN}
+        taken: list[str] = []
+        passed: list[tuple[str, int]] = []
+        for row in np.argsort(machine.confidence, kind="stable").tolist():
+            name = str(machine.ids[row])
+            if len(taken) == count:
+                break
+            if name in audited:
+                passed.append((name, len(taken)))
+            elif name not in answered:
+                taken.append(name)
+        if not taken:
+            raise DataError(f"{run.path}: no prediction is left to check.")
+        passed = [(name, place) for name, place in passed if place < len(taken)]
+        population = len(machine)
+        return store.add_round(
+            Round("", CHECK, tuple(taken), population=population, passed=tuple(passed))
+        )
+
+
+def audited_images(store: Store) -> set[str]:
+    """Images of all audits."""
+    return {name for one in store.rounds() if one.kind == AUDIT for name in one.images}
+
+
+def _predictions(run: Run, store: Store, count: int) -> Machine:
+    if count < 1:
+        raise UsageError(f"count: {count} images cannot be drawn; give at least 1.")
+    machine = machine_labelled(run, settle(run, store))
+    if machine is None:
+        raise DataError(f"{run.path}: nothing is predicted yet. First: usl train {run.path}")
+    if not len(machine):
+        raise DataError(f"{run.path}: a person has labelled every image; no prediction to ask of.")
+    return machine

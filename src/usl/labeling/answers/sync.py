@@ -1,0 +1,274 @@
+"""The answers into ``split.csv``, and what people change there back among the answers.
+
+The split file stays the authority for all that comes after. The store remembers for each image what
+it wrote there last, so an edit by hand is recognised, and enters the history as an answer of the
+annotator ``split.csv``, with the last word over what was said before:
+
+- another label: that label; the state ``unlabeled``: nobody can tell;
+- ``requested`` where the answers had left the image unlabelled: it is asked anew;
+- ``requested`` where there was a label is *not* taken for a wish: it is what an old copy of the
+  file looks like that a spreadsheet has saved over the new one. The label is put back, with a
+  warning.
+
+An answer is never lost on the way: whatever stops this, the next call goes on from the history.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+import warnings
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.data.collection import Collection
+from usl.labeling.answers.entries import LABEL, SKIP, UNSURE, Answer, checked
+from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
+from usl.labeling.answers.store import Store, store_path
+from usl.labeling.answers.sync_state import (
+    Cell,
+    Written,
+    done,
+    intend,
+    remembered,
+    rendered,
+    signature,
+    write_split,
+)
+from usl.run.folder import Run
+from usl.run.split import CSV_NAME, FIELDS, Split
+
+PERSON = CSV_NAME  # who is said to have given what was typed into the split file
+TRIES = 12  # when the file changes under our hands
+PAUSE, LONGEST_PAUSE = 0.01, 0.4  # seconds before the next: at most so long at first, and at last
+
+
+def bring_up_to_date(run: Run) -> None:
+    """Settle where there are answers at all; without, not even the split file is read."""
+    if store_path(run.path).is_file():
+        settle(run)
+
+
+def checked_split(run: Run, collection: Collection) -> Split:
+    """The run's split with every answer in it, matched to the collection."""
+    bring_up_to_date(run)
+    return run.checked_split(collection)
+
+
+def settle(run: Run, store: Store | None = None) -> Split:
+    """Bring store and split file to the same state; the split as it is then.
+
+    May be called at any time, by several programs at once; a second call changes nothing. Without
+    ``labels.sqlite`` the split is only read. Rows, their order, weights and columns of the user's
+    own stay; a row is appended only for an answered image that has none yet (it was added to the
+    collection after the selection).
+
+    Raises
+    ------
+    DataError : split file or store cannot be read or written.
+    """
+    if store is None:
+        if not store_path(run.path).is_file():
+            return run.split()
+        with Store.open(run.path) as opened:
+            return settle(run, opened)
+    path = run.path / CSV_NAME
+    for turn in range(TRIES):
+        if turn:  # not all that settle at once try again at once
+            most = min(LONGEST_PAUSE, PAUSE * 2.0**turn)
+            time.sleep(random.Random().uniform(0, most))
+        seen = signature(path)
+        rows = Rows(split := run.split())
+        # Others' answers wait for these transactions: what takes long is done outside.
+        with store.transaction() as connection:
+            if signature(path) != seen:
+                continue
+            plan = _plan(run, rows, store, connection)
+            intend(connection, plan.known)
+        if plan.cells:
+            split = plan.applied_to(split)
+            content = rendered(path, split)
+            with store.transaction() as connection:
+                if signature(path) != seen:
+                    continue
+                write_split(path, content)
+                done(connection, plan.cells)
+        for note in plan.notes:
+            warnings.warn(note, UslWarning, stacklevel=2)
+        return split
+    raise DataError(f"{path}: another program keeps changing it. Close that one, then try again.")
+
+
+def originally_requested(store: Store) -> set[str]:
+    """Images that were requested before they were answered."""
+    with store.transaction() as connection:
+        rows = connection.execute("SELECT image_id FROM written WHERE before = 'requested'")
+        return {row[0] for row in rows}
+
+
+class Rows:
+    """What a split file says, by image."""
+
+    def __init__(self, split: Split) -> None:
+        """Index the rows."""
+        self.split = split
+        self.human = split.sources == "human"
+        self.of = {name: row for row, name in enumerate(split.ids.tolist())}
+
+    def given(self) -> list[str]:
+        """Images that a person has labelled."""
+        return [str(name) for name in self.split.ids[self.human]]
+
+    def cell(self, image: str) -> Cell | None:
+        """State and label of an image, None without a row; a label no person gave is none."""
+        row = self.of.get(image)
+        if row is None:
+            return None
+        if self.human[row]:
+            return "labeled", str(self.split.labels[row])
+        return ("unlabeled" if self.by_machine(image) else str(self.split.states[row])), None
+
+    def by_machine(self, image: str) -> bool:
+        """Whether it has a label that no person gave."""
+        row = self.of.get(image)
+        return row is not None and self.split.states[row] == "labeled" and not self.human[row]
+
+
+@dataclass
+class Plan:
+    """``cells`` to write into the split file by image, ``added`` images with their subsets.
+
+    ``known`` is what the store has to remember anew, ``notes`` what the user has to know.
+    """
+
+    cells: dict[str, Cell] = field(default_factory=dict)
+    added: dict[str, str] = field(default_factory=dict)
+    known: dict[str, Written] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def applied_to(self, split: Split) -> Split:
+        """The split with the cells written, and rows for the images that had none."""
+        if self.added:
+            new = Split.start(list(self.added), list(self.added.values()))
+            both = {name: np.append(getattr(split, name), getattr(new, name)) for name in FIELDS}
+            first = int(split.numbers[-1]) + 1 if len(split) else 2
+            numbers = np.append(split.numbers, first + np.arange(len(new)))
+            split = replace(split, **both, numbers=numbers)  # type: ignore[arg-type]
+        row_of = {name: row for row, name in enumerate(split.ids.tolist())}
+        given = {row_of[image]: cell for image, cell in self.cells.items()}
+        named = [(row, label) for row, (_, label) in given.items() if label is not None]
+        rows = [row for row, _ in named]
+        split = split.with_labels(
+            rows, [label for _, label in named], weights=split.weights[np.array(rows, np.int64)]
+        )
+        bare = np.array([row for row, (_, label) in given.items() if label is None], np.int64)
+        states, labels, sources = split.states.copy(), split.labels.copy(), split.sources.copy()
+        states[bare] = [given[row][0] for row in bare.tolist()]
+        labels[bare], sources[bare] = None, ""
+        return replace(split, states=states, labels=labels, sources=sources)
+
+
+def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) -> Plan:
+    """What has to change, after the hand edits have entered the history.
+
+    1. Enter the edits.
+    2. See what all answers amount to.
+    3. Compare with what the file says.
+    """
+    former = remembered(connection)
+    known = dict(former)
+    edits, asked_again = _edits(rows, known)
+    store.add(edits)
+    names = {edit.label for edit in edits if edit.label} - {one.name for one in store.classes()}
+    if names:
+        store.set_classes([*store.classes(), *sorted(names)])
+    found = outcomes(store.history())
+    missing = [image for image in found if image not in rows.of and image not in known]
+    plan = Plan()
+    plan.added = _subsets(run, [i for i in missing if found[i].kind == LABEL])
+    for image, outcome in found.items():
+        if image not in rows.of and image not in plan.added:
+            continue  # its row was deleted: so it shall be
+        cell = rows.cell(image) or ("unlabeled", None)
+        before = known[image].before if image in known else cell[0]
+        wanted = _wanted(outcome, before)
+        if wanted == cell or (wanted[1] is None and rows.by_machine(image)):
+            continue
+        plan.cells[image] = wanted
+        last = known[image].last if image in known else cell
+        known[image] = Written(before, last, wanted)
+    put_back = [image for image in asked_again if image in plan.cells]
+    if put_back:
+        plan.notes.append(
+            f"{rows.split.path}: {len(put_back)} images were requested again though they have been "
+            f"answered ({put_back[0]!r} is one); their answers were put back. To withdraw a label "
+            "for good, set the state to unlabeled."
+        )
+    if lost := len([i for i in missing if found[i].kind == LABEL]) - len(plan.added):
+        plan.notes.append(
+            f"{store.path}: {lost} answered images are not in {CSV_NAME} and not among the "
+            "predictions; their labels are kept, but not used. Add rows for them."
+        )
+    plan.known = {image: told for image, told in known.items() if told != former.get(image)}
+    return plan
+
+
+def _wanted(outcome: Outcome, before: str) -> Cell:
+    """What the split file should say of an image with these answers."""
+    if outcome.kind == LABEL:
+        return "labeled", outcome.label
+    return ("unlabeled" if outcome.kind == UNLABELED else before), None
+
+
+def _edits(rows: Rows, known: dict[str, Written]) -> tuple[list[Answer], list[str]]:
+    """Answers for what a person changed in the file, and images that are requested once more.
+
+    In the order of the rows. ``known`` is brought up to what the file says.
+    """
+    edits: list[Answer] = []
+    asked_again: list[str] = []
+    looked_at = {image for image in known if image in rows.of} | set(rows.given())
+    for image in sorted(looked_at, key=rows.of.__getitem__):
+        told, cell = known.get(image), rows.cell(image)
+        assert cell is not None
+        state, label = cell
+        before = "unlabeled"
+        if told is not None:
+            if cell in (told.last, told.coming):
+                known[image] = Written(told.before, cell)
+                continue
+            if rows.by_machine(image):
+                continue  # never an edit by hand
+            if state == "requested" and told.last[1] is not None:
+                asked_again.append(image)
+                continue
+            before = state if state == "requested" else told.before
+        edit = Answer(
+            image,
+            LABEL if label is not None else SKIP if state == "requested" else UNSURE,
+            label,
+            annotator=PERSON,
+            final=True,
+        )
+        try:
+            edits.append(checked(edit))
+        except UsageError as error:
+            raise DataError(f"{rows.split.where(rows.of[image])}: {error}") from error
+        known[image] = Written(before, cell)
+    return edits, asked_again
+
+
+def _subsets(run: Run, images: list[str]) -> dict[str, str]:
+    """The subsets of those images that the model has labelled."""
+    import pyarrow.parquet
+
+    path = run.path / "predictions.parquet"
+    if not images or not path.is_file():
+        return {}
+    table = pyarrow.parquet.read_table(path, columns=["image_id", "subset"])
+    wanted = set(images)
+    pairs = zip(table["image_id"].to_pylist(), table["subset"].to_pylist(), strict=True)
+    return {image: subset for image, subset in pairs if image in wanted}

@@ -1,0 +1,1 @@
+"""Import and export: what every format of another tool needs."""

@@ -1,0 +1,356 @@
+"""``usl export`` and ``usl import``: a run's images to other tools, and labels back.
+
+The formats are the files of :mod:`usl.labeling.formats`. What is written is whole or not there at
+all; what is read never takes the place of a label a person gave, unless that is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.files import atomic_write
+from usl.core.methods import Methods
+from usl.core.progress import Progress, silent
+from usl.data.images import FileImages
+from usl.labeling.answers.entries import LABELS, Answer, tidy
+from usl.labeling.answers.outcomes import current
+from usl.labeling.answers.store import Store, store_path
+from usl.labeling.answers.sync import bring_up_to_date, settle
+from usl.labeling.answers.sync_state import rendered, signature
+from usl.labeling.exchange.contract import READERS, WRITERS, Export, Given
+from usl.labeling.exchange.incoming import Conflict, Unknown, Verdict, match, tidy_label, weigh
+from usl.labeling.exchange.names import Finder
+from usl.labeling.exchange.outgoing import What, chosen_rows, classes_of, items_of, model_name
+from usl.labeling.exchange.pictures import open_pictures
+from usl.labeling.exchange.place import RECORD, check_place, new_place
+from usl.run.folder import Run
+from usl.run.split import CSV_NAME, Split
+
+EXPORTS = "exports"  # where exports go by default, in the run folder
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: ``out`` and the ``paths`` in it, how many ``images``, how many labelled.
+
+    ``next`` is what to do with it, one step each.
+    """
+
+    out: Path
+    paths: list[Path]
+    images: int
+    labeled: int
+    next: list[str]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a file has changed.
+
+    Attributes
+    ----------
+    format : by which it was understood.
+    added : images that have a person's label now and had none.
+    changed : images whose label was replaced; with ``overwrite`` alone.
+    unchanged : images that had the label already.
+    skipped : entries without an answer, by reason.
+    unknown : entries whose image the run does not have.
+    conflicts : images left as they were, for the file says otherwise, or contradicts itself.
+    new_classes : classes that the run had not, sorted.
+    recorded : answers that entered ``labels.sqlite``; 0 where there is none.
+    """
+
+    format: str
+    added: int
+    changed: int
+    unchanged: int
+    skipped: dict[str, int] = field(default_factory=dict)
+    unknown: list[Unknown] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    new_classes: list[str] = field(default_factory=list)
+    recorded: int = 0
+
+
+def export_formats() -> list[str]:
+    """Names of the formats that can be written."""
+    return _able(WRITERS)
+
+
+def import_formats() -> list[str]:
+    """Names of the formats that can be read."""
+    return _able(READERS)
+
+
+def export_run(
+    run: Run | str | os.PathLike[str],
+    to: str,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    what: What = "requested",
+    source: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    **format_params: Any,
+) -> Exported:
+    """Write images of a run for another tool.
+
+    Parameters
+    ----------
+    run : the run folder.
+    to : a format's name, or the path of a ``.py`` file; ``format_params`` are its own.
+    out : file or folder to write; by default in ``exports/`` of the run folder.
+    what : ``requested`` images wait for a label, ``labeled`` ones have one; ``all``; or
+        ``predicted``, all, those nobody labelled with the model's label.
+    source : where the images are now, if they have moved.
+    overwrite : replace ``out``; a folder only if an export wrote it and nothing changed in it
+        since.
+
+    Raises
+    ------
+    UsageError
+        unknown format or parameter, a place that is taken.
+    DataError
+        nothing to export, no pictures where the format needs them, images that changed, a disk
+        that is full.
+    """
+    module = _format(to, WRITERS)
+    WRITERS.check(to, module, format_params)
+    run = run if isinstance(run, Run) else Run.open(run)
+    name = Path(to).stem if to.endswith(".py") else to
+    suffix = getattr(module, "SUFFIX", "")
+    home = run.path / EXPORTS / (what + suffix if suffix else f"{name}-{what}")
+    home = Path(os.path.abspath(home if out is None else Path(out)))
+    check_place(home, folder=not suffix, overwrite=overwrite)
+
+    split = settle(run)
+    rows = chosen_rows(split, what)
+    items = items_of(run, split, rows, what)
+    pictures = None
+    if getattr(module, "PICTURES", True):
+        pictures = open_pictures(run, split, rows, to=name, source=source)
+    export = Export(
+        run=run.path,
+        items=items,
+        classes=classes_of(run, split, _named_classes(run)),
+        home=home,
+        model=model_name(run),
+        pictures=pictures,
+        progress=progress,
+    )
+    with new_place(home, folder=not suffix, about={"to": name, "what": what}) as temporary:
+        steps = module.write(export, temporary, **format_params)
+    paths = [home] if suffix else sorted(p for p in home.iterdir() if p.name != RECORD)
+    return Exported(home, paths, len(items), sum(item.label is not None for item in items), steps)
+
+
+def import_file(
+    run: Run | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    annotator: str | None = None,
+    source: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Imported:
+    """Take over the labels of a file or folder that another tool wrote.
+
+    Images are matched by id, else by file name, never by position. Answers of several annotators,
+    and all answers of a run that has ``labels.sqlite``, are kept there one by one.
+
+    Parameters
+    ----------
+    run : the run folder.
+    path : the file or folder.
+    format : its format; by default told by its content.
+    annotator : who gave the answers; by default whom the file names, else the format's name.
+    source : where the images are now, if they have moved; needed only for tools that name files
+        by their path.
+    overwrite : let labels of the file replace others that a person gave.
+
+    Raises
+    ------
+    UsageError
+        unknown format.
+    DataError
+        the file is missing, broken, of no known format, or about none of the run's images.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder.")
+    name = format or guess_format(path)
+    given: list[Given] = _format(name, READERS).read(path)
+    tool = Path(name).stem if name.endswith(".py") else name
+    who = None if annotator is None else tidy("annotator", annotator)
+    progress(1, 3, "read")
+
+    bring_up_to_date(run)
+    seen = signature(run.path / CSV_NAME)
+    before = run.split()
+    found = match(given, Finder(before.ids.tolist(), lambda: _files(run, before, source)))
+    if not found.known:
+        shown = ", ".join(repr(one.image) for one in found.unknown[:3]) or "no entries at all"
+        raise DataError(
+            f"{path}: none of its {len(given):,} entries is about an image of {run.path}; it has "
+            f"{shown}, the run {', '.join(map(repr, before.ids[:3].tolist()))}. Is it the right "
+            "run? Entries are matched by image_id, else by file name."
+        )
+    verdict = weigh(found, before, annotator=who, tool=tool, overwrite=overwrite)
+    progress(2, 3, "read")
+    recorded = record(run, verdict.answers)
+    after = before
+    if recorded is not None:
+        after = settle(run)
+    elif verdict.labels:
+        rows = np.array(list(verdict.labels), dtype=np.int64)
+        weights = before.weights[rows]
+        after = before.with_labels(rows, list(verdict.labels.values()), weights=weights)
+        _write_split(run.path / CSV_NAME, after, seen)
+    progress(3, 3, "read")
+    return _summary(tool, found.skipped, found.unknown, verdict, before, after, recorded)
+
+
+def guess_format(path: Path) -> str:
+    """The format whose content a file or folder has.
+
+    Raises :class:`DataError` when no format, or more than one, recognises it.
+    """
+    known = import_formats()
+    found = [name for name in known if _format(name, READERS).recognizes(path)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(f"{path}: could be {' or '.join(found)}. Say which: --format {found[0]}")
+    raise DataError(
+        f"{path}: holds no labels in a form that is known. A table needs a column image_id (or "
+        "path) and a column label, a folder one folder for each class. Name the format if it is "
+        f"one of {', '.join(known)}: --format NAME"
+    )
+
+
+def record(run: Run, answers: Sequence[Answer]) -> int | None:
+    """Keep answers in the run's label store; how many were new, or None without a store.
+
+    There is a store once somebody has used the labelling page; answers of several annotators make
+    one, for their differences would be lost otherwise. What an annotator has said already is not
+    said again.
+    """
+    people = {answer.annotator for answer in answers}
+    if not store_path(run.path).is_file() and len(people) < 2:
+        return None
+    with Store.open(run.path) as store:
+        settle(run, store)
+        said = current(store.history(round=LABELS))
+        new = [
+            answer
+            for answer in answers
+            if answer.final
+            or (old := said.get((LABELS, answer.annotator, answer.image_id))) is None
+            or old.label != answer.label
+        ]
+        store.add(new)
+        for label in sorted({answer.label for answer in new if answer.label}):
+            store.add_class(label)
+    return len(new)
+
+
+def _write_split(path: Path, split: Split, seen: tuple[int, int, int]) -> None:
+    """Write the split file if it still is as it was ``seen``; columns of the user's own stay."""
+    content = rendered(path, split)
+    if signature(path) != seen:
+        raise DataError(f"{path} was changed meanwhile. Import once more.")
+    try:
+        with atomic_write(path) as handle:
+            handle.write(content)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written ({error.strerror or error}); nothing was imported. Close "
+            "other programs that have the file open, see that the disk has space, and try again."
+        ) from error
+
+
+def _summary(
+    tool: str,
+    skipped: dict[str, int],
+    unknown: list[Unknown],
+    verdict: Verdict,
+    before: Split,
+    after: Split,
+    recorded: int | None,
+) -> Imported:
+    """Count what the split says now that it did not before."""
+    labels = dict(zip(after.ids.tolist(), after.labels.tolist(), strict=True))
+    added = changed = 0
+    conflicts = list(verdict.conflicts)
+    for row, label in verdict.labels.items():
+        word = str(before.ids[row])
+        if labels[word] is None or tidy_label(labels[word]) != label:  # others had said otherwise
+            conflicts.append(Conflict(word, verdict.wheres[row], (label,), labels[word]))
+        elif row in verdict.replaced:
+            changed += 1
+        else:
+            added += 1
+    known = {label for label in before.labels.tolist() if label is not None}
+    return Imported(
+        format=tool,
+        added=added,
+        changed=changed,
+        unchanged=len(verdict.unchanged),
+        skipped=skipped,
+        unknown=unknown,
+        conflicts=conflicts,
+        new_classes=sorted(set(verdict.labels.values()) - known),
+        recorded=recorded or 0,
+    )
+
+
+def _able(kind: Methods) -> list[str]:
+    """The formats that define the function of this kind."""
+    return [name for name in kind.names() if hasattr(kind.load(name), kind.function)]
+
+
+def _format(name: str, kind: Methods) -> ModuleType:
+    """The module of a format that can be written, or read."""
+    known = _able(kind)
+    if not name.endswith(".py") and name not in known:
+        verb = "written" if kind is WRITERS else "read"
+        raise UsageError(
+            f"Unknown format {name!r}.{did_you_mean(name, known)} Formats that can be {verb}: "
+            f"{', '.join(known)}; or give the path of a .py file."
+        )
+    return kind.load(name)
+
+
+def _named_classes(run: Run) -> list[str]:
+    """The classes of the labelling page, in its order."""
+    if not store_path(run.path).is_file():
+        return []
+    with Store.open(run.path) as store:
+        return [one.name for one in store.classes()]
+
+
+def _files(run: Run, split: Split, source: str | None) -> list[str]:
+    """The absolute path of each image's file, "" where there is none."""
+    try:
+        collection = run.collection(source)
+    except DataError:
+        if source is not None:
+            raise
+        return []
+    if not isinstance(collection.images, FileImages):
+        return []
+    images = collection.images
+    rows = {word: row for row, word in enumerate(collection.ids.tolist())}
+    return [
+        Path(os.path.abspath(images.path(rows[word]))).as_posix() if word in rows else ""
+        for word in split.ids.tolist()
+    ]

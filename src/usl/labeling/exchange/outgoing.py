@@ -1,0 +1,134 @@
+"""What leaves a run: which images, their labels, why they were picked, what a model thinks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.version import __version__
+from usl.labeling.exchange.contract import Item
+from usl.run.folder import Run
+from usl.run.split import Split
+
+What = Literal["requested", "labeled", "all", "predicted"]
+SCORES = ("utility", "density", "confidence")
+
+
+def chosen_rows(split: Split, what: str) -> NDArray[np.int64]:
+    """The rows of the split that are meant, int64 [k], in its order.
+
+    ``requested`` images wait for a label, ``labeled`` ones have one; ``all`` and ``predicted`` are
+    all images. Raises :class:`DataError` when there is none.
+    """
+    if what not in get_args(What):
+        known = get_args(What)
+        raise UsageError(
+            f"what: {what!r} is none of {', '.join(known)}.{did_you_mean(what, known)}"
+        )
+    if what in ("requested", "labeled"):
+        rows = split.requested() if what == "requested" else split.labeled()
+    else:
+        rows = np.arange(len(split))
+    if not len(rows):
+        raise DataError(f"{split.path}: no image is {what}. Export all of them: --what all")
+    return rows
+
+
+def items_of(run: Run, split: Split, rows: NDArray[np.int64], what: str) -> list[Item]:
+    """The rows as items; with ``predicted`` an image nobody labelled has the model's label.
+
+    Raises :class:`DataError` for ``predicted`` on a run that is not trained.
+    """
+    guesses = _predictions(run)
+    if what == "predicted" and not guesses:
+        raise DataError(f"{run.path}: nothing is predicted yet. Train first: usl train {run.path}")
+    ranks = _ranks(run)
+    items = []
+    for row in rows.tolist():
+        word = str(split.ids[row])
+        label, source = split.labels[row], str(split.sources[row])
+        guess, confidence = guesses.get(word, (None, None))
+        if source == "human":
+            guess = confidence = None
+        elif label is None and what == "predicted" and guess is not None:
+            label, source = guess, "predicted"
+        elif label is not None and guess != label:
+            guess, confidence = label, None
+        rank, score = ranks.get(word, (None, None))
+        items.append(
+            Item(
+                image_id=word,
+                subset=str(split.subsets[row]),
+                state=str(split.states[row]),
+                label=label,
+                source=source,
+                rank=rank,
+                score=score,
+                prediction=guess,
+                confidence=confidence,
+            )
+        )
+    return items
+
+
+def classes_of(run: Run, split: Split, named: Sequence[str]) -> list[str]:
+    """The classes ``named`` first (those of the labelling page), then trained and given ones."""
+    trained = run.info.get("training", {}).get("classes", [])
+    given = sorted({label for label in split.labels.tolist() if label is not None})
+    return list(dict.fromkeys([*named, *trained, *given]))
+
+
+def model_name(run: Run) -> str | None:
+    """What made the predictions, or None."""
+    method = run.info.get("training", {}).get("method")
+    return None if method is None else f"usl-{__version__}:{method}"
+
+
+def _predictions(run: Run) -> dict[str, tuple[str | None, float | None]]:
+    """The model's label and its probability by image id; images a person answered are left out."""
+    table = _table(run, "predictions.parquet")
+    if table is None:
+        return {}
+    columns = [table[name].to_pylist() for name in ("image_id", "label", "confidence", "source")]
+    return {
+        word: (label, _finite(confidence))
+        for word, label, confidence, source in zip(*columns, strict=True)
+        if source != "human"
+    }
+
+
+def _ranks(run: Run) -> dict[str, tuple[int | None, float | None]]:
+    """Rank and score of every pick by image id."""
+    table = _table(run, "selection.parquet")
+    if table is None:
+        return {}
+    score = next((name for name in SCORES if name in table.column_names), None)
+    scores = [None] * len(table) if score is None else table[score].to_pylist()
+    ids, ranks = table["image_id"].to_pylist(), table["rank"].to_pylist()
+    return {
+        word: (int(rank), _finite(value))
+        for word, rank, value in zip(ids, ranks, scores, strict=True)
+    }
+
+
+def _table(run: Run, name: str) -> Any:
+    """A table of the run folder, or None if there is none."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path = run.path / name
+    if not path.is_file():
+        return None
+    try:
+        return pyarrow.parquet.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read ({error}). Make it anew.") from error
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None

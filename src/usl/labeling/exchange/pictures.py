@@ -1,0 +1,114 @@
+"""The pictures of an export as files: copied, linked, or written as PNG."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.data.collection import Collection
+from usl.data.decode import EXTENSIONS, FORMATS
+from usl.data.images import FileImages
+from usl.labeling.exchange.names import stems
+from usl.run.folder import Run
+from usl.run.split import Split
+
+ORIENTATION, ON_THE_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF
+
+
+class RunPictures:
+    """The pictures of rows of a collection; see :class:`usl.labeling.exchange.contract.Pictures`.
+
+    Parameters
+    ----------
+    collection : with images.
+    rows : int64 [k], which of them, in the order of the export.
+    names : str [k], a stem for each.
+    """
+
+    def __init__(
+        self, collection: Collection, rows: NDArray[np.int64], names: Sequence[str]
+    ) -> None:
+        assert collection.images is not None
+        self._images = collection.images.take(rows)
+        self._names = names
+
+    def path(self, index: int) -> Path | None:
+        """The absolute path of the file, or None."""
+        if not isinstance(self._images, FileImages):
+            return None
+        path = Path(os.path.abspath(self._images.path(index)))
+        return path if path.suffix.lower() in EXTENSIONS else None
+
+    def name(self, index: int) -> str:
+        """The stem with the file's own ending; ``.png`` for what is no image file."""
+        path = self.path(index)
+        return self._names[index] + (".png" if path is None else path.suffix)
+
+    def put(self, index: int, target: Path, *, link: bool = False) -> None:
+        """Copy or link the file, or write a PNG. DataError when the file cannot be read."""
+        path = self.path(index)
+        if path is None:
+            self._images.read(index).save(target, format="PNG")
+        elif not path.is_file():
+            raise DataError(f"{path}: the file is gone. Put it back, or name --source.")
+        elif link:
+            os.symlink(path, target)
+        else:
+            shutil.copyfile(path, target)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height as shown, from the file's head alone."""
+        from PIL import Image
+
+        path = self.path(index)
+        if path is None:
+            width, height = self._images.read(index).size
+            return width, height
+        try:
+            with Image.open(path, formats=FORMATS) as image:
+                width, height = image.size
+                turned = image.getexif().get(ORIENTATION) in ON_THE_SIDE
+        except Exception as error:  # decoders raise nearly anything on broken input
+            raise DataError(f"{path}: damaged or unreadable image ({error}).") from error
+        return (height, width) if turned else (width, height)
+
+
+def open_pictures(
+    run: Run, split: Split, rows: NDArray[np.int64], *, to: str, source: str | None
+) -> RunPictures:
+    """The pictures of the split's ``rows``, opened anew and seen to be unchanged.
+
+    Raises
+    ------
+    DataError
+        a run of embeddings; an image that is gone or has changed since the run was made.
+    """
+    collection = run.collection(source)
+    if collection.images is None:
+        raise DataError(
+            f"{run.path}: was made from embeddings, so there are no pictures for {to}. The formats "
+            "csv, jsonl and parquet need none."
+        )
+    row_of = {word: row for row, word in enumerate(collection.ids.tolist())}
+    chosen = np.array([row_of.get(word, -1) for word in split.ids[rows].tolist()], dtype=np.int64)
+    missing = np.flatnonzero(chosen < 0)
+    if len(missing):
+        raise DataError(
+            f"{split.where(int(rows[missing[0]]))}: no image {str(split.ids[rows[missing[0]]])!r} "
+            f"in {collection.source}. Restore it, or name the images' new place with --source."
+        )
+    recorded = run.recorded_digests()
+    for word, row in zip(split.ids[rows].tolist(), chosen.tolist(), strict=True):
+        if word in recorded and collection.digest(row) != recorded[word]:
+            raise DataError(
+                f"{collection.source}: the image {word!r} has changed since the run was made. "
+                "Restore it, or select anew."
+            )
+    names = stems(split.ids.tolist())
+    return RunPictures(collection, chosen, [names[row] for row in rows.tolist()])

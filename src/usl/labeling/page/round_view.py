@@ -1,0 +1,272 @@
+"""One round of questions as its annotators see it: a mirror of the store that follows along.
+
+Each annotator has a view of their own and sees nobody else's answers. The mirror reads what is new
+in the store before every answer, so that other tabs, other servers and imports show up, too.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import threading
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from usl.core.errors import UsageError
+from usl.labeling.answers.entries import LABEL, SKIP, UNDO, Answer, ClassName
+from usl.labeling.answers.store import Store
+
+FINAL = "\0final"  # the view in which conflicts are settled; no annotator can have this name
+KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
+MOST_ROWS = 1_000  # in one answer
+GROUPS = 30  # answers that can be undone after the page was loaded anew
+LONGEST = 3_600.0  # seconds; longer ones are a break, not a look
+PACE = 20  # answers that the time left is estimated from
+
+Change = tuple[int, str, str | None]  # row, kind ("" for none) and label
+
+
+@dataclass
+class View:
+    """One annotator's answers, as ``said[row]`` in order, undone ones included."""
+
+    said: dict[int, list[Answer]] = field(default_factory=dict)
+    groups: dict[str, list[Answer]] = field(default_factory=dict)  # by key, in order
+    log: list[tuple[int, int]] = field(default_factory=list)  # (entry id, row), ascending
+    undone: set[int] = field(default_factory=set)  # ids of answers
+
+    def current(self, row: int) -> Answer | None:
+        """The last answer that is not undone."""
+        said = reversed(self.said.get(row, ()))
+        return next((one for one in said if one.id not in self.undone), None)
+
+    def change(self, row: int) -> Change:
+        """What the browser is told about a row."""
+        now = self.current(row)
+        return (row, "", None) if now is None else (row, now.kind, now.label)
+
+
+class Desk:
+    """The answers to one round.
+
+    Parameters
+    ----------
+    store : where they are kept.
+    round_name : the round.
+    ids : image ids of the collection, by row.
+    rows : rows by image id.
+    only : rows that may be answered; None for all (labelling similar images reaches beyond the
+        round's own).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        round_name: str,
+        ids: Sequence[str],
+        rows: dict[str, int],
+        *,
+        only: Iterable[int] | None = None,
+    ) -> None:
+        self.store, self.round = store, round_name
+        self._ids, self._rows = ids, rows
+        self._only = None if only is None else frozenset(only)
+        self._views: dict[str, View] = {}
+        self._by_id: dict[int, tuple[View, Answer, int]] = {}
+        self._last = 0
+        self._lock = threading.RLock()
+
+    def follow(self) -> int:
+        """Take in what is new in the store; the id of the newest entry."""
+        with self._lock:
+            for entry in self.store.history(after=self._last, undos=True):
+                self._last = entry.id
+                if entry.kind == UNDO:
+                    self._take_back(entry)
+                elif entry.image_id in self._rows and (entry.final or entry.round == self.round):
+                    self._take_in(entry, self._rows[entry.image_id])
+            return self._last
+
+    def _take_in(self, entry: Answer, row: int) -> None:
+        view = self.view(FINAL if entry.final else entry.annotator)
+        view.said.setdefault(row, []).append(entry)
+        view.groups.setdefault(_group(entry), []).append(entry)
+        view.log.append((entry.id, row))
+        self._by_id[entry.id] = (view, entry, row)
+
+    def _take_back(self, entry: Answer) -> None:
+        known = self._by_id.get(entry.undoes)
+        if known is None:
+            return
+        view, undone, row = known
+        view.undone.add(undone.id)
+        view.log.append((entry.id, row))
+
+    def view(self, annotator: str) -> View:
+        """An annotator's view; of ``FINAL`` the one in which conflicts are settled."""
+        with self._lock:
+            return self._views.setdefault(annotator, View())
+
+    def annotators(self) -> list[str]:
+        """Who has answered anything, by name."""
+        with self._lock:
+            return sorted(name for name, view in self._views.items() if view.log and name != FINAL)
+
+    def state(self, annotator: str) -> dict[str, Any]:
+        """All that an annotator has said, compactly; what the page starts from."""
+        with self._lock:
+            version = self.follow()
+            view = self.view(annotator)
+            labels: dict[str, int] = {}
+            answers: list[tuple[int, int | str]] = []
+            skipped: list[tuple[int, int]] = []
+            for row in view.said:
+                if (now := view.current(row)) is None:
+                    continue
+                if now.kind == SKIP:
+                    skipped.append((now.id, row))
+                label = labels.setdefault(now.label, len(labels)) if now.label is not None else None
+                answers.append((row, now.kind if label is None else label))
+            return {
+                "version": version,
+                "labels": list(labels),
+                "answers": answers,
+                "skipped": [row for _, row in sorted(skipped)],
+                "groups": self._undoable(view, annotator),
+                "pace": _pace(view),
+            }
+
+    def _undoable(self, view: View, annotator: str) -> list[dict[str, Any]]:
+        """The newest groups that are not undone: their key, their rows and what was before."""
+        found = []
+        for key, entries in reversed(view.groups.items()):
+            mine = [one for one in entries if one.id not in view.undone]
+            if mine and (annotator == FINAL or mine[0].annotator == annotator):
+                rows = [self._rows[one.image_id] for one in mine]
+                before = [_before(view, row, key) for row in rows]
+                what = {"kind": mine[0].kind, "label": mine[0].label}
+                found.append({"key": key, "rows": rows, "before": before, **what})
+                if len(found) == GROUPS:
+                    break
+        return found[::-1]
+
+    def changes(self, annotator: str, since: int) -> list[Change]:
+        """What became of an annotator's answers after entry ``since``."""
+        with self._lock:
+            self.follow()
+            view = self.view(annotator)
+            start = bisect_right(view.log, (since, len(self._ids)))
+            return [view.change(row) for row in dict.fromkeys(row for _, row in view.log[start:])]
+
+    def apply(self, operation: dict[str, Any], annotator: str, *, final: bool = False) -> bool:
+        """Do what a browser asks, once however often it asks; whether it was about answers.
+
+        ``{"type": "answer", "rows", "kind", "label", "seconds"}``, ``{"type": "undo", "of"}``,
+        ``{"type": "class", "name"}`` or ``{"type": "classes", "classes"}``, each with a ``key``.
+
+        Raises
+        ------
+        UsageError : it makes no sense; sending it again would not help.
+        DataError : it cannot be kept now.
+        """
+        key = operation.get("key")
+        if not isinstance(key, str) or not KEY.fullmatch(key):
+            raise UsageError("key: every operation needs one of 8 to 64 letters and digits.")
+        kind = operation.get("type")
+        with self._lock:
+            if kind == "answer":
+                self._answer(operation, key, annotator, final=final)
+            elif kind == "undo":
+                self._undo(operation, key, annotator, final=final)
+            elif kind == "class":
+                self.store.add_class(_text(operation, "name"))
+            elif kind == "classes":
+                self._set_classes(operation)
+            else:
+                raise UsageError(f"type: {kind!r} is no operation.")
+        return kind in ("answer", "undo")
+
+    def _answer(self, operation: dict[str, Any], key: str, annotator: str, *, final: bool) -> None:
+        rows = operation.get("rows")
+        if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_ROWS:
+            raise UsageError(f"rows: give 1 to {MOST_ROWS} of them.")
+        for row in rows:
+            if type(row) is not int or not 0 <= row < len(self._ids):
+                raise UsageError(f"rows: {row!r} is no image of this collection.")
+            if self._only is not None and row not in self._only:
+                raise UsageError(f"rows: {row} is no image of this round.")
+        kind, label, seconds = (operation.get(name) for name in ("kind", "label", "seconds"))
+        if not isinstance(kind, str) or not isinstance(label, str | None):
+            raise UsageError("kind, label: text, please.")
+        time = None
+        if isinstance(seconds, int | float) and 0 <= seconds <= LONGEST:
+            time = round(float(seconds), 2) / len(rows)
+        answers = [
+            Answer(
+                image_id=self._ids[row],
+                kind=kind,
+                label=label,
+                annotator=annotator,
+                round=self.round,
+                seconds=time,
+                final=final,
+                key=f"{key}.{number}",
+            )
+            for number, row in enumerate(dict.fromkeys(rows))
+        ]
+        if kind == LABEL and label is not None:
+            self.store.add_class(label)  # another tab may have removed it meanwhile
+        self.store.add(answers)
+
+    def _undo(self, operation: dict[str, Any], key: str, annotator: str, *, final: bool) -> None:
+        self.follow()
+        group = self.view(FINAL if final else annotator).groups.get(_text(operation, "of"), [])
+        if not group:
+            raise UsageError("undo: there is no such answer.")
+        self.store.undo([one.id for one in group], annotator=annotator, key=key)
+
+    def _set_classes(self, operation: dict[str, Any]) -> None:
+        given = operation.get("classes")
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise UsageError("classes: a list, please.")
+        classes = [ClassName(_text(one, "name"), _text(one, "hotkey")) for one in given]
+        names = {one.name for one in classes}
+        with self.store.transaction():
+            gone = {one.name for one in self.store.classes()} - names
+            used = {one.label for one in self.store.history() if not one.undone}
+            if kept := sorted(gone & used):
+                raise UsageError(f"classes: {kept[0]!r} has answers; it cannot be removed.")
+            self.store.set_classes(classes)
+
+
+def _group(entry: Answer) -> str:
+    """What is undone together: the answers of one operation of the page."""
+    base, dot, _ = entry.key.rpartition(".")
+    return base if dot else entry.key or f"entry-{entry.id}"
+
+
+def _before(view: View, row: int, key: str) -> tuple[str, str | None]:
+    """What counted for an image before an operation."""
+    for one in reversed(view.said[row]):
+        if one.id not in view.undone and _group(one) != key:
+            return one.kind, one.label
+    return "", None
+
+
+def _pace(view: View) -> float | None:
+    """Median seconds of the latest answers."""
+    latest: list[float] = []
+    for entries in reversed(view.groups.values()):
+        latest += [one.seconds for one in entries if one.seconds is not None]
+        if len(latest) >= PACE:
+            break
+    return round(statistics.median(latest), 2) if latest else None
+
+
+def _text(given: dict[str, Any], name: str) -> str:
+    value = given.get(name)
+    if not isinstance(value, str):
+        raise UsageError(f"{name}: text, please.")
+    return value

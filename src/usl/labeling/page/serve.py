@@ -1,0 +1,240 @@
+"""``usl label``: serve the labelling page of a run until Ctrl-C, then say what comes next."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+
+from usl.core.errors import DataError, UsageError, missing_extra
+from usl.core.files import cache_dir
+from usl.data.collection import Collection
+from usl.data.images import FileImages
+from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
+from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
+from usl.labeling.answers.rounds import draw_audit, draw_check, round_images
+from usl.labeling.answers.store import Store
+from usl.labeling.answers.sync import settle
+from usl.run.folder import Run
+
+PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
+SHORTEST = 8  # characters of a password
+
+
+def serve(
+    run: Run | str | os.PathLike[str],
+    *,
+    classes: Sequence[str] | None = None,
+    annotator: str | None = None,
+    audit: int | None = None,
+    check: int | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    password: str | None = None,
+    open_browser: bool = True,
+    source: str | None = None,
+    ready: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the labelling page of a run; returns after Ctrl-C.
+
+    Every answer is on the disk before the page calls it saved, and reaches ``split.csv`` two
+    seconds after the last one, and at the end.
+
+    Parameters
+    ----------
+    run : the run folder.
+    classes : names to begin with; those that are there already stay.
+    annotator : whose answers they are; None asks where several people may be at work.
+    audit, check : so many predictions to judge blindly, or of the most doubtful; one that is not
+        finished is gone on with. At most one of the two.
+    host, port : where to listen; port 0 takes the one of last time, or any. Beyond this machine
+        only with a ``password`` of 8 characters or more.
+    open_browser : open the page.
+    source : where the images are now, if they have moved.
+    ready : called with the page's address once it is served.
+    tell : gets what there is to say, a line at a time; the default prints on stderr.
+
+    Raises
+    ------
+    UsageError : parameters that do not go together; a port that is taken.
+    DataError : no run, no images to look at, nothing predicted to audit, a store that cannot be
+        used.
+    MissingDependencyError : the packages of ``usl[label]`` are not installed.
+    """
+    check_parameters(host, password, audit, check)
+    tell = tell or _print
+    run = run if isinstance(run, Run) else Run.open(run)
+    collection = run.collection(source)
+    if collection.images is None:
+        raise DataError(
+            f"{collection.source}: it holds features alone, there is nothing to look at. Fill in "
+            f"the label column of {run.path / 'split.csv'} instead."
+        )
+    with Store.open(run.path) as store:
+        settle(run, store)  # edits by hand come first
+        drawn = None
+        if audit is not None or check is not None:
+            drawn = open_round(run, store, audit, check, tell)
+        set_classes(run, store, classes or (), predicted=drawn is not None)
+        try:
+            _serve(
+                run,
+                collection,
+                store,
+                drawn,
+                annotator=annotator,
+                host=host,
+                port=port,
+                password=password,
+                open_browser=open_browser,
+                ready=ready,
+                tell=tell,
+            )
+        finally:
+            settle(run, store)
+        for line in summary(run, store, drawn):
+            tell(line)
+
+
+def check_parameters(host: str, password: str | None, audit: int | None, check: int | None) -> None:
+    """Refuse what does not go together, before anything is opened."""
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            raise missing_extra(package.replace("_", "-"), "label", "The labelling page")
+    from usl.labeling.page.guard import is_loopback
+
+    if audit is not None and check is not None:
+        raise UsageError("audit, check: one at a time; an audit stays blind.")
+    if password is not None and len(password) < SHORTEST:
+        raise UsageError(f"password: give at least {SHORTEST} characters.")
+    if not is_loopback(host) and password is None:
+        raise UsageError(
+            f"host: {host} can be reached from other machines; that needs a password. Without one, "
+            "stay on this machine and let others in through an SSH tunnel."
+        )
+
+
+def open_round(
+    run: Run, store: Store, audit: int | None, check: int | None, tell: Callable[[str], None]
+) -> Round:
+    """The unfinished audit or check to go on with, or a new one."""
+    kind = AUDIT if audit is not None else CHECK
+    found = outcomes(store.history(), audit=kind == AUDIT)
+    answered = {name for name, one in found.items() if one.kind != OPEN}
+    for known in store.rounds():
+        left = sum(name not in answered for name in known.images)
+        if known.kind == kind and left:
+            tell(f"Going on with {known.name}: {left} of {len(known.images)} images are left.")
+            return known
+    return (
+        draw_audit(run, store, audit) if audit is not None else draw_check(run, store, check or 0)
+    )
+
+
+def set_classes(run: Run, store: Store, names: Sequence[str], *, predicted: bool) -> None:
+    """Bring the names asked for to the front, and add those that labels or the model have.
+
+    Keys that classes have already stay theirs.
+    """
+    known = {one.name: one for one in store.classes()}
+    labels = run.split().labels.tolist()
+    used = [name for name, _ in Counter(name for name in labels if name is not None).most_common()]
+    model = run.info.get("training", {}).get("classes", []) if predicted else []
+    wanted = dict.fromkeys([*(name.strip() for name in names), *known, *model, *used])
+    if list(wanted) != list(known):
+        store.set_classes([known.get(name, name) for name in wanted])
+
+
+def _serve(
+    run: Run,
+    collection: Collection,
+    store: Store,
+    drawn: Round | None,
+    *,
+    annotator: str | None,
+    host: str,
+    port: int,
+    password: str | None,
+    open_browser: bool,
+    ready: Callable[[str], None] | None,
+    tell: Callable[[str], None],
+) -> None:
+    """Put the parts together and serve them until a signal comes."""
+    from usl.labeling.page.app import make_app
+    from usl.labeling.page.auth import Door, Keyring
+    from usl.labeling.page.background_sync import Settler
+    from usl.labeling.page.guard import is_loopback
+    from usl.labeling.page.page_state import Work
+    from usl.labeling.page.picture_cache import Shelf
+    from usl.labeling.page.pictures import Pictures
+    from usl.labeling.page.server import Server, address_of, listen, open_in_browser
+
+    assert collection.images is not None
+    files = isinstance(collection.images, FileImages)  # others have no name to be kept under
+    pictures = Pictures(collection.images, Shelf(cache_dir() / "pictures" if files else None))
+    beyond = not is_loopback(host)
+    work = Work(
+        run, collection, store, pictures, round=drawn, annotator=annotator or None, ask=beyond
+    )
+    if work.missing:
+        tell(
+            f"Note: {len(work.missing)} requested images are not in {collection.source} any more "
+            f"({work.missing[0]!r} is one); they are left out."
+        )
+    keyring = Keyring.of_run(run.path)
+    door = Door(keyring, password)
+    opened = listen(host, port, wish=keyring.port)
+    keyring.keep(opened.getsockname()[1])
+    address = address_of(opened, host)
+    if beyond:
+        tell(
+            f"Warning: {host} can be reached from other machines, and pictures, answers and the "
+            "password travel unencrypted. On a network you do not trust use an SSH tunnel."
+        )
+
+    def is_ready() -> None:
+        if ready is not None:
+            ready(f"{address}?token={door.token}")
+        else:
+            tell(f"Labelling {run.path} at {address}?token={door.token}")
+            tell("Stop with Ctrl-C; nothing is lost.")
+        if open_browser:
+            open_in_browser(f"{address}?token={door.ticket()}")
+
+    settler = Settler(lambda: settle(run, store))
+    work.similar.warm_in_background()
+    try:
+        Server(make_app(work, door, listening=host, settler=settler), is_ready).run([opened])
+    finally:
+        settler.close()
+        pictures.close()
+        opened.close()
+
+
+def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
+    """What has been answered, and what comes next."""
+    audit = drawn is not None and is_audit(drawn.name)
+    asked = round_images(run, store, drawn.name) if drawn is not None else round_images(run, store)
+    found = outcomes(store.history(), audit=audit)
+    kinds = Counter(found[name].kind if name in found else OPEN for name in asked)
+    left, disputed = kinds[OPEN], kinds[CONFLICT]
+    again = f"usl label {run.path}"
+    if drawn is not None:
+        again += f" --{drawn.kind} {len(drawn.images)}"
+    lines = [f"{len(asked) - left} of {len(asked)} images answered."]
+    if disputed:
+        lines.append(f"On {disputed} of them annotators differ; settle that on the page: {again}")
+    if left:
+        lines.append(f"Go on: {again}")
+    if audit:
+        lines.append(f"Next: usl report {run.path}")
+    elif len(asked) > left or not left:
+        lines.append(f"Next: usl train {run.path}")
+    return lines
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr)

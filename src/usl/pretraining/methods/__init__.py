@@ -1,0 +1,1 @@
+"""Pre-training methods, one file each with ``build``: see usl.pretraining.contract."""

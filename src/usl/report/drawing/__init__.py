@@ -1,0 +1,1 @@
+"""How the report draws: HTML, charts, thumbnails and sheets of them."""

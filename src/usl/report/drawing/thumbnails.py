@@ -1,0 +1,58 @@
+"""Pictures inside the page: small copies as data URIs, and a placeholder where there is none."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING
+
+from usl.core.errors import DataError
+from usl.report.drawing.markup import Html, tag
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from usl.data.collection import Images
+
+SIDE = 128  # pixels of the longer side: shown at about 96, with some to spare for sharp screens
+TINY = 64  # pictures up to this side are kept as they are, and enlarged without smoothing
+QUALITY = 82
+
+
+def thumbnail(images: Images | None, row: int, name: str) -> Html:
+    """A picture as an ``<img>`` that needs no other file; a placeholder if it cannot be read.
+
+    Parameters
+    ----------
+    row : row of ``images``; -1 when it is not the one it was.
+    name : what the picture is, for those who cannot see it.
+    """
+    if images is None:
+        return Html("")
+    if row < 0:
+        return placeholder(name, "changed or gone")
+    try:
+        picture = images.read(row)
+    except DataError:
+        return placeholder(name, "cannot be read")
+    tiny = max(picture.size) <= TINY
+    return tag("img", src=data_uri(picture), alt=name, class_="tiny" if tiny else None)
+
+
+def placeholder(name: str, reason: str) -> Html:
+    """What stands where a picture would."""
+    return tag("span", reason, class_="missing", role="img", aria_label=f"{name}: {reason}")
+
+
+def data_uri(picture: Image.Image) -> str:
+    """A small copy as ``data:image/...``: PNG for tiny pictures, JPEG for all others."""
+    content = io.BytesIO()
+    if max(picture.size) <= TINY:
+        picture.save(content, "PNG", optimize=True)
+        kind = "png"
+    else:
+        small = picture.copy()
+        small.thumbnail((SIDE, SIDE))
+        small.save(content, "JPEG", quality=QUALITY, optimize=True)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"

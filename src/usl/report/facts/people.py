@@ -1,0 +1,60 @@
+"""What the store of answers knows, for the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from usl.core.errors import DataError
+from usl.labeling.answers.audit import accuracy_of_collection
+from usl.labeling.answers.entries import SKIP
+from usl.labeling.answers.outcomes import (
+    Agreement,
+    agreement,
+    bad_images,
+    conflicts,
+    current,
+    outcomes,
+)
+from usl.labeling.answers.store import Store, store_path
+from usl.run.folder import Run
+from usl.run.split import Split
+
+
+@dataclass(frozen=True)
+class People:
+    """What the store of answers says: ``audit`` is an audit's outcome, None without one.
+
+    ``answers`` counts images by annotator, edits of the split file by hand apart; ``conflicts`` and
+    ``bad`` are image ids.
+    """
+
+    audit: dict[str, Any] | None
+    agreement: Agreement | None
+    answers: dict[str, int]
+    conflicts: tuple[str, ...]
+    bad: tuple[str, ...]
+
+
+def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
+    """Read the store of a run; None without one, or, with a note, if it cannot be read."""
+    if not store_path(run.path).is_file():
+        return None
+    try:
+        with Store.open(run.path) as store:
+            history = store.history()
+            audit = accuracy_of_collection(run, split, store)
+    except DataError as error:
+        notes.append(f"What people answered is not shown. {error}")
+        return None
+    found = outcomes(history)
+    bad = [*bad_images(found), *bad_images(outcomes(history, audit=True))]
+    given = [one.annotator for one in current(history).values() if one.kind != SKIP]
+    return People(
+        audit=audit,
+        agreement=agreement(history),
+        answers=dict(Counter(given).most_common()),
+        conflicts=tuple(conflicts(found)),
+        bad=tuple(dict.fromkeys(bad)),
+    )

@@ -1,0 +1,207 @@
+"""Where everything on the page comes from, enough to make it again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from usl.core.errors import DataError
+from usl.core.methods import parameter_help
+from usl.features.preprocessing import Preprocessing
+from usl.report.drawing.markup import Html, figure, join, plural, section, table, tag
+from usl.report.facts.facts import Facts
+from usl.report.sections.header import shown_name
+from usl.run.folder import Run
+from usl.selection.contract import METHODS
+from usl.training.open_run import PREPROCESSING
+
+SYMBOLS_OF: dict[str, dict[str, tuple[str, str]]] = {  # and what they mean
+    "usl": {
+        "k": ("k", "neighbours in the density, Eq. 3"),
+        "lam": ("λ", "weight of the regulariser, Eq. 7"),
+        "alpha": ("α", "exponent of the distance, Eq. 5"),
+        "momentum": (Html("m<sub>reg</sub>"), "moving average of the regulariser, Eq. 6"),
+        "iterations": ("l", "passes of the exchange, Algorithm 1"),
+        "horizon": ("h", "nearest picks that repel; none: all of them"),
+    },
+    "usl_t": {
+        "k": ("k", "neighbours that may share a cluster, Eq. 14"),
+        "pick_by": ("", "what decides which of a cluster is picked"),
+        "spare": ("", "share of clusters beyond the labels asked for; the largest are kept"),
+        "propagate": ("", "how many of a cluster may receive the label of its pick"),
+        "heads": ("", "sets of clusters trained; the first decides"),
+        "tau": ("τ", "confidence from which an item counts in the global loss, Eq. 10"),
+        "alpha": ("α", "strength of the logit adjustment, Eq. 11"),
+        "t": ("t", "temperature of the sharpening, Eq. 13"),
+        "lam": ("λ", "weight of the local loss, Eq. 15"),
+        "momentum": ("μ", "moving average of the mean assignment, Eq. 12"),
+        "scale": ("", "of the logits: scale times cosine"),
+    },
+    "quorum": {
+        "partitions": ("", "of k-means, of which the best is taken"),
+        "k": ("", "neighbours that agree with a pick or not"),
+        "reach": ("", "images the density looks at, as a share of a cluster of average size"),
+        "average": ("", "whether images are averaged with their neighbours before k-means"),
+        "room": ("", "power of its distance to its neighbours by which an image counts"),
+        "pick_by": ("", "what the pick of a cluster is best in"),
+        "learned": ("", "sets of picks of clusters learned as by USL-T, compared with the others"),
+        "chosen": ("", "whose clusters have the picks that tell the most"),
+        "sample": ("", "images looked at"),
+        "iterations": ("", "of k-means, at most"),
+    },
+}
+UNREADABLE = 20
+
+
+def provenance_section(facts: Facts) -> Html:
+    """Source, encoder, parameters, hashes, versions, machine and times."""
+    info = facts.run.info
+    return section(
+        "Where this comes from",
+        unreadable(info),
+        tag(
+            "div",
+            tag(
+                "dl",
+                *[
+                    tag("div", tag("dt", name), tag("dd", value))
+                    for name, value in entries(facts)
+                    if value
+                ],
+                class_="entries",
+            ),
+            parameters_table(info["selection"]),
+            class_="pair",
+        ),
+        id_="provenance",
+    )
+
+
+def parameters_table(picked: dict[str, Any]) -> Html:
+    """The selection's parameters in force, with the paper's symbols."""
+    rows = [["budget", "m", figure(picked["budget"]), "labels asked for"]]
+    symbols = SYMBOLS_OF.get(picked["method"]) or described(picked["method"])
+    for name, value in picked["parameters"].items():
+        symbol, meaning = symbols.get(name, ("", ""))
+        rows.append([name, symbol, setting(value), meaning])
+    rows.append(["seed", "", str(picked["seed"]), "of every random draw"])
+    return table(
+        f"Selection by {shown_name(picked['method'])}: parameters in force",
+        ["parameter", "symbol", "value", "meaning"],
+        rows,
+        text_columns=(0, 1, 3),
+    )
+
+
+def described(method: str) -> dict[str, tuple[str, str]]:
+    """What a method says of its parameters itself, up to the first stop and without asides."""
+    if method not in METHODS.names():  # a file: a report runs no code that a run names
+        return {}
+    function = getattr(METHODS.load(method), METHODS.function)
+    meanings = {}
+    for name, text in parameter_help(function).items():
+        plain = re.sub(r"\s*\([^()]*\)|``", "", text)
+        meanings[name] = "", re.split(r"[;.:](?:\s|$)", plain, maxsplit=1)[0]
+    return meanings
+
+
+def setting(value: object) -> str:
+    """A parameter as a person would type it."""
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else figure(value)
+
+
+def entries(facts: Facts) -> Iterable[tuple[str, Html | str]]:
+    """Names and values, in the order of the pipeline."""
+    info = facts.run.info
+    source, encoder = info["source"], info["encoder"]
+    counts = ", ".join(f"{count:,} {name}" for name, count in source["subsets"].items())
+    yield "source", f"{source['given'] or 'data in memory'} ({source['kind'] or 'unknown kind'})"
+    yield "images", f"{source['images']:,} ({counts})"
+    yield "encoder", f"{encoder['name']}; supervision: {encoder['supervision']}"
+    yield "features", preprocessing(facts.run)
+    if training := info.get("training"):
+        yield "training", describe_training(training)
+        if training["encoder"]["key"] != encoder["key"]:
+            told = training["encoder"]
+            yield "encoder of the training", f"{told['name']}; supervision: {told['supervision']}"
+    if facts.comparison:
+        yield (
+            "comparison",
+            (
+                f"{plural(len(facts.comparison['methods']), 'method')}, "
+                f"{plural(facts.comparison['seeds'], 'seed')}, {facts.comparison['learner']}"
+            ),
+        )
+    yield "seconds", seconds(info)
+    yield "hash of the features", code(info["selection"].get("features"))
+    yield "hash of the preprocessing", code(encoder["preprocessing"])
+    yield "encoder key", code(encoder["key"])
+    yield "made", str(info.get("created", ""))
+    yield "versions", ", ".join(f"{n} {v}" for n, v in info.get("versions", {}).items())
+    machine = info.get("machine", {})
+    yield (
+        "machine",
+        ", ".join(
+            str(part)
+            for part in (
+                machine.get("platform"),
+                machine.get("processor"),
+                f"{machine['cores']} cores" if machine.get("cores") else None,
+            )
+            if part
+        ),
+    )
+
+
+def preprocessing(run: Run) -> str:
+    """The fitted steps in words."""
+    record = run.info["encoder"]
+    try:
+        fitted = Preprocessing.load(run.path / PREPROCESSING)
+    except DataError:
+        return f"{record['width']:,} to {record['dimensions']:,} dimensions"
+    steps = [
+        "centred" if fitted.mean is not None else "",
+        "standardized" if fitted.deviation is not None else "",
+        f"{fitted.dimensions:,} principal components" if fitted.components is not None else "",
+        "unit length",
+    ]
+    fit = ", ".join(step for step in steps if step)
+    return f"{fitted.width:,} dimensions; {fit}; fitted on train"
+
+
+def describe_training(training: dict[str, Any]) -> str:
+    """The classifier in words."""
+    given = ", ".join(f"{name} = {setting(v)}" for name, v in training["parameters"].items())
+    return (
+        f"{shown_name(training['method'])} on {plural(training['labels'], 'label')} of "
+        f"{plural(len(training['classes']), 'class')} among {training['images']:,} images, seed "
+        f"{training['seed']}" + (f"; {given}" if given else "")
+    )
+
+
+def seconds(info: dict[str, Any]) -> str:
+    """How long each step took."""
+    spent = dict(info.get("seconds", {}))
+    if training := info.get("training"):
+        spent["train"] = training["seconds"]
+    return ", ".join(f"{step} {value:.1f}" for step, value in spent.items())
+
+
+def code(value: object) -> Html | str:
+    """A hash, set as code; nothing for none."""
+    return tag("code", str(value)) if value else ""
+
+
+def unreadable(info: dict[str, Any]) -> Html:
+    """Images that were left out, by name."""
+    pairs = {tuple(pair) for pair in info["source"].get("unreadable", ())}
+    pairs |= {tuple(pair) for pair in info["encoder"].get("unreadable", ())}
+    if not pairs:
+        return tag("p", "Every image could be read.", class_="quiet")
+    ordered = sorted(pairs)
+    items = [tag("li", tag("code", name), f": {why}") for name, why in ordered[:UNREADABLE]]
+    more = f" The first {UNREADABLE}:" if len(ordered) > UNREADABLE else ""
+    text = f"{plural(len(ordered), 'image')} could not be read and took no part.{more}"
+    return join([tag("p", text), tag("ul", *items, class_="plain")])

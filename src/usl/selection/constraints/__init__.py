@@ -1,0 +1,1 @@
+"""Constraints around any selection method: groups and quotas, distances, exclusions."""

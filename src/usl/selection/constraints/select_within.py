@@ -1,0 +1,245 @@
+"""What a real collection asks of a selection, around any method.
+
+======================= ==========================================================================
+exclude                 items never to pick: they leave ``candidates``
+collapse_duplicates     one candidate of each group of near-duplicates; a pick lists the others
+include                 items to request whatever the method says: ``labeled`` for the method
+groups, quotas          so many picks of each group: the method is called on each group alone
+min_distance            no two picks, must-includes and labelled items nearer: the method is called
+                        again around what is kept
+======================= ==========================================================================
+
+They compose in any way, and no method knows of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from usl.core.errors import DataError, UsageError
+from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
+from usl.numeric.lazy_table import LazyTable
+from usl.numeric.near_duplicates import near_duplicates
+from usl.numeric.unit_rows import check_table, unit_rows
+from usl.numeric.workspace import Workspace
+from usl.selection.constraints.by_group import Part, pick_parts
+from usl.selection.constraints.quotas import Quotas
+from usl.selection.constraints.resolve import Share, Wanted, listed_rows, resolve
+from usl.selection.constraints.result import Constrained, assemble
+from usl.selection.constraints.spacing import keep_apart, squared_to
+from usl.selection.contract import DEFAULT
+from usl.selection.memory_bound import reserve
+
+Rows = NDArray[np.int64]
+NEAR_DUPLICATE = 0.1  # the distance of collapse_duplicates=True; see docs/methods.md
+
+
+@dataclass(frozen=True, eq=False)
+class Constraints:
+    """What to keep to while picking; all of it optional.
+
+    Attributes
+    ----------
+    exclude, include : row numbers, a mask [n], or ids where ids are known. For
+        :func:`usl.start_run` also a file: one id per line, or a table with a column ``image_id``.
+        Must-includes count towards the budget and come first, in the order given.
+    collapse_duplicates : a distance in the feature space (unit rows), or True for ``0.1``.
+    groups : a group name for each item, [n], or a dict from id to name. For
+        :func:`usl.start_run` also a table with the columns ``image_id`` and ``group``.
+    quotas : number of picks by group name (others get none; must-includes count), ``"equal"``
+        numbers, or ``"proportional"`` to the sizes of the groups.
+    min_distance : a distance in the feature space (unit rows: 0 to 2).
+    """
+
+    exclude: ArrayLike | str | os.PathLike[str] = ()
+    include: ArrayLike | str | os.PathLike[str] = ()
+    collapse_duplicates: float | bool | None = None
+    groups: ArrayLike | Mapping[str, str] | str | os.PathLike[str] | None = None
+    quotas: Quotas | None = None
+    min_distance: float | None = None
+
+    @property
+    def distance_of_duplicates(self) -> float | None:
+        """The distance below which items are near-duplicates; None to keep all apart."""
+        if self.collapse_duplicates is None or self.collapse_duplicates is False:
+            return None
+        return NEAR_DUPLICATE if self.collapse_duplicates is True else self.collapse_duplicates
+
+    def restricted(self, rows: Rows, n: int, ids: ArrayLike) -> Constraints:
+        """For a table that holds only ``rows``, ascending, of the n items these row numbers mean.
+
+        :class:`DataError` for a must-include that is not among them; ``ids`` [n] name it.
+        """
+        place = np.full(n, -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        excluded, included = (
+            listed_rows(getattr(self, name), n, name) for name in ("exclude", "include")
+        )
+        missing = included[place[included] < 0]
+        if len(missing):
+            name = str(np.asarray(ids)[missing[0]])
+            raise DataError(
+                f"include: {name!r} must be picked but could not be read ({len(missing)} such "
+                "items). Restore it, or take it off the list."
+            )
+        groups = None if self.groups is None else np.asarray(self.groups, dtype=object)[rows]
+        excluded = place[excluded]
+        return replace(
+            self, exclude=excluded[excluded >= 0], include=place[included], groups=groups
+        )
+
+
+def check_constraints(
+    constraints: Constraints, n: int, budget: int, ids: ArrayLike | None = None
+) -> tuple[Wanted, list[Share]]:
+    """Refuse what contradicts itself before any feature is computed; errors as of select_within.
+
+    What is left then: the items by row, and how many picks each group gets.
+    """
+    wanted = resolve(constraints, n, budget, ids)
+    return wanted, wanted.parts(constraints.quotas, budget)
+
+
+def check_budget(budget: int, n: int) -> None:
+    """:class:`UsageError` for a budget that n images of the train subset cannot meet."""
+    if not 1 <= budget <= n:
+        raise UsageError(
+            f"budget: {budget} given, but the train subset has {n} images; it must be "
+            f"between 1 and {n}."
+        )
+
+
+def check_end_to_end(constraints: Constraints) -> None:
+    """:class:`UsageError` for constraints under which a method is called several times."""
+    if constraints.quotas is not None or constraints.min_distance is not None:
+        raise UsageError(
+            "end_to_end: trains one encoder with one selection, but quotas and a minimum "
+            "distance take several. Leave one or the other out."
+        )
+
+
+def select_within(
+    features: ArrayLike | LazyTable | str | os.PathLike[str],
+    budget: int,
+    constraints: Constraints,
+    *,
+    ids: ArrayLike | None = None,
+    method: str = DEFAULT,
+    labeled: ArrayLike | None = None,
+    candidates: ArrayLike | None = None,
+    seed: int = 0,
+    memory: int | str | Workspace | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+    resume: bool | str | os.PathLike[str] = False,
+    progress: Progress = silent,
+    **method_params: Any,
+) -> Constrained:
+    """Pick ``budget`` rows within constraints; else as :func:`usl.select`, and with any method.
+
+    Parameters
+    ----------
+    constraints : see :class:`Constraints`.
+    ids : str [n], the items' names, for constraints that give names.
+    labeled : as in :func:`usl.select`. Picks keep the minimum distance from these items, too, and
+        near-duplicates of them are left out.
+    method_params : parameters with one entry per item are divided among the groups.
+
+    Returns
+    -------
+    Constrained
+        must-includes first, then the method's picks, best first. Those of several groups take
+        turns in proportion to their quotas, so that any prefix keeps the proportions.
+
+    Raises
+    ------
+    UsageError
+        for constraints that contradict each other or cannot be met, and as :func:`usl.select`.
+    DataError
+        for rows and ids that do not exist, or an item without a group.
+    """
+    if isinstance(features, str | os.PathLike):
+        from usl.data.open import open_features
+
+        features = open_features(features)
+    given = check_table(features)
+    n = len(given)
+    wanted = resolve(constraints, n, budget, ids, labeled, candidates)
+    wanted.parts(constraints.quotas, budget)
+    workspace = memory if isinstance(memory, Workspace) else Workspace(memory, scratch)
+    reserve(workspace, method, given, budget, len(wanted.labeled), method_params)
+    table = unit_rows(given, workspace, progress=progress)
+
+    # 1. One candidate of each group of near-duplicates.
+    original = None
+    if (distance := constraints.distance_of_duplicates) is not None:
+        free = np.flatnonzero(wanted.free)
+        original = near_duplicates(
+            table,
+            distance,
+            rows=np.union1d(free, wanted.known),
+            first=wanted.known,
+            progress=progress,
+        )
+        wanted = replace(wanted, free=wanted.free & (original == np.arange(n)))
+
+    # 2. How many of each group, from what is left.
+    parts = [
+        Part(name, number, rows, needs, wanted.free if rows is None else _only(wanted.free, rows))
+        for number, (name, rows, needs) in enumerate(wanted.parts(constraints.quotas, budget))
+    ]
+
+    # 3. The method, group by group, until there are enough that keep their distance.
+    least = constraints.min_distance or 0.0
+    if least:
+        _check_includes_apart(table, wanted, least, ids)
+    rounds = pick_parts(
+        table,
+        parts,
+        wanted.known,
+        least,
+        included=len(wanted.include),
+        workspace=workspace,
+        method=method,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+        params=method_params,
+    )
+    return assemble(
+        table, parts, wanted, constraints, original, rounds=rounds, method=method, seed=seed
+    )
+
+
+def _only(free: NDArray[np.bool_], rows: Rows) -> NDArray[np.bool_]:
+    mask = np.zeros(len(free), dtype=bool)
+    mask[rows] = free[rows]
+    return mask
+
+
+def _check_includes_apart(
+    table: Float32, wanted: Wanted, least: float, ids: ArrayLike | None
+) -> None:
+    """UsageError for must-includes nearer to each other, or to a labelled item, than allowed."""
+    rows = wanted.include
+    names = np.arange(len(table)) if ids is None else np.asarray(ids)
+    kept = keep_apart(table[rows], least, len(rows))
+    near = np.setdiff1d(np.arange(len(rows)), kept)
+    others = [int(row) for row in rows[: near[0]]] if len(near) else []
+    close = np.flatnonzero(squared_to(table, rows, wanted.labeled) < least**2)
+    if len(close):
+        near, others = close, [int(row) for row in wanted.labeled]
+    if len(near):
+        row = rows[int(near[0])]
+        gaps = [float(squared_to(table, row[None], np.array([other]))[0]) for other in others]
+        other = others[int(np.argmin(gaps))]
+        raise UsageError(
+            f"include: {names[row]} lies only {min(gaps) ** 0.5:.3g} from {names[other]}, but "
+            f"min_distance is {least:g}. Lower it, or take one of them off the list."
+        )

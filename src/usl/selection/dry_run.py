@@ -1,0 +1,121 @@
+"""``usl select --dry-run``: what a selection would cost, without doing it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from usl.core.errors import DataError
+from usl.data.collection import Collection
+from usl.data.open import open_collection
+from usl.features.dry_run import describe
+from usl.numeric.workspace import Workspace
+from usl.selection.constraints.files import read_constraints
+from usl.selection.constraints.resolve import Share, Wanted
+from usl.selection.constraints.select_within import (
+    Constraints,
+    check_budget,
+    check_constraints,
+    check_end_to_end,
+)
+from usl.selection.contract import DEFAULT, METHODS, SECONDS
+from usl.selection.memory_bound import run_needs
+
+
+def plan_run(
+    source: str | os.PathLike[str] | Collection,
+    budget: int,
+    *,
+    method: str = DEFAULT,
+    model: str = "auto",
+    pca: int | None = None,
+    memory: int | str | None = None,
+    constraints: Constraints | None = None,
+    **method_params: Any,
+) -> dict[str, Any]:
+    """What ``start_run`` with these parameters would embed, how long it would take, in what memory.
+
+    ``memory_mb`` is with all tables in memory, ``least_memory_mb`` with those in files that can
+    be; a network's own memory comes on top. The seconds are those of the long stages of a method
+    that says them (:mod:`usl.selection.shared.seconds`), on this many cores with nothing else to
+    do.
+
+    ``constraints`` are checked before anything else, as far as that goes without features, with
+    the errors of the run itself; ``constraints`` in the plan says what is left (:func:`planned`).
+    """
+    collection = open_collection(source)
+    left = within(collection, budget, constraints, bool(method_params.get("end_to_end")))
+    plan, raw, default = describe(collection, model, "train")
+    n, width, pca = plan["images"], plan["width"], default if pca is None else pca
+    dimensions = min(width, pca or width)
+    held, work = run_needs(collection, width, pca, method, budget, method_params)
+    tables = 4 * n * dimensions + (raw if collection.features is None else 0)
+    plan |= {
+        "budget": budget,
+        "method": method,
+        "memory_mb": round((held + work + tables) / 1e6),
+        "least_memory_mb": round((held + work) / 1e6),
+    }
+    bound = Workspace(memory)
+    if bound.memory is not None:
+        bound.hold(held)
+        bound.reserve(work)
+        plan["tables_in_files"] = held + work + tables > bound.memory
+    seconds = getattr(METHODS.load(method), SECONDS, None)
+    if seconds is not None:
+        stages = seconds(n, dimensions, budget, 0, method_params)
+        plan |= {f"{stage}_seconds": round(taken, 1) for stage, taken in stages.items()}
+    return plan | ({} if left is None else {"constraints": left})
+
+
+def within(
+    collection: Collection, budget: int, constraints: Constraints | None, end_to_end: bool
+) -> dict[str, Any] | None:
+    """What constraints leave to a selection from the train subset; None where there are none."""
+    train = collection.rows_in("train")
+    if not len(train):
+        raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")
+    check_budget(budget, len(train))
+    if constraints is None:
+        return None
+    wanted, _ = read_constraints(constraints, collection, train)
+    wanted = wanted.restricted(train, len(collection), collection.ids)
+    found, parts = check_constraints(wanted, len(train), budget, collection.ids[train])
+    if end_to_end:
+        check_end_to_end(wanted)
+    return planned(wanted, found, parts)
+
+
+def planned(constraints: Constraints, wanted: Wanted, parts: list[Share]) -> dict[str, Any]:
+    """What is known of a selection within constraints while there are no features.
+
+    ``candidates`` that the method may pick from, ``included`` and ``excluded`` items, ``to_pick``;
+    for each of ``groups`` its items, candidates, must-includes and picks (must-includes counted);
+    and ``needs_features``, the constraints that only the selection itself can check.
+    """
+    plan: dict[str, Any] = {
+        "candidates": int(wanted.free.sum()),
+        "included": len(wanted.include),
+        "excluded": len(wanted.exclude),
+        "to_pick": sum(needs for _, _, needs in parts),
+    }
+    if wanted.groups is not None:
+        free, included = (wanted.groups.counts(x) for x in (wanted.free, wanted.include))
+        plan["groups"] = {
+            str(name): {
+                "items": 0 if rows is None else len(rows),
+                "candidates": int(free[group]),
+                "included": int(included[group]),
+                "picks": needs + int(included[group]),
+            }
+            for group, (name, rows, needs) in enumerate(parts)
+        }
+    plan["needs_features"] = [
+        name
+        for name, value in (
+            ("collapse_duplicates", constraints.distance_of_duplicates),
+            ("min_distance", constraints.min_distance),
+        )
+        if value is not None
+    ]
+    return plan

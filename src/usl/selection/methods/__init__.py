@@ -1,0 +1,1 @@
+"""Selection methods, one module or folder each with ``pick``: see usl.selection.contract."""

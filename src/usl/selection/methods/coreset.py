@@ -1,0 +1,48 @@
+"""CoreSet: greedy k-centre, each pick the item farthest from all others (Sener & Savarese, 2018).
+
+Made for active learning with a trained network and many labels. Cold, with few labels, it picks
+outliers: the farthest item is the oddest one, and accuracy stays near that of a random draw.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
+from usl.selection.contract import Picks
+from usl.selection.shared.nearest_pick import Reach
+
+NESTED = True
+
+
+def pick(
+    features: Float32,
+    budget: int,
+    *,
+    labeled: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Picks:
+    """Pick the candidate farthest from all picks and labelled rows, again and again.
+
+    Without labelled rows the first pick is a random candidate, and that is all the seed decides.
+    Equally far candidates go by the lower row. The order of the picks is their rank.
+    """
+    reach = Reach(features, labeled)
+    picks: list[int] = []
+    if len(labeled) == 0:
+        picks.append(int(np.random.default_rng(seed).choice(candidates)))
+    free = np.zeros(len(features), dtype=bool)
+    free[candidates] = True
+    free[picks] = False
+    while len(picks) < budget:
+        if picks:
+            reach.add(picks[-1])
+        row = int(np.where(free, reach.squared, -1).argmax())
+        free[row] = False
+        picks.append(row)
+        progress(len(picks), budget, "picks")
+    return Picks(np.array(picks, dtype=np.int64), ranked=True)

@@ -1,0 +1,49 @@
+"""The row nearest to each k-means centroid: the plain baseline that is hard to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
+from usl.numeric.stage_cache import NOTHING, Keep
+from usl.selection.contract import Picks
+from usl.selection.shared.clusters import best_per_cluster, cluster_ids, fill_up, serve
+
+
+def pick(
+    features: Float32,
+    budget: int,
+    *,
+    labeled: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    seed: int = 0,
+    progress: Progress = silent,
+    keep: Keep = NOTHING,
+    iterations: int = 200,
+) -> Picks:
+    """Partition into budget + L clusters (L: labelled rows), pick the row nearest each mean.
+
+    Parameters
+    ----------
+    iterations : upper bound of the k-means iterations.
+    """
+    clusters = cluster_ids(
+        features, budget, labeled, seed=seed, iterations=iterations, progress=progress, keep=keep
+    )
+    counts = np.bincount(clusters)
+    sums = np.stack([np.bincount(clusters, column) for column in features.T], axis=1)
+    means = sums / np.maximum(counts, 1)[:, None]
+    closeness = -np.linalg.norm(features - means[clusters], axis=1)
+    best = best_per_cluster(closeness, clusters, candidates)
+    picks = serve(best, clusters, budget, labeled)
+    picks = fill_up(
+        picks, clusters, budget, labeled, candidates, lambda rows, taken: closeness[rows]
+    )
+    return Picks(
+        picks,
+        clusters=clusters,
+        utility=closeness[picks],
+        parameters={"iterations": iterations},
+    )

@@ -1,0 +1,67 @@
+"""D^2 sampling: each pick is drawn in proportion to its squared distance to the nearest one.
+
+The seeding of k-means++ (Arthur & Vassilvitskii, 2007), used as a selection by FreeSel (Xie et
+al., 2023). Softer than farthest-first traversal: outliers are likely, but many ordinary items
+together are likelier.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.parameters import given_numbers
+from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
+from usl.selection.contract import Picks
+from usl.selection.shared.nearest_pick import Reach
+
+NESTED = True
+
+
+def pick(
+    features: Float32,
+    budget: int,
+    *,
+    labeled: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    seed: int = 0,
+    progress: Progress = silent,
+    power: float = 2.0,
+) -> Picks:
+    """Draw candidates far from all picks and labelled rows; the order of the draw is the rank.
+
+    Without labelled rows the first one is uniform. So is the draw once every candidate coincides
+    with a pick.
+
+    Parameters
+    ----------
+    power : exponent of the distance in the probability; 2 in k-means++, 0 is a uniform draw, and
+        large values approach farthest-first traversal.
+    """
+    given_numbers({"power": power})
+    rng = np.random.default_rng(seed)
+    reach = Reach(features, labeled)
+    free = np.ones(len(candidates), dtype=bool)
+    picks: list[int] = []
+    while len(picks) < budget:
+        position = int(rng.choice(len(candidates), p=_chances(reach, candidates, free, power)))
+        free[position] = False
+        picks.append(int(candidates[position]))
+        if len(picks) < budget:
+            reach.add(picks[-1])
+        progress(len(picks), budget, "picks")
+    return Picks(np.array(picks, dtype=np.int64), ranked=True, parameters={"power": power})
+
+
+def _chances(
+    reach: Reach, candidates: NDArray[np.int64], free: NDArray[np.bool_], power: float
+) -> NDArray[np.float64]:
+    """The probability of every candidate, float64 [c]; 0 for those that are picked."""
+    squared = np.where(free, reach.squared[candidates], 0).astype(np.float64)
+    largest = squared.max()
+    if largest == 0 or np.isinf(largest):  # all coincide with a pick, or there is no pick yet
+        return np.asarray(free / free.sum())
+    weight = (squared / largest) ** (power / 2)  # relative, so that no power can overflow
+    weight[~free] = 0
+    return np.asarray(weight / weight.sum())

@@ -1,0 +1,67 @@
+"""RepDiv: 70% of the picks represent (facility location), 30% are far from them (Zhu et al., 2025).
+
+Source: MedCAL-Bench and its released code, which takes floor(0.7 m) representative picks by the
+clipped cosine, then diverse ones. One departure: the code rates a diverse candidate by its
+distance to the *farthest* pick, which opposes it to a single one and lets it coincide with
+another; here it is the distance to the nearest, as in farthest-first traversal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.parameters import given_numbers
+from usl.core.progress import Progress, silent
+from usl.numeric.distances import Float32
+from usl.numeric.stage_cache import NOTHING, Keep
+from usl.selection.contract import Picks
+from usl.selection.methods.facility_location import draw, greedy
+from usl.selection.shared.nearest_pick import Reach
+
+
+def pick(
+    features: Float32,
+    budget: int,
+    *,
+    labeled: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    seed: int = 0,
+    progress: Progress = silent,
+    keep: Keep = NOTHING,
+    share: float = 0.7,
+    pool: int = 35_000,
+) -> Picks:
+    """Pick representative candidates, then the farthest from all picks and labelled rows.
+
+    The order of the picks is their rank: the representative ones come first. Equally good
+    candidates go by the lower row; nothing is random up to ``pool`` candidates.
+
+    Parameters
+    ----------
+    share : of representative picks, rounded down, 0 to 1; without labelled rows at least one.
+    pool : most candidates considered for the representative picks, drawn by the seed; never
+        below the budget. The diverse picks come from all candidates.
+    """
+    own = {"share": share, "pool": pool}
+    given_numbers(own, positive=["pool"], at_most_one=["share"])
+    count = int(budget * share + 1e-9)  # 0.7 is a little less than 7 / 10
+    if len(labeled) == 0:
+        count = max(1, count)
+    picks = np.empty(0, dtype=np.int64)
+    if count:
+        drawn = draw(candidates, max(pool, budget), seed)
+        picks, _ = greedy(features, count, labeled, drawn, progress, keep)
+    chosen = picks.tolist()
+    reach = Reach(features, np.concatenate([labeled, picks]))
+    free = np.zeros(len(features), dtype=bool)
+    free[candidates] = True
+    free[picks] = False
+    while len(chosen) < budget:
+        row = int(np.where(free, reach.squared, -1).argmax())
+        free[row] = False
+        chosen.append(row)
+        progress(len(chosen), budget, "picks")
+        if len(chosen) < budget:
+            reach.add(row)
+    return Picks(np.array(chosen, dtype=np.int64), ranked=True, parameters=own)

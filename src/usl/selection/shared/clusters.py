@@ -1,0 +1,156 @@
+"""What the cluster methods share: best row per cluster, which clusters to serve, how to fill up.
+
+A budget is a promise: exactly that many picks. Normally there is one per cluster. Where clusters
+are short of that (a partition of one's own, duplicates, few candidates), further rounds take a
+second pick from the clusters with the fewest so far, the largest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import UsageError
+from usl.core.progress import Progress
+from usl.numeric.distances import Float32, squared_distances
+from usl.numeric.kmeans import kmeans
+from usl.numeric.stage_cache import NOTHING, Keep
+
+Rows = NDArray[np.int64]
+Score = Callable[[Rows, Rows], NDArray[np.floating[Any]]]
+
+
+def cluster_ids(
+    features: Float32,
+    budget: int,
+    labeled: Rows,
+    *,
+    seed: int,
+    iterations: int,
+    progress: Progress,
+    n_clusters: int | None = None,
+    exact: bool | None = None,
+    keep: Keep = NOTHING,
+) -> NDArray[np.int64]:
+    """Partition into L + budget clusters, so that ``budget`` stay without a label; int64 [n].
+
+    Or into ``n_clusters``, which must be no fewer. ``exact`` as in
+    :func:`usl.numeric.kmeans.kmeans`.
+    """
+    count = min(len(features), budget + len(labeled))
+    if n_clusters is not None:
+        if not count <= n_clusters <= len(features):
+            raise UsageError(
+                f"n_clusters: {n_clusters} given; it must lie between {count}, the labels to give "
+                f"and given, and {len(features)}, the items."
+            )
+        count = n_clusters
+
+    return kept_partition(
+        features,
+        count,
+        seed=seed,
+        iterations=iterations,
+        exact=exact,
+        progress=progress,
+        keep=keep,
+    )
+
+
+def kept_partition(
+    features: Float32,
+    count: int,
+    *,
+    seed: int,
+    iterations: int,
+    progress: Progress,
+    keep: Keep,
+    exact: bool | None = None,
+) -> NDArray[np.int64]:
+    """Partition into ``count`` clusters, int64 [n]: a stage to keep, the same for all methods."""
+
+    def compute() -> dict[str, NDArray[np.int32]]:
+        rng = np.random.default_rng(seed)
+        found = kmeans(
+            features, count, rng=rng, iterations=iterations, exact=exact, progress=progress
+        )
+        return {"clusters": found.clusters}
+
+    parts = {"count": int(count), "seed": int(seed), "iterations": iterations, "exact": exact}
+    return keep.arrays("partition", parts, compute)["clusters"].astype(np.int64)
+
+
+def best_per_cluster(
+    score: NDArray[np.floating[Any]], clusters: NDArray[np.int64], rows: Rows
+) -> Rows:
+    """Of ``rows``, the highest ``score`` [n] in each cluster that has any; ties: the lower row."""
+    order = rows[np.lexsort((rows, -score[rows], clusters[rows]))]
+    _, first = np.unique(clusters[order], return_index=True)
+    return order[first]
+
+
+def serve(
+    best: Rows,
+    clusters: NDArray[np.int64],
+    budget: int,
+    labeled: Rows,
+) -> Rows:
+    """Choose at most ``budget`` of the per-cluster bests: uncovered clusters, the largest first.
+
+    Clusters that hold a labelled row come only when all others are served, fewest labels first.
+    """
+    sizes = np.bincount(clusters)
+    covered = np.bincount(clusters[labeled], minlength=len(sizes))
+    of = clusters[best]
+    return best[np.lexsort((of, -sizes[of], covered[of]))][:budget]
+
+
+def fill_up(
+    picks: Rows,
+    clusters: NDArray[np.int64],
+    budget: int,
+    labeled: Rows,
+    candidates: Rows,
+    score: Score,
+) -> Rows:
+    """Extend ``picks`` to ``budget``, round robin over the clusters with the fewest so far.
+
+    ``score(rows, taken)`` rates candidate rows given the rows picked or labelled already; the
+    highest is taken, ties by the lower row.
+    """
+    sizes = np.bincount(clusters)
+    taken = np.concatenate([labeled, picks])
+    counts = np.bincount(clusters[taken], minlength=len(sizes))
+    chosen = picks.tolist()
+    free = np.zeros(len(clusters), dtype=bool)
+    free[candidates] = True
+    free[picks] = False
+    left = np.bincount(clusters[free], minlength=len(sizes))
+    while len(chosen) < budget:
+        open_clusters = np.flatnonzero(left)
+        order = np.lexsort((open_clusters, -sizes[open_clusters], counts[open_clusters]))
+        cluster = open_clusters[order[0]]
+        rows = np.flatnonzero(free & (clusters == cluster))
+        row = int(rows[np.argmax(score(rows, taken))])
+        chosen.append(row)
+        taken = np.append(taken, row)
+        free[row] = False
+        left[cluster] -= 1
+        counts[cluster] += 1
+    return np.array(chosen, dtype=np.int64)
+
+
+def away_from_taken(features: Float32, score: NDArray[np.floating[Any]]) -> Score:
+    """For :func:`fill_up`: score times squared distance to the nearest row that is taken.
+
+    ``score`` [n], not negative. So a second pick of a cluster keeps its distance from the first.
+    """
+
+    def given(rows: Rows, taken: Rows) -> NDArray[np.floating[Any]]:
+        away = squared_distances(features[rows], features[taken]).min(axis=1)
+        return np.asarray(score[rows] * away)
+
+    return given

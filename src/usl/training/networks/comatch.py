@@ -1,0 +1,278 @@
+"""CoMatch: images whose pseudo-labels agree are to have embeddings that agree, and vice versa.
+
+Source: J. Li, C. Xiong, S. Hoi, "CoMatch: semi-supervised learning with contrastive graph
+regularization", ICCV 2021; the equations are in :mod:`usl.training.shared.comatch_losses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from usl.learning.augment import ResizedCropFlip, SimCLR, Weak, comatch_views
+from usl.learning.augment.batches import check_range
+from usl.learning.ema import teacher_of
+from usl.learning.loop import Views
+from usl.learning.optim import Optimizer
+from usl.learning.ranks import gather
+from usl.learning.recipe import Recipe
+from usl.learning.ring import Ring
+from usl.pretraining.checks import check_at_least, check_positive
+from usl.pretraining.heads import projection_head
+from usl.training.shared.comatch_losses import graph_loss, pseudo_label_graph, soft_label_loss
+from usl.training.shared.comatch_memory import PseudoLabels
+from usl.training.shared.student import Classifier, Student, labeled_loss
+
+RECIPES = {
+    # 208 views a step; five batches in the memory.
+    "cpu": Recipe(
+        Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
+        batch_size=16,
+        ratio=4,
+        labeled_in_unlabeled=False,
+        steps=900,
+        parameters={"queue": 400},
+    ),
+    # The authors' settings, which the paper of this project uses too (6.12): 512 times 1024 steps.
+    "cifar": Recipe(
+        Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
+        batch_size=64,
+        ratio=7,
+        labeled_in_unlabeled=False,
+        steps=2**19,
+        parameters={"alignment": True},
+    ),
+    # The authors' settings for 1% labels: 400 epochs of 640 images a step. The momentum is 0.99 in
+    # their first epoch, and smoothing begins with the second; here when the memory is full.
+    "imagenet": Recipe(
+        Optimizer("sgd", lr=0.1, weight_decay=1e-4, nesterov=True, schedule="cosine"),
+        batch_size=160,
+        ratio=4,
+        labeled_in_unlabeled=False,
+        steps=800_000,
+        parameters={
+            "alignment": True,
+            "window": 128,
+            "momentum_encoder": True,
+            "ema": 0.996,
+            "projection": 128,
+            "temperature": 0.1,
+            "queue": 30_000,
+            "tau": 0.6,
+            "edge": 0.3,
+            "lam": 10.0,
+            "lam_c": 10.0,
+            "ramp": 20_000,
+        },
+    ),
+}
+
+
+def build(
+    backbone: Any,
+    n_classes: int,
+    *,
+    seed: int = 0,
+    tau: float = 0.95,
+    lam: float = 1.0,
+    lam_c: float = 1.0,
+    ramp: int = 0,
+    temperature: float = 0.2,
+    projection: int = 64,
+    edge: float = 0.8,
+    queue: int = 2560,
+    alpha: float = 0.9,
+    alignment: bool = False,
+    window: int = 32,
+    momentum_encoder: bool = False,
+    ema: float = 0.999,
+    flip: bool = True,
+) -> CoMatch:
+    """CoMatch on ``backbone``.
+
+    The authors leave the labelled images out of the unlabelled stream
+    (``labeled_in_unlabeled=False``).
+
+    Parameters
+    ----------
+    seed : of the initial weights of the head and of the projection.
+    tau : confidence from which a pseudo-label counts.
+    lam : lambda_u, weight of the pseudo-labels' loss.
+    lam_c : lambda_c, weight of the graph's loss.
+    ramp : steps over which that weight rises; 0 for none.
+    temperature : T of the softmax over similarities.
+    projection : width of the embeddings that are compared.
+    edge : similarity from which two pseudo-labels are joined in the graph, at most 1.
+    queue : images in the memory, and with a momentum encoder in the queue of strong views too;
+        five batches, labelled and unlabelled, in the authors' CIFAR settings. Smoothing begins
+        when the memory is full.
+    alpha : share of the own prediction in a pseudo-label; the rest is the memory's.
+    alignment : make pseudo-labels of all classes equally frequent. Only where they are; the
+        presets cifar and imagenet do so, as the authors do.
+    window : batches whose mean prediction the alignment goes by, 2 or more.
+    momentum_encoder : the moving average, its batch statistics averaged too, gives pseudo-labels
+        and second embeddings, and the graph reaches over a queue; weak views are random crops and
+        flips, strong ones crops, flips and colours.
+    ema : momentum of the moving average that is kept.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
+
+    Raises
+    ------
+    UsageError
+        a parameter out of range.
+    """
+    check_positive(temperature=temperature)
+    check_at_least(0, lam=lam, lam_c=lam_c, ramp=ramp)
+    check_range("alpha", alpha, 0, 1)
+    check_range("edge", edge, 0, 1)
+    check_at_least(1, queue=queue)
+    check_at_least(2, window=window)
+    size = backbone.size
+    strong = (SimCLR(size), SimCLR(size)) if momentum_encoder else comatch_views(size)
+    labels = PseudoLabels(
+        n_classes,
+        projection,
+        queue=queue,
+        alpha=alpha,
+        temperature=temperature,
+        alignment=alignment,
+        window=window,
+    )
+    return CoMatch(
+        backbone,
+        n_classes,
+        labels,
+        strong=[replace(view, flip=flip) for view in strong],
+        projection=projection,
+        queue=queue if momentum_encoder else 0,
+        tau=tau,
+        lam=lam,
+        lam_c=lam_c,
+        ramp=ramp,
+        temperature=temperature,
+        edge=edge,
+        seed=seed,
+        ema=ema,
+        weak=ResizedCropFlip(size, flip=flip) if momentum_encoder else Weak(size, flip=flip),
+        buffers="average" if momentum_encoder else "copy",
+    )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the networks say of the views; only the first four carry gradients.
+
+    The second embeddings do not either if they are those of a momentum encoder.
+    """
+
+    labeled: Tensor
+    strong: Tensor
+    first: Tensor
+    second: Tensor
+    steady: Tensor  # logits of the labelled and then the weak views
+    embeddings: Tensor  # of the same
+
+
+class CoMatch(Student):
+    """A student that is taught by its own predictions and by those of similar images.
+
+    State beyond :class:`Student`: ``labels``, see :class:`PseudoLabels`; with a momentum encoder
+    ``past``, its embeddings of second strong views and their images' pseudo-labels.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        labels: PseudoLabels,
+        *,
+        strong: list[Any],
+        projection: int,
+        queue: int,
+        tau: float,
+        lam: float,
+        lam_c: float,
+        ramp: int,
+        temperature: float,
+        edge: float,
+        seed: int,
+        **common: Any,
+    ) -> None:
+        super().__init__(backbone, n_classes, seed=seed, **common)
+        generator = torch.Generator().manual_seed(seed)
+        head = projection_head(backbone.dim, projection, generator=generator)
+        # Inside the classifier, so that it moves the teacher's with the rest.
+        self.classifier.projection, self.teacher.projection = head, teacher_of(head)
+        self.labels, self.strong, self.widths = labels, strong, [projection, n_classes]
+        self.tau, self.lam, self.lam_c, self.ramp = tau, lam, lam_c, ramp
+        self.temperature, self.edge, self.momentum_encoder = temperature, edge, queue > 0
+        self.past = Ring(queue, sum(self.widths))
+        self._fresh: list[Tensor] = []
+
+    def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
+        """As in :class:`Student`; ``weak``, ``first`` and ``second`` views of unlabelled images."""
+        first, second = self.strong
+        return {
+            **super().views(batch, generator),
+            "weak": self.weak(batch["unlabeled"], generator),
+            "first": first(batch["unlabeled"], generator),
+            "second": second(batch["unlabeled"], generator),
+        }
+
+    def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
+        """L = L_x + lambda_u L_u + lambda_c L_c."""
+        seen = self.look(views)
+        pseudo = self.labels(seen.steady, seen.embeddings, views["classes"], views["weights"])
+        self._fresh.append(torch.cat([seen.second.detach(), pseudo], 1))
+        past, past_labels = self.past.written.split(self.widths, 1)
+        graph = pseudo_label_graph(pseudo, past_labels, self.edge)
+        supervised = labeled_loss(seen.labeled, views["classes"], views["weights"])
+        unsupervised, counted = soft_label_loss(seen.strong, pseudo, self.tau)
+        contrast = graph_loss(seen.first, seen.second, past, graph, self.temperature)
+        risen = ((self.steps + 1) / self.ramp).clamp(max=1) if self.ramp else 1.0
+        return supervised + self.lam * unsupervised + self.lam_c * risen * contrast, {
+            "labeled_loss": supervised.detach(),
+            "unlabeled_loss": unsupervised.detach(),
+            "graph_loss": contrast.detach(),
+            "above_tau": counted,
+            "edges": (graph > 0).sum(1).float().mean(),
+        }
+
+    def look(self, views: Views) -> Seen:
+        """Pass the views through the networks; in one batch, so that they share statistics."""
+        labeled, weak, first, second = (views[n] for n in ("labeled", "weak", "first", "second"))
+        b, u = len(labeled), len(weak)
+        if self.momentum_encoder:
+            logits, rows = both(self.classifier, torch.cat([labeled, first]))
+            with torch.no_grad():
+                steady, keys = both(self.teacher, torch.cat([labeled, weak, second]))
+            return Seen(
+                logits[:b], logits[b:], rows[b:], keys[b + u :], steady[: b + u], keys[: b + u]
+            )
+        logits, rows = both(self.classifier, torch.cat([labeled, weak, first, second]))
+        _, strong, _ = logits[b:].split(u)
+        _, first, second = rows[b:].split(u)
+        steady, keys = logits[: b + u].detach(), rows[: b + u].detach()
+        return Seen(logits[:b], strong, first, second, steady, keys)
+
+    def after_step(self) -> None:
+        """Move the teacher, and fill the memories: backward needed them as the loss saw them."""
+        super().after_step()
+        self.labels.after_step()
+        if self.momentum_encoder:
+            self.past.push(gather(torch.cat(self._fresh)))
+        self._fresh.clear()
+
+
+def both(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [b, C] and embeddings, unit rows [b, d], float32 whatever the backbone's precision."""
+    features = classifier.backbone(images)
+    with torch.autocast(images.device.type, enabled=False):
+        features = features.float()
+        rows = classifier.projection(features)
+        return classifier.head(features), functional.normalize(rows, dim=1)

@@ -1,0 +1,174 @@
+"""FixMatch: what the model is sure of on a weak view, it has to say on a strong one too.
+
+Source: K. Sohn et al., "FixMatch: simplifying semi-supervised learning with consistency and
+confidence", NeurIPS 2020, Eq. 3-4; with ``eman``: Z. Cai et al., "Exponential moving average
+normalization for self-supervised and semi-supervised learning", CVPR 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from usl.learning.augment import ResizedCropFlip, Strong, Weak
+from usl.learning.loop import Views
+from usl.learning.optim import Optimizer
+from usl.learning.precision import full_precision
+from usl.learning.recipe import Recipe
+from usl.training.shared.student import Student, labeled_loss
+
+RECIPES = {
+    "cpu": Recipe(
+        Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
+        batch_size=16,
+        ratio=4,
+        steps=900,
+    ),
+    # The authors' settings; the paper of this project (6.12) takes a weight decay of 1e-3.
+    "cifar": Recipe(
+        Optimizer("sgd", lr=0.03, weight_decay=1e-3, nesterov=True, schedule="fixmatch"),
+        batch_size=64,
+        ratio=7,
+        steps=2**20,
+    ),
+    # 6.12: 50 epochs over 1.28 M images, 5 of them warm-up, rate times 0.1 at 30 and 40.
+    "imagenet": Recipe(
+        Optimizer(
+            "sgd",
+            lr=0.03,
+            weight_decay=1e-4,
+            schedule="steps",
+            warmup=0.1,
+            milestones=(0.6, 0.8),
+        ),
+        batch_size=64,
+        ratio=5,
+        steps=200_000,
+        parameters={"tau": 0.7, "lam": 10.0, "eman": True},
+    ),
+}
+
+
+def build(
+    backbone: Any,
+    n_classes: int,
+    *,
+    seed: int = 0,
+    tau: float = 0.95,
+    lam: float = 1.0,
+    ema: float = 0.999,
+    eman: bool = False,
+    flip: bool = True,
+) -> FixMatch:
+    """FixMatch on ``backbone``.
+
+    Parameters
+    ----------
+    seed : of the head's initial weights.
+    tau : confidence from which a pseudo-label counts.
+    lam : lambda_u, weight of the unlabelled loss.
+    ema : momentum of the moving average that is kept.
+    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
+        views are random crops and flips.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    """
+    return FixMatch(backbone, n_classes, seed=seed, tau=tau, lam=lam, ema=ema, eman=eman, flip=flip)
+
+
+class FixMatch(Student):
+    """A student that teaches itself, or with ``eman`` is taught by its teacher."""
+
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        *,
+        seed: int,
+        tau: float = 0.95,
+        lam: float = 1.0,
+        ema: float = 0.999,
+        eman: bool = False,
+        flip: bool = True,
+    ) -> None:
+        size = backbone.size
+        super().__init__(
+            backbone,
+            n_classes,
+            seed=seed,
+            ema=ema,
+            buffers="average" if eman else "copy",
+            weak=ResizedCropFlip(size, flip=flip) if eman else Weak(size, flip=flip),
+        )
+        self.strong = Strong(size, flip=flip)
+        self.tau, self.lam, self.eman = tau, lam, eman
+
+    def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
+        """As in :class:`Student`, and ``weak`` and ``strong`` views of the unlabelled images."""
+        return {
+            **super().views(batch, generator),
+            "weak": self.weak(batch["unlabeled"], generator),
+            "strong": self.strong(batch["unlabeled"], generator),
+        }
+
+    def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
+        """L = L_x + lambda_u L_u."""
+        labeled, weak, strong = self.logits(views)
+        supervised = labeled_loss(labeled, views["classes"], views["weights"])
+        unsupervised, figures = self.consistency(weak, strong, views)
+        return supervised + self.lam * unsupervised, {
+            "labeled_loss": supervised.detach(),
+            "unlabeled_loss": unsupervised.detach(),
+            **figures,
+        }
+
+    def consistency(
+        self, weak: Tensor, strong: Tensor, views: Views
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """L_u of logits [b, C] and figures to log: what FixMatch's successors put another for."""
+        loss, counted = unlabeled_loss(weak, strong, self.tau)
+        return loss, {"above_tau": counted}
+
+    def logits(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the labelled, weak and strong views; one batch, so that they share statistics."""
+        parts = [views["labeled"], views["strong"]]
+        if self.eman:
+            with torch.no_grad():
+                weak = self.teacher(views["weak"])
+            labeled, strong = self.classifier(torch.cat(parts)).split([len(p) for p in parts])
+            return labeled, weak, strong
+        parts.insert(1, views["weak"])
+        labeled, weak, strong = self.classifier(torch.cat(parts)).split([len(p) for p in parts])
+        return labeled, weak.detach(), strong
+
+
+@full_precision
+def unlabeled_loss(weak: Tensor, strong: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+    """Eq. 4: mean over the batch of 1(max p >= tau) CE(strong, argmax p), p = softmax(weak).
+
+    Parameters
+    ----------
+    weak, strong : logits [b, C]; no gradient goes through ``weak``.
+
+    Returns
+    -------
+    loss : scalar.
+    counted : share of the images that are sure enough.
+    """
+    confidence, hard = weak.detach().softmax(1).max(1)
+    sure = (confidence >= tau).to(strong.dtype)
+    return pseudo_label_loss(strong, hard, sure), sure.mean()
+
+
+@full_precision
+def pseudo_label_loss(strong: Tensor, hard: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the batch, not over the weights, of w_i CE(strong_i, hard_i).
+
+    Parameters
+    ----------
+    strong : logits [b, C]; hard : pseudo-labels, int64 [b]; weights : float [b], 0 leaves out.
+    """
+    return (functional.cross_entropy(strong, hard, reduction="none") * weights).mean()

@@ -1,0 +1,63 @@
+"""SimCLRv2-CLD: a linear layer on the frozen features of a network that CLD has pretrained.
+
+Source: the paper of this project, 6.12. The backbone is frozen, since a few labels would be
+learned by heart; start from an encoder that has been trained.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from usl.learning.augment import Weak
+from usl.learning.optim import Optimizer
+from usl.learning.recipe import Recipe
+from usl.training.networks.supervised import Supervised
+
+OPTIMIZER = Optimizer("sgd", lr=0.01, weight_decay=1e-4, nesterov=True, schedule="constant")
+
+RECIPES = {
+    # 5 epochs over the labels, each 100 times: with 40 labels 5 x 31 batches of 128. That is the
+    # paper's setting; with 250 labels it would be --steps 975.
+    "cpu": Recipe(OPTIMIZER, batch_size=128, steps=155),
+    "cifar": Recipe(OPTIMIZER, batch_size=128, steps=155),
+    # Nothing is published; 5 epochs over 12,820 labels, without repetition.
+    "imagenet": Recipe(OPTIMIZER, batch_size=128, steps=500),
+}
+
+
+def build(
+    backbone: Any,
+    n_classes: int,
+    *,
+    seed: int = 0,
+    moving_statistics: bool = False,
+    flip: bool = True,
+) -> SimCLRv2CLD:
+    """A linear layer on ``backbone``, which is frozen.
+
+    Parameters
+    ----------
+    seed : of the layer's initial weights.
+    moving_statistics : batch normalisation in the frozen network goes on with the statistics of
+        the labelled images, as in the code released with the paper.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    """
+    # Without a moving average: what is kept is the last step's.
+    weak = Weak(backbone.size, flip=flip)
+    task = SimCLRv2CLD(backbone, n_classes, seed=seed, ema=0.0, weak=weak)
+    task.moving_statistics = moving_statistics
+    task.freeze()
+    return task
+
+
+class SimCLRv2CLD(Supervised):
+    """Labels alone, the head alone."""
+
+    moving_statistics = False
+
+    def train(self, mode: bool = True) -> SimCLRv2CLD:
+        """The backbone stays in evaluation mode, but for ``moving_statistics``."""
+        super().train(mode)
+        if self.moving_statistics:
+            self.classifier.backbone.train(mode)
+        return self

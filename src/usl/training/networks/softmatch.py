@@ -1,0 +1,138 @@
+"""SoftMatch: every image counts, the less the further its confidence is below the mean.
+
+Source: H. Chen et al., "SoftMatch: addressing the quantity-quality trade-off in semi-supervised
+learning", ICLR 2023, section 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from usl.core.errors import UsageError
+from usl.learning.loop import Views
+from usl.learning.moving_mean import MovingMean
+from usl.learning.ranks import gather
+from usl.training.networks.fixmatch import FixMatch, pseudo_label_loss
+from usl.training.networks.flexmatch import RECIPES as FLEXMATCH
+
+RECIPES = {
+    # 1,200 steps are too few for a mean over the last 1,000.
+    "cpu": replace(FLEXMATCH["cpu"], parameters={"momentum": 0.99}),
+    "cifar": replace(FLEXMATCH["cifar"], parameters={"align": True}),
+    # No configuration has been released: FlexMatch's.
+    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"align": True}),
+}
+
+
+def build(
+    backbone: Any,
+    n_classes: int,
+    *,
+    seed: int = 0,
+    momentum: float = 0.999,
+    n_sigma: float = 2.0,
+    align: bool = False,
+    lam: float = 1.0,
+    ema: float = 0.999,
+    eman: bool = False,
+    flip: bool = True,
+) -> SoftMatch:
+    """SoftMatch on ``backbone``.
+
+    Parameters
+    ----------
+    seed : of the head's initial weights.
+    momentum : share of the moving means of the confidence that stays in a step; less for short
+        trainings.
+    n_sigma : n, how fast a weight falls: one standard deviation below the mean it is exp(-n^2 / 2).
+    align : uniform alignment: weigh images as if all classes were equally frequent. Only where
+        they are; on in the literature's presets.
+    lam : lambda_u, weight of the unlabelled loss.
+    ema : momentum of the moving average of weights that is kept.
+    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
+        views are random crops and flips.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
+
+    Raises
+    ------
+    UsageError
+        n_sigma is not above 0.
+    """
+    if not n_sigma > 0:
+        raise UsageError(f"n_sigma: {n_sigma} given; use a number above 0.")
+    shared = {"seed": seed, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
+    return SoftMatch(backbone, n_classes, momentum=momentum, n_sigma=n_sigma, align=align, **shared)
+
+
+class SoftMatch(FixMatch):
+    """FixMatch with weights for its threshold.
+
+    Attributes
+    ----------
+    mean, variance : mu_t and sigma_t^2 of the confidence; at first 1 / C and 1.
+    expected : p~_t, mean probability of each class [C]; at first 1 / C. Moves with ``align`` only.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        *,
+        momentum: float,
+        n_sigma: float,
+        align: bool,
+        **shared: Any,
+    ) -> None:
+        super().__init__(backbone, n_classes, **shared)
+        self.n_sigma, self.align = n_sigma, align
+        even = torch.full((n_classes,), 1 / n_classes)
+        self.mean = MovingMean(even.mean(), momentum)
+        self.variance = MovingMean(torch.ones(()), momentum)
+        self.expected = MovingMean(even, momentum)
+
+    def consistency(
+        self, weak: Tensor, strong: Tensor, views: Views
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean of weight times CE(strong, argmax weak); this batch has moved the means already."""
+        own, everyone = weak.softmax(1), gather(weak).softmax(1)
+        hard = own.argmax(1)
+        if self.align:
+            expected = self.expected(everyone.mean(0))
+            own, everyone = aligned(own, expected), aligned(everyone, expected)
+        surest = everyone.amax(1)
+        mean = self.mean(surest.mean())
+        variance = self.variance(surest.var(correction=min(1, len(surest) - 1)))
+        weights = gaussian_weights(own.amax(1), mean, variance, self.n_sigma)
+        return pseudo_label_loss(strong, hard, weights), {"weight": weights.mean()}
+
+    def after_step(self) -> None:
+        """Move the teacher and the means."""
+        super().after_step()
+        for mean in (self.mean, self.variance, self.expected):
+            mean.after_step()
+
+
+def gaussian_weights(confidence: Tensor, mean: Tensor, variance: Tensor, n_sigma: float) -> Tensor:
+    """exp(-min(0, c - mu)^2 n^2 / (2 sigma^2)) of each confidence c, float [b], 0 to 1.
+
+    Parameters
+    ----------
+    confidence : float [b]; mean, variance : mu and sigma^2, scalars; n_sigma : n.
+    """
+    below = (confidence - mean).clamp(max=0)
+    return torch.exp(-below.square() * n_sigma**2 / (2 * variance.clamp(min=1e-12)))
+
+
+def aligned(probabilities: Tensor, expected: Tensor) -> Tensor:
+    """UA(p) = norm(p / (C p~)), rows of [b, C]: as if the mean over the images were uniform.
+
+    Parameters
+    ----------
+    probabilities : rows p [b, C]; expected : p~, float [C].
+    """
+    ratio = probabilities / expected.clamp(min=1e-6)
+    return ratio / ratio.sum(1, keepdim=True)

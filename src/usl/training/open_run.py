@@ -1,0 +1,107 @@
+"""A run opened again: its images, its split and its features, in one row order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
+from usl.features.preprocessing import Preprocessing
+from usl.features.space import Space, open_space
+from usl.labeling.answers.sync import checked_split
+from usl.run.folder import Run
+from usl.run.split import Split
+
+PREPROCESSING, MODEL_PREPROCESSING = "preprocessing.npz", "model-preprocessing.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A run with its collection, its checked split and its features, in the same row order."""
+
+    run: Run
+    collection: Collection
+    split: Split
+    space: Space
+
+    def kept_in_run(self) -> dict[str, str]:
+        """``{"file": name}`` where the encoder is a file of the run folder."""
+        path = Path(self.space.embedding.encoder.name)
+        path = path / "encoder.safetensors" if path.is_dir() else path
+        here = path.is_file() and path.resolve().parent == self.run.path.resolve()
+        return {"file": path.name} if here else {}
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """Image ids of the points, str [r]."""
+        return self.collection.ids[self.space.rows]
+
+    @property
+    def subsets(self) -> NDArray[np.str_]:
+        """Subsets of the points, str [r]."""
+        return self.collection.subsets[self.space.rows]
+
+    def split_rows(self) -> NDArray[np.int64]:
+        """For each point its row in the split, int64 [r]."""
+        position = np.empty(len(self.collection), dtype=np.int64)
+        position[self.split.positions(self.collection.ids)] = np.arange(len(self.split))
+        return position[self.space.rows]
+
+
+def open_run(
+    run: Run | str | os.PathLike[str],
+    *,
+    collection: Collection | None = None,
+    source: str | None = None,
+    split: Split | None = None,
+    model: str | None = None,
+    trained: bool = False,
+    progress: Progress = silent,
+) -> Opened:
+    """Open a run's images again, match the split to them and bring all into the run's space.
+
+    The space is the selection's, or with ``trained`` that of the trained model. With ``model``
+    the images are encoded by another encoder and a new space is fitted. ``split`` is one that was
+    checked already.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    found = collection if collection is not None else run.collection(source)
+    split = checked_split(run, found) if split is None else split
+    record = run.info.get("training", run.info)["encoder"] if trained else run.info["encoder"]
+    if model is not None and model != record["name"]:
+        return Opened(run, found, split, open_space(found, model, progress=progress))
+    space = recorded_space(run, record, found, progress)
+    if space.embedding.encoder.key != record["key"]:
+        raise DataError(
+            f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
+            "made with. Install that version again, or name another encoder with --model."
+        )
+    return Opened(run, found, split, space)
+
+
+def recorded_space(
+    run: Run, record: dict[str, Any], collection: Collection, progress: Progress
+) -> Space:
+    """A collection in the space of the run that has the encoder of ``record``, by its name.
+
+    Whether the encoder still is the recorded one, its key tells.
+    """
+    file = MODEL_PREPROCESSING if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
+    return open_space(
+        collection,
+        "auto" if collection.features is not None else _encoder_name(run, record),
+        preprocessing=Preprocessing.load(run.path / file),
+        progress=progress,
+    )
+
+
+def _encoder_name(run: Run, record: dict[str, Any]) -> str:
+    """What to open as the encoder of a record: a file in the run folder, or a name."""
+    return str(run.path / record["file"]) if "file" in record else str(record["name"])

@@ -1,0 +1,271 @@
+"""``usl train`` with a method that trains a network on the images themselves.
+
+What comes out is what every other method leaves: the trained network is an encoder
+(``trained.safetensors``) and its last layer a linear model on the encoder's features
+(``model.npz``), so that evaluation, report and prediction need to know nothing of networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.hashing import json_digest
+from usl.core.progress import Progress
+from usl.data.collection import Collection
+from usl.features.preprocessing import Preprocessing
+from usl.features.space import open_space
+from usl.features.start_backbone import start_backbone
+from usl.learning.backbone import save_backbone
+from usl.learning.hardware import Hardware
+from usl.learning.loop import run_loop
+from usl.learning.pictures import open_pictures
+from usl.learning.recipe import Recipe
+from usl.run.folder import Run
+from usl.run.split import Split
+from usl.training.contract import NETWORKS, LinearModel
+from usl.training.labels import Labels, given_labels, labels_of
+from usl.training.open_run import Opened
+from usl.training.shared.streams import Streams
+from usl.training.shared.student import Classifier, Student
+
+FOLDER, ENCODER = "training", "trained.safetensors"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a network is trained on: the train images of a run, in the collection's order.
+
+    ``pictures`` of all; ``classes`` int64 [n], -1 without a label; ``weights`` float64 [n].
+    """
+
+    images: Any
+    ids: NDArray[np.str_]
+    classes: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    name: str
+
+
+def fit_network(
+    module: ModuleType,
+    method: str,
+    run: Run,
+    collection: Collection,
+    split: Split,
+    model: str | None,
+    seed: int,
+    progress: Progress,
+    given: Mapping[str, Any],
+) -> tuple[Opened, Labels, LinearModel, dict[str, Any]]:
+    """Train on a run's images and open the run again in the space of the trained network."""
+    if collection.images is None:
+        raise DataError(
+            f"{collection.source}: {method} trains on images, but these are features alone. Use a "
+            "method on frozen features, such as label_spreading."
+        )
+    position = np.empty(len(collection), dtype=np.int64)
+    position[split.positions(collection.ids)] = np.arange(len(split))
+    train = collection.rows_in("train")
+    labels = labels_of(run, split, position[train], np.ones(len(train), dtype=bool))
+    examples = Examples(
+        collection.images.take(train),
+        collection.ids[train],
+        labels.classes,
+        labels.weights,
+        collection.source,
+    )
+    done = train_network(
+        module,
+        method,
+        examples,
+        labels.names,
+        run.path,
+        model=model,
+        seed=seed,
+        progress=progress,
+        **given,
+    )
+    space = open_space(
+        collection, str(done.encoder), preprocessing=done.preprocessing, progress=progress
+    )
+    opened = Opened(run, collection, split, space)
+    return opened, given_labels(opened), done.model, done.parameters
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network as an encoder file and a linear model on its features."""
+
+    encoder: Path
+    preprocessing: Preprocessing
+    model: LinearModel
+    parameters: dict[str, Any]
+    history: list[dict[str, Any]]
+
+
+def train_network(
+    module: ModuleType,
+    method: str,
+    examples: Examples,
+    class_names: list[str],
+    folder: Path,
+    *,
+    model: str | None = None,
+    seed: int = 0,
+    preset: str = "cpu",
+    network: str = "compact",
+    size: int | None = None,
+    frozen: bool = False,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    ratio: int | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    labeled_in_unlabeled: bool | None = None,
+    clip: float | None = None,
+    accumulate: int = 1,
+    device: str = "auto",
+    precision: str = "auto",
+    checkpoint_minutes: float = 5.0,
+    tensorboard: bool = False,
+    resume: bool = False,
+    progress: Progress,
+    **method_params: Any,
+) -> Trained:
+    """Train a network by one method of this room.
+
+    Parameters
+    ----------
+    model : begin with the network and the weights of this encoder; default: random weights.
+    preset : recipe of the method: cpu, or one of the literature's (cifar, imagenet).
+    network : with random weights: compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50.
+    size : side of the pictures in pixels; the default is the network's.
+    frozen : train the last layer alone.
+    steps : of the optimiser; the default is the recipe's.
+    batch_size : labelled images per step; few labels are repeated.
+    ratio : unlabelled images per labelled one (mu).
+    lr : peak learning rate.
+    weight_decay : of weights; biases and batch normalisation have none.
+    labeled_in_unlabeled : the unlabelled stream holds the labelled images too; the default is the
+        recipe's (FixMatch: yes, CoMatch: no).
+    clip : greatest norm of the gradient.
+    accumulate : micro-batches per step, for less memory.
+    device : auto, cpu, cuda or mps. Under torchrun every process takes one device.
+    precision : auto (bfloat16 where the processor multiplies matrices of it), 32, bf16 or 16.
+    checkpoint_minutes : time between checkpoints.
+    tensorboard : write TensorBoard events too.
+    resume : go on with a training of this run that was stopped.
+
+    Raises
+    ------
+    DataError
+        no picture of a label can be read.
+    TrainingFailedError
+        a loss that is not finite; the last checkpoint is kept.
+    """
+    NETWORKS.check(method, module, method_params)
+    recipe = recipe_of(module, method, preset)
+    optimizer = recipe.optimizer.changed(lr=lr, weight_decay=weight_decay)
+    backbone, supervision = start_backbone(network, model, size, seed)
+    pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
+    classes, weights = examples.classes[pictures.rows], examples.weights[pictures.rows]
+    labeled = np.flatnonzero(classes >= 0)
+    if len(labeled) == 0:
+        raise DataError(f"{examples.name}: none of the labelled images can be read.")
+    every = np.arange(len(pictures))
+    if labeled_in_unlabeled is None:
+        labeled_in_unlabeled = recipe.labeled_in_unlabeled
+    unlabeled = every if labeled_in_unlabeled else np.flatnonzero(classes < 0)
+    if recipe.ratio and ratio == 0:
+        raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
+    if recipe.ratio and len(unlabeled) == 0:
+        raise DataError(f"{examples.name}: every image has a label; use supervised.")
+    parameters = {**recipe.parameters, **method_params}
+    task: Student = module.build(backbone, len(class_names), seed=seed, **parameters)
+    if frozen:
+        task.freeze()
+    streams = Streams(
+        pictures,
+        labeled,
+        classes[labeled],
+        weights[labeled],
+        unlabeled,
+        batch_size or recipe.batch_size,
+        recipe.ratio if ratio is None else ratio,
+        seed,
+    )
+    total = steps or recipe.steps
+    task.prepare(images=len(pictures), unlabeled=len(unlabeled), steps=total)
+    ids = examples.ids[pictures.rows]
+    settings = {
+        "method": method,
+        "preset": preset,
+        "parameters": parameters,
+        "network": backbone.name,
+        "model": model,
+        "size": backbone.size,
+        "frozen": frozen,
+        "batch_size": streams.batch_size,
+        "ratio": streams.ratio,
+        "labeled_in_unlabeled": labeled_in_unlabeled,
+        "images": json_digest(ids.tolist()),
+        "labels": json_digest([class_names, classes.tolist(), weights.tolist()]),
+    }
+    try:
+        history = run_loop(
+            task,
+            streams,
+            steps=total,
+            optimizer=optimizer,
+            seed=seed,
+            settings=settings,
+            folder=folder / FOLDER,
+            resume=resume,
+            hardware=Hardware(device, precision),
+            accumulate=accumulate,
+            clip=clip,
+            checkpoint_minutes=checkpoint_minutes,
+            ids=ids,
+            tensorboard=tensorboard,
+            label=method,
+            progress=progress,
+        )
+    except KeyboardInterrupt as stopped:
+        raise KeyboardInterrupt(
+            f"{stopped or 'Stopped.'} Go on with the same command and --resume."
+        ) from None
+    kept: Classifier = task.kept
+    save_backbone(
+        folder / ENCODER,
+        kept.backbone,
+        "labels of this collection" if supervision == "none" else supervision,
+        method=method,
+        preset=preset,
+        labels=len(labeled),
+        seed=seed,
+    )
+    return Trained(
+        folder / ENCODER,
+        Preprocessing(kept.backbone.dim, unit=False),
+        LinearModel(*(value.detach().double().numpy() for value in kept.head.parameters())),
+        {**settings, "steps": total, "optimizer": repr(optimizer)},
+        history,
+    )
+
+
+def recipe_of(module: ModuleType, method: str, preset: str) -> Recipe:
+    """The recipe ``preset`` of a method's module."""
+    recipes: Mapping[str, Recipe] = getattr(module, "RECIPES", {})
+    if preset not in recipes:
+        raise UsageError(
+            f"preset: {method!r} has no preset {preset!r}.{did_you_mean(preset, recipes)} "
+            f"It has: {', '.join(recipes)}."
+        )
+    return recipes[preset]

@@ -1,0 +1,213 @@
+"""What the page does with answers, seen through the application."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from page_run import answer
+
+from usl.core.errors import UsageError
+from usl.labeling.answers.entries import CHECK, Answer, Round
+from usl.labeling.answers.store import Store
+from usl.labeling.answers.sync import settle
+from usl.labeling.page.round_view import Desk
+
+
+def said(state):
+    return {
+        row: what if isinstance(what, str) else state["labels"][what]
+        for row, what in state["answers"]
+    }
+
+
+def undo(key, of):
+    return {"key": key, "type": "undo", "of": of}
+
+
+def test_an_answer_sent_twice_counts_once(app):
+    page = app()
+    for _ in range(3):
+        status, told = page.post([answer("aaaaaaaa", [3], "cat"), answer("bbbbbbbb", [5], "dog")])
+        assert status == 200
+        assert told["done"] == ["aaaaaaaa", "bbbbbbbb"]
+    assert len(page.store.history()) == 2
+    assert said(page.get("/api/state")[1]) == {3: "cat", 5: "dog"}
+    assert [one["name"] for one in told["classes"]] == ["cat", "dog"]
+
+
+def test_many_labelled_at_once_are_undone_as_one_even_after_a_reload(app):
+    page = app()
+    page.post([answer("first--1", [7], "dog")])
+    page.post([answer("group--1", [7, 8, 9], "cat")])
+    state = app().get("/api/state")[1]
+    last = state["groups"][-1]
+    assert last["key"] == "group--1"
+    assert last["rows"] == [7, 8, 9]
+    assert last["before"] == [["label", "dog"], ["", None], ["", None]]
+    for _ in range(2):
+        told = page.post([undo("undo---1", "group--1")])[1]
+        assert told["done"] == ["undo---1"]
+    assert said(app().get("/api/state")[1]) == {7: "dog"}
+    assert len(page.store.history()) == 4  # nothing is ever deleted
+
+
+def test_the_latest_counts_and_skips_wait_at_the_end(app):
+    page = app()
+    page.post([answer("aaaaaaaa", [1], kind="skip"), answer("bbbbbbbb", [2], kind="skip")])
+    page.post([answer("cccccccc", [1], kind="skip"), answer("dddddddd", [3], kind="unsure")])
+    page.post([answer("eeeeeeee", [3], kind="bad")])
+    state = page.get("/api/state")[1]
+    assert state["skipped"] == [2, 1]
+    assert said(state) == {1: "skip", 2: "skip", 3: "bad"}
+
+
+def test_annotators_are_blind_and_have_queues_of_their_own(app):
+    page = app()
+    page.post([answer("aaaaaaaa", [3], "cat")], **{"as": "anna"})
+    page.post([answer("bbbbbbbb", [3], "dog")], **{"as": "ben"})
+    assert said(page.get("/api/state?as=anna")[1]) == {3: "cat"}
+    assert said(page.get("/api/state?as=ben")[1]) == {3: "dog"}
+    fresh = page.get("/api/state?as=chloe")[1]
+    assert said(fresh) == {}
+    assert fresh["groups"] == []
+    assert fresh["order"] == page.get("/api/state?as=anna")[1]["order"]
+    assert page.get("/api/changes?as=chloe&since=0")[1]["changes"] == []
+    assert "dog" not in str(page.get("/api/items?rows=3&as=anna"))
+    told = page.post([undo("undo---1", "bbbbbbbb")], **{"as": "anna"})[1]
+    assert told["done"] == []
+    assert page.get("/api/state")[1]["people"] == 2
+
+
+def test_the_queue_stays_when_answers_are_settled(app):
+    page = app()
+    order = page.get("/api/state")[1]["order"]
+    assert len(order) == 40
+    page.post([answer("aaaaaaaa", order[:7], "cat", kind="label")], **{"as": "anna"})
+    page.post([answer("bbbbbbbb", [next(r for r in range(60) if r not in order)], "cat")])
+    settle(page.run, page.store)
+    assert (page.run.split().states == "requested").sum() == 33
+    # a second server, another annotator: the same blind queue
+    assert app().get("/api/state?as=ben")[1]["order"] == order
+
+
+def test_conflicts_are_found_and_settled(app):
+    page = app()
+    order = page.get("/api/state")[1]["order"]
+    same, other, third = order[:3]
+    for name, label in (("anna", "cat"), ("ben", "dog")):
+        page.post(
+            [
+                answer(f"one-{name:_<6}", [other], label),
+                answer(f"two-{name:_<6}", [same], "cat"),
+                answer(f"tri-{name:_<6}", [third], label),
+            ],
+            **{"as": name},
+        )
+    state = page.get("/api/state?mode=review&as=dora")[1]
+    assert state["order"] == [other, third]
+    assert state["agreement"]["images"] == 3
+    assert state["agreement"]["equal"] == pytest.approx(1 / 3)
+    assert state["answered"] == {"anna": 3, "ben": 3}
+    item = page.get(f"/api/items?mode=review&rows={other}")[1][str(other)]
+    assert {(one["by"], one["label"]) for one in item["said"]} == {("anna", "cat"), ("ben", "dog")}
+    told = page.post([answer("final--1", [other], "dog")], mode="review", **{"as": "dora"})[1]
+    assert told["done"] == ["final--1"]
+    assert [other, "label", "dog"] in told["changes"]
+    state = page.get("/api/state?mode=review&as=dora")[1]
+    assert state["order"] == [other, third]  # settled ones can still be looked at
+    assert said(state) == {other: "dog"}
+    assert said(page.get("/api/state?as=anna")[1])[other] == "cat"  # what was said stays said
+    split = settle(page.run, page.store)
+    label = dict(zip(split.ids.tolist(), split.labels.tolist(), strict=True))
+    assert label[page.work.ids[other]] == "dog"
+    assert label[page.work.ids[third]] is None
+
+
+def test_a_second_program_on_the_same_run_is_followed(app):
+    page = app()
+    version = page.get("/api/changes?since=0")[1]["version"]
+    with Store.open(page.run.path) as store:
+        [number] = store.add([Answer("p004.jpg", "label", "cat")])
+        news = page.get(f"/api/changes?since={version}")[1]
+        assert news["changes"] == [[4, "label", "cat"]]
+        store.undo([number])
+    assert page.get(f"/api/changes?since={news['version']}")[1]["changes"] == [[4, "", None]]
+
+
+def test_classes_are_added_remapped_and_removed_unless_used(app):
+    page = app()
+    page.post([{"key": "class--1", "type": "class", "name": " cat "}])
+    page.post([answer("aaaaaaaa", [0], "dog")])
+    change = {"key": "class--2", "type": "classes", "classes": [{"name": "dog", "hotkey": "x"}]}
+    told = page.post([change])[1]
+    assert told["classes"] == [{"name": "dog", "hotkey": "x"}]
+    gone = {"key": "class--3", "type": "classes", "classes": [{"name": "cat", "hotkey": ""}]}
+    told = page.post([gone])[1]
+    assert "has answers" in told["refused"][0]["fault"]
+    assert told["classes"] == [{"name": "dog", "hotkey": "x"}]
+    for hotkey in ("0", "-", "xy", 5):
+        bad = {"key": "class--4", "type": "classes", "classes": [{"name": "dog", "hotkey": hotkey}]}
+        assert page.post([bad])[1]["refused"]
+
+
+def test_names_are_asked_for_where_there_are_several_people(app):
+    page = app()
+    assert b"Who is labelling?" not in page("GET", "/", headers=page.cookie)[2]
+    page.post([answer("aaaaaaaa", [0], "cat")], **{"as": "anna"})
+    content = page("GET", "/", headers=page.cookie)[2]
+    assert b"Who is labelling?" in content
+    assert b"anna" in content
+    assert b'data-annotator="ben"' in page("GET", "/?as=ben", headers=page.cookie)[2]
+    assert page("GET", "/?as=split.csv", headers=page.cookie)[0] == 400
+    fixed = app(annotator="ben")
+    assert b'data-annotator="ben"' in fixed("GET", "/", headers=fixed.cookie)[2]
+    assert fixed("GET", "/api/state?as=anna", headers=fixed.cookie)[0] == 400
+
+
+def test_a_check_shows_the_prediction_and_an_audit_does_not(app, path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    table = {"image_id": ["p003.jpg"], "label": ["dog"], "confidence": [0.4321]}
+    pyarrow.parquet.write_table(pa.table(table), path / "predictions.parquet")
+    with Store.open(path) as store:
+        drawn = store.add_round(Round("", CHECK, ("p003.jpg",), population=1))
+    shown = app(round=drawn).get("/api/items?rows=3")[1]["3"]
+    assert shown["predicted"] == {"label": "dog", "confidence": 0.432}
+    assert "predicted" not in app().get("/api/items?rows=3")[1]["3"]
+
+
+def test_eight_at_once_lose_nothing(app):
+    page = app()
+    ids, rows = page.work.ids, page.work.rows
+    desk = Desk(page.store, "labels", ids, rows)
+
+    def work(number):
+        for row in range(30):
+            desk.apply(answer(f"key-{number}-{row:04d}", [row], "cat"), f"a{number}")
+            desk.changes(f"a{number}", 0)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(page.store.history()) == 240
+    assert all(len(desk.state(f"a{number}")["answers"]) == 30 for number in range(8))
+
+
+def test_operations_without_sense_are_named(app):
+    desk = app().work.desk
+    for operation, word in [
+        ({"type": "answer", "rows": [0], "kind": "label", "label": "cat"}, "key"),
+        ({"key": "../../../x", "type": "answer"}, "key"),
+        ({"key": "aaaaaaaa", "type": "drop"}, "type"),
+        (answer("aaaaaaaa", [0], None), "label"),
+        (answer("aaaaaaaa", [0], "cat", kind="unsure"), "label"),
+        (answer("aaaaaaaa", [0], kind="nonsense"), "kind"),
+        (answer("aaaaaaaa", []), "rows"),
+        (undo("aaaaaaaa", "nothing-"), "undo"),
+    ]:
+        with pytest.raises(UsageError, match=word):
+            desk.apply(operation, "")

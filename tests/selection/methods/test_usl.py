@@ -1,0 +1,210 @@
+"""USL against Algorithm 1 written out densely in float64."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import usl
+from support import unit
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.selection.methods.usl import PRESETS
+
+select = partial(usl.select, method="usl")
+
+
+def algorithm_1(features, clusters, k, lam, alpha, momentum, iterations, horizon=None):
+    """Eq. 1-7 and Algorithm 1 of the paper, as they stand; one pick per cluster."""
+    x = features.astype(np.float64)
+    n = len(x)
+    d = np.sqrt(np.maximum(((x[:, None] - x[None]) ** 2).sum(-1), 0))
+    np.fill_diagonal(d, np.inf)
+    utility = 1 / np.sort(d, axis=1)[:, :k].mean(axis=1)
+    ids = np.unique(clusters)
+
+    def best(score):
+        return [int(np.flatnonzero(clusters == c)[score[clusters == c].argmax()]) for c in ids]
+
+    picks, average = best(utility), np.zeros(n)
+    for _ in range(iterations):
+        reg = np.zeros(n)
+        for i in range(n):
+            others = [d[i, p] for p in picks if clusters[p] != clusters[i]]
+            reg[i] = sum(1 / o**alpha for o in sorted(others)[:horizon])
+        average = momentum * average + (1 - momentum) * reg
+        picks = best(utility - lam * average)
+    return sorted(picks), utility, average
+
+
+@pytest.mark.parametrize(
+    ("lam", "alpha", "momentum", "iterations", "horizon"),
+    [
+        (0.0, 0.5, 0.9, 3, None),
+        (0.5, 0.5, 0.9, 10, None),
+        (1.0, 1.0, 0.9, 10, None),
+        (1.5, 0.5, 0.0, 1, 4),
+        (3.0, 2.0, 0.5, 4, 6),
+    ],
+)
+def test_picks_are_those_of_the_dense_definition(cloud, lam, alpha, momentum, iterations, horizon):
+    clusters = np.random.default_rng(0).integers(12, size=len(cloud))
+    expected, utility, average = algorithm_1(
+        cloud, clusters, 15, lam, alpha, momentum, iterations, horizon
+    )
+    found = select(
+        cloud,
+        12,
+        clusters=clusters,
+        k=15,
+        lam=lam,
+        alpha=alpha,
+        momentum=momentum,
+        iterations=iterations,
+        horizon=horizon,
+    )
+    assert sorted(found.indices.tolist()) == expected
+    np.testing.assert_allclose(found.columns["density"], utility[found.indices], rtol=1e-4)
+    np.testing.assert_allclose(found.columns["regularizer"], average[found.indices], rtol=1e-4)
+    np.testing.assert_allclose(
+        found.columns["utility"], (utility - lam * average)[found.indices], rtol=1e-3, atol=1e-4
+    )
+
+
+def released_code(features, clusters, k, lam, alpha, momentum, passes, cut, own):
+    """The released code's arithmetic: squared distances, self counted, cut-off to 1e10."""
+    x = features.astype(np.float64)
+    d2 = np.maximum(((x[:, None] - x[None]) ** 2).sum(-1), 0)
+    np.fill_diagonal(d2, 0)
+    utility = 1 / (np.sort(d2, axis=1)[:, :k].sum(axis=1) / k)
+    ids = np.unique(clusters)
+
+    def best(score):
+        return [int(np.flatnonzero(clusters == c)[score[clusters == c].argmax()]) for c in ids]
+
+    picks, average = best(utility), np.zeros(len(x))
+    for _ in range(passes - 1):
+        reg = np.zeros(len(x))
+        for i in range(len(x)):
+            for p in picks:
+                if (own and d2[i, p] == 0) or (not own and clusters[p] == clusters[i]):
+                    continue
+                value = d2[i, p] if cut is None or d2[i, p] < cut else 1e10
+                reg[i] += 1 / value**alpha
+        average = momentum * average + (1 - momentum) * reg
+        picks = best(utility - lam * average)
+    return sorted(picks)
+
+
+def test_released_preset_is_the_released_arithmetic(cloud):
+    clusters = np.random.default_rng(1).integers(10, size=len(cloud))
+    expected = released_code(cloud, clusters, 30, 0.5, 0.5, 0.9, 10, 4.0, own=False)
+    found = select(cloud, 10, clusters=clusters, preset="released", k=30)
+    assert sorted(found.indices.tolist()) == expected
+
+
+def test_released_preset_above_100_labels_cuts_at_distance_one(cloud):
+    clusters = np.arange(len(cloud)) % 120
+    expected = released_code(cloud, clusters, 30, 1.0, 1.0, 0.9, 10, 1.0, own=False)
+    found = select(cloud, 120, clusters=clusters, preset="released", k=30)
+    assert sorted(found.indices.tolist()) == expected
+
+
+def test_released_preset_at_large_scale_is_repelled_by_its_own_pick(cloud, monkeypatch):
+    monkeypatch.setattr("usl.selection.methods.usl.SMALL", 100)
+    clusters = np.arange(len(cloud)) % 15
+    expected = released_code(cloud, clusters, 20, 1.5, 0.5, 0.0, 2, None, own=True)
+    found = select(cloud, 15, clusters=clusters, preset="released")
+    assert found.parameters["horizon"] == 128
+    assert sorted(found.indices.tolist()) == expected
+
+
+def test_presets_follow_table_14(blobs, monkeypatch):
+    features, _ = blobs
+
+    def resolved(budget, **params):
+        found = select(features, budget, **params).parameters
+        return {name: found[name] for name in ("k", "lam", "alpha", "momentum", "iterations")}
+
+    small = {"k": 400, "lam": 0.5, "alpha": 0.5, "momentum": 0.9, "iterations": 10}
+    assert resolved(100) == small
+    assert resolved(101) == {**small, "lam": 1.0, "alpha": 1.0}
+    assert resolved(40, lam=2.0) == {**small, "lam": 2.0}
+    monkeypatch.setattr("usl.selection.methods.usl.SMALL", 500)
+    assert resolved(40) == {"k": 20, "lam": 1.5, "alpha": 0.5, "momentum": 0.0, "iterations": 1}
+    assert PRESETS["paper"][2].horizon == 64
+
+
+def test_the_exchange_pushes_picks_apart(blobs):
+    features, _ = blobs
+
+    def closest(lam):
+        picks = features[select(features, 30, k=20, lam=lam, seed=1).indices]
+        d = ((picks[:, None] - picks[None]) ** 2).sum(-1)
+        return np.sort(d[np.triu_indices(30, 1)])[:15].mean()
+
+    assert closest(2.0) > 1.1 * closest(0.0)
+
+
+def test_more_neighbours_than_items_are_clamped_with_a_warning(cloud):
+    with pytest.warns(UslWarning, match="k = 400 neighbours, but there are only 300 items"):
+        found = select(cloud, 5)
+    assert found.parameters["k"] == 299
+
+
+def test_a_partition_with_more_clusters_serves_the_largest(blobs):
+    features, classes = blobs
+    rows = np.concatenate([np.flatnonzero(classes == c)[: 20 * (c + 1)] for c in range(5)])
+    found = select(features[rows], 2, k=10, clusters=classes[rows])
+    assert set(classes[rows][found.indices].tolist()) == {3, 4}
+
+
+def test_a_partition_with_fewer_clusters_is_served_in_rounds(blobs):
+    features, classes = blobs
+    found = select(features, 15, k=20, clusters=classes)
+    assert sorted(np.bincount(classes[found.indices])) == [2, 2, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"k": 0}, UsageError, "k: 0 given"),
+        ({"lam": -1.0}, UsageError, "lam: -1.0 given"),
+        ({"lam": float("nan")}, UsageError, "lam: nan given"),
+        ({"momentum": 1.0}, UsageError, "momentum: 1.0 given"),
+        ({"preset": "papers"}, UsageError, "preset: 'papers' is unknown"),
+        ({"clusters": [0, 1]}, DataError, "one number per item"),
+        ({"clusters": np.zeros(300)}, DataError, "must be integers"),
+    ],
+)
+def test_bad_parameters(cloud, params, error, message):
+    with pytest.raises(error, match=message):
+        select(cloud, 5, **{"k": 20, **params})
+
+
+def test_more_clusters_than_picks_serves_the_largest(cloud):
+    picks = select(cloud, 8, n_clusters=12, k=10)
+    sizes = np.sort(np.bincount(np.asarray(picks.columns["cluster"]), minlength=12) > 0)
+    assert sizes.sum() == 8
+    assert min(picks.columns["cluster_size"]) >= 300 // 12 // 3
+
+
+@pytest.mark.parametrize("n_clusters", [7, 301])
+def test_clusters_fewer_than_labels_or_more_than_items_are_refused(cloud, n_clusters):
+    with pytest.raises(UsageError, match="n_clusters"):
+        select(cloud, 8, n_clusters=n_clusters, k=10)
+
+
+def test_inverted_lists_give_the_picks_of_the_exact_search(monkeypatch):
+    import usl.numeric.neighbor_search as search
+
+    rng = np.random.default_rng(6)
+    centres = rng.normal(size=(60, 10))
+    x = unit(centres[rng.integers(60, size=4000)] + rng.normal(scale=0.3, size=(4000, 10)))
+    exact = select(x, 60, k=10, exact=True)
+    monkeypatch.setattr(search, "EXACT_ROWS", 1000)
+    found = select(x, 60, k=10)
+    assert found.parameters["recall"] > 0.95
+    assert "recall" not in exact.parameters
+    assert len(set(found.indices) & set(exact.indices)) >= 57

@@ -1,0 +1,155 @@
+"""The losses against their definitions, and the paper's two observations about them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from usl.selection.methods.usl_t.losses import (
+    global_loss,
+    local_loss,
+    local_target,
+    moving_mean,
+    softmax,
+)
+
+
+def numerical_gradient(function, logits, step=1e-5):
+    gradient = np.zeros_like(logits)
+    for index in np.ndindex(logits.shape):
+        up, down = logits.copy(), logits.copy()
+        up[index] += step
+        down[index] -= step
+        gradient[index] = (function(up) - function(down)) / (2 * step)
+    return gradient
+
+
+@pytest.fixture
+def logits():
+    return np.random.default_rng(0).normal(scale=2, size=(7, 4))
+
+
+def kl(p, q):
+    terms = np.where(p > 0, p * np.log(np.maximum(p, 1e-300) / q), 0)
+    return terms.sum(axis=1)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.6, 1.1])
+def test_global_loss_is_eq_10(logits, tau):
+    p = softmax(logits)
+    hard = np.eye(4)[p.argmax(axis=1)]
+    counted = p.max(axis=1) >= tau
+    value, gradient = global_loss(p, p, tau=tau)
+    assert value == pytest.approx((kl(hard, p) * counted).sum() / 7)
+
+    def at(z):  # the target and who counts are constants
+        return (kl(hard, softmax(z)) * counted).sum() / 7
+
+    np.testing.assert_allclose(gradient, numerical_gradient(at, logits), atol=1e-7)
+
+
+def test_the_pseudo_label_comes_from_the_reference(logits):
+    reference = np.eye(4)[[3, 2, 1, 0, 3, 2, 1]] * 0.9 + 0.025
+    value, gradient = global_loss(softmax(logits), reference, tau=0.5)
+    chosen = softmax(logits)[np.arange(7), [3, 2, 1, 0, 3, 2, 1]]
+    assert value == pytest.approx(-np.log(chosen).mean())
+    assert (gradient[np.arange(7), [3, 2, 1, 0, 3, 2, 1]] < 0).all()
+
+
+def test_local_loss_is_eq_14_with_eq_11_and_13(logits):
+    neighbor = np.random.default_rng(1).normal(size=(7, 4))
+    mean = np.array([0.7, 0.1, 0.1, 0.1])
+    adjusted = neighbor - 5 * np.log(mean)
+    expected = np.exp(adjusted / 0.25 - (adjusted / 0.25).max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    target = local_target(neighbor, mean, alpha=5, t=0.25)
+    np.testing.assert_allclose(target, expected, atol=1e-12)
+    value, gradient = local_loss(softmax(logits), target)
+    assert value == pytest.approx(kl(expected, softmax(logits)).mean(), abs=1e-6)
+
+    def at(z):
+        return kl(expected, softmax(z)).mean()
+
+    np.testing.assert_allclose(gradient, numerical_gradient(at, logits), atol=1e-6)
+
+
+def test_moving_mean_is_eq_12():
+    mean = moving_mean(np.array([0.5, 0.5]), np.array([1.0, 0.0]), 0.25)
+    np.testing.assert_allclose(mean, [0.625, 0.375])
+
+
+def test_observation_1_global_loss_is_k_means_plus_a_regulariser():
+    """For tau = 0, fixed features and s = -squared distance (Eq. 28 to 31).
+
+    The loss is mean(|x - c_M|^2 + log sum_k exp(-|x - c_k|^2)), and its gradient with respect to
+    the centroids is that of k-means, Eq. 38, plus that of the regulariser, in closed form.
+    """
+    rng = np.random.default_rng(2)
+    x, c = rng.normal(size=(50, 3)), rng.normal(size=(4, 3))
+    squared = ((x[:, None] - c[None]) ** 2).sum(-1)
+    p = softmax(-squared)
+    value, gradient = global_loss(p, p, tau=0.0)
+    nearest = squared.argmin(axis=1)
+    k_means = squared[np.arange(50), nearest]
+    regulariser = np.log(np.exp(-squared).sum(axis=1))
+    assert value == pytest.approx((k_means + regulariser).mean())
+
+    # d(-|x - c_k|^2) / dc_k = 2 (x - c_k)
+    through_logits = 2 * np.einsum("nk,nkd->kd", gradient, x[:, None] - c[None])
+    own = np.eye(4)[nearest]
+    of_k_means = -2 * np.einsum("nk,nkd->kd", own, x[:, None] - c[None]) / 50
+    of_regulariser = 2 * np.einsum("nk,nkd->kd", p, x[:, None] - c[None]) / 50
+    np.testing.assert_allclose(through_logits, of_k_means + of_regulariser, atol=1e-12)
+    # net of both, an item attracts its own centroid and repels every other (paper 6.1)
+    assert (gradient[np.arange(50), nearest] <= 0).all()
+    assert (gradient[own == 0] >= 0).all()
+
+
+def test_observation_2_one_cluster_is_not_stationary():
+    logits = np.tile([12.0, 0, 0, 0, 0], (20, 1))
+    mean = softmax(logits).mean(axis=0)  # the average has caught up
+    for alpha, ends in ((1.0, 0.2), (5.0, 0.0)):
+        target = local_target(logits, mean, alpha=alpha, t=0.25)
+        np.testing.assert_allclose(target[:, 0], ends, atol=1e-6)
+        _, gradient = local_loss(softmax(logits), target)
+        assert (gradient[:, 0] > 0.7 / 20).all()  # the collapsed cluster loses
+        assert (gradient[:, 1:] < 0).all()  # all others gain
+    without = local_target(logits, mean, alpha=0.0, t=0.25)
+    _, gradient = local_loss(softmax(logits), without)
+    assert abs(gradient).max() < 1e-5  # unadjusted, the collapse would stay
+
+
+def follow_flow(correlation, t, steps=300, rate=0.5):
+    """Gradient flow of the local loss from nearly equal logits; growth of their spread.
+
+    Two views of each item's logits: its own, and a neighbour's with the given correlation.
+    """
+    rng = np.random.default_rng(3)
+    own = rng.normal(size=(4000, 6))
+    other = correlation * own + np.sqrt(1 - correlation**2) * rng.normal(size=own.shape)
+    direction = own - own.mean(axis=1, keepdims=True)
+    size = 1e-3
+    for _ in range(steps):
+        z, neighbor = size * own, size * other
+        target = local_target(neighbor, np.full(6, 1 / 6), alpha=5, t=t)
+        _, gradient = local_loss(softmax(z), target)
+        # the component of the step along the existing variation
+        size -= rate * 4000 * float((gradient * direction).sum() / (direction**2).sum())
+        if size <= 0:
+            return 0.0
+    return size / 1e-3
+
+
+def test_observation_2_equal_shares_are_stationary():
+    logits = np.zeros((20, 6))
+    target = local_target(logits, np.full(6, 1 / 6), alpha=5, t=0.25)
+    _, gradient = local_loss(softmax(logits), target)
+    np.testing.assert_allclose(gradient, 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("t", [0.25, 0.5])
+def test_observation_2_equal_shares_are_unstable_when_neighbours_agree_more_than_t(t):
+    """To first order the spread changes by (rho / t - 1) / C per unit of time."""
+    assert follow_flow(min(1.0, t + 0.2), t) > 3
+    assert follow_flow(t - 0.2, t) < 0.5
+    assert follow_flow(0.0, t) < 0.5
