@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,6 +53,10 @@ class Collection:
     source : what the user named (a path, or ``builtin:...``).
     kind : name of the reader that understood it.
     skipped : ``(image_id, reason)`` of rows left out while reading.
+    passed_over : how many files were seen and not used, by ending or by the folder they lie in.
+    notes : what a person should know of how the source was taken, one sentence each.
+    extra : other columns of the source, by name, each [n]; nothing here looks at them.
+    options : how the source was opened, so that it can be opened the same way again.
     """
 
     ids: NDArray[np.str_]
@@ -62,6 +67,10 @@ class Collection:
     source: str = ""
     kind: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    extra: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the columns agree and the ids are unique."""
@@ -71,6 +80,7 @@ class Collection:
             "images": self.images,
             "features": self.features,
             "labels": self.labels,
+            **self.extra,
         }
         for name, column in columns.items():
             if column is not None and len(column) != n:
@@ -109,6 +119,7 @@ class Collection:
             images=None if self.images is None else self.images.take(rows),
             features=None if self.features is None else taken(self.features, rows),
             labels=None if self.labels is None else self.labels[rows],
+            extra={name: [column[r] for r in rows] for name, column in self.extra.items()},
         )
 
     def digest(self, row: int) -> str:

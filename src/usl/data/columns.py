@@ -13,16 +13,29 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, did_you_mean
 from usl.data.collection import SUBSETS, Collection
 from usl.data.images import ArrayImages
+from usl.data.labels import read_labels, unwrap
 
-# What each column may be called, best name first; compared in lower case, "-" and " " as "_".
+# What each column may be called, best name first; compared as letters and digits in lower case.
 COLUMN_NAMES = {
-    "path": ("path", "image", "file", "file_name", "filename", "filepath", "image_path"),
-    "id": ("image_id", "id", "image_ids", "ids"),
-    "label": ("label", "labels", "class", "category", "target", "targets"),
+    "path": (
+        *("path", "image", "file", "filename", "filepath", "imagepath", "filenames", "filepaths"),
+        *("paths", "files", "imagename", "imagenames", "imagepaths", "imagefile", "imagefilename"),
+        *("imagefilepath", "img", "imgpath", "imgpaths", "imgname", "imgfile", "imgfilename"),
+        *("picture", "photo", "fname", "relativepath", "relpath", "fullpath", "absolutepath"),
+    ),
+    "id": ("imageid", "id", "imageids", "ids", "imgid", "sampleid", "itemid", "photoid"),
+    "name": ("name", "names", "uuid", "guid", "key", "keys", "identifier", "sample"),
+    "label": (
+        *("label", "labels", "class", "category", "target", "targets"),
+        *("classname", "labelname", "categoryname"),
+    ),
     "subset": ("subset", "split"),
-    "picture": ("image", "img", "picture", "jpg", "png", "webp"),
+    "picture": ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp"),
     "features": ("features", "feature", "embeddings", "embedding", "x"),
 }
+
+INDEX = re.compile(r"unnamed: ?\d+|__index_level_\d+__|level_\d+|index|rowid|rownames|\.\.\.1|")
+UNLABELED = ("unlabeled", "unlabelled")  # folders that say that a label is missing
 
 SUBSET_NAMES = {
     "train": "train",
@@ -35,29 +48,53 @@ SUBSET_NAMES = {
 }
 
 
+def spelling(name: str) -> str:
+    """A column's name as it is compared: ``Image Path``, ``image_path`` and ``imagePath`` alike."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
 def find_column(names: Iterable[str], role: str) -> str | None:
     """The column that plays ``role`` (a key of ``COLUMN_NAMES``), as it is spelled, or None."""
-    spelled = {name.strip().lower().replace("-", "_").replace(" ", "_"): name for name in names}
+    spelled: dict[str, str] = {}
+    for name in names:
+        spelled.setdefault(spelling(name), name)
     for known in COLUMN_NAMES[role]:
         if known in spelled:
             return spelled[known]
     return None
 
 
-def numbered_columns(names: Sequence[str]) -> list[str]:
-    """Columns called alike but for a running number, in the order of the numbers."""
+def is_index(name: str) -> bool:
+    """Whether a column is another library's count of the rows: never a feature, never an id."""
+    return INDEX.fullmatch(name.strip().lower()) is not None
+
+
+def numbered_groups(names: Iterable[str]) -> dict[str, list[str]]:
+    """Columns called alike but for a number that runs from 0 or 1, by what they have in common.
+
+    Each in the order of the numbers. ``x1, y1`` are no such columns, nor are ``0.1257, 0.1258``.
+    """
     groups: dict[str, dict[int, str]] = {}
     for name in names:
-        if found := re.fullmatch(r"(.*?)(\d+)", name.strip()):
+        found = re.fullmatch(r"(.*?)(\d+)", name.strip(), re.ASCII)
+        if found and (not found[1] or not is_number(name)):
             groups.setdefault(found[1], {})[int(found[2])] = name
-    largest = max(groups.values(), key=len, default={})
-    return [largest[number] for number in sorted(largest)] if len(largest) > 1 else []
+    return {
+        prefix: [members[number] for number in sorted(members)]
+        for prefix, members in groups.items()
+        if len(members) > 1
+        and min(members) in (0, 1)
+        and max(members) - min(members) == len(members) - 1
+    }
 
 
-def other_columns(names: Sequence[str]) -> list[str]:
-    """Columns that play no known role."""
-    known = {find_column(names, role) for role in ("id", "path", "label", "subset")}
-    return [name for name in names if name not in known]
+def is_number(text: str) -> bool:
+    """Whether a text is a number as tables write it; nan and infinity count."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
 
 
 def subset_name(word: str) -> str | None:
@@ -75,7 +112,7 @@ def tidy_id(name: str) -> str:
 
 def id_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.str_]:
     """A column of ids as text; DataError naming the row for an empty or repeated one."""
-    ids = ["" if value is None else str(value).strip() for value in values]
+    ids = [id_text(value) for value in values]
     seen: dict[str, int] = {}
     for row, word in enumerate(ids):
         if not word:
@@ -88,32 +125,64 @@ def id_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.
     return np.array(ids, dtype=np.str_)
 
 
-def subset_column(values: Sequence[str | None], where: Callable[[int], str]) -> NDArray[np.str_]:
+def id_text(value: Any) -> str:
+    """An id or a path as text: bytes are decoded, containers of one opened; "" for none."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, float) and value == value and value.is_integer():
+        return str(int(value))
+    found, _ = (value, "") if isinstance(value, bool) else unwrap(value)
+    return "" if found is None or found != found else str(found).strip()
+
+
+def subset_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.str_]:
     """Normalise a column of subset names; empty means train.
 
     ``where(row)`` names a row in the DataError for an unknown name.
     """
+    values = [id_text(value) for value in values]
     known = {"": "train", **{v: subset_name(v) for v in set(values) if v}}
     for row, value in enumerate(values):
-        if known[value or ""] is None:
+        if known[value] is None:
             raise DataError(
                 f"{where(row)}: unknown subset {value!r}; use train, val or test."
                 + did_you_mean(str(value), SUBSETS)
             )
-    return np.array([known[value or ""] for value in values], dtype="<U5")
+    return np.array([known[value] for value in values], dtype="<U5")
 
 
 def subsets_of_paths(paths: Sequence[str]) -> NDArray[np.str_] | None:
     """Subsets told by the first folder of relative POSIX paths, str array [n].
 
     None unless *every* path lies below a subset's folder and at least one below ``train``: a lone
-    folder called ``test`` beside ``cars`` is a class, or chance.
+    folder called ``test`` beside ``cars`` is a class, or chance. ``unlabeled`` beside ``train`` is
+    part of it. A folder that wraps all others is looked through.
     """
-    tops = [path.partition("/")[0] if "/" in path else "" for path in paths]
-    names = {top: subset_name(top) for top in set(tops)}
-    if "train" not in names.values() or None in names.values():
+    depth = wrapping(paths)
+    tops = [_folder_at(path, depth) for path in paths]
+    names = {top: "train" if top.lower() in UNLABELED else subset_name(top) for top in set(tops)}
+    if "train" not in map(subset_name, names) or None in names.values():
         return None
     return np.array([names[top] for top in tops], dtype="<U5")
+
+
+def wrapping(paths: Sequence[str]) -> int:
+    """How many folders wrap all others: those that all paths share and that hold folders alone.
+
+    A subset's folder is none; a folder that holds the images themselves is none either.
+    """
+    folders = [path.split("/")[:-1] for path in {path.rpartition("/")[0] + "/" for path in paths}]
+    depth, shallowest = 0, min(map(len, folders), default=0)
+    while depth + 1 < shallowest and len({parts[depth] for parts in folders}) == 1:
+        if subset_name(folders[0][depth]) == "train" or folders[0][depth].lower() in UNLABELED:
+            break
+        depth += 1
+    return depth
+
+
+def _folder_at(path: str, depth: int) -> str:
+    parts = path.split("/")
+    return parts[depth] if len(parts) > depth + 1 else ""
 
 
 def index_ids(subset: str, n: int) -> list[str]:
@@ -122,27 +191,8 @@ def index_ids(subset: str, n: int) -> list[str]:
 
 
 def label_texts(values: Iterable[Any], names: Sequence[str] | None = None) -> NDArray[np.object_]:
-    """Labels as an object array of ``str`` or None.
-
-    Numbers become class names where ``names`` are known, else digits (``3.0`` is ``"3"``: tables
-    turn whole numbers into floats where a value is missing). None, NaN, empty text and the
-    negative numbers that data sets use for "unlabelled" are None.
-    """
-    texts: list[str | None] = []
-    for value in values:
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, float):
-            value = None if value != value else int(value) if value.is_integer() else value
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = None if value < 0 else value
-            if names is not None and isinstance(value, int):
-                if value >= len(names):
-                    raise DataError(f"label {value} has no name: there are {len(names)} classes.")
-                value = names[value]
-        text = "" if value is None else str(value).strip()
-        texts.append(text or None)
-    return np.array(texts, dtype=object)
+    """Labels as an object array of ``str`` or None; see :func:`usl.data.labels.one_label`."""
+    return read_labels(values, names)[0]
 
 
 def stacked(

@@ -2,50 +2,84 @@
 
 from __future__ import annotations
 
+import io
+import os
+import threading
+from collections import Counter
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, missing_extra
+from usl.data.deep_colours import deep_colours
+from usl.data.endings import EXTENSIONS, PHOTOS, RAW, formats, readable_endings
+from usl.data.greys import eight_bits
 
 if TYPE_CHECKING:
     from PIL import Image
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-
-# Pillow decides by content, not by name; naming the formats keeps a file called .jpg that is
-# really PostScript from being handed to Ghostscript. (The JPEG reader also opens phones' MPO.)
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+__all__ = ["EXTENSIONS", "array_to_image", "decode_file", "to_grey_or_rgb", "upright"]
 
 GREY_MODES = ("1", "L", "LA", "La")
 
+_OPENING = threading.Lock()
 
-def decode_file(path: Any, name: str) -> Image.Image:
-    """Decode the first frame of an image file as ``L`` or ``RGB``.
 
-    The EXIF orientation is applied, transparency is laid over white, 16 and 32-bit greys are
-    scaled (not clipped) to 8 bits, palettes and CMYK become RGB.
+def decode_file(
+    path: Any,
+    name: str,
+    *,
+    max_pixels: int | None = None,
+    scaled: Counter[str] | None = None,
+) -> Image.Image:
+    """Decode the first frame of an image file (a path, or an open file) as ``L`` or ``RGB``.
+
+    The EXIF orientation is applied, transparency is laid over white, greys and colours of more
+    than 8 bits are scaled (see :mod:`usl.data.greys`), palettes and CMYK become RGB.
+
+    Parameters
+    ----------
+    max_pixels : refuse an image of more pixels; None for ``PIL.Image.MAX_IMAGE_PIXELS``.
+    scaled : counts pictures that were not scaled nominally, by how they were.
 
     Raises
     ------
     DataError
-        naming ``name``: the file cannot be opened, is truncated or no image in one of ``FORMATS``,
-        or holds more pixels than ``PIL.Image.MAX_IMAGE_PIXELS`` (a decompression bomb, perhaps).
+        naming ``name``: the file cannot be opened, is truncated or no image in a known format, or
+        holds more pixels than allowed (a decompression bomb, perhaps).
     """
     from PIL import Image, UnidentifiedImageError
 
+    ending = os.path.splitext(name)[1].lower()
+    if ending in PHOTOS and ending not in readable_endings():
+        raise DataError(f"{name}: {missing_extra('a decoder', 'photos', ending)}")
+    counted: Counter[str] = Counter() if scaled is None else scaled
+    limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-            image.load()
-            return to_grey_or_rgb(upright(image))
+        # Opened by us: Pillow would map a file named by its path, and misreads turned ones then.
+        content = open(path, "rb") if isinstance(path, str | Path) else path  # noqa: SIM115
+        try:
+            if ending in RAW:
+                return _developed(content.read())
+            with _opened(content, unlimited=max_pixels is not None) as image:
+                if limit is not None and image.width * image.height > limit:
+                    raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+                reopen = partial(_opened, unlimited=True)
+                if (deep := deep_colours(image, content, reopen, upright)) is not None:
+                    counted.update([deep[1]] if deep[1] else [])
+                    return to_grey_or_rgb(deep[0])
+                image.load()
+                return _grey_or_rgb(upright(image), counted)
+        finally:
+            if content is not path:
+                content.close()
     except Image.DecompressionBombError as error:
         raise DataError(
-            f"{name}: too large to decode safely ({error}; the limit is {Image.MAX_IMAGE_PIXELS} "
-            "pixels). Save a smaller copy, or remove the file."
+            f"{name}: too large to decode safely ({error}; the limit is {limit} pixels). Allow "
+            "more with max_pixels, save a smaller copy, or remove the file."
         ) from error
     except UnidentifiedImageError as error:
         raise DataError(
@@ -62,6 +96,29 @@ def decode_file(path: Any, name: str) -> Image.Image:
         ) from error
 
 
+def _opened(content: Any, *, unlimited: bool) -> Image.Image:
+    """Open an image, its pixels not read yet; ``unlimited`` of any size."""
+    from PIL import Image
+
+    if not unlimited:
+        return Image.open(content, formats=formats())
+    with _OPENING:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(content, formats=formats())
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _developed(content: bytes) -> Image.Image:
+    """A camera's raw picture with the camera's white balance."""
+    import rawpy
+    from PIL import Image
+
+    with rawpy.imread(io.BytesIO(content)) as raw:
+        return Image.fromarray(raw.postprocess(use_camera_wb=True))
+
+
 def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; damaged EXIF data count as none."""
     from PIL import ImageOps
@@ -74,29 +131,23 @@ def upright(image: Image.Image) -> Image.Image:
 
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to ``L`` (greys) or ``RGB`` (everything else), 8 bits a channel."""
+    return _grey_or_rgb(image, Counter())
+
+
+def _grey_or_rgb(image: Image.Image, scaled: Counter[str]) -> Image.Image:
     from PIL import Image
 
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bits(np.asarray(image)))
+        grey, how = eight_bits(np.asarray(image))
+        if how:
+            scaled[how] += 1
+        return Image.fromarray(grey)
     target = "L" if image.mode in GREY_MODES else "RGB"
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(paper, layer).convert(target)
     return image if image.mode == target else image.convert(target)
-
-
-def _eight_bits(grey: NDArray[Any]) -> NDArray[np.uint8]:
-    """Scale greys of more than 8 bits to uint8.
-
-    White is 65,535; for data beyond 16 bits it is their maximum, and for floating-point images
-    with values up to 1 it is 1. Negative values are black.
-    """
-    values = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(values.max(initial=0.0))
-    white = 1.0 if grey.dtype.kind == "f" and top <= 1 else max(65535.0, top)
-    scaled: NDArray[np.uint8] = np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
-    return scaled
 
 
 def array_to_image(array: NDArray[Any], name: str) -> Image.Image:

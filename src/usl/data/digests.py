@@ -18,6 +18,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from usl.core.errors import DataError
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 
@@ -122,6 +123,6 @@ def _merge_into(path: Path, new: Entries) -> Entries:
     try:
         with atomic_write(path) as handle:
             pq.write_table(table, handle)
-    except OSError:
+    except (OSError, DataError):
         pass  # a full or read-only cache folder costs time, never the result
     return entries

@@ -6,6 +6,7 @@ worker processes can share them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,14 +31,24 @@ class FileImages:
     root : folder.
     names : POSIX paths relative to it, one per row.
     memo : where digests are remembered between runs; None reads every file anew.
+    max_pixels : of an image that is still decoded; None for Pillow's limit.
+    scaled : counts pictures whose greys were scaled by what they hold, by how.
     """
 
     def __init__(
-        self, root: Path, names: Sequence[str] | NDArray[Any], *, memo: DigestMemo | None = None
+        self,
+        root: Path,
+        names: Sequence[str] | NDArray[Any],
+        *,
+        memo: DigestMemo | None = None,
+        max_pixels: int | None = None,
+        scaled: Counter[str] | None = None,
     ) -> None:
         self.root = Path(root)
         self.names: NDArray[np.object_] = np.asarray(names, dtype=object)
         self.memo = memo
+        self.max_pixels = max_pixels
+        self.scaled: Counter[str] = Counter() if scaled is None else scaled
 
     def __len__(self) -> int:
         """Number of images."""
@@ -50,7 +61,7 @@ class FileImages:
     def read(self, row: int) -> Image.Image:
         """Decode a row's file; see :func:`usl.data.decode.decode_file`."""
         path = self.path(row)
-        return decode_file(path, str(path))
+        return decode_file(path, str(path), max_pixels=self.max_pixels, scaled=self.scaled)
 
     def digest(self, row: int) -> str:
         """Hash a row's file, from the memo if the file is unchanged."""
@@ -66,7 +77,13 @@ class FileImages:
 
     def take(self, rows: ArrayLike) -> FileImages:
         """The same folder restricted to ``rows``."""
-        return FileImages(self.root, self.names[np.asarray(rows, dtype=np.int64)], memo=self.memo)
+        return FileImages(
+            self.root,
+            self.names[np.asarray(rows, dtype=np.int64)],
+            memo=self.memo,
+            max_pixels=self.max_pixels,
+            scaled=self.scaled,
+        )
 
 
 class ArrayImages:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import glob
+import json
 import os
+import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from usl.core.errors import DataError
-from usl.data.decode import EXTENSIONS
+from usl.data.endings import readable_endings
 
-Found = tuple[str, bool]  # path relative to the root, with "/"; is it a file that can be opened?
+# Folders of what was thrown away, thumbnails and snapshots: of NAS, Windows, Linux and Macs.
+RUBBISH = (
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "@__thumb"),
+    *("$recycle.bin", "recycler", "recycled", "system volume information", "found.000"),
+    *("lost+found", "__macosx", "network trash folder", "temporary items", "~snapshot"),
+)
+OURS = (".usl-export.json", "run.json", "pretraining.json")  # what our own folders are known by
 
 
 @dataclass(frozen=True)
@@ -22,33 +31,45 @@ class Listing:
     Attributes
     ----------
     names : paths relative to ``root``, with ``/``, ordered by folder, then name.
-    skipped : ``(name, reason)`` of image files that cannot be used.
-    others : how many files have which other ending.
+    skipped : ``(name, reason)`` of image files and links that cannot be used.
+    others : how many files have which other ending, and folders that are none of the collection.
+    notes : links that were not followed.
     """
 
     root: Path
     names: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str, fault: str | None) -> None:
+        """Sort a file in: an image, one that cannot be used, or another file."""
+        if not name.lower().endswith(readable_endings()):
+            self.others[os.path.splitext(name)[1].lower() or "no ending"] += 1
+        elif fault or _printable(name) != name:
+            reason = fault or "the file name is not valid UTF-8; rename the file"
+            self.skipped.append((_printable(name), reason))
+        else:
+            self.names.append(name)
 
 
 def list_images(path: Path) -> Listing:
-    """List a folder or glob; hidden files and ``__MACOSX`` are passed over, none is opened."""
+    """List a folder or glob; none is opened.
+
+    Passed over are hidden files, recycle bins and thumbnails, and run and export folders of ours
+    that lie inside. Linked folders are listed once.
+    """
     if is_glob(path):
         root, names = expand_glob(path)
-        found: Iterable[Found] = [(name, (root / name).is_file()) for name in names]
+        listing = Listing(root)
+        for name in names:
+            listing.add(name, _fault_of(root / name))
     else:
-        root, found = path, _walk(path)
-    listing = Listing(root)
-    for name, usable in found:
-        if not name.lower().endswith(EXTENSIONS):
-            listing.others[os.path.splitext(name)[1].lower() or "no ending"] += 1
-        elif (fault := _fault(name, usable)) is not None:
-            listing.skipped.append((_printable(name), fault))
-        else:
-            listing.names.append(name)
+        listing = Listing(path)
+        _Walk(listing).all()
     listing.names.sort(key=lambda name: name.split("/"))
     listing.skipped.sort()
+    listing.notes.sort()
     return listing
 
 
@@ -57,29 +78,108 @@ def is_glob(path: Path) -> bool:
     return glob.has_magic(str(path)) and not path.exists()
 
 
-def _walk(root: Path) -> Iterator[Found]:
-    """All files below ``root`` that are not hidden."""
+class _Walk:
+    """Goes through a folder: what really lies there first, then linked folders not seen yet."""
 
-    def below(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Found]:
-        here = os.stat(folder)
-        key = (here.st_dev, here.st_ino)
-        if key in above:
-            return  # a link back to a folder that this one lies in
-        try:
-            entries = list(os.scandir(folder))
-        except OSError as error:
-            raise DataError(
-                f"{folder}: cannot be listed ({error.strerror}). Allow reading it, or remove it."
-            ) from error
-        for entry in entries:
-            if _is_hidden(entry.name):
-                continue
-            if entry.is_dir():
-                yield from below(entry.path, f"{prefix}{entry.name}/", (*above, key))
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.seen: set[tuple[int, int]] = set()
+        self.linked: list[tuple[str, str]] = []
+
+    def all(self) -> None:
+        """List everything below the root."""
+        self.below(str(self.listing.root), "")
+        while self.linked:
+            (folder, name), *rest = sorted(self.linked)
+            self.linked = rest
+            if _identity(folder) in self.seen:
+                self.listing.notes.append(
+                    f"{_printable(name)}: a link to a folder that is listed already."
+                )
             else:
-                yield prefix + entry.name, entry.is_file()
+                self.below(folder, name + "/")
 
-    return below(str(root), "", ())
+    def below(self, folder: str, prefix: str) -> None:
+        """List one folder and those in it; linked ones are kept for later."""
+        self.seen.add(_identity(folder))
+        for entry in _entries(folder):
+            name = prefix + entry.name
+            if entry.name.startswith("."):
+                continue
+            try:
+                is_folder, is_file = entry.is_dir(), entry.is_file()
+            except OSError as error:
+                self.listing.skipped.append((_printable(name), _unusable(error)))
+                continue
+            if not is_folder:
+                self.listing.add(name, None if is_file else _fault_of(Path(entry.path)))
+            elif (why := _foreign(entry.name, entry.path)) is not None:
+                self.listing.others[why] += 1
+            elif entry.is_symlink():
+                self.linked.append((entry.path, name))
+            elif _identity(entry.path) not in self.seen:
+                self.below(entry.path, f"{name}/")
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(
+            f"{_printable(folder)}: cannot be listed ({error.strerror}). Allow reading it, or "
+            "remove it."
+        ) from error
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    """What tells a folder from others, whatever way leads there."""
+    here = os.stat(folder)
+    return here.st_dev, here.st_ino
+
+
+def _foreign(name: str, path: str | Path) -> str | None:
+    """What a folder is called in the count of what was passed over, or None if it is listed."""
+    if name.lower() in RUBBISH:
+        return f"{name}/"
+    if is_ours(Path(path)):
+        return "run and export folders of usl"
+    return None
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is a run, an export or a pre-training of this package."""
+    for name in OURS:
+        file = folder / name
+        if not file.is_file():
+            continue
+        if name != "run.json" or (folder / "split.csv").exists():
+            return True
+        with contextlib.suppress(OSError, ValueError):
+            info = json.loads(file.read_bytes())
+            if isinstance(info, dict) and {"format", "source"} <= set(info):
+                return True
+    return False
+
+
+def _unusable(error: OSError) -> str:
+    """Why a name leads nowhere."""
+    if error.errno == errno.ELOOP:
+        return "a link to itself, or one of a circle; remove it"
+    if error.errno == errno.ENAMETOOLONG:
+        return "its name, or what it links to, is too long; rename it"
+    return f"it cannot be looked at ({error.strerror or error})"
+
+
+def _fault_of(path: Path) -> str | None:
+    """Why a file cannot be opened, or None."""
+    try:
+        usable = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        usable = False
+    except OSError as error:
+        return _unusable(error)
+    return None if usable else "a broken link, or no regular file"
 
 
 def expand_glob(pattern: Path) -> tuple[Path, list[str]]:
@@ -91,20 +191,21 @@ def expand_glob(pattern: Path) -> tuple[Path, list[str]]:
         raise DataError(f"{pattern}: there is no folder {root}.")
     names = glob.glob(os.path.relpath(pattern, root), root_dir=root, recursive=True)
     posix = [Path(name).as_posix() for name in names if not (root / name).is_dir()]
-    return root, [name for name in posix if not any(map(_is_hidden, name.split("/")))]
+    known: dict[str, bool] = {"": False}  # folders, and whether they are none of the collection
+    return root, [name for name in posix if not _lies_outside(name, root, known)]
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _fault(name: str, usable: bool) -> str | None:
-    """Why an image file cannot be used, or None."""
-    if not usable:
-        return "a broken link, or no regular file"
-    if _printable(name) != name:
-        return "the file name is not valid UTF-8; rename the file"
-    return None
+def _lies_outside(name: str, root: Path, known: dict[str, bool]) -> bool:
+    """Whether a file is hidden, or in a folder that is none of the collection."""
+    folder, _, last = name.rpartition("/")
+    if folder not in known:
+        above = folder.rpartition("/")[0]
+        known[folder] = (
+            _lies_outside(folder, root, known)
+            or known.get(above, False)
+            or _foreign(folder.rpartition("/")[2], root / folder) is not None
+        )
+    return last.startswith(".") or known[folder]
 
 
 def _printable(name: str) -> str:

@@ -6,17 +6,20 @@ import difflib
 import inspect
 import os
 import pkgutil
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.errors import DataError, UsageError, UslWarning, did_you_mean
 from usl.data import readers
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
-from usl.data.tables import TABLE_SUFFIXES, column_names
+from usl.data.tables import SOURCE_SUFFIXES, TABLE_SUFFIXES, column_names
+from usl.data.verdict import KINDS
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
@@ -47,8 +50,18 @@ def open_collection(source: Any, **options: Any) -> Collection:
         read = opener(source)
         return _call(read, source, options, read.__name__.removeprefix("from_"))
     path = Path(source).expanduser()
-    reader = _reader_for(str(source), path)
-    return _call(reader.read, path, options, reader.__name__.rpartition(".")[2])
+    _check_name(path)
+    options = {name: value for name, value in options.items() if value is not None}
+    reader = _reader_as(options["as_"], path) if "as_" in options else None
+    reader = reader or _reader_for(str(source), path)
+    found = _call(reader.read, path, options, reader.__name__.rpartition(".")[2])
+    return replace(found, options=options)
+
+
+def tell(collection: Collection) -> None:
+    """Say how a source was taken, where that should be known: a :class:`UslWarning` each."""
+    for note in collection.notes:
+        warnings.warn(note, UslWarning, stacklevel=3)
 
 
 def open_features(source: Any) -> Any:
@@ -80,6 +93,31 @@ def all_readers() -> list[ModuleType]:
     return sorted(modules, key=lambda module: (module.PRIORITY, module.__name__))
 
 
+def _check_name(path: Path) -> None:
+    """Refuse a place whose name cannot be written down, before any work is done."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        shown = str(path.absolute()).encode("utf-8", "backslashreplace").decode()
+        raise DataError(
+            f"{shown}: the name is not valid UTF-8, so no run could note where its images are. "
+            "Rename the folder."
+        ) from None
+
+
+def _reader_as(as_: str, path: Path) -> ModuleType:
+    """The reader that a person asks for, for a table."""
+    if as_ not in KINDS:
+        raise UsageError(
+            f"as: {as_!r} given; use {' or '.join(KINDS)}." + did_you_mean(str(as_), KINDS)
+        )
+    if path.exists() and not (path.is_file() and path.suffix.lower() in SOURCE_SUFFIXES):
+        raise UsageError(
+            f"as: {path} is no table, so there is nothing to decide. Leave the option out."
+        )
+    return import_module(f"{readers.__name__}.{as_}")
+
+
 def _reader_for(source: str, path: Path) -> ModuleType:
     """The first reader that knows the source; else a DataError that says what is wrong."""
     if not source.strip():
@@ -95,8 +133,9 @@ def _reader_for(source: str, path: Path) -> ModuleType:
         raise DataError(f"{source}: archives are not opened. Unpack it and name the folder.")
     if path.suffix.lower() in EXTENSIONS:
         raise DataError(f"{source}: one image is no collection. Name its folder.")
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        names = ", ".join(column_names(path)) or "no header"
+    if path.suffix.lower() in SOURCE_SUFFIXES:
+        columns = column_names(path)
+        names = (", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")) or "no header"
         raise DataError(
             f"{source}: no column of paths or numbers. A list of images needs a column called path "
             f"(or image, file, file_name), a table of features an image_id and numbers; it has: "

@@ -6,6 +6,7 @@ float32. The unpacked file has no name and is gone with the table.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import cache_dir
-from usl.data.columns import find_column, numbered_columns, other_columns
+from usl.data.verdict import Verdict, judge
 from usl.numeric.distances import Float32
 from usl.numeric.workspace import scratch
 
@@ -35,12 +36,14 @@ class ParquetFeatures:
     columns : ``id``, ``path``, ``label`` and ``subset`` as lists [n], those that every file has.
     paths : the files.
     starts : int64 [files + 1], where each begins among the rows.
+    notes : what a person should know of how they were taken.
     """
 
     features: Float32
     columns: dict[str, list[Any]]
     paths: list[Path]
     starts: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
 
     def where(self, row: int) -> str:
         """The file and the row in it, from 1, as an error message begins."""
@@ -48,30 +51,56 @@ class ParquetFeatures:
         return f"{self.paths[part]}, row {row - int(self.starts[part]) + 1}"
 
 
-def feature_columns(path: Path) -> list[str]:
-    """The columns of a file that hold features as numbers: one of lists, or several; [] if none.
+def peek_parquet(path: Path) -> tuple[list[str], dict[str, Any]]:
+    """A file's columns and a first value in each, as far as its kind tells; binary data are None.
 
     Raises :class:`DataError` for a broken file.
     """
     import pyarrow as pa
 
-    schema = _open(path).schema_arrow
-    names = list(schema.names)
-    lists = [name for name in names if _is_list(schema.field(name).type)]
-    named = find_column(names, "features")
-    if named is not None and named in lists:
-        return [named]
-    numbers = numbered_columns(names)
-    others = other_columns(names) if find_column(names, "path") is None else []
-    if not numbers and len(listed := [name for name in others if name in lists]) == 1:
-        return listed
-    chosen = numbers or others
-    types = [schema.field(name).type for name in chosen]
-    plain = [pa.types.is_integer(t) or pa.types.is_floating(t) for t in types]
-    return chosen if len(chosen) > 1 and all(plain) else []
+    file = _open(path)
+    schema = file.schema_arrow
+    first: dict[str, Any] = {}
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            first[name] = 1
+        elif pa.types.is_fixed_size_list(kind):
+            first[name] = [1] * int(kind.list_size) if _is_list(kind) else None
+        elif _is_list(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            first[name] = _first_value(file, path, name)
+        else:
+            first[name] = None
+    return list(schema.names), first
 
 
-def read_parquet_features(paths: Sequence[Path]) -> ParquetFeatures:
+def _first_value(file: Any, path: Path, name: str) -> Any:
+    """The first value in a column that is not empty, of the first rows."""
+    import pyarrow as pa
+
+    try:
+        for batch in file.iter_batches(batch_size=16, columns=[name]):
+            return next((v for v in batch.column(0).to_pylist() if v not in (None, "")), None)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: broken in its first rows ({error}).") from error
+    return None
+
+
+def verdict_of(path: Path, as_: str | None = None) -> Verdict:
+    """What a Parquet file was taken for."""
+    return judge(path, *peek_parquet(path), as_)
+
+
+def feature_columns(path: Path) -> list[str]:
+    """The columns of a file that hold features as numbers: one of lists, or several; [] if none.
+
+    Raises :class:`DataError` for a broken file.
+    """
+    return verdict_of(path).features
+
+
+def read_parquet_features(paths: Sequence[Path], as_: str | None = None) -> ParquetFeatures:
     """Unpack files that :func:`feature_columns` knows, in this order.
 
     Raises
@@ -81,7 +110,8 @@ def read_parquet_features(paths: Sequence[Path]) -> ParquetFeatures:
     """
     paths = list(paths)
     files = [_open(path) for path in paths]
-    names = [feature_columns(path) for path in paths]
+    verdicts = [verdict_of(path, as_) for path in paths]
+    names = [verdict.features for verdict in verdicts]
     for path, found in zip(paths, names, strict=True):
         if not found:
             raise DataError(f"{path}: no column of lists of numbers, and no columns of numbers.")
@@ -96,15 +126,23 @@ def read_parquet_features(paths: Sequence[Path]) -> ParquetFeatures:
                 f"{widths[filled[0]]}. Features of one collection come from one encoder."
             )
     shape = (int(starts[-1]), widths[filled[0]] if filled else 0)
-    large = 4 * shape[0] * shape[1] > IN_MEMORY
-    table = (
-        scratch(shape, np.float32, cache_dir() / "scratch")
-        if large
-        else np.empty(shape, np.float32)
-    )
+    table = _table(shape)
     for file, path, found, start in zip(files, paths, names, starts[:-1].tolist(), strict=True):
         _unpack(file, path, found, table[start:])
-    return ParquetFeatures(table, _role_columns(files), paths, starts)
+    notes = tuple(dict.fromkeys(note for verdict in verdicts for note in verdict.notes))[:1]
+    return ParquetFeatures(table, _role_columns(files, verdicts), paths, starts, notes)
+
+
+def _table(shape: tuple[int, int]) -> Float32:
+    """A table to unpack into: in memory, or a large one in a file if there is room for one."""
+    if 4 * shape[0] * shape[1] > IN_MEMORY:
+        try:
+            return scratch(shape, np.float32, cache_dir() / "scratch")
+        except UsageError as error:
+            warnings.warn(
+                f"cache: {error} The features are unpacked in memory.", UslWarning, stacklevel=2
+            )
+    return np.empty(shape, np.float32)
 
 
 def _open(path: Path) -> Any:
@@ -202,15 +240,14 @@ def _values(batch: Any, names: list[str], path: Path, done: int, width: int) -> 
     return values.reshape(len(batch), width)
 
 
-def _role_columns(files: list[Any]) -> dict[str, list[Any]]:
+def _role_columns(files: list[Any], verdicts: list[Verdict]) -> dict[str, list[Any]]:
     """Ids, paths, labels and subsets, where every file has them, under whatever name."""
     columns: dict[str, list[Any]] = {}
     for role in ROLES:
-        named = [find_column(file.schema_arrow.names, role) for file in files]
-        if all(named):
+        if all(role in verdict.roles for verdict in verdicts):
             columns[role] = [
                 value
-                for file, name in zip(files, named, strict=True)
-                for value in file.read(columns=[name]).column(0).to_pylist()
+                for file, verdict in zip(files, verdicts, strict=True)
+                for value in file.read(columns=[verdict.roles[role]]).column(0).to_pylist()
             ]
     return columns

@@ -2,8 +2,9 @@
 
 Delimited text is read with every cell as text (``007`` stays ``007``), in UTF-8 with or without a
 byte order mark or UTF-16 (Excel's "Unicode text"), with comma, semicolon or tab between cells,
-any line ends, quoted cells that hold line breaks, and empty rows anywhere. Rows are numbered as a
-spreadsheet shows them: the header is row 1.
+any line ends, quoted cells of any size that hold line breaks, blanks before quotes, and empty rows
+anywhere; see :mod:`usl.data.dialect` for what may stand before the header. Rows are numbered as a
+spreadsheet shows them, from 1. A file of JSON is one object a line, or one list of objects.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
+from usl.data.dialect import Dialect, dialect, is_open, rows_of
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, ".parquet")
-DELIMITERS = (",", ";", "\t")
-BLOCK_BYTES = 1 << 24  # a row must fit into one block
+SOURCE_SUFFIXES = (*TABLE_SUFFIXES, ".json")  # what a source may be; other tools' JSON is not
+HEAD_BYTES = 1 << 20  # of a file, in which its columns are told
+BLOCK_BYTES = 1 << 24  # a row that does not fit into one block is read in a larger one
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +42,15 @@ class Table:
     path : the file.
     columns : name -> pyarrow array [n] (all text for CSV), or list [n] for JSONL.
     numbers : int64 [n], each row's number in the file.
-    unit : ``"row"`` or ``"line"``, for messages.
+    unit : ``"row"``, ``"line"`` or ``"entry"``, for messages.
+    headed : whether the file names its columns; else they are called ``0, 1, ...``.
     """
 
     path: Path
     columns: dict[str, Any]
     numbers: NDArray[np.int64]
     unit: str = "row"
+    headed: bool = True
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -64,7 +71,7 @@ def read_table(path: Path) -> Table:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return read_parquet(path)
-    return read_jsonl(path) if suffix in JSON_SUFFIXES else read_text_table(path)
+    return read_jsonl(path) if suffix in (*JSON_SUFFIXES, ".json") else read_text_table(path)
 
 
 def column_names(path: Path) -> list[str]:
@@ -78,12 +85,27 @@ def column_names(path: Path) -> list[str]:
 
             return list(pq.read_schema(path).names)
         with open(path, "rb") as handle:
-            head = handle.read(1 << 20)
-        if suffix in JSON_SUFFIXES:
-            return list(json.loads(head.splitlines()[0]))
-        return header(decode_text(head, path, partial=True))[0]
+            head = handle.read(HEAD_BYTES)
+        if suffix in (*JSON_SUFFIXES, ".json"):
+            return list(dict.fromkeys(name for record in json_head(head, path) for name in record))
+        return dialect(decode_text(head, path, partial=True), path).names
     except (OSError, pa.ArrowException, ValueError, IndexError, TypeError):
         return []
+
+
+def text_head(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The columns of a delimited text and its first rows, from as little of it as possible."""
+    try:
+        with open(path, "rb") as handle:
+            head = handle.read(HEAD_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    text = decode_text(head, path, partial=len(head) == HEAD_BYTES)
+    form = dialect(text, path)
+    rows = list(islice(rows_of(text[form.start :], form.delimiter), 64 + form.headed))
+    if len(head) == HEAD_BYTES and len(rows) > 1 + form.headed:
+        rows.pop()  # cut, perhaps
+    return form.names, rows[int(form.headed) :]
 
 
 def read_parquet(path: Path) -> Table:
@@ -100,45 +122,115 @@ def read_parquet(path: Path) -> Table:
 
 
 def read_jsonl(path: Path) -> Table:
-    """Read one JSON object a line; a key missing from a line is None there."""
+    """Read one JSON object a line, or one list of objects; a key missing from one is None there."""
+    text = decode_text(_read_bytes(path), path)
     records: list[dict[str, Any]] = []
     numbers = []
-    for number, line in enumerate(_read_bytes(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: not valid JSON ({error}).") from error
+    unit = "line"
+    if (listed := _json_list(text)) is not None:
+        unit, pieces = "entry", list(enumerate(listed, start=1))
+    else:
+        lines = enumerate(re.split(r"\r\n|\n|\r", text), start=1)
+        pieces = [(n, _json_of(line, path, n)) for n, line in lines if line.strip()]
+    for number, record in pieces:
         if not isinstance(record, dict):
-            raise DataError(f"{path}, line {number}: expected a JSON object like {{...}}.")
+            raise DataError(f"{path}, {unit} {number}: expected a JSON object like {{...}}.")
         records.append(record)
         numbers.append(number)
     names = dict.fromkeys(name for record in records for name in record)
     columns = {name: [record.get(name) for record in records] for name in names}
-    return Table(path, columns, np.array(numbers, dtype=np.int64), unit="line")
+    return Table(path, columns, np.array(numbers, dtype=np.int64), unit=unit)
 
 
-def read_text_table(path: Path) -> Table:
+def json_head(head: bytes, path: Path) -> list[dict[str, Any]]:
+    """The first objects of a JSON file, from its first bytes (all of it for one list)."""
+    text = decode_text(head, path, partial=True)
+    if text.lstrip()[:1] == "[":
+        listed = _json_list(decode_text(_read_bytes(path), path)) or []
+        return [record for record in listed[:64] if isinstance(record, dict)]
+    lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
+    whole = lines if len(head) < HEAD_BYTES else lines[:-1] or lines
+    records = [json.loads(line) for line in whole[:64]]
+    return [record for record in records if isinstance(record, dict)]
+
+
+def _json_list(text: str) -> list[Any] | None:
+    """The entries of a text that is one JSON list, else None."""
+    if text.lstrip()[:1] != "[":
+        return None
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        return None
+    return listed if isinstance(listed, list) else None
+
+
+def _json_of(line: str, path: Path, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}, line {number}: not valid JSON ({error}).") from error
+
+
+def read_text_table(path: Path, *, unnamed: bool = False) -> Table:
     """Read CSV or its relatives; all columns are text, empty rows are left out.
+
+    Parameters
+    ----------
+    unnamed : keep the first column if it has no name, as pandas writes an index; called "".
 
     Raises
     ------
     DataError
         naming the row: a row with too many or too few cells; a column name used twice; text in
-        another encoding than UTF-8 or UTF-16; a file without a header.
+        another encoding than UTF-8 or UTF-16; a quote without an end; a header that is missing.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.csv as pacsv
 
     text = decode_text(_read_bytes(path), path)
-    names, delimiter = header(text)
+    form = dialect(text, path)
+    names, delimiter = form.names, form.delimiter
     if not any(names):
         raise DataError(f"{path}: empty; the first row must hold the column names.")
     twice = [name for name in names if name and names.count(name) > 1]
     if twice:
-        raise DataError(f"{path}, row 1: two columns are called {twice[0]!r}. Rename one.")
+        raise DataError(
+            f"{path}, row {form.passed + 1}: two columns are called {twice[0]!r}. Rename one."
+        )
+    text = text[form.start :]
+    if text.count('"') % 2 and is_open(text, delimiter):
+        raise DataError(f"{path}: a quote is opened and never closed. Close it, or remove it.")
+    if re.search(rf'(^|[\r\n{re.escape(delimiter)}]) +"', text):
+        text = _without_blanks(text, delimiter)
+    table, blank, ragged = _parse(text, form, path)
+    if ragged:
+        row, above = ragged[0], "header" if form.headed else "first row"
+        raise DataError(
+            f"{path}, row {row.number + form.passed}: {row.actual_columns} cells where the "
+            f"{above} has {row.expected_columns}: {row.text[:80]!r}. Quote cells that hold a "
+            f"{delimiter!r}, and give empty cells their delimiter."
+        )
+    first = 2 if form.headed else 1
+    numbers = form.passed + np.setdiff1d(
+        np.arange(first, first + len(table) + len(blank), dtype=np.int64),
+        np.array(blank, dtype=np.int64),
+    )
+    filled = np.zeros(len(table), dtype=bool)
+    for column in table.columns:
+        filled |= pc.not_equal(pc.utf8_trim_whitespace(column), "").to_numpy()
+    columns = {
+        name: table[key].filter(pa.array(filled)).combine_chunks()
+        for key, name in enumerate(names)
+        if name or (unnamed and key == 0)
+    }
+    return Table(path, columns, numbers[filled], headed=form.headed)
+
+
+def _parse(text: str, form: Dialect, path: Path) -> tuple[Any, list[int], list[Any]]:
+    """The cells as text, and the rows that are empty (by number) or of another length."""
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
 
     blank: list[int] = []
     ragged: list[Any] = []
@@ -150,47 +242,45 @@ def read_text_table(path: Path) -> Table:
             blank.append(row.number)
         return "skip"
 
-    keys = [str(index) for index in range(len(names))]
-    try:
-        table = pacsv.read_csv(
-            io.BytesIO(text.encode()),
-            read_options=pacsv.ReadOptions(
-                use_threads=False,  # else rows are not numbered
-                block_size=BLOCK_BYTES,
-                column_names=keys,
-                skip_rows_after_names=1,
-            ),
-            parse_options=pacsv.ParseOptions(
-                delimiter=delimiter,
-                newlines_in_values=True,
-                ignore_empty_lines=False,
-                invalid_row_handler=on_ragged,
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types={key: pa.string() for key in keys}, strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: not a readable table ({error}).") from error
-    if ragged:
-        row = ragged[0]
-        raise DataError(
-            f"{path}, row {row.number}: {row.actual_columns} cells where the header has "
-            f"{row.expected_columns}: {row.text[:80]!r}. Quote cells that hold a "
-            f"{delimiter!r}, and give empty cells their delimiter."
-        )
-    numbers = np.setdiff1d(
-        np.arange(2, 2 + len(table) + len(blank), dtype=np.int64), np.array(blank, dtype=np.int64)
-    )
-    filled = np.zeros(len(table), dtype=bool)
-    for column in table.columns:
-        filled |= pc.not_equal(pc.utf8_trim_whitespace(column), "").to_numpy()
-    columns = {
-        name: table[key].filter(pa.array(filled)).combine_chunks()
-        for key, name in zip(keys, names, strict=True)
-        if name
-    }
-    return Table(path, columns, numbers[filled])
+    keys = [str(index) for index in range(len(form.names))]
+    content = text.encode()
+    for block in (BLOCK_BYTES, min(len(content) + 1, 2**31 - 1)):
+        try:
+            table = pacsv.read_csv(
+                io.BytesIO(content),
+                read_options=pacsv.ReadOptions(
+                    use_threads=False,  # else rows are not numbered
+                    block_size=block,
+                    column_names=keys,
+                    skip_rows_after_names=int(form.headed),
+                ),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=form.delimiter,
+                    newlines_in_values=True,
+                    ignore_empty_lines=False,
+                    invalid_row_handler=on_ragged,
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types={key: pa.string() for key in keys}, strings_can_be_null=False
+                ),
+            )
+        except pa.ArrowException as error:
+            if "straddling" not in str(error) or block > BLOCK_BYTES:
+                raise DataError(f"{path}: not a readable table ({error}).") from error
+            blank.clear()
+            ragged.clear()
+        else:
+            return table, blank, ragged
+    raise DataError(f"{path}: a cell of it is larger than 2 GB.")
+
+
+def _without_blanks(text: str, delimiter: str) -> str:
+    """The same rows without blanks before quotes, which else would not be quotes."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    for row in rows_of(text, delimiter):
+        writer.writerow(row)
+    return out.getvalue()
 
 
 def decode_text(content: bytes, path: Path, *, partial: bool = False) -> str:
@@ -207,14 +297,6 @@ def decode_text(content: bytes, path: Path, *, partial: bool = False) -> str:
             f"{path}, line {line}: the text is not UTF-8. In Excel, save it as "
             "'CSV UTF-8 (comma delimited)'."
         ) from error
-
-
-def header(text: str) -> tuple[list[str], str]:
-    """Column names, trimmed, and the delimiter that makes most of them (comma at a tie)."""
-    head = text[: 1 << 20]
-    parsed = {d: next(csv.reader(io.StringIO(head), delimiter=d), []) for d in DELIMITERS}
-    delimiter = max(DELIMITERS, key=lambda d: len(parsed[d]))
-    return [name.strip() for name in parsed[delimiter]], delimiter
 
 
 def csv_text(names: Sequence[str], columns: Sequence[Any]) -> str:

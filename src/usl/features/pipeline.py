@@ -101,7 +101,7 @@ class ShardWriter:
         if self._store is not None and self._rows:
             try:
                 self._store.add(np.concatenate(self._digests), np.concatenate(self._rows))
-            except OSError as error:
+            except (OSError, DataError) as error:  # a full disk is the latter
                 warnings.warn(
                     f"cache: {self._store.folder} cannot be written ({error}); features are "
                     "computed without a cache. Point USL_CACHE to a folder with space.",

@@ -64,7 +64,7 @@ IDS = ["x/a", "x/b", "y/c", "y/d"]
 
 
 def test_csv_with_numbered_columns(tmp_path):
-    lines = ["f10,id,f2,label,f1,width"]
+    lines = ["f3,id,f2,label,f1,width"]
     lines += [f"{r[2]},{i},{r[1]},l,{r[0]},99" for i, r in zip(IDS, X, strict=True)]
     (tmp_path / "f.csv").write_text("\n".join(lines))
     collection = open_collection(tmp_path / "f.csv")

@@ -144,9 +144,9 @@ def test_empty_folder(tmp_path):
 
 
 def test_folder_without_images(tmp_path):
-    (tmp_path / "1.heic").write_bytes(b"")
-    (tmp_path / "2.HEIC").write_bytes(b"")
-    with pytest.raises(DataError, match=r"Looked for files ending in \.jpg.*\(2 x \.heic\)"):
+    (tmp_path / "1.cr2").write_bytes(b"")
+    (tmp_path / "2.CR2").write_bytes(b"")
+    with pytest.raises(DataError, match=r"Looked for files ending in \.jpg.*\(2 x \.cr2\)"):
         open_collection(tmp_path)
 
 

@@ -8,8 +8,8 @@ On disk, one of
   optionally ``ids``, ``labels`` (or ``y``) and ``subset`` [n].
 - ``.parquet``, ``.csv``, ``.jsonl``: an ``image_id`` (or ``id``, or path) column, optionally
   ``label`` and ``subset``, and the numbers as one list column, as numbered columns
-  (``f0, f1, ...``), or as all other columns. Parquet is unpacked in pieces, and a large one into a
-  file.
+  (``f0, f1, ...``), or as all other columns; :mod:`usl.data.verdict` tells them from a list of
+  images. Parquet is unpacked in pieces, and a large one into a file.
 
 Rows of a table without an id are numbered like those of an array.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,11 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.data.arrays import load_npy, load_npz
 from usl.data.collection import Collection
-from usl.data.columns import (
-    find_column,
-    id_column,
-    index_ids,
-    label_texts,
-    numbered_columns,
-    other_columns,
-    stacked,
-    subset_column,
-)
-from usl.data.parquet_features import ParquetFeatures, feature_columns, read_parquet_features
-from usl.data.tables import TABLE_SUFFIXES, Table, column_names, read_table
+from usl.data.columns import find_column, id_column, index_ids, stacked, subset_column
+from usl.data.labels import label_notes, read_labels
+from usl.data.parquet_features import ParquetFeatures, read_parquet_features
+from usl.data.tables import SOURCE_SUFFIXES, TEXT_SUFFIXES, Table, read_table, read_text_table
+from usl.data.verdict import Verdict, is_numeric, judge, kind_of, peek
 from usl.numeric.lazy_table import Joined, LazyTable, is_mapped
 
 PRIORITY = 20
@@ -51,33 +45,33 @@ def matches(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return path.is_file()
-    if suffix not in TABLE_SUFFIXES or not path.is_file():
+    if suffix not in SOURCE_SUFFIXES or not path.is_file():
         return False
-    names = column_names(path)
-    if suffix == ".parquet" and _features_or_broken(path):
-        return True
-    has_numbers = find_column(names, "features") or numbered_columns(names)
-    return bool(has_numbers) or (not find_column(names, "path") and len(other_columns(names)) > 1)
+    return kind_of(path) in (KIND, "broken")  # of which read then says what is wrong
 
 
-def _features_or_broken(path: Path) -> bool:
-    """Whether a Parquet file holds features, or is broken, which ``read`` then says."""
-    try:
-        return bool(feature_columns(path))
-    except DataError:
-        return True
+def read(path: Path, *, as_: str | None = None) -> Collection:
+    """Read features with their ids.
 
-
-def read(path: Path) -> Collection:
-    """Read features with their ids."""
+    Parameters
+    ----------
+    as_ : ``embeddings`` takes a table's numbers for features whatever stands beside them.
+    """
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return from_array(load_npy(path), source=str(path))
     if suffix == ".npz":
         return _read_npz(path)
-    if suffix == ".parquet" and feature_columns(path):
-        return from_parquet(read_parquet_features([path]), source=str(path))
-    return _read_table(read_table(path))
+    verdict = judge(path, *peek(path), as_)
+    if suffix == ".parquet" and _are_plain(path, verdict):
+        return from_parquet(read_parquet_features([path], as_), source=str(path))
+    table = read_text_table(path, unnamed=True) if suffix in TEXT_SUFFIXES else read_table(path)
+    return _read_table(table, verdict)
+
+
+def _are_plain(path: Path, verdict: Verdict) -> bool:
+    """Whether a Parquet file's features are stored as numbers, and not as text."""
+    return not any(isinstance(peek(path)[1].get(name), str) for name in verdict.features)
 
 
 def from_array(array: NDArray[Any], *, source: str) -> Collection:
@@ -138,7 +132,9 @@ def as_floats(array: NDArray[Any], source: str) -> NDArray[Any] | LazyTable:
 def from_parquet(found: ParquetFeatures, *, source: str) -> Collection:
     """A collection of what Parquet files hold."""
     columns = {"id": found.columns["path"], **found.columns} if "path" in found.columns else None
-    return _collection(source, found.features, columns or found.columns, found.where)
+    return _collection(
+        source, found.features, columns or found.columns, found.where, notes=found.notes
+    )
 
 
 def _counted_ids(subsets: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -158,10 +154,18 @@ def _read_npz(path: Path) -> Collection:
         held = ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
         raise DataError(f"{path}: no array called features [n, d]; it holds {held or 'nothing'}.")
     columns = {}
+    others = {key: array for key, array in arrays.items() if key != name}
     for role in ("id", "label", "subset"):
-        key = find_column(arrays, role) or ("y" if role == "label" and "y" in arrays else None)
+        key = find_column(others, role)
+        if key is None and role == "id":
+            key = find_column(others, "path") or _names_in(others, len(arrays[name]))
+        if key is None and role == "label":
+            key = "y" if "y" in others else None
         if key is not None:
             values = arrays[key]
+            if role == "label" and values.ndim == 2 and len(values) == len(arrays[name]):
+                columns[role] = values.tolist()  # several to a row are no label, and counted
+                continue
             if values.shape not in ((len(arrays[name]),), (len(arrays[name]), 1)):
                 raise DataError(
                     f"{path}: {key} is {list(values.shape)}, but {name} has "
@@ -171,36 +175,52 @@ def _read_npz(path: Path) -> Collection:
     return _collection(str(path), arrays[name], columns, lambda row: f"{path}, row {row}")
 
 
-def _read_table(table: Table) -> Collection:
-    roles = {role: find_column(table.columns, role) for role in ("id", "label", "subset")}
-    roles["id"] = roles["id"] or find_column(table.columns, "path")
-    columns = {role: table.values(name) for role, name in roles.items() if name is not None}
-    return _collection(str(table.path), _matrix(table), columns, table.where)
+def _names_in(arrays: dict[str, NDArray[Any]], n: int) -> str | None:
+    """The array [n] of texts that names the rows although it is not called ids."""
+    texts = [k for k, array in arrays.items() if array.dtype.kind in "SU" and array.shape == (n,)]
+    return find_column(texts, "name")
+
+
+def _read_table(table: Table, verdict: Verdict) -> Collection:
+    roles = dict(verdict.roles)
+    if "id" not in roles and "path" in roles:
+        roles["id"] = roles["path"]
+    columns = {
+        role: table.values(roles[role]) for role in ("id", "label", "subset") if role in roles
+    }
+    notes = verdict.notes
+    if not table.headed:
+        notes = (f"{table.path}: row 1 holds numbers, so there is no header; it is data.", *notes)
+    features = _matrix(table, verdict.features)
+    return _collection(str(table.path), features, columns, table.where, notes=notes)
 
 
 def _collection(
-    source: str, features: NDArray[Any], columns: dict[str, list[Any]], where: Callable[[int], str]
+    source: str,
+    features: NDArray[Any],
+    columns: dict[str, list[Any]],
+    where: Callable[[int], str],
+    *,
+    notes: tuple[str, ...] = (),
 ) -> Collection:
     """Give features the ids, labels and subsets that came with them."""
     ids, subset, label = (columns.get(role) for role in ("id", "subset", "label"))
-    return from_features(
+    labels, faults = (None, {}) if label is None else read_labels(label)
+    found = from_features(
         features,
         source=source,
         ids=None if ids is None else id_column(ids, where),
         subsets=None if subset is None else subset_column(subset, where),
-        labels=None if label is None else label_texts(label),
+        labels=labels,
         where=where,
     )
+    return replace(found, notes=(*notes, *label_notes(source, faults)))
 
 
-def _matrix(table: Table) -> NDArray[Any]:
+def _matrix(table: Table, names: list[str]) -> NDArray[Any]:
     """The numbers of a table, float [n, d]."""
-    name = find_column(table.columns, "features")
-    if name is not None and not all(map(_is_number, table.values(name)[:1])):
-        return _list_column(table, name)
-    names = numbered_columns(list(table.columns)) or other_columns(list(table.columns))
-    if not names:
-        raise DataError(f"{table.path}: no columns of numbers; it has {', '.join(table.columns)}.")
+    if len(names) == 1 and not all(map(is_numeric, table.values(names[0])[:1])):
+        return _list_column(table, names[0])
     return np.stack([_numbers(table, name) for name in names], axis=1)
 
 
@@ -245,7 +265,7 @@ def _numbers(table: Table, name: str) -> NDArray[Any]:
             zero_copy_only=False
         )
     except pa.ArrowException:
-        row = next(r for r, v in enumerate(column.to_pylist()) if not _is_number(v))
+        row = next(r for r, v in enumerate(column.to_pylist()) if not is_numeric(v))
         value = column[row].as_py()
         raise DataError(f"{table.where(row)}: {name} is {value!r}, not a number.") from None
     return numbers
@@ -255,11 +275,3 @@ def _is_text(column: Any) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -1,16 +1,22 @@
 """A folder of images, flat or nested; or a glob such as ``photos/**/*.jpg``.
 
-On disk: files ending in .jpg .jpeg .png .webp .bmp .tif .tiff .gif, in any case, at any depth.
+On disk: files ending in .jpg .jpeg .jfif .png .webp .bmp .tif .tiff .gif (and .heic .avif .jp2 .dng
+where these can be read; see :mod:`usl.data.endings`), in any case, at any depth.
 
 - ids are paths relative to the folder, with ``/``, in Unicode NFC, so that they are equal on every
   machine. Their order is by folder, then name (as torchvision's ``ImageFolder`` sorts), so that
   published index lists apply. A glob's ids start at its last folder without a wildcard.
 - If every image lies below ``train``, ``val`` (``valid``, ``validation``) or ``test``, and some
-  below ``train``, these are the subsets; else all is ``train``.
+  below ``train``, these are the subsets; else all is ``train``. ``unlabeled`` beside ``train``
+  belongs to it.
 - Labels are known answers for evaluation, never used to select. A subset whose images all lie as
   ``class/name`` below its root, with at least two classes, is labelled by its folders
   (``labels="auto"``); ``"folders"`` takes the first folder at any depth; ``"none"`` knows nothing.
-- Hidden files and folders and ``__MACOSX`` are ignored; links are followed, but not in a circle.
+- Images below a folder ``unlabeled`` have no label. A folder that wraps all others is looked
+  through; it stays part of the ids.
+- Hidden files, recycle bins and thumbnails, and our own run and export folders inside are no part
+  of the collection. Links are followed, but not in a circle, and a linked folder counts once.
+- Files with other endings are counted, by ending.
 """
 
 from __future__ import annotations
@@ -23,9 +29,9 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.data.collection import Collection
-from usl.data.columns import subsets_of_paths, tidy_id
-from usl.data.decode import EXTENSIONS
+from usl.data.columns import UNLABELED, subsets_of_paths, tidy_id, wrapping
 from usl.data.digests import DigestMemo
+from usl.data.endings import passed_over_note, readable_endings
 from usl.data.images import FileImages
 from usl.data.listing import Listing, is_glob, list_images
 
@@ -39,8 +45,13 @@ def matches(path: Path) -> bool:
     return path.is_dir() or is_glob(path)
 
 
-def read(path: Path, *, labels: LabelRule = "auto") -> Collection:
+def read(path: Path, *, labels: LabelRule = "auto", max_pixels: int | None = None) -> Collection:
     """List the images; none is opened.
+
+    Parameters
+    ----------
+    labels : ``auto``, ``folders`` or ``none``; see above.
+    max_pixels : of an image that is still decoded; None for Pillow's limit.
 
     Raises
     ------
@@ -60,11 +71,18 @@ def read(path: Path, *, labels: LabelRule = "auto") -> Collection:
     return Collection(
         ids=np.array(ids),
         subsets=np.repeat("train", len(ids)) if subsets is None else subsets,
-        images=FileImages(listing.root, listing.names, memo=DigestMemo.for_folder(listing.root)),
+        images=FileImages(
+            listing.root,
+            listing.names,
+            memo=DigestMemo.for_folder(listing.root),
+            max_pixels=max_pixels,
+        ),
         labels=_folder_labels(ids, subsets, labels),
         source=str(path),
         kind="folder",
         skipped=tuple(listing.skipped),
+        passed_over=dict(listing.others.most_common()),
+        notes=tuple(filter(None, [passed_over_note(str(path), listing.others), *listing.notes])),
     )
 
 
@@ -74,21 +92,31 @@ def _folder_labels(
     """Class names told by folders, object array [n]; None if they tell none."""
     if rule == "none":
         return None
-    below = [i.split("/")[0 if subsets is None else 1 :] for i in ids]
+    depth = wrapping(ids)
+    below = [i.split("/")[depth if subsets is None else depth + 1 :] for i in ids]
     labels = np.array([parts[0] if len(parts) > 1 else None for parts in below], dtype=object)
     if rule == "auto":
         at_class_depth = np.array([len(parts) == 2 for parts in below])
         subset_of = np.repeat("train", len(ids)) if subsets is None else subsets
         for subset in np.unique(subset_of):
             members = subset_of == subset
-            if not at_class_depth[members].all() or len(set(labels[members].tolist())) < 2:
+            spare = np.array([_is_unlabeled(i, depth) for i in np.array(ids)[members]])
+            classes = at_class_depth[members] | spare
+            if not classes.all() or len(set(labels[members].tolist())) < 2:
                 labels[members] = None
+    labels[[_is_unlabeled(i, depth) for i in ids]] = None
     return labels if any(label is not None for label in labels) else None
+
+
+def _is_unlabeled(name: str, depth: int) -> bool:
+    """Whether an image lies in a folder ``unlabeled``, at the top or in a subset's folder."""
+    folders = name.split("/")[depth:-1]
+    return any(folder.lower() in UNLABELED for folder in folders[:2])
 
 
 def _no_images(path: Path, listing: Listing) -> str:
     """Say what was looked for and what was there instead."""
-    text = f"{path}: no images found. Looked for files ending in {', '.join(EXTENSIONS)}; "
+    text = f"{path}: no images found. Looked for files ending in {', '.join(readable_endings())}; "
     if listing.skipped:
         name, fault = listing.skipped[0]
         return text + f"{len(listing.skipped)} cannot be used, the first is {name!r}: {fault}."

@@ -21,7 +21,8 @@ its top or in its subsets' folders, is read by that; images missing from it are 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from usl.data.collection import Collection
 from usl.data.columns import (
     find_column,
     id_column,
-    label_texts,
+    id_text,
     subset_column,
     subset_name,
     subsets_of_paths,
@@ -40,8 +41,10 @@ from usl.data.columns import (
 )
 from usl.data.digests import DigestMemo
 from usl.data.images import FileImages
+from usl.data.labels import label_notes, read_labels
 from usl.data.listing import list_images
-from usl.data.tables import TABLE_SUFFIXES, Table, column_names, read_table
+from usl.data.tables import SOURCE_SUFFIXES, Table, column_names, read_table
+from usl.data.verdict import judge, kind_of, peek
 
 PRIORITY = 30
 KIND = "manifest"
@@ -52,13 +55,18 @@ def matches(path: Path) -> bool:
     """Tell whether the path is a table with a path column, or a folder with metadata."""
     if path.is_dir():
         return bool(_metadata_files(path))
-    if path.suffix.lower() not in TABLE_SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in SOURCE_SUFFIXES or not path.is_file():
         return False
-    return find_column(column_names(path), "path") is not None
+    return kind_of(path) == KIND
 
 
-def read(path: Path) -> Collection:
+def read(path: Path, *, as_: str | None = None, max_pixels: int | None = None) -> Collection:
     """Read the table and see that all files exist; none is opened.
+
+    Parameters
+    ----------
+    as_ : ``manifest`` takes the paths for images whatever numbers stand beside them.
+    max_pixels : of an image that is still decoded; None for Pillow's limit.
 
     Raises
     ------
@@ -67,23 +75,28 @@ def read(path: Path) -> Collection:
         subset.
     """
     if path.is_dir():
-        return _read_metadata(path)
-    rows = _Rows()
-    rows.add(read_table(path))
-    return rows.collection(path, path.parent)
+        return _read_metadata(path, max_pixels)
+    rows = _Rows(max_pixels)
+    verdict = judge(path, *peek(path), as_)
+    rows.add(read_table(path), verdict.others)
+    return replace(rows.collection(path, path.parent), notes=(*verdict.notes, *rows.notes))
 
 
 class _Rows:
     """The rows of one or several tables, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_pixels: int | None = None) -> None:
+        self.max_pixels = max_pixels
+        self.extra: dict[str, list[Any]] = {}
+        self.notes: tuple[str, ...] = ()
         self.files: list[str] = []  # absolute
         self.places: list[str] = []  # how an error message begins
         self.columns: dict[str, list[Any]] = {"id": [], "label": [], "subset": []}
         self.given: set[str] = set()  # roles for which any table has a column
 
-    def add(self, table: Table) -> None:
-        """Append a table's rows."""
+    def add(self, table: Table, others: Sequence[str] = ()) -> None:
+        """Append a table's rows; ``others`` are columns to keep as they are (of one table)."""
+        self.extra = {name: table.values(name) for name in others if name in table.columns}
         name = find_column(table.columns, "path")
         if name is None:
             raise DataError(f"{table.path}: no column called path (or image, file, file_name).")
@@ -106,6 +119,8 @@ class _Rows:
             root = os.path.commonpath([os.path.dirname(file) for file in self.files])
         names = [Path(os.path.relpath(file, root)).as_posix() for file in self.files]
         where = self.places.__getitem__
+        labels, faults = read_labels(self.columns["label"])
+        self.notes = label_notes(str(path), faults)
         ids = self.columns["id"] if "id" in self.given else [tidy_id(name) for name in names]
         subsets = subsets_of_paths(names)
         if "subset" in self.given:
@@ -113,16 +128,23 @@ class _Rows:
         return Collection(
             ids=id_column(ids, where),
             subsets=np.repeat("train", len(ids)) if subsets is None else subsets,
-            images=FileImages(Path(root), names, memo=DigestMemo.for_folder(Path(root))),
-            labels=label_texts(self.columns["label"]) if "label" in self.given else None,
+            images=FileImages(
+                Path(root),
+                names,
+                memo=DigestMemo.for_folder(Path(root)),
+                max_pixels=self.max_pixels,
+            ),
+            labels=labels if "label" in self.given else None,
             source=str(path),
             kind=KIND,
+            notes=self.notes,
+            extra=self.extra,
         )
 
 
 def _resolved(base: str, value: Any, where: Callable[[int], str], row: int) -> str:
     """The absolute path of a listed file; DataError naming the row if there is none."""
-    text = "" if value is None else str(value).strip()
+    text = id_text(value)
     if not text:
         raise DataError(f"{where(row)}: no path. Fill it in, or remove the row.")
     if "://" in text:
@@ -146,9 +168,9 @@ def _metadata_files(folder: Path) -> list[Path]:
     return [file for file in files if file.is_file() and "file_name" in column_names(file)]
 
 
-def _read_metadata(folder: Path) -> Collection:
+def _read_metadata(folder: Path, max_pixels: int | None) -> Collection:
     """Read an imagefolder with metadata, saying which images the metadata leave out."""
-    rows = _Rows()
+    rows = _Rows(max_pixels)
     for file in _metadata_files(folder):
         rows.add(read_table(file))
     collection = rows.collection(folder, folder)
@@ -158,4 +180,4 @@ def _read_metadata(folder: Path) -> Collection:
         for name in list_images(folder).names
         if os.path.abspath(folder / name) not in listed
     ]
-    return Collection(**{**vars(collection), "skipped": tuple(unlisted)})
+    return replace(collection, skipped=tuple(unlisted))

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.data.collection import Collection
-from usl.data.decode import EXTENSIONS, FORMATS
+from usl.data.decode import EXTENSIONS
+from usl.data.endings import formats
 from usl.data.images import FileImages
 from usl.labeling.exchange.names import stems
 from usl.run.folder import Run
@@ -71,7 +72,7 @@ class RunPictures:
             width, height = self._images.read(index).size
             return width, height
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(path, formats=formats()) as image:
                 width, height = image.size
                 turned = image.getexif().get(ORIENTATION) in ON_THE_SIDE
         except Exception as error:  # decoders raise nearly anything on broken input

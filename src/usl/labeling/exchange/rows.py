@@ -8,6 +8,7 @@ from typing import Any
 
 from usl.core.errors import DataError
 from usl.data.columns import find_column, label_texts
+from usl.data.labels import one_label
 from usl.data.tables import Table, column_names
 from usl.labeling.exchange.contract import Export, Given, Item, import_command
 
@@ -86,7 +87,7 @@ def given_rows(table: Table) -> list[Given]:
         )
     column, is_file = named
     images = table.values(column)
-    labels = label_texts(table.values(label))
+    answers = [one_label(value) for value in table.values(label)]
     spelled = {name.strip().lower(): name for name in table.columns}
 
     def beside(name: str) -> list[Any]:
@@ -97,9 +98,9 @@ def given_rows(table: Table) -> list[Given]:
     annotators, seconds = beside("annotator"), beside("lead_time")
     times = beside("updated_at")
     given = []
-    for row, (image, text) in enumerate(zip(images, labels.tolist(), strict=True)):
+    for row, (image, (text, fault)) in enumerate(zip(images, answers, strict=True)):
         machine = _word(sources[row]).lower() in ("predicted", "propagated")
-        why = "" if text else "no label"
+        why = "" if text else fault or "no label"
         if machine and text and predictions[row] in (None, text):
             text, why = None, UNCHANGED
         given.append(

@@ -232,7 +232,8 @@ def _chosen(answer: dict[str, Any]) -> tuple[str | None, str]:
 
 
 def _single(choices: list[Any]) -> tuple[str | None, str]:
-    labels = list(dict.fromkeys(str(choice).strip() for choice in choices))
+    leaves = [choice[-1] if isinstance(choice, list) and choice else choice for choice in choices]
+    labels = list(dict.fromkeys(str(choice).strip() for choice in leaves))
     if len(labels) == 1 and labels[0]:
         return labels[0], ""
     return None, f"{len(labels)} choices: {', '.join(labels)}" if labels else "no label"

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
 from usl.data.collection import Images
-from usl.data.decode import FORMATS, decode_file, to_grey_or_rgb, upright
+from usl.data.decode import decode_file, to_grey_or_rgb, upright
+from usl.data.endings import formats
 from usl.data.images import FileImages
 from usl.labeling.page.picture_cache import Shelf
 
@@ -152,7 +153,7 @@ def decode_small(path: Path, name: str, size: int) -> Image.Image:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open(path, "rb") as file, Image.open(file, formats=formats()) as image:
             limit = Image.MAX_IMAGE_PIXELS
             small = limit is None or image.width * image.height <= limit
             if image.format in ("JPEG", "MPO") and small:
