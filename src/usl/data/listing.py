@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from usl.core.errors import DataError
-from usl.data.endings import readable_endings
+from usl.data.endings import passed_over_note, readable_endings
 
 # Folders of what was thrown away, thumbnails and snapshots: of NAS, Windows, Linux and Macs.
 RUBBISH = (
@@ -33,14 +33,23 @@ class Listing:
     names : paths relative to ``root``, with ``/``, ordered by folder, then name.
     skipped : ``(name, reason)`` of image files and links that cannot be used.
     others : how many files have which other ending, and folders that are none of the collection.
-    notes : links that were not followed.
+    twice : links to folders that are listed already.
     """
 
     root: Path
     names: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+
+    def notes(self, source: str) -> tuple[str, ...]:
+        """What a person should know of what was left out."""
+        found = [passed_over_note(source, self.others)]
+        if self.twice:
+            shown = ", ".join(self.twice[:3]) + (", ..." if len(self.twice) > 3 else "")
+            links = f"{len(self.twice)} links" if len(self.twice) > 1 else "1 link"
+            found.append(f"{source}: {links} to folders that are listed already: {shown}.")
+        return tuple(filter(None, found))
 
     def add(self, name: str, fault: str | None) -> None:
         """Sort a file in: an image, one that cannot be used, or another file."""
@@ -69,7 +78,7 @@ def list_images(path: Path) -> Listing:
         _Walk(listing).all()
     listing.names.sort(key=lambda name: name.split("/"))
     listing.skipped.sort()
-    listing.notes.sort()
+    listing.twice.sort()
     return listing
 
 
@@ -93,9 +102,7 @@ class _Walk:
             (folder, name), *rest = sorted(self.linked)
             self.linked = rest
             if _identity(folder) in self.seen:
-                self.listing.notes.append(
-                    f"{_printable(name)}: a link to a folder that is listed already."
-                )
+                self.listing.twice.append(_printable(name))
             else:
                 self.below(folder, name + "/")
 

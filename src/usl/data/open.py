@@ -44,6 +44,7 @@ def open_collection(source: Any, **options: Any) -> Collection:
     """
     if isinstance(source, Collection):
         return source
+    options = {name: value for name, value in options.items() if value is not None}
     if not isinstance(source, (str, os.PathLike)):
         from usl.data.objects import opener
 
@@ -51,7 +52,6 @@ def open_collection(source: Any, **options: Any) -> Collection:
         return _call(read, source, options, read.__name__.removeprefix("from_"))
     path = Path(source).expanduser()
     _check_name(path)
-    options = {name: value for name, value in options.items() if value is not None}
     reader = _reader_as(options["as_"], path) if "as_" in options else None
     reader = reader or _reader_for(str(source), path)
     found = _call(reader.read, path, options, reader.__name__.rpartition(".")[2])

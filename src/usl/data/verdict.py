@@ -6,7 +6,8 @@ In this order:
 2. Lists of numbers are features: in a column called features or the like, else in the only column
    of lists; beside paths a list under another name must hold at least 8 numbers.
 3. Numbered columns of one prefix, from 0 or 1 without a gap (``f0, f1, ...``), are features, and
-   paths beside them are names; beside paths there must be at least 8 of them.
+   paths beside them are names; beside paths there must be at least 8 of them, or the prefix says
+   what they are (``embedding_0``).
 4. A column of paths makes a list of images. Other columns, numbers too, stay with the run.
 5. Two or more columns of numbers are features.
 
@@ -21,11 +22,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.data.columns import find_column, is_index, is_number, numbered_groups
+from usl.data.columns import find_column, is_index, is_number, numbered_groups, spelling
 from usl.data.labels import unwrap
 from usl.data.tables import JSON_SUFFIXES, json_head, text_head
 
 LEAST_BESIDE_PATHS = 8  # numbers to a row that are features although there are paths
+PREFIXES = (
+    *("feature", "features", "feat", "feats", "embedding", "embeddings", "emb", "embed"),
+    *("vector", "vec", "dim", "latent"),
+)
 KINDS = ("embeddings", "manifest")
 Kind = Literal["embeddings", "manifest"]
 
@@ -146,9 +151,9 @@ def _features(
 ) -> list[str]:
     """The columns of features, in their order; [] if there are none."""
     listed = [name for name in usable if _count(first.get(name), bare=True)]
-    named = find_column(listed, "features")
-    if named is not None:
-        return [named]
+    column = find_column(listed, "features")
+    if column is not None:
+        return [column]
     least = LEAST_BESIDE_PATHS if "path" in roles and as_ is None else 2
     long = [name for name in usable if _count(first.get(name)) >= least]
     if len(long) == 1:
@@ -156,6 +161,9 @@ def _features(
     no_rows = all(value is None for value in first.values())
     numbers = [name for name in usable if no_rows or is_numeric(first.get(name))]
     groups = numbered_groups(numbers)
+    named = next((prefix for prefix in groups if spelling(prefix) in PREFIXES), None)
+    if named is not None:
+        return groups[named]
     large = {prefix: group for prefix, group in groups.items() if len(group) >= least}
     best = max(large.values(), key=len, default=[])
     rivals = [f"{p}0, {p}1, ... ({len(g)})" for p, g in large.items() if len(g) >= 8]

@@ -25,6 +25,7 @@ from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 
 ENDING = ".shard"
+FOLDER = "features"
 
 Digests = NDArray[np.bytes_]
 
@@ -62,7 +63,7 @@ class FeatureCache:
     @classmethod
     def open(cls, key: str, root: str | os.PathLike[str] | None = None) -> FeatureCache:
         """The cache of the encoder ``key`` below ``root`` (default: the user's cache folder)."""
-        return cls((cache_dir() if root is None else Path(root)) / "features" / key)
+        return cls((cache_dir() if root is None else Path(root)) / FOLDER / key)
 
     def contains(self, digests: ArrayLike) -> NDArray[np.bool_]:
         """Which of the hex ``digests`` [n] have a row, bool [n]. Reads and checks no rows."""

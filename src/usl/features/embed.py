@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.features.cache import FeatureCache
@@ -123,6 +124,7 @@ def embed(
     done[to_do] = True
     done[list(found)] = False
     computed = len(to_do) - len(found)
+    _tell_of_greys(collection)
 
     leader_of = first[same_as]
     twins = np.flatnonzero(done[leader_of] & (leader_of != np.arange(len(rows))))
@@ -143,6 +145,21 @@ def embed(
         seconds=time.perf_counter() - began,
         images_per_second=computed / working if computed else 0.0,
     )
+
+
+def _tell_of_greys(collection: Collection) -> None:
+    """Say that greys were scaled by what the pictures hold, once for all of them."""
+    scaled = getattr(collection.images, "scaled", None)
+    if scaled:
+        count = sum(scaled.values())
+        ways = ", ".join(f"{number} x {how}" for how, number in scaled.most_common())
+        pictures = f"{count} pictures" if count > 1 else "1 picture"
+        warnings.warn(
+            f"{collection.source}: the greys of {pictures} were scaled by what each holds, so that "
+            f"they can be told apart ({ways}).",
+            UslWarning,
+            stacklevel=3,
+        )
 
 
 def _open_cache(cache: bool | str | Path | None, key: str) -> FeatureCache | None:

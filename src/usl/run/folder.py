@@ -26,7 +26,7 @@ import platform
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -190,8 +190,21 @@ def write_images(folder: Path, collection: Collection) -> None:
             "digest": pa.array(collection.digests().tolist(), pa.string()),
         }
     )
+    for name, values in collection.extra.items():
+        if name not in table.column_names:
+            table = table.append_column(name, _column(values))
     with atomic_write(folder / IMAGES) as handle:
         pyarrow.parquet.write_table(table, handle)
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """A column of the source as it is, as text where its values are of several kinds."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(list(values))
+    except pa.ArrowException:
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
 def source_record(source: object, collection: Collection) -> dict[str, Any]:
@@ -204,7 +217,7 @@ def source_record(source: object, collection: Collection) -> dict[str, Any]:
         "given": collection.source,
         "path": path,
         "kind": collection.kind,
-        "options": {},
+        "options": dict(collection.options),
         "images": len(collection),
         "subsets": {
             name: int((collection.subsets == name).sum())
@@ -212,7 +225,19 @@ def source_record(source: object, collection: Collection) -> dict[str, Any]:
             if (collection.subsets == name).any()
         },
         "unreadable": [list(pair) for pair in collection.skipped[:100]],
+        **seen_and_not_used(collection),
     }
+
+
+def seen_and_not_used(collection: Collection) -> dict[str, Any]:
+    """What a source held and was not taken, how it was taken, and greys that were scaled."""
+    found = {
+        "unreadable_in_all": len(collection.skipped) if len(collection.skipped) > 100 else 0,
+        "passed_over": dict(collection.passed_over),
+        "notes": list(collection.notes),
+        "scaled": dict(getattr(collection.images, "scaled", None) or {}),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def environment() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from usl.core.files import cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.open import open_collection
+from usl.data.open import open_collection, tell
 from usl.features.space import Space, open_space
 from usl.numeric.workspace import Workspace
 from usl.run import folder as runs
@@ -55,6 +55,8 @@ def start_run(
     memory: int | str | None = None,
     scratch: str | os.PathLike[str] | None = None,
     resume: bool | None = None,
+    as_: str | None = None,
+    max_pixels: int | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Run:
@@ -74,6 +76,8 @@ def start_run(
     memory, scratch : as in :func:`usl.select`; the bound is for the whole run but the encoder.
     resume : keep finished stages in the user's cache, and go on from those that the same selection
         left when it was stopped; None does so above 100,000 images.
+    as_ : ``embeddings`` or ``manifest``: what a table with both paths and numbers is.
+    max_pixels : of an image that is still decoded; None for Pillow's limit.
     """
     # Whatever can be refused is refused before any image is read.
     began = time.perf_counter()
@@ -82,7 +86,8 @@ def start_run(
     oracle = bool(getattr(module, "ORACLE", False))
     given = {**method_params, "labels": None} if oracle else method_params
     METHODS.check(method, module, given)
-    collection = open_collection(source)
+    collection = open_collection(source, as_=as_, max_pixels=max_pixels)
+    tell(collection)
     train = collection.rows_in("train")
     if not len(train):
         raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")

@@ -31,7 +31,7 @@ from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.data.collection import Collection
 from usl.data.columns import UNLABELED, subsets_of_paths, tidy_id, wrapping
 from usl.data.digests import DigestMemo
-from usl.data.endings import passed_over_note, readable_endings
+from usl.data.endings import readable_endings
 from usl.data.images import FileImages
 from usl.data.listing import Listing, is_glob, list_images
 
@@ -82,7 +82,7 @@ def read(path: Path, *, labels: LabelRule = "auto", max_pixels: int | None = Non
         kind="folder",
         skipped=tuple(listing.skipped),
         passed_over=dict(listing.others.most_common()),
-        notes=tuple(filter(None, [passed_over_note(str(path), listing.others), *listing.notes])),
+        notes=listing.notes(str(path)),
     )
 
 

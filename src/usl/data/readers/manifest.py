@@ -175,9 +175,15 @@ def _read_metadata(folder: Path, max_pixels: int | None) -> Collection:
         rows.add(read_table(file))
     collection = rows.collection(folder, folder)
     listed = set(rows.files)
+    listing = list_images(folder)
     unlisted = [
         (name, "not listed in the folder's metadata table")
-        for name in list_images(folder).names
+        for name in listing.names
         if os.path.abspath(folder / name) not in listed
     ]
-    return replace(collection, skipped=tuple(unlisted))
+    return replace(
+        collection,
+        skipped=(*unlisted, *listing.skipped),
+        passed_over=dict(listing.others.most_common()),
+        notes=(*collection.notes, *listing.notes(str(folder))),
+    )

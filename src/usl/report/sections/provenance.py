@@ -118,6 +118,12 @@ def entries(facts: Facts) -> Iterable[tuple[str, Html | str]]:
     counts = ", ".join(f"{count:,} {name}" for name, count in source["subsets"].items())
     yield "source", f"{source['given'] or 'data in memory'} ({source['kind'] or 'unknown kind'})"
     yield "images", f"{source['images']:,} ({counts})"
+    if passed := source.get("passed_over"):
+        yield "files passed over", counted(passed)
+    if scaled := source.get("scaled"):
+        yield "greys scaled", counted(scaled)
+    if notes := source.get("notes"):
+        yield "taken as", " ".join(notes)
     yield "encoder", f"{encoder['name']}; supervision: {encoder['supervision']}"
     yield "features", preprocessing(facts.run)
     if training := info.get("training"):
@@ -192,6 +198,12 @@ def seconds(info: dict[str, Any]) -> str:
 def code(value: object) -> Html | str:
     """A hash, set as code; nothing for none."""
     return tag("code", str(value)) if value else ""
+
+
+def counted(counts: dict[str, int]) -> str:
+    """``8 x .heic, 2 x .txt``, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{count:,} x {what}" for what, count in ordered)
 
 
 def unreadable(info: dict[str, Any]) -> Html:
