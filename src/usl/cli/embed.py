@@ -46,11 +46,12 @@ def embed(
         print_plan(plan_embedding(source, model, subset=None), as_json=json)
         return
     check_target(out, overwrite=overwrite)
-    from usl.data.open import open_collection
+    from usl.data.open import open_collection, tell
     from usl.features.embed import embed as embed_collection
 
     with bars() as progress:
         collection = open_collection(source)
+        tell(collection)
         found = embed_collection(collection, model, on_corrupt=on_corrupt, progress=progress)
     report_unreadable([*collection.skipped, *found.skipped])
     if out is not None:

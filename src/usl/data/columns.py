@@ -21,7 +21,7 @@ COLUMN_NAMES = {
         *("path", "image", "file", "filename", "filepath", "imagepath", "filenames", "filepaths"),
         *("paths", "files", "imagename", "imagenames", "imagepaths", "imagefile", "imagefilename"),
         *("imagefilepath", "img", "imgpath", "imgpaths", "imgname", "imgfile", "imgfilename"),
-        *("picture", "photo", "fname", "relativepath", "relpath", "fullpath", "absolutepath"),
+        *("photo", "fname", "relativepath", "relpath", "fullpath", "absolutepath"),
     ),
     "id": ("imageid", "id", "imageids", "ids", "imgid", "sampleid", "itemid", "photoid"),
     "name": ("name", "names", "uuid", "guid", "key", "keys", "identifier", "sample"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
@@ -16,23 +17,28 @@ from typing import Any
 import numpy as np
 
 from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.plain_arrays import as_numpy, is_frame, is_tensor
 from usl.data.collection import SUBSETS, Collection
-from usl.data.columns import find_column, index_ids, label_texts, subset_name
+from usl.data.columns import find_column, index_ids, stacked, subset_name
 from usl.data.decode import decode_file
 from usl.data.images import ObjectImages
-from usl.data.readers.embeddings import from_array
+from usl.data.labels import label_notes, read_labels
+from usl.data.readers.embeddings import from_array, from_features
 
 TARGET_NAMES = ("targets", "labels", "_labels", "y")  # what torchvision's classes call them
 
 
 def opener(dataset: Any) -> Callable[..., Collection]:
     """The function that opens an object, told by what the object can do."""
-    if isinstance(dataset, np.ndarray) or callable(getattr(dataset, "numpy", None)):
+    if isinstance(dataset, np.ndarray) or is_tensor(dataset) or is_frame(dataset):
         return from_memory
     first = next(iter(dataset.values()), None) if isinstance(dataset, Mapping) else dataset
+    if isinstance(dataset, Mapping) and (isinstance(first, np.ndarray) or is_tensor(first)):
+        return from_arrays
     if hasattr(first, "column_names"):
         return from_huggingface
-    if hasattr(first, "__getitem__") and not isinstance(first, (list, tuple, Mapping)):
+    plain = isinstance(first, list | tuple | str | bytes | Mapping) or is_frame(first)
+    if hasattr(first, "__getitem__") and not plain:
         return from_torchvision
     raise UsageError(
         f"A {type(dataset).__name__} cannot be opened as a collection. Give a path, an array "
@@ -42,13 +48,39 @@ def opener(dataset: Any) -> Callable[..., Collection]:
 
 
 def from_memory(dataset: Any) -> Collection:
-    """Take over an array or tensor of features [n, d], or of uint8 images [n, h, w(, 1 or 3)]."""
-    array = dataset if isinstance(dataset, np.ndarray) else dataset.numpy()
+    """Take over an array or tensor of features [n, d], or of uint8 images [n, h, w(, 1 or 3)].
+
+    A table of numbers alone is features too; UsageError for one that holds text.
+    """
+    array = as_numpy(dataset)
+    if is_frame(dataset) and array.dtype.kind not in "fiub":
+        columns = ", ".join(map(str, list(dataset.columns)[:8]))
+        raise UsageError(
+            f"A {type(dataset).__name__} of other columns than numbers ({columns}) cannot be "
+            "opened. Write it to a file, table.to_parquet('list.parquet'), and open that."
+        )
     return from_array(array, source="array")
 
 
+def from_arrays(dataset: Mapping[str, Any]) -> Collection:
+    """Take over arrays by subset: of features [n, d], or of uint8 images [n, h, w(, 1 or 3)]."""
+    parts = [(word, as_numpy(part)) for word, part in _parts(dataset, "train")]
+    if all(array.dtype == np.uint8 and array.ndim > 2 for _, array in parts):
+        return stacked([(w, array, None) for w, array in parts], source="arrays", kind="arrays")
+    widths = {array.shape[1:] for _, array in parts}
+    if len(widths) > 1 or any(array.ndim != 2 for _, array in parts):
+        held = ", ".join(f"{word} {array.dtype} {list(array.shape)}" for word, array in parts)
+        raise UsageError(
+            f"Arrays by subset must be features [n, d] of one width, or uint8 images; these are "
+            f"{held}."
+        )
+    subsets = np.repeat([word for word, _ in parts], [len(array) for _, array in parts])
+    features = np.concatenate([array for _, array in parts])
+    return from_features(features, source="arrays", subsets=subsets)
+
+
 def from_torchvision(dataset: Any, *, subset: str = "train") -> Collection:
-    """Take over a map-style data set whose items are ``(image, target, ...)``.
+    """Take over a map-style data set of images, of ``(image, target, ...)`` or of mappings.
 
     Parameters
     ----------
@@ -56,12 +88,11 @@ def from_torchvision(dataset: Any, *, subset: str = "train") -> Collection:
     subset : what an object on its own is.
     """
     parts = _parts(dataset, subset)
-    return _collection(
-        parts,
-        get=partial(_item, key=0),
-        labels=[label_texts(_targets(part), _class_names(part)) for _, part in parts],
-        kind="torchvision",
+    read = [_targets(part) for _, part in parts]
+    labels, notes = _labels(
+        [(values, _class_names(part)) for values, (_, part) in zip(read, parts, strict=True)]
     )
+    return _collection(parts, get=_picture, labels=labels, kind="torchvision", notes=notes)
 
 
 def from_huggingface(
@@ -79,7 +110,7 @@ def from_huggingface(
         ``ClassLabel``, or those with a usual name. Without a label column nothing is known.
     subset : what a ``Dataset`` on its own is.
     """
-    parts = _parts(dataset, subset)
+    parts = [(word, _unformatted(part)) for word, part in _parts(dataset, subset)]
     first = parts[0][1]
     image = image_column or _column(first, "Image", "picture")
     label = label_column or _column(first, "ClassLabel", "label")
@@ -94,11 +125,37 @@ def from_huggingface(
             f"Which column holds the images? Give image_column=, one of "
             f"{', '.join(first.column_names)}."
         )
-    labels = None
+    labels, notes = None, ()
     if label is not None:
-        names = getattr((first.features or {}).get(label), "names", None)
-        labels = [label_texts(part[label], names) for _, part in parts]
-    return _collection(parts, get=partial(_item, key=image), labels=labels, kind="huggingface")
+        kind = (first.features or {}).get(label)
+        names = getattr(kind, "names", None) or getattr(getattr(kind, "feature", 0), "names", None)
+        labels, notes = _labels([(part[label], names) for _, part in parts])
+    return _collection(
+        parts, get=partial(_item, key=image), labels=labels, kind="huggingface", notes=notes
+    )
+
+
+def _unformatted(dataset: Any) -> Any:
+    """A data set that gives images and numbers, whatever tensors it was told to give."""
+    told = getattr(dataset, "format", None)
+    if isinstance(told, Mapping) and told.get("type") and hasattr(dataset, "with_format"):
+        return dataset.with_format(None)
+    return dataset
+
+
+def _labels(
+    parts: Iterable[tuple[Iterable[Any] | None, Sequence[str] | None]],
+) -> tuple[list[Any] | None, tuple[str, ...]]:
+    """Labels by part, None if no part has any, and what to say of those that do not count."""
+    found, faults = [], Counter[str]()
+    for values, names in parts:
+        texts, why = (None, {}) if values is None else read_labels(values, names)
+        found.append(texts)
+        faults.update(why)
+    return (
+        None if all(texts is None for texts in found) else found,
+        label_notes("The data set", faults),
+    )
 
 
 class Joined:
@@ -119,19 +176,29 @@ class Joined:
 
 
 def _collection(
-    parts: list[tuple[str, Any]], *, get: Any, labels: list[Any] | None, kind: str
+    parts: list[tuple[str, Any]],
+    *,
+    get: Any,
+    labels: list[Any] | None,
+    kind: str,
+    notes: tuple[str, ...] = (),
 ) -> Collection:
     joined = Joined([part for _, part in parts])
     if not len(joined):
         raise DataError(f"The {kind} data set is empty.")
     name = type(parts[0][1]).__name__
+    known = labels and [
+        np.full(len(part), None, dtype=object) if texts is None else texts
+        for texts, (_, part) in zip(labels, parts, strict=True)
+    ]
     return Collection(
         ids=np.array([i for subset, part in parts for i in index_ids(subset, len(part))]),
         subsets=np.repeat([subset for subset, _ in parts], [len(part) for _, part in parts]),
         images=ObjectImages(joined, get, name=name),
-        labels=None if labels is None else np.concatenate(labels),
+        labels=np.concatenate(known) if known else None,
         source=name,
         kind=kind,
+        notes=notes,
     )
 
 
@@ -154,28 +221,78 @@ def _parts(dataset: Any, subset: str) -> list[tuple[str, Any]]:
 
 def _item(dataset: Any, index: int, *, key: Any) -> Any:
     """One image: a PIL image or array; Hugging Face's undecoded ``{"bytes": ...}`` is decoded."""
-    value = dataset[index][key]
+    return _decoded(dataset[index][key], index)
+
+
+def _decoded(value: Any, index: int) -> Any:
     if isinstance(value, Mapping):
         content = value.get("bytes")
         return decode_file(io.BytesIO(content) if content else value.get("path"), f"item {index}")
     return value
 
 
-def _targets(dataset: Any) -> Iterable[Any]:
-    """Labels [n], without decoding images where the object allows it."""
+def _picture(dataset: Any, index: int) -> Any:
+    """The image of an item, whatever the item is."""
+    return _decoded(_image_and_rest(dataset[index])[0], index)
+
+
+def _image_and_rest(item: Any) -> tuple[Any, Any]:
+    """An item's image and its label or None; UsageError if there is no image in it.
+
+    The image of a tuple is its first one; the label is what follows it, or the only other thing.
+    """
+    if isinstance(item, Mapping):
+        keys = {str(key): key for key in item}
+        seen = [name for name, key in keys.items() if _is_image(item[key])]
+        name = find_column(seen, "picture") or find_column(keys, "picture") or next(iter(seen), "")
+        if not name:
+            raise UsageError(
+                f"The data set's items are mappings of {', '.join(keys)}, and none of these is an "
+                "image. Call the one that is image, and open the data set without a transform."
+            )
+        label = find_column([word for word in keys if word != name], "label")
+        return item[keys[name]], None if label is None else item[keys[label]]
+    if isinstance(item, list | tuple) and item:
+        at = next((number for number, part in enumerate(item) if _is_image(part)), 0)
+        rest = item[at + 1 :] or item[:at]
+        return item[at], rest[0] if rest else None
+    return item, None
+
+
+def _is_image(value: Any) -> bool:
+    """A PIL image, an array or tensor of at least two dimensions, or an undecoded file."""
+    if isinstance(value, Mapping):
+        return "bytes" in value or "path" in value
+    return hasattr(value, "getbands") or getattr(value, "ndim", 0) >= 2
+
+
+def _targets(dataset: Any) -> Iterable[Any] | None:
+    """Labels [n], without decoding images where the object allows it; None if there are none."""
     if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset
-        everything = list(_targets(dataset.dataset))
-        return [everything[index] for index in dataset.indices]
+        everything = _targets(dataset.dataset)
+        known = None if everything is None else list(everything)
+        return None if known is None else [known[index] for index in dataset.indices]
     for name in TARGET_NAMES:
         values = getattr(dataset, name, None)
         if values is not None and hasattr(values, "__len__") and len(values) == len(dataset):
             return list(values.tolist() if hasattr(values, "tolist") else values)
-    return [_plain(dataset[index][1]) for index in range(len(dataset))]
+    if not len(dataset):
+        return None
+    first = _fetched(dataset, 0)
+    is_pair = isinstance(first, list | tuple) and len(first) > 1
+    if _image_and_rest(first)[1] is None and not is_pair:
+        return None
+    return [_image_and_rest(_fetched(dataset, index))[1] for index in range(len(dataset))]
 
 
-def _plain(target: Any) -> Any:
-    """A Python number for a tensor with one value."""
-    return target.item() if hasattr(target, "item") else target
+def _fetched(dataset: Any, index: int) -> Any:
+    try:
+        return dataset[index]
+    except Exception as error:
+        raise DataError(
+            f"{type(dataset).__name__}[{index}]: the data set cannot give this item "
+            f"({type(error).__name__}: {error})."
+        ) from error
 
 
 def _class_names(dataset: Any) -> Sequence[str] | None:

@@ -18,6 +18,7 @@ from usl.core.errors import DataError, UsageError, UslWarning, did_you_mean
 from usl.data import readers
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
+from usl.data.several import check_one
 from usl.data.tables import SOURCE_SUFFIXES, TABLE_SUFFIXES, column_names
 from usl.data.verdict import KINDS
 
@@ -122,6 +123,7 @@ def _reader_for(source: str, path: Path) -> ModuleType:
     """The first reader that knows the source; else a DataError that says what is wrong."""
     if not source.strip():
         raise UsageError("The source is empty; name a folder, a file or builtin:fashion_mnist.")
+    check_one(path)
     for reader in all_readers():
         if reader.matches(path):
             return reader

@@ -150,7 +150,14 @@ def json_head(head: bytes, path: Path) -> list[dict[str, Any]]:
         return [record for record in listed[:64] if isinstance(record, dict)]
     lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
     whole = lines if len(head) < HEAD_BYTES else lines[:-1] or lines
-    records = [json.loads(line) for line in whole[:64]]
+    records = []
+    for line in whole[:64]:
+        try:
+            records.append(json.loads(line))
+        except (ValueError, RecursionError):
+            if not records:
+                raise
+            break  # whoever reads all of it says what is wrong
     return [record for record in records if isinstance(record, dict)]
 
 

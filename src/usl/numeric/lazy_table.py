@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.plain_arrays import as_numpy
+
 Array = NDArray[Any]
 Rows = NDArray[np.int64]
 
@@ -154,7 +156,7 @@ class Chosen(LazyTable):
 
 def as_table(features: Any) -> Any:
     """A lazy table as it is, anything else as an array."""
-    return features if isinstance(features, LazyTable) else np.asanyarray(features)
+    return features if isinstance(features, LazyTable) else as_numpy(features)
 
 
 def taken(table: Any, rows: Rows) -> Any:

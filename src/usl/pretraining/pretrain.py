@@ -19,7 +19,7 @@ from usl.core.files import read_json, write_json
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.open import open_collection
+from usl.data.open import open_collection, tell
 from usl.features.start_backbone import start_backbone
 from usl.learning.backbone import save_backbone
 from usl.learning.batches import Shuffled, part_of
@@ -112,6 +112,7 @@ def pretrain(
     if leader:
         check_folder(folder, resume=resume, overwrite=overwrite)
     collection = open_collection(source)
+    tell(collection)
     backbone, supervision = start_backbone(network, init, size, seed)
     train = collection.rows_in("train")
     pictures = train_pictures(collection, train, backbone.size, progress)

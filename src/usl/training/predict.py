@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.open import open_collection
+from usl.data.open import open_collection, tell
 from usl.run.folder import Run
 from usl.run.predictions import prediction_table, write_table
 from usl.training.contract import MODEL, Probabilities, load_model
@@ -74,6 +74,7 @@ def predict(
             raise UsageError(f"out: {target} exists. Name another file, or --overwrite it.")
     model, class_names = load_model(run.path / MODEL)
     collection = open_collection(source)
+    tell(collection)
     record: dict[str, Any] = run.info["training"]["encoder"]
     space = recorded_space(run, record, collection, progress)
     if space.embedding.encoder.key != record["key"]:

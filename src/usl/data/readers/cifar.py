@@ -61,7 +61,7 @@ LAYOUTS = (
 )
 
 
-def _found(path: Path) -> list[tuple[Layout, Path]]:
+def found(path: Path) -> list[tuple[Layout, Path]]:
     """The sets in a folder, or in its sub-folders of their usual names."""
     return [
         (layout, folder)
@@ -73,16 +73,16 @@ def _found(path: Path) -> list[tuple[Layout, Path]]:
 
 def matches(path: Path) -> bool:
     """Tell whether the folder holds one of the two sets."""
-    return bool(_found(path))
+    return bool(found(path))
 
 
 def read(path: Path) -> Collection:
     """Load all images (about 180 MB)."""
-    found = _found(path)
-    if len(found) > 1:
-        folders = " and ".join(str(folder) for _, folder in found)
+    sets = found(path)
+    if len(sets) > 1:
+        folders = " and ".join(str(folder) for _, folder in sets)
         raise DataError(f"{path}: holds two data sets, {folders}. Name one of them.")
-    layout, folder = found[0]
+    layout, folder = sets[0]
     names = load_pickle(folder / layout.meta).get(layout.names)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{folder / layout.meta}: no list of class names {layout.names!r}.")

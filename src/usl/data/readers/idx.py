@@ -31,11 +31,29 @@ PRIORITY = 10
 NAME = re.compile(r"^(.*[-_])?(train|t10k|test)-images[-.]idx3-ubyte(\.gz)?$")
 
 
+def sets(path: Path) -> list[str]:
+    """The names of the sets in a folder: what their files' names have in common ("idx": nothing).
+
+    A set has one file of train images at most, gzipped or not.
+    """
+    for folder in (path, path / "raw"):
+        if folder.is_dir():
+            found = [m[1] or "" for f in sorted(folder.iterdir()) if (m := NAME.match(f.name))]
+            if found:
+                return [name.rstrip("-_") or "idx" for name in dict.fromkeys(found)]
+    return []
+
+
 def _image_files(path: Path) -> list[Path]:
     """Image files of a folder or of its ``raw`` sub-folder, train first."""
     for folder in (path, path / "raw"):
         if folder.is_dir():
             found = {m[2]: f for f in sorted(folder.iterdir()) if (m := NAME.match(f.name))}
+            if len(found) and len(names := sets(path)) > 1:
+                raise DataError(
+                    f"{folder}: holds the idx files of {len(names)} data sets, {', '.join(names)}. "
+                    "Put each into a folder of its own."
+                )
             if found:
                 return [found[part] for part in ("train", "t10k", "test") if part in found]
     return []

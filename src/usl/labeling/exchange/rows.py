@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from usl.core.errors import DataError
-from usl.data.columns import find_column, label_texts
+from usl.data.columns import find_column, is_number, label_texts
 from usl.data.labels import one_label
-from usl.data.tables import Table, column_names
+from usl.data.tables import TEXT_SUFFIXES, Table, column_names
 from usl.labeling.exchange.contract import Export, Given, Item, import_command
 
 COLUMNS: dict[str, type] = {
@@ -87,7 +87,14 @@ def given_rows(table: Table) -> list[Given]:
         )
     column, is_file = named
     images = table.values(column)
-    answers = [one_label(value) for value in table.values(label)]
+    # text in a table that has types is what a person wrote, "-1" and "1.0" too
+    typed = table.path.suffix.lower() not in TEXT_SUFFIXES
+    answers = [
+        (value.strip(), "")
+        if typed and isinstance(value, str) and is_number(value)
+        else one_label(value)
+        for value in table.values(label)
+    ]
     spelled = {name.strip().lower(): name for name in table.columns}
 
     def beside(name: str) -> list[Any]:

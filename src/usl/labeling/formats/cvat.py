@@ -15,9 +15,10 @@ from typing import IO, Literal
 from xml.parsers import expat
 
 from usl.core.errors import DataError, UsageError
+from usl.data.class_folders import split_classes
 from usl.data.decode import EXTENSIONS
 from usl.labeling.exchange.contract import Export, Given, class_list, import_command
-from usl.labeling.exchange.names import class_folders, class_of
+from usl.labeling.exchange.names import UNLABELED, class_folders, class_of
 from usl.labeling.exchange.xml_text import attribute
 
 PICTURES = True
@@ -203,13 +204,15 @@ def _read_folders(archive: zipfile.ZipFile, path: Path) -> list[Given]:
             "images 1.1', or as 'ImageNet 1.0' with images."
         )
     given = []
-    for name in names:
-        folder, file = name.parts[0], "/".join(name.parts[1:])
+    classes = split_classes([name.as_posix() for name in names])
+    for name, (folder, file) in zip(names, classes, strict=True):
+        label = None if folder is None else class_of(folder)
         given.append(
             Given(
                 f"{path}, {name}",
                 file,
-                label=class_of(folder),
+                label=label,
+                why="" if label else f"in {UNLABELED}",
                 is_file=True,
                 also=name.name.removeprefix(f"{folder}_"),
             )

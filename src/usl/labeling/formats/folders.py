@@ -16,6 +16,7 @@ from pathlib import Path
 
 from usl.core.errors import DataError
 from usl.core.files import read_json
+from usl.data.class_folders import split_classes
 from usl.data.decode import EXTENSIONS
 from usl.labeling.exchange.contract import Export, Given, import_command
 from usl.labeling.exchange.names import UNLABELED, class_folders, class_of, split_ending
@@ -61,23 +62,25 @@ def read(path: Path) -> list[Given]:
         raise DataError(f"{path}: no such folder.")
     listed = read_json(path / MACHINE) if (path / MACHINE).is_file() else []
     machine = {name for name in listed if isinstance(name, str)}
-    given = []
-    for folder in _class_folders(path):
+    folders = _class_folders(path)
+    names = []
+    for folder in folders:
         for here, below, files in os.walk(path / folder):
             below[:] = sorted(name for name in below if not name.startswith("."))
-            for file in sorted(files):
-                if file.startswith(".") or not split_ending(file)[1]:
-                    continue
-                inner = (Path(here) / file).relative_to(path / folder).as_posix()
-                label: str | None = class_of(folder)
-                why = ""
-                if folder == UNLABELED:
-                    label, why = None, f"in {UNLABELED}"
-                elif f"{folder}/{inner}" in machine:
-                    label, why = None, "the model's label, unchanged"
-                given.append(
-                    Given(str(Path(here) / file), inner, label, why, is_file=True, also=file)
-                )
+            names += [
+                (Path(here) / file).relative_to(path).as_posix()
+                for file in sorted(files)
+                if not file.startswith(".") and split_ending(file)[1]
+            ]
+    given = []
+    classes = split_classes(names, unwrap=len(folders) == 1)
+    for name, (folder_name, inner) in zip(names, classes, strict=True):
+        label = None if folder_name is None else class_of(folder_name)
+        why = "" if label else f"in {UNLABELED}"
+        if label and name in machine:
+            label, why = None, "the model's label, unchanged"
+        also = name.rpartition("/")[2]
+        given.append(Given(str(path / name), inner, label, why, is_file=True, also=also))
     if not given:
         raise DataError(f"{path}: no class folders with images ({', '.join(EXTENSIONS)}) in it.")
     return given
