@@ -58,7 +58,7 @@ def test_bits_are_kept(cache, dtype):
 
 def test_where_it_lies(cache, tmp_path, monkeypatch):
     cache.add(names(1), rows_of(1))
-    (shard,) = (tmp_path / "features" / "some-encoder-v1").glob("*")
+    (shard,) = (tmp_path / "features" / "some-encoder-v1-d2").glob("*")
     assert shard.suffix == ENDING
     assert shard.stem == bytes_digest(shard.read_bytes())
     monkeypatch.setenv("USL_CACHE", str(tmp_path))

@@ -66,7 +66,7 @@ def test_new_images_cost_only_themselves(pictures, make_collection, brightness):
 def test_a_cache_of_ones_own_and_none(pictures, make_collection, brightness, tmp_path):
     collection = make_collection(pictures)
     assert embed(collection, brightness(), cache=tmp_path / "mine").computed == 23
-    assert list((tmp_path / "mine" / "features" / "brightness-v1").glob("*.shard"))
+    assert list((tmp_path / "mine" / "features" / "brightness-v1-d2").glob("*.shard"))
     assert embed(collection, brightness(), cache=None).computed == 23
     assert embed(collection, brightness(), cache=str(tmp_path / "mine")).computed == 0
     assert embed(collection, brightness()).computed == 23  # the user's cache was not touched

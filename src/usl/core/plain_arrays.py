@@ -28,8 +28,8 @@ def as_numpy(value: Any) -> NDArray[Any]:
         value = value.detach().cpu()
         if str(value.dtype).endswith("bfloat16") or getattr(value, "is_sparse", False):
             value = value.to_dense().float()
-        return np.asanyarray(value.resolve_neg().resolve_conj().numpy())
-    array = np.asanyarray(value)
+        value = value.resolve_neg().resolve_conj().numpy()
+    array: NDArray[Any] = np.asanyarray(value)
     if array.dtype.kind == "O" and is_frame(value):
         try:
             return np.asarray(array, dtype=np.float64)

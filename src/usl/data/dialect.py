@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def dialect(text: str, path: Path) -> Dialect:
     )
 
 
-def rows_of(text: str, delimiter: str, *, strict: bool = False) -> csv.reader:  # type: ignore[valid-type]
+def rows_of(text: str, delimiter: str, *, strict: bool = False) -> Iterator[list[str]]:
     """The rows of a text, cells of any size; blanks before a quote do not count."""
     csv.field_size_limit(2**31 - 1)
     lines = io.StringIO(text, newline="")

@@ -38,7 +38,7 @@ def readable_endings() -> tuple[str, ...]:
     found = [*USUAL]
     if _has("pillow_heif"):
         found += HEIC
-    if features.check("avif") or _has("pillow_avif"):
+    if features.check("avif"):
         found += AVIF
     if features.check("jpg_2000"):
         found += JPEG_2000
@@ -60,8 +60,6 @@ def formats() -> tuple[str, ...]:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-    if _has("pillow_avif"):
-        import pillow_avif  # noqa: F401
     Image.init()
     wanted = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "JPEG2000", "AVIF", "HEIF")
     return tuple(name for name in wanted if name in Image.OPEN)

@@ -125,7 +125,8 @@ def from_huggingface(
             f"Which column holds the images? Give image_column=, one of "
             f"{', '.join(first.column_names)}."
         )
-    labels, notes = None, ()
+    labels: list[Any] | None = None
+    notes: tuple[str, ...] = ()
     if label is not None:
         kind = (first.features or {}).get(label)
         names = getattr(kind, "names", None) or getattr(getattr(kind, "feature", 0), "names", None)

@@ -1,4 +1,4 @@
-"""Raw feature rows by image content, on disk: ``<cache>/features/<encoder key>/*.shard``.
+"""Raw feature rows by image content, on disk: ``<cache>/features/<key>-d2/*.shard``.
 
 A shard is never changed once written. It holds, one after the other, two ``.npy`` arrays: the
 digests (``S`` [r], sorted) and their rows (``[r, dim]``, the encoder's dtype, so that a cached row
@@ -25,7 +25,7 @@ from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 
 ENDING = ".shard"
-FOLDER = "features"
+DECODING = "d2"  # changes when pictures are decoded otherwise than before
 
 Digests = NDArray[np.bytes_]
 
@@ -63,7 +63,7 @@ class FeatureCache:
     @classmethod
     def open(cls, key: str, root: str | os.PathLike[str] | None = None) -> FeatureCache:
         """The cache of the encoder ``key`` below ``root`` (default: the user's cache folder)."""
-        return cls((cache_dir() if root is None else Path(root)) / FOLDER / key)
+        return cls((cache_dir() if root is None else Path(root)) / "features" / f"{key}-{DECODING}")
 
     def contains(self, digests: ArrayLike) -> NDArray[np.bool_]:
         """Which of the hex ``digests`` [n] have a row, bool [n]. Reads and checks no rows."""

@@ -17,7 +17,7 @@ Rows of a table without an id are numbered like those of an array.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,7 +198,7 @@ def _read_table(table: Table, verdict: Verdict) -> Collection:
 def _collection(
     source: str,
     features: NDArray[Any],
-    columns: dict[str, list[Any]],
+    columns: Mapping[Any, list[Any]],
     where: Callable[[int], str],
     *,
     notes: tuple[str, ...] = (),
