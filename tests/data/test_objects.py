@@ -187,3 +187,110 @@ def test_streams_and_empty_sets():
         open_collection(Stream())
     with pytest.raises(DataError, match="torchvision data set is empty"):
         open_collection(FakeVision())
+
+
+class Items:
+    """A data set of anything."""
+
+    def __init__(self, *items) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int):
+        return self.items[index]
+
+
+@pytest.mark.parametrize(
+    ("item", "label"),
+    [
+        (picture(7), None),
+        ((picture(7),), None),
+        ((picture(7), "cat"), "cat"),
+        ((picture(7), -1), None),
+        ((5, picture(7), "cat"), "cat"),
+        (("cat", picture(7)), "cat"),
+        ({"image": picture(7), "label": 1}, "1"),
+        ({"pixels": picture(7), "target": [3]}, "3"),
+        ({"image": picture(7)}, None),
+        (np.full((3, 4), 7, np.uint8), None),
+    ],
+)
+def test_any_kind_of_item(item, label):
+    collection = open_collection(Items(item, item))
+    assert collection.images.read(1).getpixel((0, 0)) == 7
+    found = None if collection.labels is None else collection.labels[1]
+    assert found == label
+
+
+def test_items_without_an_image_and_items_that_fail():
+    with pytest.raises(UsageError, match="mappings of text, label, and none of these is an image"):
+        open_collection(Items({"text": "x", "label": 1}))
+
+    class Broken(Items):
+        def __getitem__(self, index: int):
+            raise KeyError(index)
+
+    with pytest.raises(DataError, match=r"Broken\[0\]: the data set cannot give this item"):
+        open_collection(Broken(1))
+
+
+def test_several_labels_are_counted():
+    collection = open_collection(Items((picture(0), [1, 2]), (picture(1), [2]), (picture(2), [])))
+    assert collection.labels.tolist() == [None, "2", None]
+    assert "1 row has several labels" in collection.notes[0]
+
+
+def test_medmnist_objects():
+    class Med(Items):
+        labels = np.array([[0], [2]])
+
+    assert open_collection(Med(picture(0), picture(1))).labels.tolist() == ["0", "2"]
+
+
+def test_arrays_by_subset():
+    found = open_collection(
+        {"train": np.zeros((2, 4, 4), np.uint8), "test": np.ones((1, 4, 4), np.uint8)}
+    )
+    assert found.ids.tolist() == ["train/00000", "train/00001", "test/00000"]
+    found = open_collection({"val": np.ones((1, 3)), "train": np.zeros((2, 3))})
+    assert found.subsets.tolist() == ["train", "train", "val"]
+    assert found.features.shape == (3, 3)
+    with pytest.raises(UsageError, match=r"must be features .* of one width"):
+        open_collection({"val": np.ones((1, 3)), "train": np.zeros((2, 4))})
+
+
+def test_tables_in_memory():
+    pandas = pytest.importorskip("pandas")
+    numbers = pandas.DataFrame(np.arange(6.0).reshape(3, 2)).convert_dtypes()
+    assert open_collection(numbers).features.tolist() == [[0, 1], [2, 3], [4, 5]]
+    with pytest.raises(UsageError, match=r"columns than numbers \(path, x\).*to_parquet"):
+        open_collection(pandas.DataFrame({"path": ["a.png"], "x": [1]}))
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "float32", "float64"])
+@pytest.mark.parametrize("gradient", [True, False])
+def test_tensors(kind, gradient):
+    torch = pytest.importorskip("torch")
+    from usl import select
+
+    values = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    tensor = torch.tensor(values).to(getattr(torch, kind)).requires_grad_(gradient)
+    np.testing.assert_allclose(open_collection(tensor).features[:], values, rtol=2e-2)
+    assert len(select(tensor, 2).indices) == 2
+
+
+def test_hugging_face_data_sets_in_a_format_of_tensors():
+    datasets = pytest.importorskip("datasets")
+    pytest.importorskip("torch")
+    names = datasets.ClassLabel(names=["cat", "dog"])
+    kinds = {"image": datasets.Image(), "label": names, "labels": datasets.Sequence(names)}
+    made = datasets.Dataset.from_dict(
+        {"image": [picture(5)] * 3, "label": [0, -1, 1], "labels": [[1], [0, 1], []]},
+        features=datasets.Features(kinds),
+    ).with_format("torch")
+    found = open_collection(made)
+    assert found.labels.tolist() == ["cat", None, "dog"]
+    assert found.images.read(0).getpixel((0, 0)) == 5
+    assert open_collection(made, label_column="labels").labels.tolist() == ["dog", None, None]

@@ -197,7 +197,7 @@ def expand_glob(pattern: Path) -> tuple[Path, list[str]]:
     if not root.is_dir():
         raise DataError(f"{pattern}: there is no folder {root}.")
     names = glob.glob(os.path.relpath(pattern, root), root_dir=root, recursive=True)
-    posix = [Path(name).as_posix() for name in names if not (root / name).is_dir()]
+    posix = [Path(name).as_posix() for name in names if not os.path.isdir(root / name)]
     known: dict[str, bool] = {"": False}  # folders, and whether they are none of the collection
     return root, [name for name in posix if not _lies_outside(name, root, known)]
 

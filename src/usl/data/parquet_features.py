@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import cache_dir
+from usl.data.parquet_files import is_list, open_parquet, peek_parquet
 from usl.data.verdict import Verdict, judge
 from usl.numeric.distances import Float32
 from usl.numeric.workspace import scratch
@@ -51,42 +52,6 @@ class ParquetFeatures:
         return f"{self.paths[part]}, row {row - int(self.starts[part]) + 1}"
 
 
-def peek_parquet(path: Path) -> tuple[list[str], dict[str, Any]]:
-    """A file's columns and a first value in each, as far as its kind tells; binary data are None.
-
-    Raises :class:`DataError` for a broken file.
-    """
-    import pyarrow as pa
-
-    file = _open(path)
-    schema = file.schema_arrow
-    first: dict[str, Any] = {}
-    for name, kind in zip(schema.names, schema.types, strict=True):
-        if pa.types.is_dictionary(kind):
-            kind = kind.value_type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            first[name] = 1
-        elif pa.types.is_fixed_size_list(kind):
-            first[name] = [1] * int(kind.list_size) if _is_list(kind) else None
-        elif _is_list(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            first[name] = _first_value(file, path, name)
-        else:
-            first[name] = None
-    return list(schema.names), first
-
-
-def _first_value(file: Any, path: Path, name: str) -> Any:
-    """The first value in a column that is not empty, of the first rows."""
-    import pyarrow as pa
-
-    try:
-        for batch in file.iter_batches(batch_size=16, columns=[name]):
-            return next((v for v in batch.column(0).to_pylist() if v not in (None, "")), None)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: broken in its first rows ({error}).") from error
-    return None
-
-
 def verdict_of(path: Path, as_: str | None = None) -> Verdict:
     """What a Parquet file was taken for."""
     return judge(path, *peek_parquet(path), as_)
@@ -109,7 +74,7 @@ def read_parquet_features(paths: Sequence[Path], as_: str | None = None) -> Parq
         naming file and row: widths that differ, an empty cell; a broken file.
     """
     paths = list(paths)
-    files = [_open(path) for path in paths]
+    files = [open_parquet(path) for path in paths]
     verdicts = [verdict_of(path, as_) for path in paths]
     names = [verdict.features for verdict in verdicts]
     for path, found in zip(paths, names, strict=True):
@@ -145,52 +110,12 @@ def _table(shape: tuple[int, int]) -> Float32:
     return np.empty(shape, np.float32)
 
 
-def _open(path: Path) -> Any:
-    """The file with its schema; its rows are read in pieces."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path, buffer_size=1 << 20)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path} is not a readable Parquet file ({_fault(path, error)})."
-        ) from error
-
-
-def _fault(path: Path, error: Exception) -> str:
-    """What is wrong with a file; plainly where its end is missing."""
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as handle:
-            head = handle.read(4)
-            handle.seek(max(0, size - 4))
-            tail = handle.read(4)
-    except OSError:
-        return str(error)
-    if head == b"PAR1" and tail != b"PAR1":
-        return (
-            f"cut short: {size:,} bytes are there, and the directory that the format puts at the "
-            "end is not. Copy or write the file again"
-        )
-    return str(error)
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow as pa
-
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(is_kind(kind) for is_kind in lists):
-        return False
-    return bool(pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
-
-
 def _width(file: Any, names: list[str]) -> int:
     """Numbers to a row: of the columns, the list type, or the first row's list."""
     import pyarrow as pa
 
     kind = file.schema_arrow.field(names[0]).type
-    if not _is_list(kind):
+    if not is_list(kind):
         return len(names)
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size)
@@ -226,7 +151,7 @@ def _values(batch: Any, names: list[str], path: Path, done: int, width: int) -> 
             row = done + column.is_null().to_numpy(zero_copy_only=False).argmax() + 1
             raise DataError(f"{path}, row {row}: {name} is empty. Fill it in, or remove the row.")
     column = batch.column(names[0])
-    if not _is_list(column.type):
+    if not is_list(column.type):
         return np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in names], 1)
     if not pa.types.is_fixed_size_list(column.type):
         lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def check_one(path: Path) -> None:
 
     Also one whose folders hold such sets while it holds neither images nor a set itself.
     """
-    if not path.is_dir():
+    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
         return
     found = data_sets(path)
     if len(found) > 1 and not (_is_of_images(path) and not cifar.matches(path)):
@@ -28,7 +29,7 @@ def check_one(path: Path) -> None:
             "of each set need a folder of their own."
         )
     if not found and not _is_of_images(path):
-        inner = {f: data_sets(path / f) for f in _folders(path)}
+        inner = {f: data_sets(path / f) for f in _folders(path) if os.access(path / f, os.R_OK)}
         inside = [str(Path(folder) / name) for folder, names in inner.items() for name in names]
         if inside:
             folders = [folder for folder, names in inner.items() if names]
@@ -49,15 +50,14 @@ def data_sets(path: Path) -> list[str]:
 
 
 def _folders(path: Path) -> list[str]:
-    with os.scandir(path) as entries:
-        found = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
-    return sorted(found)[:100]
+    found = [name for name in os.listdir(path) if not name.startswith(".")]
+    return sorted(name for name in found if os.path.isdir(path / name))[:100]
 
 
 def _is_of_images(path: Path) -> bool:
     """Whether a folder holds an image, or a folder of it does."""
     for folder in (path, *(path / name for name in _folders(path)[:3])):
-        with os.scandir(folder) as entries:
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
             if any(entry.name.lower().endswith(EXTENSIONS) for entry in entries):
                 return True
     return False

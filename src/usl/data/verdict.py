@@ -24,6 +24,7 @@ from typing import Any, Literal
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.data.columns import find_column, is_index, is_number, numbered_groups, spelling
 from usl.data.labels import unwrap
+from usl.data.parquet_files import peek_parquet
 from usl.data.tables import JSON_SUFFIXES, json_head, text_head
 
 LEAST_BESIDE_PATHS = 8  # numbers to a row that are features although there are paths
@@ -113,8 +114,6 @@ def peek(path: Path) -> tuple[list[str], dict[str, Any]]:
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        from usl.data.parquet_features import peek_parquet
-
         return peek_parquet(path)
     if suffix in (*JSON_SUFFIXES, ".json"):
         try:

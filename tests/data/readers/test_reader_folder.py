@@ -171,3 +171,171 @@ def test_digests_come_from_the_files(make_images, own_cache):
     np.testing.assert_array_equal(open_collection(root).digests(), first)
     (root / "a.jpg").write_bytes((root / "b.jpg").read_bytes())
     assert open_collection(root).digests().tolist() == [first[1], first[1]]
+
+
+@pytest.mark.parametrize("wrap", ["", "sorted/", "download/sorted/"])
+def test_a_folder_that_wraps_all_others_is_looked_through(make_images, wrap):
+    files = ["cat/1.png", "dog/2.png", "unlabeled/3.png"]
+    collection = open_collection(make_images(*(wrap + file for file in files)))
+    assert names(collection) == [wrap + file for file in files], "ids are paths all the same"
+    assert collection.labels.tolist() == ["cat", "dog", None]
+    assert set(collection.subsets) == {"train"}
+
+
+@pytest.mark.parametrize("wrap", ["", "set/"])
+def test_subsets_and_unlabeled_mean_what_they_say(make_images, wrap):
+    files = ["test/cat/4.png", "test/dog/5.png", "train/cat/1.png", "train/dog/2.png"]
+    files += ["unlabeled/3.png"]
+    collection = open_collection(make_images(*(wrap + file for file in files)))
+    assert collection.subsets.tolist() == ["test", "test", "train", "train", "train"]
+    assert collection.labels.tolist() == ["cat", "dog", "cat", "dog", None]
+
+
+def test_unlabelled_below_a_subset(make_images):
+    collection = open_collection(make_images("train/cat/1.png", "train/Unlabelled/a/2.png"))
+    assert collection.labels.tolist() == [None, "cat"]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "@eaDir",
+        "#recycle",
+        "@Recycle",
+        "$RECYCLE.BIN",
+        "RECYCLER",
+        "System Volume Information",
+        "lost+found",
+        ".Trash-1000",
+        ".thumbnails",
+        ".@__thumb",
+        "__MACOSX",
+    ],
+)
+def test_recycle_bins_and_thumbnails_are_no_images(make_images, folder):
+    root = make_images("a.jpg", f"{folder}/b.jpg", f"deep/{folder}/x/c.jpg", "deep/d.jpg")
+    assert names(open_collection(root)) == ["a.jpg", "deep/d.jpg"]
+    assert names(open_collection(f"{root}/**/*.jpg")) == ["a.jpg", "deep/d.jpg"]
+    if not folder.startswith("."):
+        assert open_collection(root).passed_over == {f"{folder}/": 2}
+
+
+def test_runs_and_exports_inside_the_source_are_no_images(make_images):
+    root = make_images(
+        "red/a.jpg", "green/b.jpg", "run/x/c.jpg", "run/exports/folders/red/d.jpg", "out/e.jpg"
+    )
+    (root / "run/run.json").write_text('{"format": 1, "source": {}}')
+    (root / "out/.usl-export.json").write_text("{}")
+    for source in (root, f"{root}/**/*.jpg"):
+        assert names(open_collection(source)) == ["green/b.jpg", "red/a.jpg"]
+    assert open_collection(root).labels.tolist() == ["green", "red"]
+    assert open_collection(root).passed_over == {"run and export folders of usl": 2}
+    assert names(open_collection(root / "out")) == ["e.jpg"], "named itself, it is a source"
+
+
+def test_a_file_called_run_json_alone_makes_no_run(make_images):
+    root = make_images("a.jpg", "b/c.jpg")
+    (root / "b/run.json").write_text('{"camera": "x"}')
+    assert len(open_collection(root)) == 2
+
+
+def test_files_passed_over_are_counted_and_pictures_among_them_said(make_images, monkeypatch):
+    from usl.data import endings, listing
+
+    readable = (*endings.USUAL, *endings.JPEG_2000)
+    monkeypatch.setattr(listing, "readable_endings", lambda: readable)
+    root = make_images("a.jpg")
+    for number in range(3):
+        for ending in ("HEIC", "dng", "txt"):
+            (root / f"{number}.{ending}").write_bytes(b"")
+    collection = open_collection(root)
+    assert names(collection) == ["a.jpg"]
+    assert collection.passed_over == {".heic": 3, ".dng": 3, ".txt": 3}
+    (note,) = collection.notes
+    assert "6 files were passed over: " in note
+    assert "3 x .heic" in note
+    assert "3 x .dng" in note
+    assert note.endswith("To read them: pip install 'usl[photos]'.")
+
+
+def test_texts_passed_over_are_counted_in_silence(make_images):
+    root = make_images("a.jpg")
+    (root / "notes.txt").write_text("x")
+    collection = open_collection(root)
+    assert (collection.passed_over, collection.notes) == ({".txt": 1}, ())
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "JPE", "pjpeg", "jif"])
+def test_other_endings_of_jpeg(make_images, ending):
+    root = make_images("a.jpg")
+    (root / "a.jpg").rename(root / f"b.{ending}")
+    collection = open_collection(root)
+    assert names(collection) == [f"b.{ending}"]
+    assert collection.images.read(0).size == (8, 6)
+
+
+@pytest.mark.parametrize("ending", ["heic", "avif", "jp2"])
+def test_formats_of_phones_and_scanners(make_images, ending):
+    from PIL import Image
+
+    from usl.data.endings import formats, readable_endings
+
+    if f".{ending}" not in readable_endings():
+        pytest.skip("no decoder")
+    formats()  # registers them
+    root = make_images("a.png")
+    with Image.open(root / "a.png") as image:
+        image.resize((64, 48)).save(root / f"b.{ending}")
+    collection = open_collection(root)
+    assert names(collection) == ["a.png", f"b.{ending}"]
+    assert collection.images.read(1).size == (64, 48)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+def test_links_that_lead_nowhere_are_named(make_images):
+    root = make_images("a.jpg")
+    (root / "loop").symlink_to("loop")
+    (root / "one.jpg").symlink_to("two.jpg")
+    (root / "two.jpg").symlink_to("one.jpg")
+    (root / "long.jpg").symlink_to("x" * 300)
+    (root / "gone.jpg").symlink_to("nowhere.jpg")
+    for source in (root, f"{root}/*"):
+        collection = open_collection(source)
+        assert names(collection) == ["a.jpg"]
+        why = dict(collection.skipped)
+        assert why["gone.jpg"] == "a broken link, or no regular file"
+        assert "too long" in why["long.jpg"]
+        assert "a link to itself, or one of a circle" in why["one.jpg"]
+    assert "a link to itself" in dict(open_collection(root).skipped)["loop"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+def test_linked_folders_count_once(make_images):
+    root = make_images("z/a.jpg", "z/deep/b.jpg")
+    elsewhere = make_images("c.jpg", folder="elsewhere")
+    for name in ("link to z", "z/deep/up"):
+        (root / name).symlink_to(root / "z")
+    for name in ("first", "second"):
+        (root / name).symlink_to(elsewhere)
+    collection = open_collection(root)
+    assert names(collection) == ["first/c.jpg", "z/a.jpg", "z/deep/b.jpg"]
+    (note,) = collection.notes
+    assert note.endswith(
+        "3 links to folders that are listed already: link to z, second, z/deep/up."
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="bytes as file names")
+def test_a_folder_whose_name_is_no_utf8_is_refused_before_any_work(make_images, monkeypatch):
+    root = make_images("a.jpg")
+    strange = os.fsencode(root.parent) + b"/caf\xe9"
+    try:
+        os.rename(root, strange)
+    except OSError:
+        pytest.skip("this file system wants UTF-8")
+    for source in (os.fsdecode(strange), os.fsdecode(strange) + "/*.jpg"):
+        with pytest.raises(DataError, match=r"caf\\udce9.*not valid UTF-8.*Rename the folder"):
+            open_collection(source)
+    monkeypatch.chdir(strange)
+    with pytest.raises(DataError, match="not valid UTF-8"):
+        open_collection(".")
