@@ -1,5 +1,6 @@
 """The memo saves reading, is never wrong, and never in the way."""
 
+import errno
 import os
 import pickle
 import subprocess
@@ -97,6 +98,17 @@ def test_unwritable_cache_is_no_error(photo, tmp_path, monkeypatch):
     blocked = tmp_path / "a file, not a folder"
     blocked.write_text("")
     monkeypatch.setenv("USL_CACHE", str(blocked))
+    memo = DigestMemo.for_folder(tmp_path)
+    assert memo.digest(photo, "a.jpg") == bytes_digest(b"first")
+    memo.flush()
+    assert memo.digest(photo, "a.jpg") == bytes_digest(b"first")
+
+
+def test_a_full_disk_is_no_error(photo, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("usl.core.files.os.fsync", full)
     memo = DigestMemo.for_folder(tmp_path)
     assert memo.digest(photo, "a.jpg") == bytes_digest(b"first")
     memo.flush()

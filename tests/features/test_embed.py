@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import threading
@@ -11,6 +12,7 @@ from PIL import Image
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.data.collection import Collection
+from usl.data.open import open_collection
 from usl.features import pipeline
 from usl.features.embed import embed
 from usl.features.pipeline import ahead
@@ -205,6 +207,29 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
         found = embed(make_collection(pictures), brightness(), cache=tmp_path, batch_size=4)
     assert len(caught) == 1
     assert np.array_equal(found.rows, truth(pictures))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_a_full_or_failing_disk_costs_time_only(
+    pictures, make_collection, brightness, monkeypatch, number
+):
+    def full(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("usl.core.files.os.fsync", full)
+    with pytest.warns(UslWarning, match="computed without a cache") as caught:
+        found = embed(make_collection(pictures), brightness(), batch_size=4)
+    assert len(caught) == 1
+    assert np.array_equal(found.rows, truth(pictures))
+
+
+def test_greys_that_were_scaled_are_said(brightness, tmp_path):
+    for number, kind in enumerate((np.uint8, np.uint16, np.float32)):
+        picture = Image.fromarray(np.full((4, 4), 200, kind))
+        picture.save(tmp_path / f"{number}.tif")
+    with pytest.warns(UslWarning, match=r"greys of 2 pictures were scaled.*8 bits in 16") as caught:
+        embed(open_collection(tmp_path), brightness())
+    assert len(caught) == 1
 
 
 def test_progress_counts_the_images_to_encode(pictures, make_collection, brightness):

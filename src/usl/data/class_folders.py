@@ -26,3 +26,9 @@ def split_classes(paths: Sequence[str], *, unwrap: bool = True) -> list[tuple[st
             folder = None
         found.append((folder, "/".join(parts[1:]) if len(parts) > 1 else parts[-1]))
     return found
+
+
+def without_class(path: str) -> str:
+    """Why a path says no class."""
+    inside = any(part.lower() in UNLABELED for part in path.split("/")[:-1])
+    return f"in {UNLABELED[0]}" if inside else "in no folder of a class"

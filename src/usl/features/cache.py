@@ -111,7 +111,11 @@ class FeatureCache:
     def _index(self) -> Index:
         """Read all shards' digests. Of an image stored twice, the first shard by name counts."""
         paths, keys = [], []
-        for path in sorted(set(self.folder.glob(f"*{ENDING}")) - self._damaged):
+        try:
+            shards = set(self.folder.glob(f"*{ENDING}"))
+        except OSError:  # a cache that cannot be listed holds nothing
+            shards = set()
+        for path in sorted(shards - self._damaged):
             try:
                 with open(path, "rb") as handle:
                     digests = read_array(handle, allow_pickle=False)

@@ -12,15 +12,24 @@ from usl.numeric.blocks import BLOCK_BYTES, thread_count
 from usl.numeric.lazy_table import bytes_in_memory
 
 
-def plan_embedding(source: Any, model: str = "auto", *, subset: str | None) -> dict[str, Any]:
+def plan_embedding(
+    source: Any,
+    model: str = "auto",
+    *,
+    subset: str | None,
+    as_: str | None = None,
+    max_pixels: int | None = None,
+) -> dict[str, Any]:
     """Count what is there and what is cached; estimate memory, that of a network aside.
 
     Parameters
     ----------
     source : whatever :func:`usl.data.open_collection` understands.
     subset : the subset that would be embedded; None for all.
+    as_, max_pixels : as in :func:`usl.start_run`.
     """
-    plan, rows, _ = describe(open_collection(source), model, subset)
+    collection = open_collection(source, as_=as_, max_pixels=max_pixels)
+    plan, rows, _ = describe(collection, model, subset)
     return {**plan, "memory_mb": round((rows + 2 * thread_count() * BLOCK_BYTES) / 1e6)}
 
 

@@ -31,6 +31,8 @@ def plan_run(
     pca: int | None = None,
     memory: int | str | None = None,
     constraints: Constraints | None = None,
+    as_: str | None = None,
+    max_pixels: int | None = None,
     **method_params: Any,
 ) -> dict[str, Any]:
     """What ``start_run`` with these parameters would embed, how long it would take, in what memory.
@@ -43,7 +45,7 @@ def plan_run(
     ``constraints`` are checked before anything else, as far as that goes without features, with
     the errors of the run itself; ``constraints`` in the plan says what is left (:func:`planned`).
     """
-    collection = open_collection(source)
+    collection = open_collection(source, as_=as_, max_pixels=max_pixels)
     left = within(collection, budget, constraints, bool(method_params.get("end_to_end")))
     plan, raw, default = describe(collection, model, "train")
     n, width, pca = plan["images"], plan["width"], default if pca is None else pca

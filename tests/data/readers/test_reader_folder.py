@@ -100,6 +100,17 @@ def test_ids_are_nfc_and_the_file_is_still_found(make_images):
     assert collection.images.read(0).size == (8, 6)
 
 
+def test_one_name_composed_and_decomposed_names_both_files(make_images):
+    root = make_images("Zürich/ä.jpg")
+    other = root / unicodedata.normalize("NFD", "Zürich/ä.jpg")
+    if other.exists():
+        pytest.skip("one name for this file system")
+    other.parent.mkdir()
+    other.write_bytes(b"")
+    with pytest.raises(DataError, match=r"two files are called .*u\\u0308.* and .*\\xfc"):
+        open_collection(root)
+
+
 def test_links_are_followed_but_not_in_a_circle(make_images, tmp_path):
     root = make_images("a.jpg", "deep/b.jpg")
     elsewhere = make_images("c.jpg", folder="elsewhere")

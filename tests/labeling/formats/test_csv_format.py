@@ -111,3 +111,26 @@ def test_faults_name_the_row(tmp_path):
         import_file(run, path)
     with pytest.raises(DataError, match=r"needs a column image_id .*it has picture, label"):
         import_file(run, path, format="csv")
+
+
+def test_answers_in_containers(tmp_path):
+    run = make_run(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"])
+    path = tmp_path / "x.csv"
+    path.write_text(
+        'image_id,label\na.jpg,"{""choices"": [""cat"", ""dog""]}"\n'
+        'b.jpg,"{""choices"": [""cat""]}"\nc.jpg,"[""dog""]"\nd.jpg,1.0\ne.jpg,-1\n'
+    )
+    found = import_file(run, path)
+    assert found.skipped == {"2 choices": 1, "no label": 1}
+    assert labels_of(run) == {"b.jpg": "cat", "c.jpg": "dog", "d.jpg": "1"}
+
+
+@pytest.mark.parametrize(
+    "text", ["\rimage_id,label\r", "sep=;\nimage_id;label\n", "\n\nimage_id\tlabel\n"]
+)
+def test_rows_above_the_header(tmp_path, text):
+    run = make_run(tmp_path, ["a.jpg"])
+    delimiter = next(mark for mark in ";\t," if f"{mark}label" in text)
+    (tmp_path / "x.csv").write_bytes(f"{text}a.jpg{delimiter}cat".encode())
+    import_file(run, tmp_path / "x.csv")
+    assert labels_of(run) == {"a.jpg": "cat"}

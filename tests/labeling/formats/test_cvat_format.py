@@ -115,6 +115,17 @@ def test_archives_of_older_versions_put_the_class_before_the_name(tmp_path):
     assert labels_of(run) == {"1.jpg": "cat", "sub/2.jpg": "dog"}
 
 
+@pytest.mark.parametrize("wrap", ["", "sorted/"])
+def test_wrappers_and_unlabeled_in_archives_are_no_classes(tmp_path, wrap):
+    run = make_run(tmp_path, ["a.png", "b.png", "c.png"])
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for place in ("cat/a.png", "dog/b.png", "unlabeled/c.png"):
+            archive.writestr(wrap + place, b"")
+    found = import_file(run, tmp_path / "x.zip")
+    assert found.skipped == {"in unlabeled": 1}
+    assert labels_of(run) == {"a.png": "cat", "b.png": "dog"}
+
+
 def test_pictures_that_are_no_files(tmp_path):
     done = export_run(builtin_run(tmp_path), "cvat", classes="a")
     assert 'name="train_00004.png" width="28" height="28"' in (

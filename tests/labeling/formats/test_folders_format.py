@@ -74,3 +74,16 @@ def test_a_folder_without_classes(tmp_path):
         import_file(run, tmp_path / "empty")
     with pytest.raises(DataError, match="no class folders with images"):
         import_file(run, tmp_path / "empty", format="folders")
+
+
+@pytest.mark.parametrize("wrap", ["", "sorted/"])
+@pytest.mark.parametrize("subset", ["", "train/"])
+def test_wrappers_subsets_and_unlabeled_are_no_classes(tmp_path, wrap, subset):
+    run = make_run(tmp_path, ["a.png", "b.png", "c.png"])
+    for place in ("cat/a.png", "dog/b.png", "unlabeled/c.png"):
+        file = tmp_path / "up" / f"{wrap}{subset}{place}"
+        file.parent.mkdir(parents=True)
+        file.touch()
+    found = import_file(run, tmp_path / "up")
+    assert found.skipped == {"in unlabeled": 1}
+    assert labels_of(run) == {"a.png": "cat", "b.png": "dog"}

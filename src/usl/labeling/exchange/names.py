@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
+from usl.data.columns import UNLABELED as UNLABELED_NAMES
 from usl.data.columns import tidy_id
 from usl.data.decode import EXTENSIONS
 
@@ -144,7 +145,7 @@ def _plain(word: str) -> tuple[str, bool]:
 
 def _encoded(label: str) -> str:
     """The label with what a folder's name cannot hold as ``%XX``."""
-    if label.casefold() == UNLABELED or DEVICES.match(label):
+    if label.casefold() in UNLABELED_NAMES or DEVICES.match(label):
         return _hex(label[0]) + _encoded(label[1:])
     composed = unicodedata.is_normalized("NFC", label)
     parts = [

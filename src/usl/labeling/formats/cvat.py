@@ -15,10 +15,10 @@ from typing import IO, Literal
 from xml.parsers import expat
 
 from usl.core.errors import DataError, UsageError
-from usl.data.class_folders import split_classes
+from usl.data.class_folders import split_classes, without_class
 from usl.data.decode import EXTENSIONS
 from usl.labeling.exchange.contract import Export, Given, class_list, import_command
-from usl.labeling.exchange.names import UNLABELED, class_folders, class_of
+from usl.labeling.exchange.names import class_folders, class_of
 from usl.labeling.exchange.xml_text import attribute
 
 PICTURES = True
@@ -212,7 +212,7 @@ def _read_folders(archive: zipfile.ZipFile, path: Path) -> list[Given]:
                 f"{path}, {name}",
                 file,
                 label=label,
-                why="" if label else f"in {UNLABELED}",
+                why="" if label else without_class(name.as_posix()),
                 is_file=True,
                 also=name.name.removeprefix(f"{folder}_"),
             )

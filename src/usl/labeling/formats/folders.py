@@ -16,7 +16,7 @@ from pathlib import Path
 
 from usl.core.errors import DataError
 from usl.core.files import read_json
-from usl.data.class_folders import split_classes
+from usl.data.class_folders import split_classes, without_class
 from usl.data.decode import EXTENSIONS
 from usl.labeling.exchange.contract import Export, Given, import_command
 from usl.labeling.exchange.names import UNLABELED, class_folders, class_of, split_ending
@@ -76,7 +76,7 @@ def read(path: Path) -> list[Given]:
     classes = split_classes(names, unwrap=len(folders) == 1)
     for name, (folder_name, inner) in zip(names, classes, strict=True):
         label = None if folder_name is None else class_of(folder_name)
-        why = "" if label else f"in {UNLABELED}"
+        why = "" if label else without_class(name)
         if label and name in machine:
             label, why = None, "the model's label, unchanged"
         also = name.rpartition("/")[2]
