@@ -1,6 +1,8 @@
 """One label, whatever container it comes in."""
 
 import json
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -69,6 +71,12 @@ def test_several_are_no_label_and_say_so(value):
 @pytest.mark.parametrize("text", ["007", "1.50", "1e5", "-", "[x]", "{x}", "(1)", "None", "a, b"])
 def test_other_text_stays_as_it_is(text):
     assert one_label(text) == (text, "")
+
+
+def test_other_kinds_of_cells():
+    assert one_label(Decimal("3.0")) == ("3", "")
+    assert one_label(date(2024, 6, 1)) == ("2024-06-01", "")
+    assert one_label(True) == ("True", "")
 
 
 def test_tensors():

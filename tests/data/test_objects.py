@@ -294,3 +294,26 @@ def test_hugging_face_data_sets_in_a_format_of_tensors():
     assert found.labels.tolist() == ["cat", None, "dog"]
     assert found.images.read(0).getpixel((0, 0)) == 5
     assert open_collection(made, label_column="labels").labels.tolist() == ["dog", None, None]
+
+
+def test_sparse_matrices_and_arrays_of_other_libraries():
+    sparse = pytest.importorskip("scipy.sparse")
+    assert open_collection(sparse.eye_array(3, format="csr")).features.shape == (3, 3)
+
+    class Foreign:
+        shape = (2, 2)
+
+        def __array__(self, dtype=None, copy=None):
+            return np.ones((2, 2))
+
+        def __getitem__(self, index):
+            raise IndexError(index)
+
+    assert open_collection(Foreign()).features.tolist() == [[1, 1], [1, 1]]
+
+
+def test_deep_greys_of_objects_are_counted():
+    deep = Image.fromarray(np.full((3, 4), 4000, np.uint16))
+    collection = open_collection(Items(deep, picture(1)))
+    assert collection.take([0]).images.read(0).getpixel((0, 0)) == 249
+    assert collection.images.scaled == {"12 bits in 16 or more": 1}

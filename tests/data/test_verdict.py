@@ -146,3 +146,9 @@ def test_as_is_checked(opened, tmp_path):
         opened(numbers("f0", "f1"), as_="manifest")
     with pytest.raises(UsageError, match="is no table, so there is nothing to decide"):
         open_collection(tmp_path, as_="manifest")
+
+
+def test_ids_that_look_like_pictures_are_said(opened):
+    (note,) = opened({"image_id": PATHS, **numbers("x", "y", "w", "h")}).notes
+    assert "taken for features (x, y, w, h); image_id names the rows, and no picture" in note
+    assert "call the column image_id path" in note

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether a value is a tensor: of torch, or of a library that is as forthcoming."""
-    return callable(getattr(value, "numpy", None)) and hasattr(value, "shape")
+    """Whether a value is a tensor or an array: of torch, JAX, SciPy's sparse ones, and the like."""
+    ways = ("numpy", "__array__", "toarray")
+    return any(callable(getattr(value, way, None)) for way in ways) and hasattr(value, "shape")
 
 
 def is_frame(value: Any) -> bool:
@@ -29,7 +30,7 @@ def as_numpy(value: Any) -> NDArray[Any]:
         if str(value.dtype).endswith("bfloat16") or getattr(value, "is_sparse", False):
             value = value.to_dense().float()
         value = value.resolve_neg().resolve_conj().numpy()
-    array: NDArray[Any] = np.asanyarray(value)
+    array: NDArray[Any] = np.asanyarray(value.toarray() if hasattr(value, "toarray") else value)
     if array.dtype.kind == "O" and is_frame(value):
         try:
             return np.asarray(array, dtype=np.float64)

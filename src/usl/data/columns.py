@@ -20,7 +20,8 @@ COLUMN_NAMES = {
     "path": (
         *("path", "image", "file", "filename", "filepath", "imagepath", "filenames", "filepaths"),
         *("paths", "files", "imagename", "imagenames", "imagepaths", "imagefile", "imagefilename"),
-        *("imagefilepath", "img", "imgpath", "imgpaths", "imgname", "imgfile", "imgfilename"),
+        *("imagefiles", "imagefilenames", "imagefilepath", "img", "imgs", "imgpath", "imgpaths"),
+        *("imgname", "imgnames", "imgfile", "imgfiles", "imgfilename", "imgfilenames"),
         *("photo", "fname", "relativepath", "relpath", "fullpath", "absolutepath"),
     ),
     "id": ("imageid", "id", "imageids", "ids", "imgid", "sampleid", "itemid", "photoid"),

@@ -72,7 +72,7 @@ def decode_file(
                     counted.update([deep[1]] if deep[1] else [])
                     return to_grey_or_rgb(deep[0])
                 image.load()
-                return _grey_or_rgb(upright(image), counted)
+                return to_grey_or_rgb(upright(image), counted)
         finally:
             if content is not path:
                 content.close()
@@ -129,17 +129,16 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def to_grey_or_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to ``L`` (greys) or ``RGB`` (everything else), 8 bits a channel."""
-    return _grey_or_rgb(image, Counter())
+def to_grey_or_rgb(image: Image.Image, scaled: Counter[str] | None = None) -> Image.Image:
+    """Convert any mode to ``L`` (greys) or ``RGB`` (everything else), 8 bits a channel.
 
-
-def _grey_or_rgb(image: Image.Image, scaled: Counter[str]) -> Image.Image:
+    ``scaled`` counts pictures that were not scaled nominally, by how they were.
+    """
     from PIL import Image
 
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         grey, how = eight_bits(np.asarray(image))
-        if how:
+        if how and scaled is not None:
             scaled[how] += 1
         return Image.fromarray(grey)
     target = "L" if image.mode in GREY_MODES else "RGB"

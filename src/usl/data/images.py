@@ -135,8 +135,10 @@ class ObjectImages:
         *,
         rows: NDArray[np.int64] | None = None,
         name: str = "data set",
+        scaled: Counter[str] | None = None,
     ) -> None:
         self.dataset = dataset
+        self.scaled: Counter[str] = Counter() if scaled is None else scaled
         self.get = get
         self.rows: NDArray[np.int64] = np.arange(len(dataset)) if rows is None else rows
         self.name = name
@@ -154,7 +156,7 @@ class ObjectImages:
         try:
             value = self.get(self.dataset, index)
             if isinstance(value, Image.Image):
-                return to_grey_or_rgb(upright(value))
+                return to_grey_or_rgb(upright(value), self.scaled)
         except Exception as error:
             raise DataError(f"{where}: the data set cannot give this image ({error}).") from error
         if isinstance(value, np.ndarray):
@@ -171,4 +173,4 @@ class ObjectImages:
     def take(self, rows: ArrayLike) -> ObjectImages:
         """The same object restricted to ``rows``."""
         chosen = self.rows[np.asarray(rows, dtype=np.int64)]
-        return ObjectImages(self.dataset, self.get, rows=chosen, name=self.name)
+        return ObjectImages(self.dataset, self.get, rows=chosen, name=self.name, scaled=self.scaled)

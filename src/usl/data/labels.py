@@ -12,6 +12,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -125,7 +127,11 @@ def _plain(value: Any) -> Any:
         value = value.detach().cpu()
     if hasattr(value, "tolist"):  # arrays and tensors, of no dimension too
         return value.tolist()
-    return None if type(value).__name__ in ("NAType", "NaTType") else value
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _of_mapping(value: Mapping[Any, Any]) -> Any:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.data.columns import find_column, is_index, is_number, numbered_groups, spelling
+from usl.data.endings import EXTENSIONS
 from usl.data.labels import unwrap
 from usl.data.parquet_files import peek_parquet
 from usl.data.tables import JSON_SUFFIXES, json_head, text_head
@@ -233,16 +234,18 @@ def _notes(
     if kind != "embeddings" or asked:
         return ()
     names = roles.get("id") or roles.get("path")
-    said = []
+    said, hint = [], " If it lists images: --as manifest." if "path" in roles else ""
     if "path" in roles:
         said.append(f"{names or 'nothing'} names the rows, and no picture is opened")
     elif names is not None and find_column([names], "id") is None:
         said.append(f"{names or 'the column without a name'} names the rows")
+    elif names is not None and str(first.get(names)).lower().endswith(EXTENSIONS):
+        said.append(f"{names} names the rows, and no picture is opened")
+        hint = f" If it lists images, call the column {names} path."
     if others:
         said.append(f"not used: {_listed(others)}")
     if not said:
         return ()
-    hint = " If it lists images: --as manifest." if "path" in roles else ""
     return (f"{path}: taken for features ({_listed(features)}); {'; '.join(said)}.{hint}",)
 
 

@@ -8,6 +8,7 @@ Labels are numbers as text, because the file holds no names; the labels of multi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,12 @@ def read(path: Path) -> Collection:
         for subset in SUBSETS
         if f"{subset}_images" in arrays
     ]
-    return stacked(parts, source=str(path), kind="medmnist")
+    several = [
+        f"{path}: {subset}_labels hold several labels to an image; they are left out."
+        for subset, _, labels in parts
+        if labels is None and f"{subset}_labels" in arrays
+    ]
+    return replace(stacked(parts, source=str(path), kind="medmnist"), notes=tuple(several))
 
 
 def _one_label_each(path: Path, subset: str, arrays: dict[str, NDArray[Any]]) -> list[Any] | None:
