@@ -98,3 +98,15 @@ def test_a_quote_without_an_end_is_refused(tmp_path, text):
 def test_a_quote_in_the_middle_of_a_cell_is_part_of_it(tmp_path):
     table = read_table(write(tmp_path, 'image_id,label\na,5" disk\nb,x\n'))
     assert table.values("label") == ['5" disk', "x"]
+
+
+def test_numbers_with_blanks_between_are_refused(tmp_path):
+    np.savetxt(tmp_path / "x.txt", X)
+    with pytest.raises(DataError, match=r"row 1: numbers with blanks between them\. Put commas"):
+        open_collection(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark(tmp_path, encoding):
+    (tmp_path / "t.csv").write_bytes("image_id,label\nä,x\n".encode(encoding))
+    assert read_table(tmp_path / "t.csv").values("image_id") == ["ä"]

@@ -99,3 +99,24 @@ def test_csv_text_quotes_only_what_needs_it():
     lines = csv_text(["x", "y"], [cells, pa.array(np.arange(11)).cast(pa.string())])
     assert lines.startswith('x,y\nplain,0\n"a,b",1\n"q""",2\n"l\nf",3\n')
     assert lines.endswith('" x",5\n"x ",6\n"t\t",7\n"s;",8\n,9\n=1+1,10\n')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a": 1, "b": "x"}, {"a": 2}]',
+        '{"info": {"v": 1}, "whatever": [{"a": 1, "b": "x"}, {"a": 2}]}',
+        '{"a": [1, 2], "b": ["x", null]}',
+        '{"a": {"0": 1, "7": 2}, "b": {"0": "x", "7": null}}',
+    ],
+)
+def test_a_json_list_under_any_name(tmp_path, text):
+    path = write(tmp_path / "t.json", text)
+    assert read_table(path).columns == {"a": [1, 2], "b": ["x", None]}
+    assert column_names(path) == ["a", "b"]
+
+
+def test_json_that_is_no_table(tmp_path):
+    for text in ("[[1, 2]]", '{"a": 1', "[1]"):
+        with pytest.raises(DataError, match=r"t\.json"):
+            read_table(write(tmp_path / "t.json", text))

@@ -152,3 +152,12 @@ def test_ids_that_look_like_pictures_are_said(opened):
     (note,) = opened({"image_id": PATHS, **numbers("x", "y", "w", "h")}).notes
     assert "taken for features (x, y, w, h); image_id names the rows, and no picture" in note
     assert "call the column image_id path" in note
+
+
+def test_rows_of_a_picture_are_one_set(opened):
+    names = [f"{row}x{column}" for row in range(1, 4) for column in range(1, 4)]
+    assert opened(numbers(*names)).features.shape == (6, 9)
+
+
+def test_two_equal_small_sets_are_all_features(opened):
+    assert opened(numbers("a0", "a1", "b0", "b1", "z")).features.shape == (6, 5)

@@ -58,6 +58,12 @@ def dialect(text: str, path: Path) -> Dialect:
     found = {d: _cells(head, d, path, passed) for d in ([delimiter] if delimiter else DELIMITERS)}
     delimiter = max(found, key=lambda d: len(found[d]))
     names = [name.strip() for name in found[delimiter]]
+    words = names[0].split() if len(names) == 1 else []
+    if len(words) > 1 and all(map(is_number, words)):
+        raise DataError(
+            f"{path}, row {passed + 1}: numbers with blanks between them. Put commas there: "
+            "numpy.savetxt(..., delimiter=',')."
+        )
     above = [name.strip() for name in _cells(comment, delimiter, path, passed)] if comment else []
     if len(above) == len(names) and _names_these(above, names):
         return Dialect(above, delimiter, start, passed, headed=False)

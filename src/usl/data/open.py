@@ -136,7 +136,7 @@ def _reader_for(source: str, path: Path) -> ModuleType:
     if path.suffix.lower() in EXTENSIONS:
         raise DataError(f"{source}: one image is no collection. Name its folder.")
     if path.suffix.lower() in SOURCE_SUFFIXES:
-        columns = column_names(path)
+        columns = [name[:40] for name in column_names(path)]
         names = (", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")) or "no header"
         raise DataError(
             f"{source}: no column of paths or numbers. A list of images needs a column called path "

@@ -127,7 +127,7 @@ def read_jsonl(path: Path) -> Table:
     records: list[dict[str, Any]] = []
     numbers = []
     unit = "line"
-    if (listed := _json_list(text)) is not None:
+    if (listed := _json_list(text, path)) is not None:
         unit, pieces = "entry", list(enumerate(listed, start=1))
     else:
         lines = enumerate(re.split(r"\r\n|\n|\r", text), start=1)
@@ -145,8 +145,11 @@ def read_jsonl(path: Path) -> Table:
 def json_head(head: bytes, path: Path) -> list[dict[str, Any]]:
     """The first objects of a JSON file, from its first bytes (all of it for one list)."""
     text = decode_text(head, path, partial=True)
-    if text.lstrip()[:1] == "[":
-        listed = _json_list(decode_text(_read_bytes(path), path)) or []
+    if text.lstrip()[:1] == "[" or path.suffix.lower() == ".json":
+        listed = _json_list(decode_text(_read_bytes(path), path), path)
+    else:
+        listed = None
+    if listed is not None:
         return [record for record in listed[:64] if isinstance(record, dict)]
     lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
     whole = lines if len(head) < HEAD_BYTES else lines[:-1] or lines
@@ -161,15 +164,38 @@ def json_head(head: bytes, path: Path) -> list[dict[str, Any]]:
     return [record for record in records if isinstance(record, dict)]
 
 
-def _json_list(text: str) -> list[Any] | None:
-    """The entries of a text that is one JSON list, else None."""
-    if text.lstrip()[:1] != "[":
+def _json_list(text: str, path: Path) -> list[Any] | None:
+    """The entries of a text that is one JSON list, else None.
+
+    A file called ``.json`` may also be one object: with one list of objects under any name, or of
+    columns, each a list or a mapping from the index (as pandas writes it).
+    """
+    whole = text.lstrip()[:1] == "["
+    if not whole and path.suffix.lower() != ".json":
         return None
     try:
-        listed = json.loads(text)
-    except ValueError:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
         return None
-    return listed if isinstance(listed, list) else None
+    if isinstance(held, list):
+        return held
+    if not isinstance(held, dict):
+        return None
+    lists = [
+        value
+        for value in held.values()
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+    ]
+    if len(lists) == 1:
+        return lists[0]
+    columns = {
+        name: list(value.values()) if isinstance(value, dict) else value
+        for name, value in held.items()
+    }
+    sizes = {len(value) if isinstance(value, list) else -1 for value in columns.values()}
+    if len(sizes) != 1 or sizes == {-1}:
+        return None
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _json_of(line: str, path: Path, number: int) -> Any:
@@ -294,6 +320,8 @@ def decode_text(content: bytes, path: Path, *, partial: bool = False) -> str:
     """Decode UTF-8 or UTF-16 with a byte order mark; ``partial`` forgives a cut at the end."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
+    elif content[1:2] == b"\0" or content[:1] == b"\0":  # without its byte order mark
+        encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
     else:
         encoding = "utf-8-sig"
     try:

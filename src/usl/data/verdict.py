@@ -122,6 +122,8 @@ def peek(path: Path) -> tuple[list[str], dict[str, Any]]:
                 records = json_head(handle.read(1 << 20), path)
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path}: not readable as JSON ({error}).") from error
+        if not records and path.stat().st_size:
+            raise DataError(f"{path}: expected JSON objects like {{...}}, one for each row.")
         names = list(dict.fromkeys(name for record in records for name in record))
         return names, {
             name: next((r[name] for r in records if r.get(name) is not None), None)
@@ -166,12 +168,17 @@ def _features(
         return groups[named]
     large = {prefix: group for prefix, group in groups.items() if len(group) >= least}
     best = max(large.values(), key=len, default=[])
+    alike = [group for group in large.values() if len(group) == len(best)]
+    if len(alike) > 2:  # rows of a picture: 1x1, 1x2, ..., 28x28
+        return [name for name in numbers if any(name in group for group in alike)]
     rivals = [f"{p}0, {p}1, ... ({len(g)})" for p, g in large.items() if len(g) >= 8]
     if len(rivals) > 1:
         raise DataError(
             f"{path}: several sets of numbered columns, {' and '.join(rivals)}. Features of one "
             "collection come from one encoder: keep one set."
         )
+    if len(alike) > 1:
+        best = []
     if best or ("path" in roles and as_ is None):
         return best
     return numbers if len(numbers) > 1 else []
