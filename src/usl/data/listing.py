@@ -71,7 +71,7 @@ def list_images(path: Path) -> Listing:
     if is_glob(path):
         root, names = expand_glob(path)
         listing = Listing(root)
-        for name in names:
+        for name in _seen_once(listing, names):
             listing.add(name, _fault_of(root / name))
     else:
         listing = Listing(path)
@@ -200,6 +200,24 @@ def expand_glob(pattern: Path) -> tuple[Path, list[str]]:
     posix = [Path(name).as_posix() for name in names if not os.path.isdir(root / name)]
     known: dict[str, bool] = {"": False}  # folders, and whether they are none of the collection
     return root, [name for name in posix if not _lies_outside(name, root, known)]
+
+
+def _seen_once(listing: Listing, names: list[str]) -> list[str]:
+    """The files without those of folders that are there by another name: the plainest counts."""
+    folders = {name.rpartition("/")[0] for name in names}
+    plainest: dict[str, str] = {}
+    for folder in sorted(folders, key=lambda folder: (_has_link(listing.root, folder), folder)):
+        other = plainest.setdefault(os.path.realpath(listing.root / folder), folder)
+        if other != folder:
+            listing.twice.append(_printable(folder))
+    kept = set(plainest.values())
+    return [name for name in names if name.rpartition("/")[0] in kept]
+
+
+def _has_link(root: Path, folder: str) -> int:
+    """How many links a relative path goes through."""
+    parts = folder.split("/") if folder else []
+    return sum(os.path.islink(root.joinpath(*parts[:depth])) for depth in range(1, len(parts) + 1))
 
 
 def _lies_outside(name: str, root: Path, known: dict[str, bool]) -> bool:

@@ -202,6 +202,17 @@ def test_subsets_and_unlabeled_mean_what_they_say(make_images, wrap):
     assert collection.labels.tolist() == ["cat", "dog", "cat", "dog", None]
 
 
+def test_one_class_of_train_alone_in_another_subset(make_images):
+    files = ["train/cat/1.png", "train/dog/2.png", "val/dog/3.png", "test/owl/4.png"]
+    collection = open_collection(make_images(*files))
+    assert dict(zip(names(collection), collection.labels, strict=True)) == {
+        "train/cat/1.png": "cat",
+        "train/dog/2.png": "dog",
+        "val/dog/3.png": "dog",
+        "test/owl/4.png": None,
+    }
+
+
 def test_unlabelled_below_a_subset(make_images):
     collection = open_collection(make_images("train/cat/1.png", "train/Unlabelled/a/2.png"))
     assert collection.labels.tolist() == [None, "cat"]

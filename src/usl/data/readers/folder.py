@@ -10,7 +10,7 @@ where these can be read; see :mod:`usl.data.endings`), in any case, at any depth
   below ``train``, these are the subsets; else all is ``train``. ``unlabeled`` beside ``train``
   belongs to it.
 - Labels are known answers for evaluation, never used to select. A subset whose images all lie as
-  ``class/name`` below its root, with at least two classes, is labelled by its folders
+  ``class/name`` below its root, with at least two classes (or one of train's), is labelled so
   (``labels="auto"``); ``"folders"`` takes the first folder at any depth; ``"none"`` knows nothing.
 - Images below a folder ``unlabeled`` have no label. A folder that wraps all others is looked
   through; it stays part of the ids.
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.data.collection import Collection
+from usl.data.collection import SUBSETS, Collection
 from usl.data.columns import UNLABELED, subsets_of_paths, tidy_id, wrapping
 from usl.data.digests import DigestMemo
 from usl.data.endings import readable_endings
@@ -99,12 +99,16 @@ def _folder_labels(
     if rule == "auto":
         at_class_depth = np.array([len(parts) == 2 for parts in below])
         subset_of = np.repeat("train", len(ids)) if subsets is None else subsets
-        for subset in np.unique(subset_of):
+        trained: set[str | None] = set()  # classes of train, of which one alone will do elsewhere
+        for subset in sorted(set(subset_of.tolist()), key=SUBSETS.index):
             members = subset_of == subset
             spare = np.array([_is_unlabeled(i, depth) for i in np.array(ids)[members]])
             classes = at_class_depth[members] | spare
-            if not classes.all() or len(set(labels[members].tolist())) < 2:
+            found = set(labels[members].tolist())
+            if not classes.all() or (len(found) < 2 and not found <= trained):
                 labels[members] = None
+            elif subset == "train":
+                trained = found
     labels[[_is_unlabeled(i, depth) for i in ids]] = None
     return labels if any(label is not None for label in labels) else None
 
