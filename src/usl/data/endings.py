@@ -38,7 +38,7 @@ def readable_endings() -> tuple[str, ...]:
     found = [*USUAL]
     if _has("pillow_heif"):
         found += HEIC
-    if features.check("avif"):
+    if "avif" in features.modules and features.check("avif"):
         found += AVIF
     if features.check("jpg_2000"):
         found += JPEG_2000

@@ -258,7 +258,7 @@ def _notes(
 
 def _listed(names: Sequence[str]) -> str:
     """A few names, the first and the last."""
-    shown = [name or "(no name)" for name in names]
+    shown = [name[:40] or "(no name)" for name in names]
     if len(shown) > 8:
         return f"{len(shown)} columns, {shown[0]} to {shown[-1]}"
     return ", ".join(shown) or "none"

@@ -142,10 +142,11 @@ class Pictures:
         path = self._path(row)
         if path is None:
             return shrink(self.images.read(row), size)
-        return decode_small(path, str(path.name), size)
+        limit = getattr(self.images, "max_pixels", None)
+        return decode_small(path, str(path.name), size, max_pixels=limit)
 
 
-def decode_small(path: Path, name: str, size: int) -> Image.Image:
+def decode_small(path: Path, name: str, size: int, *, max_pixels: int | None = None) -> Image.Image:
     """Decode a file no larger than needed: JPEG files shrink while they are decoded.
 
     As :func:`usl.data.decode.decode_file` otherwise, whose refusals it shares.
@@ -162,7 +163,7 @@ def decode_small(path: Path, name: str, size: int) -> Image.Image:
                 return shrink(to_grey_or_rgb(upright(image)), size)
     except Exception:  # the plain way finds the words for it
         pass
-    return shrink(decode_file(path, name), size)
+    return shrink(decode_file(path, name, max_pixels=max_pixels), size)
 
 
 def shrink(image: Image.Image, size: int) -> Image.Image:
