@@ -41,7 +41,7 @@ def test_boxes_beside_paths_are_columns_of_the_run(table, tmp_path):
     assert run.info["source"]["kind"] == "manifest"
     assert any("x, y, w, h" in note for note in run.info["source"]["notes"])
     images = pq.read_table(run.path / "images.parquet").to_pydict()
-    wanted = {f"p/{number}.png": str(number) for number in range(12)}
+    wanted = {f"p/{number}.png": number for number in range(12)}
     assert dict(zip(images["image_id"], images["x"], strict=True)) == wanted
     assert run.collection().kind == "manifest"
 

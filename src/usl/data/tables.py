@@ -234,7 +234,7 @@ def read_text_table(path: Path, *, unnamed: bool = False) -> Table:
     text = text[form.start :]
     if text.count('"') % 2 and is_open(text, delimiter):
         raise DataError(f"{path}: a quote is opened and never closed. Close it, or remove it.")
-    if re.search(rf'(^|[\r\n{re.escape(delimiter)}]) +"', text):
+    if ' "' in text and re.search(rf'(^|[\r\n{re.escape(delimiter)}]) +"', text):
         text = _without_blanks(text, delimiter)
     table, blank, ragged = _parse(text, form, path)
     if ragged:

@@ -27,7 +27,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -198,13 +198,24 @@ def write_images(folder: Path, collection: Collection) -> None:
 
 
 def _column(values: Sequence[Any]) -> Any:
-    """A column of the source as it is, as text where its values are of several kinds."""
+    """A column of the source: numbers where all of it is numbers, text where kinds are mixed."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     try:
-        return pa.array(list(values))
+        column = pa.array(list(values))
     except pa.ArrowException:
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        column = pa.array([None if value is None else str(value) for value in values], pa.string())
+    if not pa.types.is_string(column.type):
+        return column
+    with suppress(pa.ArrowException):
+        whole = pc.cast(column, pa.int64())
+        if pc.cast(whole, pa.string()).equals(column):  # 007 is none
+            return whole
+    with suppress(pa.ArrowException):
+        if not pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
+            return pc.cast(column, pa.float64())
+    return column
 
 
 def source_record(source: object, collection: Collection) -> dict[str, Any]:
