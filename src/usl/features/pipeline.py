@@ -102,8 +102,9 @@ class ShardWriter:
             try:
                 self._store.add(np.concatenate(self._digests), np.concatenate(self._rows))
             except (OSError, DataError) as error:  # a full disk is the latter
+                why = error.__cause__ or error
                 warnings.warn(
-                    f"cache: {self._store.folder} cannot be written ({error.__cause__ or error}); features are "
+                    f"cache: {self._store.folder} cannot be written ({why}); features are "
                     "computed without a cache. Point USL_CACHE to a folder with space.",
                     UslWarning,
                     stacklevel=4,
