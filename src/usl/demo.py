@@ -21,6 +21,7 @@ from usl.evaluation.truth import known_answers
 from usl.report.facts.records import COMPARISON
 from usl.report.report import write_report
 from usl.run.folder import Run
+from usl.run.split_csv import rewrite
 from usl.selection.contract import DEFAULT
 from usl.selection.start_run import start_run
 from usl.training.open_run import open_run
@@ -62,9 +63,7 @@ def answer_requests(run: Run) -> None:
     assert collection.labels is not None
     answers = dict(zip(collection.ids.tolist(), collection.labels.tolist(), strict=True))
     requested = split.requested()
-    split.with_labels(requested, [answers[i] for i in split.ids[requested].tolist()]).write(
-        run.path
-    )
+    rewrite(split.with_labels(requested, [answers[i] for i in split.ids[requested].tolist()]))
 
 
 def compare_with_chance(run: Run, seeds: int, progress: Progress = silent) -> Comparison:

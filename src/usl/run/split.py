@@ -33,10 +33,8 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, did_you_mean
 from usl.core.files import atomic_write
 from usl.data.tables import read_text_table
-from usl.run.split_csv import SOURCES, parse, render
+from usl.run.split_csv import CSV_NAME, SOURCES, csv_bytes, parse, signature, write_mirror
 
-CSV_NAME = "split.csv"
-PARQUET_NAME = "split.parquet"
 FIELDS = ("ids", "subsets", "states", "labels", "weights", "sources")
 
 
@@ -52,6 +50,7 @@ class Split:
     weights : float64 array [n], finite and not negative.
     sources : str array [n], empty where the state is not ``labeled``.
     path : the file it was read from, if any; numbers : int64 [n], each row's number there.
+    seen : the file's :func:`usl.run.split_csv.signature` just before.
     """
 
     ids: NDArray[np.str_]
@@ -62,6 +61,7 @@ class Split:
     sources: NDArray[np.str_]
     path: str = ""
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    seen: tuple[int, int, int] | None = None
 
     @classmethod
     def start(cls, ids: ArrayLike, subsets: ArrayLike, *, picks: ArrayLike = ()) -> Self:
@@ -227,33 +227,26 @@ class Split:
         """
         path = Path(path)
         path = path / CSV_NAME if path.is_dir() else path
+        seen = signature(path)
         table = read_text_table(path)
-        split = cls(**parse(table), path=str(path), numbers=table.numbers)
+        split = cls(**parse(table), path=str(path), numbers=table.numbers, seen=seen)
         split._refuse_repeated_ids()
         return split
 
     def write(self, folder: str | Path) -> None:
-        """Write ``split.csv`` and its mirror ``split.parquet`` into ``folder``."""
-        content, mirror = render({name: getattr(self, name) for name in FIELDS})
-        with atomic_write(Path(folder) / CSV_NAME) as handle:
-            handle.write(content)
-        _write_parquet(folder, mirror)
+        """Write ``split.csv`` and its mirror ``split.parquet`` into the ``folder`` of a new run.
 
-    def write_mirror(self, folder: str | Path) -> None:
-        """Write ``split.parquet`` alone; ``split.csv`` may hold columns of the user's own."""
-        _write_parquet(folder, render({name: getattr(self, name) for name in FIELDS})[1])
+        Columns of the user's own are not kept: change a run with
+        :func:`usl.run.split_csv.rewrite`.
+        """
+        with atomic_write(Path(folder) / CSV_NAME) as handle:
+            handle.write(csv_bytes(self))
+        write_mirror(self, folder)
 
 
 def first_rows(count: int) -> str:
     """Where the first ``count`` items are in the file, whose first row is the header."""
     return "row 2" if count == 1 else f"rows 2 to {count + 1:,}"
-
-
-def _write_parquet(folder: str | Path, mirror: Any) -> None:
-    import pyarrow.parquet as pq
-
-    with atomic_write(Path(folder) / PARQUET_NAME) as handle:
-        pq.write_table(mirror, handle)
 
 
 def _strings(values: ArrayLike) -> Any:

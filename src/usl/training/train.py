@@ -21,6 +21,7 @@ from usl.labeling.answers.sync import checked_split
 from usl.run.folder import EVALUATION, Run
 from usl.run.predictions import predict_points, write_predictions
 from usl.run.propagate import propagate
+from usl.run.split_csv import rewrite, write_mirror
 from usl.training.contract import (
     AUGMENTED,
     FROZEN,
@@ -81,7 +82,7 @@ def train(
     found = collection if collection is not None else run.collection(source)
     split = propagate(run, checked := checked_split(run, found))
     if split is not checked:
-        split.write(run.path)
+        rewrite(split)
     if kind is NETWORKS:
         from usl.training.train_network import fit_network
 
@@ -145,7 +146,7 @@ def keep(opened: Opened, fitted: Model, labels: Labels) -> None:
     # A person's answer stands, whatever the model thinks of it.
     given = np.flatnonzero((labels.classes >= 0) & labels.human)
     probabilities[given] = np.eye(len(labels.names))[labels.classes[given]]
-    opened.split.write_mirror(run.path)  # the CSV stays as the person left it
+    write_mirror(opened.split, run.path)  # the CSV stays as the person left it
     (run.path / EVALUATION).unlink(missing_ok=True)  # it was of the former model
     save_model(run.path / MODEL, fitted, labels.names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:

@@ -16,6 +16,7 @@ from usl.labeling.answers import sync_state as written
 from usl.labeling.answers.entries import Answer, ClassName
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import PERSON, bring_up_to_date, originally_requested, settle
+from usl.run import split_csv
 
 FIRST, SECOND, LAST = IDS[0], IDS[1], IDS[-1]
 HUMAN, REQUESTED, NONE = (
@@ -227,12 +228,12 @@ class Stopped(BaseException):
 def test_stopped_while_writing_no_edit_by_hand_is_seen(run, store, monkeypatch, place):
     store.add([cat()])
 
-    def dies(path, content):
+    def dies(split, content, **options):
         if place == "after":
-            written.write_split(path, content)
+            split_csv.replace_csv(split, content, **options)
         raise Stopped
 
-    monkeypatch.setattr(settling, "write_split", dies)
+    monkeypatch.setattr(settling, "replace_csv", dies)
     with pytest.raises(Stopped):
         settle(run, store)
     monkeypatch.undo()
@@ -340,7 +341,7 @@ def test_what_cannot_be_written_is_named(run, store, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(written, "atomic_write", full)
+    monkeypatch.setattr(split_csv, "atomic_write", full)
     with pytest.raises(DataError, match=r"split\.csv cannot be written \(No space.*are safe in"):
         settle(run, store)
     monkeypatch.undo()

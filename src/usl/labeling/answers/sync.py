@@ -28,22 +28,15 @@ from usl.data.collection import Collection
 from usl.labeling.answers.entries import LABEL, SKIP, UNSURE, Answer, checked
 from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
 from usl.labeling.answers.store import Store, store_path
-from usl.labeling.answers.sync_state import (
-    Cell,
-    Written,
-    done,
-    intend,
-    remembered,
-    rendered,
-    signature,
-    write_split,
-)
+from usl.labeling.answers.sync_state import Cell, Written, done, intend, remembered
 from usl.run.folder import Run
-from usl.run.split import CSV_NAME, FIELDS, Split
+from usl.run.split import FIELDS, Split
+from usl.run.split_csv import CSV_NAME, FileChangedError, check_unchanged, rendered, replace_csv
 
 PERSON = CSV_NAME  # who is said to have given what was typed into the split file
 TRIES = 12  # when the file changes under our hands
 PAUSE, LONGEST_PAUSE = 0.01, 0.4  # seconds before the next: at most so long at first, and at last
+SAFE = "The answers are safe in labels.sqlite."
 
 
 def bring_up_to_date(run: Run) -> None:
@@ -75,31 +68,36 @@ def settle(run: Run, store: Store | None = None) -> Split:
             return run.split()
         with Store.open(run.path) as opened:
             return settle(run, opened)
-    path = run.path / CSV_NAME
     for turn in range(TRIES):
         if turn:  # not all that settle at once try again at once
             most = min(LONGEST_PAUSE, PAUSE * 2.0**turn)
             time.sleep(random.Random().uniform(0, most))
-        seen = signature(path)
-        rows = Rows(split := run.split())
-        # Others' answers wait for these transactions: what takes long is done outside.
+        try:
+            return _once(run, store)
+        except FileChangedError:
+            continue
+    raise DataError(
+        f"{run.path / CSV_NAME}: another program keeps changing it. Close that one, then try again."
+    )
+
+
+def _once(run: Run, store: Store) -> Split:
+    """Settle, unless the split file changes under our hands."""
+    rows = Rows(split := run.split())
+    # Others' answers wait for these transactions: what takes long is done outside.
+    with store.transaction() as connection:
+        check_unchanged(split)
+        plan = _plan(run, rows, store, connection)
+        intend(connection, plan.known)
+    if plan.cells:
+        split = plan.applied_to(split)
+        content = rendered(split, safe=SAFE)
         with store.transaction() as connection:
-            if signature(path) != seen:
-                continue
-            plan = _plan(run, rows, store, connection)
-            intend(connection, plan.known)
-        if plan.cells:
-            split = plan.applied_to(split)
-            content = rendered(path, split)
-            with store.transaction() as connection:
-                if signature(path) != seen:
-                    continue
-                write_split(path, content)
-                done(connection, plan.cells)
-        for note in plan.notes:
-            warnings.warn(note, UslWarning, stacklevel=2)
-        return split
-    raise DataError(f"{path}: another program keeps changing it. Close that one, then try again.")
+            replace_csv(split, content, safe=SAFE)
+            done(connection, plan.cells)
+    for note in plan.notes:
+        warnings.warn(note, UslWarning, stacklevel=3)
+    return split
 
 
 def originally_requested(store: Store) -> set[str]:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.core.files import atomic_write
 from usl.core.methods import Methods
 from usl.core.progress import Progress, silent
 from usl.data.images import FileImages
@@ -24,7 +23,6 @@ from usl.labeling.answers.entries import LABELS, Answer, tidy
 from usl.labeling.answers.outcomes import current
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import bring_up_to_date, settle
-from usl.labeling.answers.sync_state import rendered, signature
 from usl.labeling.exchange.contract import READERS, WRITERS, Export, Given
 from usl.labeling.exchange.incoming import Conflict, Unknown, Verdict, match, tidy_label, weigh
 from usl.labeling.exchange.names import Finder
@@ -32,7 +30,8 @@ from usl.labeling.exchange.outgoing import What, chosen_rows, classes_of, items_
 from usl.labeling.exchange.pictures import open_pictures
 from usl.labeling.exchange.place import RECORD, check_place, new_place
 from usl.run.folder import Run
-from usl.run.split import CSV_NAME, Split
+from usl.run.split import Split
+from usl.run.split_csv import rewrite
 
 EXPORTS = "exports"  # where exports go by default, in the run folder
 
@@ -194,7 +193,6 @@ def import_file(
     progress(1, 3, "read")
 
     bring_up_to_date(run)
-    seen = signature(run.path / CSV_NAME)
     before = run.split()
     found = match(given, Finder(before.ids.tolist(), lambda: _files(run, before, source)))
     if not found.known:
@@ -214,7 +212,7 @@ def import_file(
         rows = np.array(list(verdict.labels), dtype=np.int64)
         weights = before.weights[rows]
         after = before.with_labels(rows, list(verdict.labels.values()), weights=weights)
-        _write_split(run.path / CSV_NAME, after, seen)
+        rewrite(after, safe="Nothing was imported.")
     progress(3, 3, "read")
     return _summary(tool, found.skipped, found.unknown, verdict, before, after, recorded)
 
@@ -261,21 +259,6 @@ def record(run: Run, answers: Sequence[Answer]) -> int | None:
         for label in sorted({answer.label for answer in new if answer.label}):
             store.add_class(label)
     return len(new)
-
-
-def _write_split(path: Path, split: Split, seen: tuple[int, int, int]) -> None:
-    """Write the split file if it still is as it was ``seen``; columns of the user's own stay."""
-    content = rendered(path, split)
-    if signature(path) != seen:
-        raise DataError(f"{path} was changed meanwhile. Import once more.")
-    try:
-        with atomic_write(path) as handle:
-            handle.write(content)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be written ({error.strerror or error}); nothing was imported. Close "
-            "other programs that have the file open, see that the disk has space, and try again."
-        ) from error
 
 
 def _summary(

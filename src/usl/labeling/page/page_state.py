@@ -18,7 +18,7 @@ from usl.labeling.page.pictures import AHEAD, Pictures
 from usl.labeling.page.round_view import FINAL, Desk
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
-from usl.run.split import CSV_NAME as BY_HAND  # the annotator of edits by hand
+from usl.run.split_csv import CSV_NAME as BY_HAND  # the annotator of edits by hand
 
 STRIP = 24  # pictures shown of what a pick stands for
 FIRST_LARGE = 640  # longest side from which on a picture is one to look at, not a thumbnail
