@@ -18,7 +18,8 @@ from usl.features.open_encoder import open_encoder  # noqa: E402
 from usl.run.folder import Run  # noqa: E402
 from usl.selection.start_run import start_run  # noqa: E402
 from usl.training import train_network as driver  # noqa: E402
-from usl.training.contract import NETWORKS, load_model  # noqa: E402
+from usl.training.contract import NETWORKS  # noqa: E402
+from usl.training.models import load_model  # noqa: E402
 from usl.training.shared.streams import Endless  # noqa: E402
 from usl.training.train import train  # noqa: E402
 

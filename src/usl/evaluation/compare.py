@@ -20,7 +20,8 @@ from usl.numeric.distances import Float32
 from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_oracle
 from usl.selection.select import select
-from usl.training.contract import FROZEN, NeighborModel
+from usl.training.contract import FROZEN
+from usl.training.models import NeighborModel
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
 Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]

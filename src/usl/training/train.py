@@ -19,20 +19,14 @@ from usl.features.contract import require_torch
 from usl.features.space import restrict
 from usl.labeling.answers.sync import checked_split
 from usl.run.folder import EVALUATION, Run
-from usl.run.predictions import predict_points, write_predictions
+from usl.run.predictions import prediction_table, write_predictions
 from usl.run.propagate import propagate
 from usl.run.split_csv import rewrite, write_mirror
-from usl.training.contract import (
-    AUGMENTED,
-    FROZEN,
-    MODEL,
-    NETWORKS,
-    Model,
-    load_model,
-    save_model,
-)
+from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
 from usl.training.labels import Labels, given_labels, missing_classes
+from usl.training.models import MODEL, Model, save_model
 from usl.training.open_run import MODEL_PREPROCESSING, Opened, open_run
+from usl.training.predict import predict_points
 
 
 def list_methods() -> list[str]:
@@ -151,9 +145,5 @@ def keep(opened: Opened, fitted: Model, labels: Labels) -> None:
     save_model(run.path / MODEL, fitted, labels.names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:
         opened.space.preprocessing.save(run.path / MODEL_PREPROCESSING)
-    write_predictions(run, opened, probabilities, labels.names, labels.human)
-
-
-def trained_model(run: Run) -> tuple[Model, list[str]]:
-    """The model of a run and its class names."""
-    return load_model(run.path / MODEL)
+    table = prediction_table(opened.ids, opened.subsets, probabilities, labels.names, labels.human)
+    write_predictions(run.path, table)

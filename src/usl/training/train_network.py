@@ -30,8 +30,9 @@ from usl.learning.pictures import open_pictures
 from usl.learning.recipe import Recipe
 from usl.run.folder import Run
 from usl.run.split import Split
-from usl.training.contract import NETWORKS, LinearModel
+from usl.training.contract import NETWORKS
 from usl.training.labels import Labels, given_labels, labels_of
+from usl.training.models import LinearModel
 from usl.training.open_run import Opened
 from usl.training.shared.streams import Streams
 from usl.training.shared.student import Classifier, Student

@@ -13,11 +13,11 @@ from usl.labeling.answers.rounds import (
     draw_audit,
     draw_check,
     find_round,
-    machine_labelled,
     round_images,
 )
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import settle
+from usl.run.predictions import machine_labelled
 
 SURE = {name: 0.5 + place / 100 for place, name in enumerate(IDS)}  # 000.jpg is most doubtful
 
@@ -32,19 +32,19 @@ def run(tmp_path):
 
 
 def test_who_is_labelled_by_the_model(run):
-    machine = machine_labelled(run, run.split())
+    machine = machine_labelled(run.path, run.split())
     assert machine.ids.tolist() == IDS[2:]
     assert set(machine.labels.tolist()) == {"cat"}
     assert machine.confidence.tolist() == [SURE[name] for name in IDS[2:]]
     edit(run, row3="emu")  # a person's label that came after the training
-    assert machine_labelled(run, run.split()).ids.tolist() == IDS[3:]
+    assert machine_labelled(run.path, run.split()).ids.tolist() == IDS[3:]
     write_predictions(run, dict.fromkeys(IDS, "cat"), subset="test")
-    assert len(machine_labelled(run, run.split())) == 0
+    assert len(machine_labelled(run.path, run.split())) == 0
     (run.path / "predictions.parquet").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"predictions\.parquet cannot be read.*usl train"):
-        machine_labelled(run, run.split())
+        machine_labelled(run.path, run.split())
     (run.path / "predictions.parquet").unlink()
-    assert machine_labelled(run, run.split()) is None
+    assert machine_labelled(run.path, run.split()) is None
 
 
 def test_an_audit_is_kept_and_the_next_one_takes_others(run, store):

@@ -169,7 +169,8 @@ def test_a_check_shows_the_prediction_and_an_audit_does_not(app, path):
     import pyarrow as pa
     import pyarrow.parquet
 
-    table = {"image_id": ["p003.jpg"], "label": ["dog"], "confidence": [0.4321]}
+    table = {"image_id": ["p003.jpg"], "subset": ["train"], "label": ["dog"]}
+    table |= {"confidence": [0.4321], "source": ["predicted"]}
     pyarrow.parquet.write_table(pa.table(table), path / "predictions.parquet")
     with Store.open(path) as store:
         drawn = store.add_round(Round("", CHECK, ("p003.jpg",), population=1))

@@ -30,6 +30,7 @@ from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync_state import Cell, Written, done, intend, remembered
 from usl.run.folder import Run
+from usl.run.predictions import read_predictions
 from usl.run.split import FIELDS, Split
 from usl.run.split_csv import CSV_NAME, FileChangedError, check_unchanged, rendered, replace_csv
 
@@ -261,12 +262,8 @@ def _edits(rows: Rows, known: dict[str, Written]) -> tuple[list[Answer], list[st
 
 def _subsets(run: Run, images: list[str]) -> dict[str, str]:
     """The subsets of those images that the model has labelled."""
-    import pyarrow.parquet
-
-    path = run.path / "predictions.parquet"
-    if not images or not path.is_file():
+    found = read_predictions(run.path) if images else None
+    if found is None:
         return {}
-    table = pyarrow.parquet.read_table(path, columns=["image_id", "subset"])
-    wanted = set(images)
-    pairs = zip(table["image_id"].to_pylist(), table["subset"].to_pylist(), strict=True)
-    return {image: subset for image, subset in pairs if image in wanted}
+    subset_of = dict(zip(found.ids.tolist(), found.subsets.tolist(), strict=True))
+    return {image: subset_of[image] for image in images if image in subset_of}

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from usl.core.errors import UsageError
+from usl.core.errors import DataError, UsageError
 from usl.data.collection import Collection
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round, tidy
 from usl.labeling.answers.outcomes import CONFLICT, Outcome, agreement, outcomes
@@ -18,6 +16,7 @@ from usl.labeling.page.pictures import AHEAD, Pictures
 from usl.labeling.page.round_view import FINAL, Desk
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
+from usl.run.predictions import read_predictions
 from usl.run.split_csv import CSV_NAME as BY_HAND  # the annotator of edits by hand
 
 STRIP = 24  # pictures shown of what a pick stands for
@@ -191,14 +190,10 @@ def _settled(one: Outcome) -> bool:
     return one.disputed and one.final
 
 
-def _predictions(run: Run) -> dict[str, tuple[str, float]]:
+def _predictions(run: Run) -> dict[str, tuple[str | None, float]]:
     """Label and confidence of every image, where the run has been trained."""
-    import pyarrow.parquet
-
     try:
-        table = pyarrow.parquet.read_table(run.path / "predictions.parquet")
-    except (OSError, ValueError):
-        return {}
-    labels = np.asarray(table["label"].to_pylist(), dtype=object)
-    pairs = zip(labels.tolist(), table["confidence"].to_pylist(), strict=True)
-    return dict(zip(table["image_id"].to_pylist(), pairs, strict=True))
+        found = read_predictions(run.path)
+    except DataError:
+        return {}  # a help, not a need
+    return {} if found is None else found.by_id()

@@ -20,16 +20,10 @@ from usl.features.space import open_space
 from usl.labeling.answers.sync import bring_up_to_date
 from usl.numeric.distances import Float32
 from usl.report.facts.people import People, read_people
-from usl.report.facts.records import (
-    COMPARISON,
-    Predictions,
-    out_of_date,
-    read_history,
-    read_optional,
-    read_predictions,
-    read_selection,
-)
+from usl.report.facts.records import COMPARISON, out_of_date, read_history, read_optional
 from usl.run.folder import EVALUATION, Run
+from usl.run.picks import read_picks
+from usl.run.predictions import Predictions, read_predictions
 from usl.run.split import Split
 from usl.selection.result import Selection
 from usl.training.open_run import PREPROCESSING
@@ -117,7 +111,7 @@ def zero_rows_are_known() -> Iterator[None]:
 def gather(run: Run, collection: Collection, progress: Progress = silent) -> Facts:
     """Read all there is. Only a run without a readable selection or split file is an error."""
     notes: list[str] = []
-    selection = read_selection(run)
+    selection = read_picks(run.path).to_pydict()
     row_of = {name: row for row, name in enumerate(collection.ids.tolist())}
     try:
         bring_up_to_date(run)
@@ -134,6 +128,9 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
     features, rows = train_points(run, collection, notes, progress)
     history = read_history(run, notes)
     people = read_people(run, split, notes)
+    predictions = read_predictions(run.path)
+    if predictions is not None:
+        predictions = predictions.aligned(row_of, len(collection))
     facts = Facts(
         run=run,
         collection=collection,
@@ -142,7 +139,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         features=features,
         rows=rows,
         truth=truth,
-        predictions=read_predictions(run, row_of, len(collection)),
+        predictions=predictions,
         stands=read_stands(selection, row_of, len(collection)),
         evaluation=read_optional(run, EVALUATION),
         comparison=read_optional(run, COMPARISON),

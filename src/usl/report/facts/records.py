@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import read_json
@@ -16,52 +12,6 @@ from usl.run.split import Split
 from usl.selection.result import METRICS
 
 COMPARISON = "comparison.json"
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What the trained model says of each row of the collection; ``own`` where nobody told it.
-
-    ``labels`` object [n] of ``str`` or None; ``confidence`` float64 [n]; ``own`` bool [n].
-    """
-
-    labels: NDArray[np.object_]
-    confidence: NDArray[np.float64]
-    own: NDArray[np.bool_]
-
-
-def read_selection(run: Run) -> dict[str, list[Any]]:
-    """The columns of ``selection.parquet``."""
-    import pyarrow.parquet
-
-    path = run.path / "selection.parquet"
-    try:
-        return dict(pyarrow.parquet.read_table(path).to_pydict())
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}). Restore it, or select anew: usl select."
-        ) from error
-
-
-def read_predictions(run: Run, row_of: dict[str, int], n: int) -> Predictions | None:
-    """``predictions.parquet`` in the order of a collection of n rows."""
-    import pyarrow.parquet
-
-    path = run.path / "predictions.parquet"
-    if not path.is_file():
-        return None
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}). Train again: usl train.") from error
-    rows = np.array([row_of.get(name, -1) for name in table["image_id"].to_pylist()], np.int64)
-    known = rows >= 0
-    labels = np.full(n, None, dtype=object)
-    confidence, own = np.full(n, np.nan), np.zeros(n, dtype=bool)
-    labels[rows[known]] = np.array(table["label"].to_pylist(), dtype=object)[known]
-    confidence[rows[known]] = table["confidence"].to_numpy()[known]
-    own[rows[known]] = np.array([s == "predicted" for s in table["source"].to_pylist()])[known]
-    return Predictions(labels, confidence, own)
 
 
 def read_optional(run: Run, name: str) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from usl.numeric.neighbor_graph import (
     neighbor_weights,
     normalized,
 )
-from usl.training.contract import NeighborModel
+from usl.training.models import NeighborModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 # Scores far from every label are tiny, and they too are compared class by class.
