@@ -43,7 +43,7 @@ def export(
     json
         Print the result as JSON.
     """
-    from usl.labeling.exchange.import_labels import export_run
+    from usl.labeling.exchange.export_images import export_run
 
     with bars() as progress:
         done = export_run(

@@ -17,13 +17,8 @@ from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.exchange import import_labels as exchange
 from usl.labeling.exchange.contract import WRITERS, Given
-from usl.labeling.exchange.import_labels import (
-    export_formats,
-    export_run,
-    guess_format,
-    import_file,
-    import_formats,
-)
+from usl.labeling.exchange.export_images import export_formats, export_run
+from usl.labeling.exchange.import_labels import guess_format, import_file, import_formats
 from usl.run.split import Split
 
 TOOLS = ["csv", "cvat", "fiftyone", "folders", "huggingface", "jsonl", "label_studio", "parquet"]
