@@ -11,7 +11,7 @@ import pytest
 import usl
 from usl.cli import main
 from usl.core.errors import DataError, UsageError
-from usl.training.models import MODEL
+from usl.run.models import MODEL
 
 
 def rows_of(path):

@@ -21,7 +21,7 @@ def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> 
         Print the result as JSON.
     """
     from usl.evaluation.evaluate import evaluate as evaluate_run
-    from usl.run.folder import EVALUATION
+    from usl.run.models import EVALUATION
 
     with bars() as progress:
         figures = evaluate_run(run, source=source, progress=progress)

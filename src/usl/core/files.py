@@ -92,6 +92,17 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise DataError(f"{path} is not valid JSON ({error}).") from error
 
 
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a JSON object; DataError naming a file that is missing, broken or something else."""
+    try:
+        record = read_json(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{path}: not a record of this program. Delete it, and make it again.")
+    return record
+
+
 def cache_dir() -> Path:
     """The folder of everything that can be thrown away and made again; not created here.
 

@@ -19,9 +19,10 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers
-from usl.run.folder import EVALUATION, Run
+from usl.run.folder import Run
+from usl.run.models import EVALUATION, MODEL
 from usl.run.picks import picked_ids
-from usl.training.models import MODEL, load_model
+from usl.training.models import load_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
 

@@ -17,7 +17,6 @@ from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import Float32, nearest
 from usl.numeric.neighbor_graph import similarity
 
-MODEL = "model.npz"
 Probabilities = NDArray[np.float64]
 
 

@@ -16,9 +16,10 @@ from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.space import Space, restrict
 from usl.run.folder import Run
+from usl.run.models import MODEL
 from usl.run.predictions import prediction_table
 from usl.run.tables import write_table
-from usl.training.models import MODEL, Model, Probabilities, load_model
+from usl.training.models import Model, Probabilities, load_model
 from usl.training.open_run import recorded_space
 
 

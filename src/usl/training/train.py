@@ -18,14 +18,15 @@ from usl.data.collection import Collection
 from usl.features.contract import require_torch
 from usl.features.space import restrict
 from usl.labeling.answers.sync import checked_split
-from usl.run.folder import EVALUATION, Run
+from usl.run.folder import Run
+from usl.run.models import EVALUATION, MODEL, SPACE
 from usl.run.predictions import prediction_table, write_predictions
 from usl.run.propagate import propagate
 from usl.run.split_csv import rewrite, write_mirror
 from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
 from usl.training.labels import Labels, given_labels, missing_classes
-from usl.training.models import MODEL, Model, save_model
-from usl.training.open_run import MODEL_PREPROCESSING, Opened, open_run
+from usl.training.models import Model, save_model
+from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
 
 
@@ -144,6 +145,6 @@ def keep(opened: Opened, fitted: Model, labels: Labels) -> None:
     (run.path / EVALUATION).unlink(missing_ok=True)  # it was of the former model
     save_model(run.path / MODEL, fitted, labels.names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:
-        opened.space.preprocessing.save(run.path / MODEL_PREPROCESSING)
+        opened.space.preprocessing.save(run.path / SPACE)
     table = prediction_table(opened.ids, opened.subsets, probabilities, labels.names, labels.human)
     write_predictions(run.path, table)

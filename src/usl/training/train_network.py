@@ -29,6 +29,7 @@ from usl.learning.loop import run_loop
 from usl.learning.pictures import open_pictures
 from usl.learning.recipe import Recipe
 from usl.run.folder import Run
+from usl.run.models import NETWORK
 from usl.run.split import Split
 from usl.training.contract import NETWORKS
 from usl.training.labels import Labels, given_labels, labels_of
@@ -37,7 +38,7 @@ from usl.training.open_run import Opened
 from usl.training.shared.streams import Streams
 from usl.training.shared.student import Classifier, Student
 
-FOLDER, ENCODER = "training", "trained.safetensors"
+FOLDER = "training"
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def train_network(
         ) from None
     kept: Classifier = task.kept
     save_backbone(
-        folder / ENCODER,
+        folder / NETWORK,
         kept.backbone,
         "labels of this collection" if supervision == "none" else supervision,
         method=method,
@@ -253,7 +254,7 @@ def train_network(
         seed=seed,
     )
     return Trained(
-        folder / ENCODER,
+        folder / NETWORK,
         Preprocessing(kept.backbone.dim, unit=False),
         LinearModel(*(value.detach().double().numpy() for value in kept.head.parameters())),
         {**settings, "steps": total, "optimizer": repr(optimizer)},

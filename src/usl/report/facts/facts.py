@@ -21,7 +21,8 @@ from usl.labeling.answers.sync import bring_up_to_date
 from usl.numeric.distances import Float32
 from usl.report.facts.people import People, read_people
 from usl.report.facts.records import COMPARISON, out_of_date, read_history, read_optional
-from usl.run.folder import EVALUATION, Run
+from usl.run.folder import Run
+from usl.run.models import EVALUATION
 from usl.run.picks import read_picks
 from usl.run.predictions import Predictions, read_predictions
 from usl.run.split import Split

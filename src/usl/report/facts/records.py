@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from usl.core.errors import DataError
-from usl.core.files import read_json
-from usl.run.folder import EVALUATION, Run
+from usl.core.files import read_record
+from usl.run.folder import Run
+from usl.run.models import EVALUATION
 from usl.run.split import Split
 from usl.selection.result import METRICS
 
@@ -17,12 +17,7 @@ COMPARISON = "comparison.json"
 def read_optional(run: Run, name: str) -> dict[str, Any] | None:
     """A record of the run folder, or None where it has not been made."""
     path = run.path / name
-    if not path.is_file():
-        return None
-    record = read_json(path)
-    if not isinstance(record, dict):
-        raise DataError(f"{path}: not a record of this program. Delete it, and make it again.")
-    return record
+    return read_record(path) if path.is_file() else None
 
 
 def read_history(run: Run, notes: list[str]) -> tuple[dict[str, Any], ...]:
@@ -51,10 +46,11 @@ def out_of_date(run: Run, split: Split) -> list[str]:
     notes = []
     training = run.info.get("training")
     labels = len(split.labeled("train"))
-    if training and training["labels"] != labels:
+    learned = training["labels"] + training.get("propagated", 0) if training else labels
+    if learned != labels:
         notes.append(
-            f"The classifier learned from {training['labels']:,} labels; split.csv now holds "
-            f"{labels:,}. Train again: usl train."
+            f"The classifier learned from {learned:,} labels; split.csv now holds {labels:,}. "
+            "Train again: usl train."
         )
     figures = read_optional(run, EVALUATION)
     if figures and training:
