@@ -163,12 +163,12 @@ class Split:
         """
         ids, subsets = np.asarray(ids, dtype=np.str_), np.asarray(subsets, dtype=np.str_)
         split, positions = self, self.positions(ids)
-        if (positions < 0).any():
-            # A spreadsheet or a Mac may have touched the id: stray blanks, decomposed umlauts.
-            tidy = [unicodedata.normalize("NFC", str(word)).strip() for word in self.ids]
-            split = replace(self, ids=np.where(positions < 0, np.array(tidy), self.ids))
-            positions = split.positions(ids)
-            split._refuse_repeated_ids()
+        for forgive in (_tidy, _with_slashes):
+            if (positions < 0).any():
+                meant = np.array([forgive(word) for word in split.ids.tolist()])
+                split = replace(split, ids=np.where(positions < 0, meant, split.ids))
+                positions = split.positions(ids)
+                split._refuse_repeated_ids()
         unknown = np.flatnonzero(positions < 0)
         if len(unknown):
             word = str(self.ids[unknown[0]])
@@ -247,6 +247,16 @@ class Split:
 def first_rows(count: int) -> str:
     """Where the first ``count`` items are in the file, whose first row is the header."""
     return "row 2" if count == 1 else f"rows 2 to {count + 1:,}"
+
+
+def _tidy(word: str) -> str:
+    """An id without what a spreadsheet or a Mac may do to it: stray blanks, split umlauts."""
+    return unicodedata.normalize("NFC", word).strip()
+
+
+def _with_slashes(word: str) -> str:
+    """An id as it is on every system, where a person on Windows has written a path."""
+    return word.replace("\\", "/")
 
 
 def _strings(values: ArrayLike) -> Any:
