@@ -17,7 +17,7 @@ from exchange_runs import files_in, labels_of, make_run
 from usl.core.errors import DataError
 from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.labeling.exchange.export_images import export_formats, export_run
 from usl.labeling.exchange.import_labels import import_file
 from usl.run.columns import add_columns
@@ -110,9 +110,9 @@ def test_answers_and_imports_reach_the_right_rows(tmp_path):
     assert import_file(run, answers).added == len(IDS)
     assert labels_of(run) == {row["image_id"]: row["label"] for row in rows}
     with Store.open(run.path) as store:
-        settle(run, store)
+        sync(run, store)
         store.add([Answer(name, "label", "new") for name in IDS])
-        settle(run, store)
+        sync(run, store)
     assert labels_of(run) == dict.fromkeys(IDS, "new")
 
 

@@ -13,7 +13,7 @@ import usl
 from usl.core.errors import DataError
 from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.labeling.exchange.import_labels import import_file
 from usl.run.split import Split
 from usl.run.split_csv import COLUMNS, FileChangedError, rewrite
@@ -83,10 +83,10 @@ def imports_of_several_people(run):
 def answers_on_the_page(run):
     image = str(run.split().ids[-1])
     with Store.open(run.path) as store:
-        settle(run, store)
+        sync(run, store)
         for label in ("yak", "gnu"):  # and labelled once more
             store.add([Answer(image, "label", label)])
-            settle(run, store)
+            sync(run, store)
     assert labels(run)[image] == "gnu"
 
 

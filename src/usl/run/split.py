@@ -188,9 +188,16 @@ class Split:
                     )
         new = np.ones(len(ids), dtype=bool)
         new[positions] = False
-        return split._extended(type(self).start(ids[new], subsets[new]))
+        return split.extended(type(self).start(ids[new], subsets[new]))
 
-    def _extended(self, other: Split) -> Self:
+    def without_labels(self, rows: ArrayLike, states: Sequence[str]) -> Self:
+        """The split with ``rows`` int [m] that have no label (any more) and these states [m]."""
+        rows = np.asarray(rows, dtype=np.int64)
+        all_states, labels, sources = self.states.copy(), self.labels.copy(), self.sources.copy()
+        all_states[rows], labels[rows], sources[rows] = states, None, ""
+        return replace(self, states=all_states, labels=labels, sources=sources)
+
+    def extended(self, other: Split) -> Self:
         """This split followed by the rows of another; row numbers go on counting."""
         numbers = self.numbers
         if len(numbers):

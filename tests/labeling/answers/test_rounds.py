@@ -16,7 +16,7 @@ from usl.labeling.answers.rounds import (
     round_images,
 )
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.run.predictions import machine_labelled
 
 SURE = {name: 0.5 + place / 100 for place, name in enumerate(IDS)}  # 000.jpg is most doubtful
@@ -114,7 +114,7 @@ def test_a_check_takes_the_most_doubtful(run, store):
     assert dict(check.passed) == places
     assert check.passed
     store.add([Answer(check.images[0], "label", "dog", round="check-1")])
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[check.images[0]] == ("labeled", "dog", "human")
     again = draw_check(run, store, 100)
     assert again.images == tuple(free[1:])
@@ -137,11 +137,11 @@ def test_nothing_to_draw_from(run, store):
 
 
 def test_images_of_a_round(run, store):
-    settle(run, store)
+    sync(run, store)
     assert round_images(run, store) == IDS[2:5]
     store.add([Answer(IDS[3], "label", "cat"), Answer(IDS[10], "label", "cat", round="check-1")])
     assert round_images(run, store) == IDS[2:5]
-    settle(run, store)
+    sync(run, store)
     assert round_images(run, store) == IDS[2:5]  # labelled since, and still of the round
     audit = draw_audit(run, store, 3)
     assert round_images(run, store, "audit-1") == list(audit.images)

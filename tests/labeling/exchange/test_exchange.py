@@ -326,7 +326,7 @@ def test_answers_enter_a_history_that_is_there(tmp_path):
     found = import_file(run, path, overwrite=True, annotator="me")
     assert (found.changed, found.conflicts) == (1, [])
     assert labels_of(run)["a.jpg"] == "dog"
-    assert exchange.settle(run).labels.tolist() == run.split().labels.tolist()
+    assert exchange.sync(run).labels.tolist() == run.split().labels.tolist()
 
 
 def test_an_import_may_settle_what_others_left_open(tmp_path):

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.labeling.page.app import make_app
 from usl.labeling.page.auth import Door, Keyring
 from usl.labeling.page.page_state import Work
@@ -70,7 +70,7 @@ class App:
     def __init__(self, path, *, listening="127.0.0.1", password=None, **options):
         self.run = Run.open(path)
         self.store = Store.open(path)
-        settle(self.run, self.store)
+        sync(self.run, self.store)
         collection = self.run.collection()
         pictures = Pictures(collection.images, Shelf(None))
         self.work = Work(self.run, collection, self.store, pictures, **options)

@@ -10,7 +10,7 @@ from page_run import answer
 from usl.core.errors import UsageError
 from usl.labeling.answers.entries import CHECK, Answer, Round
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.labeling.page.round_view import Desk
 
 
@@ -85,7 +85,7 @@ def test_the_queue_stays_when_answers_are_settled(app):
     assert len(order) == 40
     page.post([answer("aaaaaaaa", order[:7], "cat", kind="label")], **{"as": "anna"})
     page.post([answer("bbbbbbbb", [next(r for r in range(60) if r not in order)], "cat")])
-    settle(page.run, page.store)
+    sync(page.run, page.store)
     assert (page.run.split().states == "requested").sum() == 33
     # a second server, another annotator: the same blind queue
     assert app().get("/api/state?as=ben")[1]["order"] == order
@@ -118,7 +118,7 @@ def test_conflicts_are_found_and_settled(app):
     assert state["order"] == [other, third]  # settled ones can still be looked at
     assert said(state) == {other: "dog"}
     assert said(page.get("/api/state?as=anna")[1])[other] == "cat"  # what was said stays said
-    split = settle(page.run, page.store)
+    split = sync(page.run, page.store)
     label = dict(zip(split.ids.tolist(), split.labels.tolist(), strict=True))
     assert label[page.work.ids[other]] == "dog"
     assert label[page.work.ids[third]] is None

@@ -59,7 +59,7 @@ def accuracy_of_collection(
 
     Parameters
     ----------
-    split : the run's split, settled.
+    split : the run's split, after a sync.
     machine : the predictions, if they have been read already.
 
     Returns

@@ -16,7 +16,8 @@ from usl.core.errors import DataError, UsageError
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round
 from usl.labeling.answers.outcomes import OPEN, outcomes
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import originally_requested, settle
+from usl.labeling.answers.sync import sync
+from usl.labeling.answers.sync_state import originally_requested
 from usl.run.folder import Run
 from usl.run.predictions import Predictions, machine_labelled
 
@@ -106,7 +107,7 @@ def audited_images(store: Store) -> set[str]:
 def _predictions(run: Run, store: Store, count: int) -> Predictions:
     if count < 1:
         raise UsageError(f"count: {count} images cannot be drawn; give at least 1.")
-    machine = machine_labelled(run.path, settle(run, store))
+    machine = machine_labelled(run.path, sync(run, store))
     if machine is None:
         raise DataError(f"{run.path}: nothing is predicted yet. First: usl train {run.path}")
     if not len(machine):

@@ -11,11 +11,13 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from usl.labeling.answers.store import Store
+
 Cell = tuple[str, str | None]  # state, label
 
 
 @dataclass(frozen=True)
-class Written:
+class RowState:
     """What the store knows of an image's row: its state ``before``, what was written ``last``.
 
     ``coming`` is what was about to be written when it was last heard of.
@@ -26,18 +28,18 @@ class Written:
     coming: Cell | None = None
 
 
-def remembered(connection: sqlite3.Connection) -> dict[str, Written]:
+def row_states(connection: sqlite3.Connection) -> dict[str, RowState]:
     """What the store knows, by image."""
     columns = "image_id, before, state, label, next_state, next_label"
     return {
-        image: Written(before, (state, label), None if coming is None else (coming, coming_label))
+        image: RowState(before, (state, label), None if coming is None else (coming, coming_label))
         for image, before, state, label, coming, coming_label in connection.execute(
             f"SELECT {columns} FROM written"
         )
     }
 
 
-def intend(connection: sqlite3.Connection, known: Mapping[str, Written]) -> None:
+def announce(connection: sqlite3.Connection, known: Mapping[str, RowState]) -> None:
     """Remember what is coming, before the file is written."""
     rows = [
         (image, told.before, *told.last, *(told.coming or (None, None)))
@@ -46,10 +48,17 @@ def intend(connection: sqlite3.Connection, known: Mapping[str, Written]) -> None
     connection.executemany("REPLACE INTO written VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def done(connection: sqlite3.Connection, cells: Mapping[str, Cell]) -> None:
+def confirm(connection: sqlite3.Connection, cells: Mapping[str, Cell]) -> None:
     """The coming cells are in the file."""
     connection.executemany(
         "UPDATE written SET state = ?, label = ?, next_state = NULL, next_label = NULL "
         "WHERE image_id = ?",
         [(*cell, image) for image, cell in cells.items()],
     )
+
+
+def originally_requested(store: Store) -> set[str]:
+    """Images that were requested before they were answered."""
+    with store.transaction() as connection:
+        rows = connection.execute("SELECT image_id FROM written WHERE before = 'requested'")
+        return {row[0] for row in rows}

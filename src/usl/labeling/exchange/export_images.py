@@ -13,7 +13,7 @@ from typing import Any
 
 from usl.core.progress import Progress, silent
 from usl.labeling.answers.store import Store, store_path
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.labeling.exchange.contract import WRITERS, Export, format_module, format_names
 from usl.labeling.exchange.outgoing import What, chosen_rows, classes_of, items_of, model_name
 from usl.labeling.exchange.pictures import open_pictures
@@ -83,7 +83,7 @@ def export_run(
     home = Path(os.path.abspath(home if out is None else Path(out)))
     check_place(home, folder=not suffix, overwrite=overwrite)
 
-    split = settle(run)
+    split = sync(run)
     rows = chosen_rows(split, what)
     items = items_of(run, split, rows, what)
     pictures = None

@@ -19,7 +19,7 @@ from usl.data.images import FileImages
 from usl.labeling.answers.entries import LABELS, Answer, tidy
 from usl.labeling.answers.outcomes import current
 from usl.labeling.answers.store import Store, store_path
-from usl.labeling.answers.sync import bring_up_to_date, settle
+from usl.labeling.answers.sync import bring_up_to_date, sync
 from usl.labeling.exchange.contract import READERS, Given, format_module, format_names
 from usl.labeling.exchange.incoming import Conflict, Unknown, Verdict, match, tidy_label, weigh
 from usl.labeling.exchange.names import Finder
@@ -118,7 +118,7 @@ def import_file(
     recorded = record(run, verdict.answers)
     after = before
     if recorded is not None:
-        after = settle(run)
+        after = sync(run)
     elif verdict.labels:
         rows = np.array(list(verdict.labels), dtype=np.int64)
         weights = before.weights[rows]
@@ -157,7 +157,7 @@ def record(run: Run, answers: Sequence[Answer]) -> int | None:
     if not store_path(run.path).is_file() and len(people) < 2:
         return None
     with Store.open(run.path) as store:
-        settle(run, store)
+        sync(run, store)
         said = current(store.history(round=LABELS))
         new = [
             answer

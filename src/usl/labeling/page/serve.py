@@ -16,7 +16,7 @@ from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
 from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
 from usl.labeling.answers.rounds import draw_audit, draw_check, round_images
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.run.folder import Run
 
 PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
@@ -74,7 +74,7 @@ def serve(
             f"the label column of {run.path / 'split.csv'} instead."
         )
     with Store.open(run.path) as store:
-        settle(run, store)  # edits by hand come first
+        sync(run, store)  # edits by hand come first
         drawn = None
         if audit is not None or check is not None:
             drawn = open_round(run, store, audit, check, tell)
@@ -94,7 +94,7 @@ def serve(
                 tell=tell,
             )
         finally:
-            settle(run, store)
+            sync(run, store)
         for line in summary(run, store, drawn):
             tell(line)
 
@@ -204,7 +204,7 @@ def _serve(
         if open_browser:
             open_in_browser(f"{address}?token={door.ticket()}")
 
-    settler = Settler(lambda: settle(run, store))
+    settler = Settler(lambda: sync(run, store))
     work.similar.warm_in_background()
     try:
         Server(make_app(work, door, listening=host, settler=settler), is_ready).run([opened])
