@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import os
 import platform
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -42,7 +41,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from usl.core.errors import DataError, UsageError
-from usl.core.files import read_json, sync_folder, write_json
+from usl.core.files import new_folder, read_json, write_json
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.run.columns import Columns, read_columns
@@ -149,18 +148,10 @@ def new_run(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterato
     """
     target = Path(path)
     check_free(target, overwrite=overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
-    temporary.mkdir()
-    try:
+    with new_folder(target) as temporary:
         yield temporary
         if target.exists():
             _set_aside(target)
-        os.replace(temporary, target)
-        sync_folder(target.parent)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
 
 
 def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:

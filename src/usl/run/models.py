@@ -17,16 +17,14 @@ model.json              what made it: method, labels, classes, encoder...; of th
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError, UsageError
-from usl.core.files import atomic_write, read_record, sync_folder, write_json
+from usl.core.files import atomic_write, new_folder, read_record, write_json
 
 if TYPE_CHECKING:
     from usl.run.folder import Run
@@ -85,19 +83,13 @@ def keep_model(run: Run, name: str) -> Run:
     if place.exists() and training.get("name") != name:
         raise UsageError(f"name: {place} exists. Take another name for this model.")
     training = {**training, "name": name}
-    temporary = run.path / MODELS / f".{secrets.token_hex(6)}.tmp"
-    temporary.mkdir(parents=True)
-    try:
+    with new_folder(place) as temporary:
         for file in FILES:
             if (run.path / file).is_file():
                 shutil.copyfile(run.path / file, temporary / file)
         write_json(temporary / RECORD, training)
         if place.exists():
             shutil.rmtree(place)
-        os.replace(temporary, place)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    sync_folder(run.path / MODELS)
     return run.update(training=training)
 
 

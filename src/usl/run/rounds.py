@@ -9,16 +9,13 @@ record is the section ``selection`` of ``run.json``. A later one is a folder ``r
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
-from usl.core.files import read_record, sync_folder, write_json
+from usl.core.files import new_folder, read_record, write_json
 from usl.run.picks import picked_ids, write_picks
 from usl.run.tables import ID
 
@@ -73,23 +70,17 @@ def add_round(folder: Path, table: pa.Table, info: Mapping[str, Any]) -> Selecti
     if len(set(ids)) < len(ids):
         raise DataError(f"{folder / ROUNDS}: an image is picked twice in one round.")
     number = list_rounds(folder, {})[-1].number + 1
-    temporary = folder / ROUNDS / f".{secrets.token_hex(6)}.tmp"
-    temporary.mkdir(parents=True)
-    try:
-        write_picks(temporary, table)
-        write_json(temporary / RECORD, dict(info))
-        while True:
-            try:
-                os.rename(temporary, place := _place(folder, number))
-                break
-            except OSError:
-                if not place.exists():
-                    raise
-                number += 1  # another program was quicker
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    sync_folder(folder / ROUNDS)
-    return SelectionRound(number, place, dict(info))
+    while True:
+        place = _place(folder, number)
+        try:
+            with new_folder(place) as temporary:
+                write_picks(temporary, table)
+                write_json(temporary / RECORD, dict(info))
+            return SelectionRound(number, place, dict(info))
+        except OSError:
+            if not place.exists():
+                raise
+            number += 1  # another program was quicker
 
 
 def _place(folder: Path, number: int) -> Path:

@@ -167,13 +167,15 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
     known = dict(former)
     edits, asked_again = _edits(rows, known)
     store.add(edits)
-    names = {edit.label for edit in edits if edit.label} - {one.name for one in store.classes()}
-    if names:
+    if names := {edit.label for edit in edits if edit.label} - {c.name for c in store.classes()}:
         store.set_classes([*store.classes(), *sorted(names)])
     found = outcomes(store.history())
-    missing = [image for image in found if image not in rows.of and image not in known]
-    plan = Plan()
-    plan.added = _subsets(run, [i for i in missing if found[i].kind == LABEL])
+    missing = [
+        image
+        for image, outcome in found.items()
+        if outcome.kind == LABEL and image not in rows.of and image not in known
+    ]
+    plan = Plan(added=_subsets(run, missing))
     for image, outcome in found.items():
         if image not in rows.of and image not in plan.added:
             continue  # its row was deleted: so it shall be
@@ -185,14 +187,13 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
         plan.cells[image] = wanted
         last = known[image].last if image in known else cell
         known[image] = RowState(before, last, wanted)
-    put_back = [image for image in asked_again if image in plan.cells]
-    if put_back:
+    if put_back := [image for image in asked_again if image in plan.cells]:
         plan.notes.append(
             f"{rows.split.path}: {len(put_back)} images were requested again though they have been "
             f"answered ({put_back[0]!r} is one); their answers were put back. To withdraw a label "
             "for good, set the state to unlabeled."
         )
-    if lost := len([i for i in missing if found[i].kind == LABEL]) - len(plan.added):
+    if lost := len(missing) - len(plan.added):
         plan.notes.append(
             f"{store.path}: {lost} answered images are not in {CSV_NAME} and not among the "
             "predictions; their labels are kept, but not used. Add rows for them."
