@@ -33,8 +33,20 @@ class Model(Protocol):
         """What is stored."""
 
 
+class ArrayModel:
+    """A model whose fields are arrays and numbers; training items are predicted like any others."""
+
+    def fitted(self) -> Probabilities | None:
+        """None: :meth:`Model.probabilities` is for them too."""
+        return None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored: the fields."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+
 @dataclass(frozen=True)
-class LinearModel:
+class LinearModel(ArrayModel):
     """Softmax of a linear map: ``weight`` [C, d], ``bias`` [C]."""
 
     weight: NDArray[np.float64]
@@ -47,17 +59,9 @@ class LinearModel:
         exponential = np.exp(logits)
         return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
 
-    def fitted(self) -> None:
-        """None: training items are predicted like any others."""
-        return None
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is stored."""
-        return {"weight": self.weight, "bias": self.bias}
-
 
 @dataclass(frozen=True)
-class NeighborModel:
+class NeighborModel(ArrayModel):
     """A transductive result extended to new items by their neighbours.
 
     ``train`` float32 [n, d] holds the items it was trained on, ``scores`` [n, C] their
@@ -69,6 +73,10 @@ class NeighborModel:
     scores: Probabilities
     k: int = 10
     power: float = 4.0
+
+    def __post_init__(self) -> None:
+        """Take scores as they are stored, too."""
+        object.__setattr__(self, "scores", np.asarray(self.scores, dtype=np.float64))
 
     def probabilities(self, features: Float32) -> Probabilities:
         """Similarity-weighted mean over the k nearest training items, float64 [q, C]."""
@@ -94,17 +102,12 @@ class NeighborModel:
         return self.scores
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is stored."""
-        return {
-            "train": self.train,
-            "scores": self.scores.astype(np.float32),
-            "k": np.array(self.k),
-            "power": np.array(self.power),
-        }
+        """What is stored: the fields, scores in half the space."""
+        return super().arrays() | {"scores": self.scores.astype(np.float32)}
 
 
 @dataclass(frozen=True)
-class SupportModel:
+class SupportModel(ArrayModel):
     """A vote of labelled items: p = softmax(z S^T / temperature + log w) Y.
 
     ``projection`` [d, e] maps an item to z, after which it gets unit length; ``supports`` [m, e]
@@ -133,22 +136,8 @@ class SupportModel:
         parts = list(map_blocks(block, len(features), rows))
         return np.concatenate(parts) if parts else np.empty((0, self.votes.shape[1]))
 
-    def fitted(self) -> None:
-        """None: training items are predicted like any others."""
-        return None
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is stored."""
-        return {
-            "projection": self.projection,
-            "supports": self.supports,
-            "log_weights": self.log_weights,
-            "votes": self.votes,
-            "temperature": np.array(self.temperature),
-        }
-
-
-MODELS: dict[str, type[LinearModel] | type[NeighborModel] | type[SupportModel]] = {
+MODELS: dict[str, Any] = {
     "linear": LinearModel,
     "neighbor": NeighborModel,
     "support": SupportModel,
@@ -172,20 +161,10 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
     try:
         with np.load(Path(path), allow_pickle=False) as stored:
             arrays = dict(stored)
-        kind = str(arrays.pop("kind"))
+        kind = MODELS[str(arrays.pop("kind"))]
         class_names = [str(name) for name in arrays.pop("class_names")]
-        if kind == "neighbor":
-            arrays["scores"] = arrays["scores"].astype(np.float64)
-            return (
-                NeighborModel(
-                    arrays["train"], arrays["scores"], int(arrays["k"]), float(arrays["power"])
-                ),
-                class_names,
-            )
-        if kind == "support":
-            temperature = float(arrays.pop("temperature"))
-            return SupportModel(**arrays, temperature=temperature), class_names
-        return LinearModel(arrays["weight"], arrays["bias"]), class_names
+        fields = {name: one if one.ndim else one.item() for name, one in arrays.items()}
+        return kind(**fields), class_names
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
