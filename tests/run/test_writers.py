@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from older_runs import POINTS, older_run
@@ -15,7 +17,7 @@ from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
 from usl.labeling.exchange.import_labels import import_file
-from usl.run.split import Split
+from usl.run.split import FIELDS, Split
 from usl.run.split_csv import COLUMNS, FileChangedError, rewrite
 from usl.training import train as training
 
@@ -182,6 +184,26 @@ def test_a_split_is_rewritten_only_into_the_file_as_it_was_read(run):
     (run.path / "split.csv").unlink()
     with pytest.raises(DataError, match=r"split\.csv: cannot be read"):
         rewrite(split)
+
+
+def test_own_cells_go_with_their_rows(run):
+    before, _ = own_columns(run)
+    split = run.split()
+    order = np.random.default_rng(0).permutation(len(split))
+    kept = {name: getattr(split, name)[order] for name in (*FIELDS, "numbers")}
+    new = Split.start(["new.png"], ["train"])
+    rewrite(replace(split, **kept).extended(new))
+    ids = split.ids[order].tolist()
+    assert run.split().ids.tolist() == [*ids, "new.png"]
+    after, _ = own_columns(run)
+    assert after == {name: before[name] for name in ids} | {"new.png": [""] * len(OWN)}
+
+
+def test_a_file_without_rows_keeps_its_columns(run):
+    header = (run.path / "split.csv").read_text(encoding="utf-8").splitlines()[0]
+    (run.path / "split.csv").write_text(header + "\n", encoding="utf-8")
+    rewrite(run.split().extended(Split.start(["new.png"], ["train"])))
+    assert own_columns(run)[0] == {"new.png": [""] * len(OWN)}
 
 
 def test_a_file_that_cannot_be_written_is_named(run, monkeypatch):

@@ -201,7 +201,7 @@ class Split:
         """This split followed by the rows of another; row numbers go on counting."""
         numbers = self.numbers
         if len(numbers):
-            numbers = np.append(numbers, numbers[-1] + 1 + np.arange(len(other)))
+            numbers = np.append(numbers, numbers.max() + 1 + np.arange(len(other)))
         if not len(other):
             return self
         both = {name: np.append(getattr(self, name), getattr(other, name)) for name in FIELDS}

@@ -87,7 +87,8 @@ def signature(path: Path) -> tuple[int, int, int]:
 def rewrite(split: Split, *, safe: str = "") -> None:
     """Write a split into the file it was read from, and the mirror beside it.
 
-    The user's own columns stay, and the order of all; rows that were appended are empty in them.
+    The user's own columns stay, and the order of all. Their cells go with the rows, by ``numbers``;
+    rows that were appended are empty in them.
 
     Parameters
     ----------
@@ -135,6 +136,7 @@ def csv_bytes(split: Split, former: Table | None = None) -> bytes:
     take such a file for UTF-8.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     columns: dict[str, Any] = typed_columns(split)
     values, inverse = np.unique(split.weights, return_inverse=True)
@@ -142,9 +144,10 @@ def csv_bytes(split: Split, former: Table | None = None) -> bytes:
     columns["label"] = columns["label"].fill_null("")
     columns["weight"] = weights.take(pa.array(inverse))
     if former is not None:
-        more = pa.array([""] * (len(split) - len(former)), pa.string())
-        own = {n: pa.concat_arrays([v, more]) for n, v in former.columns.items()}
-        columns = {n: columns.pop(n.lower(), v) for n, v in own.items()} | columns
+        numbers = split.numbers if len(split.numbers) else np.full(len(split), -1)
+        rows = pc.index_in(pa.array(numbers), value_set=pa.array(former.numbers))
+        own = {name: cells.take(rows).fill_null("") for name, cells in former.columns.items()}
+        columns = {name: columns.pop(name.lower(), own[name]) for name in own} | columns
     text = csv_text([name.strip() for name in columns], list(columns.values()))
     return text.encode("utf-8" if text.isascii() else "utf-8-sig")
 
