@@ -186,6 +186,24 @@ def test_a_split_is_rewritten_only_into_the_file_as_it_was_read(run):
         rewrite(split)
 
 
+def test_the_mirror_is_not_older_than_the_file(run, monkeypatch):
+    """Somebody labels on the page while a training is under way."""
+    real = training.given_labels
+    image = str(run.split().ids[-1])
+
+    def slow(opened):
+        with Store.open(run.path) as store:
+            store.add([Answer(image, "label", "yak")])
+            sync(run, store)
+        return real(opened)
+
+    monkeypatch.setattr(training, "given_labels", slow)
+    train(run)
+    mirror = pq.read_table(run.path / "split.parquet")
+    assert mirror["label"].to_pylist() == run.split().labels.tolist()
+    assert labels(run)[image] == "yak"
+
+
 def test_own_cells_go_with_their_rows(run):
     before, _ = own_columns(run)
     split = run.split()

@@ -5,6 +5,8 @@ record is the section ``selection`` of ``run.json``. A later one is a folder ``r
 
     round.json              what made it: method, budget, seed, parameters
     selection.csv .parquet  the picks, best first, with their figures
+
+(What the labelling page asks in one go is a round too: :mod:`usl.labeling.answers.rounds`.)
 """
 
 from __future__ import annotations

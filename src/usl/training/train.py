@@ -76,7 +76,9 @@ def train(
     run = run if isinstance(run, Run) else Run.open(run)
     found = collection if collection is not None else run.collection(source)
     split = propagate(run, checked := checked_split(run, found))
-    if split is not checked:
+    if split is checked:
+        write_mirror(split, run.path)  # the CSV stays as the person left it
+    else:
         rewrite(split)
     if kind is NETWORKS:
         from usl.training.train_network import fit_network
@@ -141,7 +143,6 @@ def keep(opened: Opened, fitted: Model, labels: Labels) -> None:
     # A person's answer stands, whatever the model thinks of it.
     given = np.flatnonzero((labels.classes >= 0) & labels.human)
     probabilities[given] = np.eye(len(labels.names))[labels.classes[given]]
-    write_mirror(opened.split, run.path)  # the CSV stays as the person left it
     (run.path / EVALUATION).unlink(missing_ok=True)  # it was of the former model
     save_model(run.path / MODEL, fitted, labels.names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:
