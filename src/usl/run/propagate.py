@@ -1,7 +1,7 @@
-"""Pass the label of a pick on to the items its selection named (paper 6.12).
+"""Label propagation: pass the label of a pick on to the items its selection named (paper 6.12).
 
-A selection may ask for that (``usl_t --propagate 20``: the densest 20 of each cluster). It happens
-when labels are there, in the split file: state ``labeled``, source ``propagated``.
+A selection may ask for it (``usl_t --propagate 20``: the densest 20 of each cluster). The labels
+are passed on when there are any, in the split file: state ``labeled``, source ``propagated``.
 """
 
 from __future__ import annotations

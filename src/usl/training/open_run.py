@@ -1,4 +1,4 @@
-"""A run opened again: its images, its split and its features, in one row order."""
+"""Open a run again: its images, its split and its features, in one row order."""
 
 from __future__ import annotations
 

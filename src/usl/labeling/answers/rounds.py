@@ -1,4 +1,4 @@
-"""What is asked: the picks, an audit of the predictions, a check of the most doubtful ones.
+"""Rounds of questions: the picks, an audit (a random sample) and a check (the least sure ones).
 
 ``labels``: the images that the split file requests, always there. ``audit-1``, ``audit-2``...:
 drawn once, uniformly, from the train images that a model has labelled; the answers stay out of the

@@ -1,8 +1,8 @@
-"""The answers into ``split.csv``, and what people change there back among the answers.
+"""Two-way sync of answers and split file: answers into ``split.csv``, hand edits into the history.
 
-The split file stays the authority for all that comes after. The store remembers for each image what
-it wrote there last, so an edit by hand is recognised, and enters the history as an answer of the
-annotator ``split.csv``, with the last word over what was said before:
+The split file is the authority for every later step. The store remembers what it wrote there last
+for each image, so it knows an edit by hand. Such an edit enters the history as an answer of the
+annotator ``split.csv``, and has the last word over earlier answers:
 
 - another label: that label; the state ``unlabeled``: nobody can tell;
 - ``requested`` where the answers had left the image unlabelled: it is asked anew;
@@ -53,12 +53,12 @@ def checked_split(run: Run, collection: Collection) -> Split:
 
 
 def sync(run: Run, store: Store | None = None) -> Split:
-    """Bring store and split file to the same state; the split as it is then.
+    """Bring store and split file to the same state; returns the split as it is then.
 
-    May be called at any time, by several programs at once; a second call changes nothing. Without
-    ``labels.sqlite`` the split is only read. Rows, their order, weights and columns of the user's
-    own stay; a row is appended only for an answered image that has none yet (it was added to the
-    collection after the selection).
+    Several programs may call this at any time, also at once; a second call changes nothing.
+    Without ``labels.sqlite`` the split is only read. Rows, their order, weights and the user's own
+    columns stay. A row is appended only for an answered image that has none yet, because it was
+    added to the collection after the selection.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """What the store of answers remembers of the split file.
 
-Before rows of ``split.csv`` are changed, the store notes what is coming; when they are on the disk,
-that it was written. Stopped at any point in between, either the old or the coming content is found,
-and neither is taken for an edit by hand.
+It works like a write-ahead log. The store notes the coming content of each row, then ``split.csv``
+is written, then the store confirms it. A program that stops in between leaves either the old or
+the coming content, and neither is taken for an edit by hand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What leaves a run: which images, their labels, why they were picked, what a model thinks."""
+"""The items of an export: images with their labels, ranks, scores and predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of the run folder that the report reads, and whether they still fit together."""
+"""Records of the run folder for the report, and notes on what in them is out of date."""
 
 from __future__ import annotations
 
