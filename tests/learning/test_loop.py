@@ -17,6 +17,7 @@ from usl.learning.ema import follow, teacher_of  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
 from usl.learning.log import METRICS  # noqa: E402
 from usl.learning.loop import CHECKPOINT, Task, run_loop  # noqa: E402
+from usl.learning.loop_options import LoopOptions  # noqa: E402
 from usl.learning.optim import Optimizer  # noqa: E402
 
 CPU = Hardware("cpu", "32")
@@ -72,6 +73,7 @@ class Data:
 
 def train(steps=24, folder=None, optimizer=None, task=None, data=None, **more):
     task = task or Regression()
+    options, more = LoopOptions.taken_from({"hardware": CPU, **more})
     records = run_loop(
         task,
         data or Data(),
@@ -79,7 +81,7 @@ def train(steps=24, folder=None, optimizer=None, task=None, data=None, **more):
         optimizer=optimizer or Optimizer("sgd", lr=0.05, warmup=0.1),
         seed=1,
         folder=folder,
-        hardware=CPU,
+        options=options,
         log_every=4,
         **more,
     )

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def start_run(
     model: str = "auto",
     seed: int = 0,
     overwrite: bool = False,
-    on_corrupt: str = "skip",
+    on_corrupt: Literal["skip", "fail"] = "skip",
     center: bool | None = None,
     standardize: bool | None = None,
     pca: int | None = None,
@@ -62,18 +62,28 @@ def start_run(
 
     Parameters
     ----------
-    source : whatever :func:`usl.data.open_collection` understands.
-    budget : how many images to request labels for.
-    out : the run folder to create.
-    method, seed, method_params : as in :func:`usl.select`.
-    model : encoder; ``auto`` is the best that is installed.
-    overwrite : replace an existing run. One with a person's labels in it is kept beside.
-    on_corrupt : ``skip`` or ``fail`` at an image that cannot be read.
-    center, standardize, pca : preprocessing before the unit sphere; None for the encoder's own.
+    source : folder, glob, manifest (CSV, JSONL, Parquet), embeddings (.npy, .npz, .parquet, .csv,
+        or a folder of .npy or .parquet shards), idx, CIFAR or MedMNIST files, or
+        builtin:fashion_mnist.
+    budget : how many images you are willing to label (m).
+    out : run folder to create.
+    method : how to pick.
+    model : encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made
+        by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
+    seed : of every random draw; the same seed gives the same picks.
+    overwrite : replace an earlier run. One that holds your labels is kept beside it.
+    on_corrupt : what to do with an image that cannot be read.
+    center : subtract the mean of the train subset; the default is the encoder's.
+    standardize : divide by the standard deviation of the train subset; the default is the
+        encoder's.
+    pca : keep so many principal components; the default is the encoder's.
     constraints : what to keep to (:class:`usl.Constraints`), with items by id or listed in files.
-    memory, scratch : as in :func:`usl.select`; the bound is for the whole run but the encoder.
-    resume : keep finished stages in the user's cache, and go on from those that the same selection
-        left when it was stopped; None does so above 100,000 images.
+    memory : most memory to take, such as 4GB, the encoder's aside; tables that do not fit lie in
+        files. The picks are the same.
+    scratch : folder for such files; the default is in the cache.
+    resume : go on from what the same selection had finished when it was stopped, and keep what is
+        finished. The default does so above 100,000 images.
+    **method_params : the method's own parameters.
     """
     # Whatever can be refused is refused before any image is read.
     began = time.perf_counter()

@@ -64,10 +64,14 @@ def train(
 
     Parameters
     ----------
-    run : the run folder.
-    method, method_params : the training method and its own parameters.
-    source, collection : where the images are now, if they have moved or live in memory.
+    run : run folder, with labels filled in.
+    method : how to learn.
+    seed : of every random draw.
+    collection : the images, where they live in memory.
+    source : where the images are now, if they have moved.
     model : another encoder than the one the selection used.
+    **method_params : the method's own parameters, and of one that trains a network those of
+        :func:`usl.training.train_network.train_network`.
 
     Raises
     ------

@@ -91,7 +91,7 @@ def import_formats() -> list[str]:
 
 def export_run(
     run: Run | str | os.PathLike[str],
-    to: str,
+    to: str = "csv",
     *,
     out: str | os.PathLike[str] | None = None,
     what: What = "requested",
@@ -104,14 +104,14 @@ def export_run(
 
     Parameters
     ----------
-    run : the run folder.
-    to : a format's name, or the path of a ``.py`` file; ``format_params`` are its own.
-    out : file or folder to write; by default in ``exports/`` of the run folder.
-    what : ``requested`` images wait for a label, ``labeled`` ones have one; ``all``; or
-        ``predicted``, all, those nobody labelled with the model's label.
+    run : run folder.
+    to : the format.
+    out : file or folder to write; the default is in the folder exports of the run.
+    what : ``requested``: what waits for a label; labeled; all; or predicted: all, with the model's
+        label where nobody gave one.
     source : where the images are now, if they have moved.
-    overwrite : replace ``out``; a folder only if an export wrote it and nothing changed in it
-        since.
+    overwrite : replace an earlier export; a folder only if nothing changed in it since.
+    **format_params : the format's own parameters.
 
     Raises
     ------
@@ -168,13 +168,13 @@ def import_file(
 
     Parameters
     ----------
-    run : the run folder.
-    path : the file or folder.
-    format : its format; by default told by its content.
+    run : run folder.
+    path : file or folder with labels; its format is told by its content.
+    format : name of the format, where its content does not tell.
     annotator : who gave the answers; by default whom the file names, else the format's name.
     source : where the images are now, if they have moved; needed only for tools that name files
         by their path.
-    overwrite : let labels of the file replace others that a person gave.
+    overwrite : let the file's labels replace others that a person gave.
 
     Raises
     ------

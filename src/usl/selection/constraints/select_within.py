@@ -55,7 +55,7 @@ class Constraints:
         :func:`usl.start_run` also a table with the columns ``image_id`` and ``group``.
     quotas : number of picks by group name (others get none; must-includes count), ``"equal"``
         numbers, or ``"proportional"`` to the sizes of the groups.
-    min_distance : a distance in the feature space (unit rows: 0 to 2).
+    min_distance : least distance between two picks in the feature space (unit rows), 0 to 2.
     """
 
     exclude: ArrayLike | str | os.PathLike[str] = ()
