@@ -35,23 +35,35 @@ class Recipe:
     labeled_in_unlabeled: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def changed(
-        self, *, lr: float | None, weight_decay: float | None, parameters: Mapping[str, Any]
-    ) -> Recipe:
-        """The same with what a person has given in place of the recipe's own."""
-        return replace(
-            self,
-            optimizer=self.optimizer.changed(lr=lr, weight_decay=weight_decay),
-            parameters={**self.parameters, **parameters},
-        )
 
+def recipe_of(
+    module: ModuleType,
+    method: str,
+    preset: str,
+    given: Mapping[str, Any] | None = None,
+    **optimizer: float | None,
+) -> Recipe:
+    """The recipe ``preset`` of a method's module, with what a person has given in its place.
 
-def recipe_of(module: ModuleType, method: str, preset: str) -> Recipe:
-    """The recipe ``preset`` of a method's module; :class:`UsageError` naming those it has."""
+    Parameters
+    ----------
+    given : parameters of the method.
+    **optimizer : ``lr`` and ``weight_decay``; None leaves the recipe's.
+
+    Raises
+    ------
+    UsageError
+        an unknown preset; the message names those there are.
+    """
     recipes: Mapping[str, Recipe] = getattr(module, "RECIPES", {})
     if preset not in recipes:
         raise UsageError(
             f"preset: {method!r} has no preset {preset!r}.{did_you_mean(preset, recipes)} "
             f"It has: {', '.join(recipes)}."
         )
-    return recipes[preset]
+    found = recipes[preset]
+    return replace(
+        found,
+        optimizer=found.optimizer.changed(**optimizer),
+        parameters={**found.parameters, **(given or {})},
+    )

@@ -6,7 +6,8 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,7 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.learning.loop_options import CHECKPOINT, LoopOptions
-from usl.learning.recipe import recipe_of
+from usl.learning.recipe import Recipe, recipe_of
 from usl.pretraining.contract import METHODS
 from usl.run.folder import environment, source_record
 
@@ -86,11 +87,9 @@ def pretrain(
     init : begin with the weights of this encoder; the default is random weights.
     size : side of the pictures in pixels; the default is the network's.
     epochs : passes over the images; the default is the recipe's.
-    batch_size : images per step; the default is the recipe's, or half the images if there are
-        fewer.
+    batch_size : images per step; the default is the recipe's, but at most half the images.
     lr : peak learning rate; the default is the recipe's.
-    weight_decay : of weights; the default is the recipe's. Biases and batch normalisation have
-        none.
+    weight_decay : of weights, not of biases; the default is the recipe's.
     seed : of every random draw.
     monitor_epochs : epochs between looks at the representation.
     probe : makes the labelled probe of the monitor; labels are read for nothing else.
@@ -100,11 +99,9 @@ def pretrain(
 
     Raises
     ------
-    UsageError, DataError
-        a parameter out of range, a single image, a folder that is in use, a checkpoint of another
-        training.
-    TrainingFailedError
-        a loss that is not finite; the last checkpoint is kept.
+    UsageError, DataError : a parameter out of range, a single image, a folder that is in use, a
+        checkpoint of another training.
+    TrainingFailedError : a loss that is not finite; the last checkpoint is kept.
     """
     from usl.features.start_backbone import start_backbone
     from usl.learning.backbone import save_backbone
@@ -116,25 +113,19 @@ def pretrain(
     options, method_params = LoopOptions.taken_from(params)
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
-    recipe = recipe_of(module, method, preset)
-    recipe = recipe.changed(lr=lr, weight_decay=weight_decay, parameters=method_params)
+    recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
     folder = Path(out)
     leader = int(os.environ.get("RANK", "0")) == 0  # under torchrun the others write nothing
     if leader:
         check_folder(folder, resume=options.resume, overwrite=overwrite)
     collection = open_collection(source)
     backbone, supervision = start_backbone(network, init, size, seed)
-    train = collection.rows_in("train")
-    pictures = train_pictures(collection, train, backbone.size, progress)
+    train, pictures = train_pictures(collection, backbone.size, progress)
     n = len(pictures)
-    if n < 2:
-        raise DataError(f"{collection.source}: {n} readable image; training needs at least 2.")
     batch = batch_size or min(recipe.batch_size, max(2, n // 2))
     rows = Shuffled(n, batch, seed)
     epochs = epochs or recipe.epochs
-    parameters = with_fitting_queue(
-        module, recipe.parameters, method_params, batch // options.accumulate, n
-    )
+    parameters = with_fitting_queue(module, recipe, method_params, batch // options.accumulate, n)
     task = module.build(backbone, seed=seed, **parameters)
     ids = collection.ids[train][pictures.rows]
     settings = {
@@ -149,18 +140,12 @@ def pretrain(
         "batch_size": batch,
     }
     info: dict[str, Any] = {
-        **environment(),
-        "source": source_record(source, collection),
+        **images_record(source, collection, train, pictures),
         "settings": {**settings, "seed": seed, "optimizer": repr(recipe.optimizer)},
         "supervision": supervision,
-        "images": n,
-        "unreadable": [[str(collection.ids[train[row]]), why] for row, why in pictures.skipped],
     }
-    if leader:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / INFO, info)
     labelled = None if probe is None else probe(collection, train[pictures.rows], pictures)
-    try:
+    with kept_if_begun(folder, info) if leader else nullcontext():
         history = run_loop(
             task,
             lambda step, rank, ranks: load(pictures, part_of(rows.rows(step), rank, ranks)),
@@ -177,44 +162,40 @@ def pretrain(
             label=method,
             progress=progress,
         )
-    except BaseException:
-        if leader and not (folder / CHECKPOINT).is_file():  # there is nothing to go on from
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
     warn_of_collapse(folder, last := history[-1])
     info["result"] = {name: value for name, value in last.items() if name != "lr"}
     info["seconds"] = round(time.perf_counter() - began, 1)
-    if not leader:
-        return Pretrained(folder, info)
-    save_backbone(
-        folder / ENCODER,
-        task.backbone,
-        supervision,
-        method=method,
-        preset=preset,
-        epochs=epochs,
-        images=n,
-        seed=seed,
-    )
-    write_json(folder / INFO, info)
+    if leader:
+        about = {"method": method, "preset": preset, "epochs": epochs, "images": n, "seed": seed}
+        save_backbone(folder / ENCODER, task.backbone, supervision, **about)
+        write_json(folder / INFO, info)
     return Pretrained(folder, info)
 
 
+@contextmanager
+def kept_if_begun(folder: Path, info: Mapping[str, Any]) -> Iterator[None]:
+    """The folder of a training with its record; it goes if there is nothing to go on from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / INFO, info)
+    try:
+        yield
+    except BaseException:
+        if not (folder / CHECKPOINT).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def with_fitting_queue(
-    module: ModuleType,
-    parameters: Mapping[str, Any],
-    given: Mapping[str, Any],
-    batch: int,
-    images: int,
-) -> dict[str, Any]:
+    module: ModuleType, recipe: Recipe, given: Mapping[str, Any], batch: int, images: int
+) -> Mapping[str, Any]:
     """The parameters; a queue of keys that nobody asked for fits the batch and the collection."""
     accepted = METHODS.parameters(module)
     if "queue" not in accepted or "queue" in given:
-        return dict(parameters)
+        return recipe.parameters
     from usl.pretraining.momentum import fitting_queue
 
-    wanted = parameters.get("queue", accepted["queue"].default)
-    return {**parameters, "queue": fitting_queue(wanted, batch, images)}
+    wanted = recipe.parameters.get("queue", accepted["queue"].default)
+    return {**recipe.parameters, "queue": fitting_queue(wanted, batch, images)}
 
 
 def warn_of_collapse(folder: Path, last: Mapping[str, Any]) -> None:
@@ -253,19 +234,34 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
     shutil.rmtree(folder)
 
 
+def images_record(
+    source: Any, collection: Collection, train: NDArray[np.int64], pictures: Pictures
+) -> dict[str, Any]:
+    """What is recorded about the images, and what could not be read."""
+    return {
+        **environment(),
+        "source": source_record(source, collection),
+        "images": len(pictures),
+        "unreadable": [[str(collection.ids[train[row]]), why] for row, why in pictures.skipped],
+    }
+
+
 def train_pictures(
-    collection: Collection, rows: NDArray[np.int64], size: int, progress: Progress
-) -> Pictures:
-    """The pictures of the train subset."""
+    collection: Collection, size: int, progress: Progress
+) -> tuple[NDArray[np.int64], Pictures]:
+    """The rows of the train subset, and their pictures: two or more."""
+    rows = collection.rows_in("train")
     if collection.images is None:
         raise DataError(f"{collection.source}: holds features, no images to train on.")
     if len(rows) == 0:
         raise DataError(f"{collection.source}: the train subset is empty.")
     from usl.learning.pictures import open_pictures
 
-    return open_pictures(
-        collection.images.take(rows), size, name=collection.source, progress=progress
-    )
+    taken = collection.images.take(rows)
+    pictures = open_pictures(taken, size, name=collection.source, progress=progress)
+    if (n := len(pictures)) < 2:
+        raise DataError(f"{collection.source}: {n} readable image; training needs at least 2.")
+    return rows, pictures
 
 
 def load(pictures: Pictures, rows: NDArray[np.int64]) -> Mapping[str, Any]:

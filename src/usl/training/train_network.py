@@ -161,8 +161,7 @@ def train_network(
     """
     options, method_params = LoopOptions.taken_from(params)
     NETWORKS.check(method, module, method_params)
-    recipe = recipe_of(module, method, preset)
-    recipe = recipe.changed(lr=lr, weight_decay=weight_decay, parameters=method_params)
+    recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
     if recipe.ratio and ratio == 0:
         raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
     backbone, supervision = start_backbone(network, model, size, seed)
@@ -221,15 +220,9 @@ def train_network(
         progress=progress,
     )
     kept: Classifier = task.kept
-    save_backbone(
-        folder / ENCODER,
-        kept.backbone,
-        "labels of this collection" if supervision == "none" else supervision,
-        method=method,
-        preset=preset,
-        labels=len(labeled),
-        seed=seed,
-    )
+    told = "labels of this collection" if supervision == "none" else supervision
+    about = {"method": method, "preset": preset, "labels": len(labeled), "seed": seed}
+    save_backbone(folder / ENCODER, kept.backbone, told, **about)
     return Trained(
         folder / ENCODER,
         Preprocessing(kept.backbone.dim, unit=False),
