@@ -69,6 +69,7 @@ def embed(
 
     Parameters
     ----------
+    collection : what to encode.
     model : encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made
         by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
     cache : True for the user's cache folder, a path for another one, False or None for no cache.

@@ -160,7 +160,7 @@ def test_another_encoder_may_train(photos, tmp_path, capsys):
 
 
 def test_the_example_of_contributing_works(photos, tmp_path, capsys):
-    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     path = tmp_path / "farthest.py"
     path.write_text(text.split("```python\n")[1].split("```")[0])
     run = tmp_path / "run"
