@@ -398,6 +398,11 @@ def test_images_that_have_moved_are_found_with_source(photos, tmp_path, capsys):
             "--lam is an option of usl and usl_t: choose with --method.",
         ),
         (
+            ["export", "{out}", "--classes", "a"],
+            2,
+            "of cvat and label_studio: choose with --to",
+        ),
+        (
             ["select", "{photos}", "--budget", "4", "--out", "{out}", "--model", "pixel"],
             2,
             "'pixels'",

@@ -128,6 +128,13 @@ def test_stopping_and_resuming_changes_nothing(tmp_path, name, stop):
     assert [r["step"] for r in later] == sorted({r["step"] for r in later})
 
 
+def test_a_stopped_training_says_how_it_goes_on_if_it_can(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match=r"Stopped at step \d+ of 24; .* Say please."):
+        train(folder=tmp_path, data=StopsAt(5), go_on="Say please.")
+    with pytest.raises(KeyboardInterrupt, match=r"Stopped at step \d+ of 24\.$"):
+        train(data=StopsAt(5), go_on="Say please.")
+
+
 def test_equal_seeds_give_equal_weights():
     assert same(train()[0], train()[0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import itertools
 import os
 import re
 import types
@@ -12,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cyclopts import Group, Parameter
@@ -24,6 +25,8 @@ from usl.core.methods import Methods, find_method, listed, parameter_help
 
 Source = Callable[..., Any]  # a function, or a dataclass: its parameters become options
 Sources = Mapping[str, Sequence[Source]]  # by the title they stand under
+Options = Mapping[str, inspect.Parameter]
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Verb:
         the place of the library's; all others reach it as keywords, those that were given.
     library : the function whose parameters the verb has as options.
     python_only : parameters of ``library`` that are no options.
-    groups : more of them, in groups of their own; under "" they join those of ``library``.
+    also : what else takes options that reach ``library``: they join its own.
+    groups : the same, each in a group with a title.
     choice : the option that chooses a method, whose own parameters are options, too.
     kinds : the kinds of methods it chooses among; none if they cannot be imported here.
     find : a method by name or path.
@@ -46,6 +50,7 @@ class Verb:
     show: Callable[..., None]
     library: Source
     python_only: Collection[str] = ()
+    also: Sequence[Source] = ()
     groups: Sources = dataclasses.field(default_factory=dict)
     choice: str = ""
     kinds: Sequence[Methods] = ()
@@ -54,16 +59,18 @@ class Verb:
 
     def command(self, tokens: Sequence[str]) -> Callable[..., None]:
         """The verb as a function with all options that a command line may give it."""
-        helps = self.texts()
-        own = inspect.signature(self.show, eval_str=True).parameters
-        options = self.options(helps, own)
-        extra: dict[str, inspect.Parameter] = {}
+        own = {one.name: one for one in parameters_of([self.show])}
+        sources: Sources = {"": [self.library, *self.also], **self.groups}
+        helps = helps_of([*itertools.chain(*sources.values()), self.show])
         if self.kinds:
-            chosen = chosen_in(tokens, f"--{self.choice}", options[self.choice].default)
-            extra = self.method_options(chosen, options)
-        for name, parameter in own.items():
-            if parameter.kind is not inspect.Parameter.VAR_KEYWORD and name not in options:
-                options[name] = described(parameter, helps.get(name, ""))
+            known = sorted({name for kind in self.kinds for name in kind.names()})
+            helps[self.choice] += (
+                f" One of: {', '.join(known)}; or the path of a .py file. "
+                f"Its options: --{self.choice} NAME --help."
+            )
+        options = gather(sources, helps, own=own, hidden=self.python_only)
+        extra = self.method_options(tokens, options) if self.kinds else {}
+        options |= gather({"": [self.show]}, helps, own=own, hidden=options)
         parameters = sorted((options | extra).values(), key=lambda one: one.kind)
 
         @functools.wraps(self.show)
@@ -75,70 +82,53 @@ class Verb:
         command.__annotations__ = {one.name: one.annotation for one in parameters}
         return command
 
-    def options(
-        self, helps: Mapping[str, str], own: Mapping[str, inspect.Parameter]
-    ) -> dict[str, inspect.Parameter]:
-        """Options of every method, in the order of the signatures; the verb's own in place."""
-        found: dict[str, inspect.Parameter] = {}
-        sources: dict[str, Sequence[Source]] = {"": [self.library]}
-        for title, more in self.groups.items():
-            sources[title] = [*sources.get(title, ()), *more]
-        for title, functions in sources.items():
-            group = Group(title, sort_key=8) if title else None
-            for parameter in parameters_of(functions):
-                name = parameter.name
-                if name in found or name in self.python_only:
-                    continue
-                if name in own:
-                    found[name] = described(own[name], helps.get(name, ""), group)
-                elif option := as_option(parameter):
-                    found[name] = described(option, helps.get(name, ""), group)
-        return found
-
-    def method_options(
-        self, chosen: str, known: Mapping[str, inspect.Parameter]
-    ) -> dict[str, inspect.Parameter]:
+    def method_options(self, tokens: Sequence[str], known: Options) -> dict[str, inspect.Parameter]:
         """The options of the chosen method, and those its kind has in common."""
+        chosen = chosen_in(tokens, f"--{self.choice}", known[self.choice].default)
         kind, module = (self.find or functools.partial(find_method, self.kinds))(chosen)
         function = getattr(module, kind.function)
-        shared = self.shared(kind)
-        sources: Sources = {f"Parameters of {chosen}": [function], **shared}
-        found: dict[str, inspect.Parameter] = {}
-        for place, (title, functions) in enumerate(sources.items()):
-            helps = helps_of(functions)
-            for parameter in parameters_of(functions):
-                name, keyword = parameter.name, parameter.kind is inspect.Parameter.KEYWORD_ONLY
-                if not keyword or name in kind.shared or name in known or name in found:
-                    continue
-                if option := as_option(parameter):
-                    group = Group(title, sort_key=9 + place)
-                    found[name] = described(option, helps.get(name, ""), group, switchable=True)
-        return found
-
-    def texts(self) -> dict[str, str]:
-        """The help of every option but the method's; that of the choice names the methods."""
-        more = [source for sources in self.groups.values() for source in sources]
-        helps = helps_of([self.library, *more, self.show])
-        if self.choice and self.kinds:
-            known = sorted({name for kind in self.kinds for name in kind.names()})
-            helps[self.choice] = (
-                f"{helps[self.choice]} One of: {', '.join(known)}; or the path of a .py file. "
-                f"Its options: --{self.choice} NAME --help."
-            )
-        return helps
+        sources: Sources = {f"Parameters of {chosen}": [function], **self.shared(kind)}
+        functions = list(itertools.chain(*sources.values()))
+        hidden = {*known, *kind.shared}
+        hidden |= {one.name for one in parameters_of(functions) if one.kind is not KEYWORD}
+        return gather(sources, helps_of(functions), hidden=hidden, rank=9, switchable=True)
 
     def note_owners(self, option: str) -> None:
         """Say which methods have an option that the chosen one has not."""
         name = option.removeprefix("--").replace("-", "_")
         owners = [method for kind in self.kinds for method in kind.with_parameter(name)]
         if owners:
-            choice = f"choose with --{self.choice}"
-            note(f"{option} is an option of {listed(sorted(owners))}: {choice}.")
+            named = listed(sorted(owners))
+            note(f"{option} is an option of {named}: choose with --{self.choice}.")
 
 
 def verb(library: Source, **details: Any) -> Callable[[Callable[..., None]], Verb]:
     """Make a verb of the function below; ``details`` are the attributes of :class:`Verb`."""
     return lambda show: Verb(show, library, **details)
+
+
+def gather(
+    sources: Sources,
+    helps: Mapping[str, str],
+    *,
+    own: Options = MappingProxyType({}),
+    hidden: Collection[str] = (),
+    rank: int = 8,
+    switchable: bool = False,
+) -> dict[str, inspect.Parameter]:
+    """The options that functions have, in the order of their signatures; ``own`` take their place.
+
+    ``rank`` orders the groups on the page.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    for place, (title, functions) in enumerate(sources.items()):
+        group = Group(title, sort_key=rank + place) if title else None
+        for parameter in parameters_of(functions):
+            name = parameter.name
+            option = own.get(name) or as_option(parameter)
+            if option and name not in found and name not in hidden:
+                found[name] = described(option, helps.get(name, ""), group, switchable=switchable)
+    return found
 
 
 def parameters_of(sources: Iterable[Source]) -> list[inspect.Parameter]:
@@ -174,7 +164,7 @@ def as_option(parameter: inspect.Parameter) -> inspect.Parameter | None:
     default = parameter.default
     if default is None or isinstance(default, tuple):
         default, kind = None, kind | None
-    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+    return parameter.replace(kind=KEYWORD, annotation=kind, default=default)
 
 
 def typed(annotation: Any) -> Any:

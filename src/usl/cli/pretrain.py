@@ -23,7 +23,7 @@ from usl.pretraining.pretrain import pretrain as pretrain_source
     pretrain_source,
     choice="method",
     kinds=[METHODS] if find_spec("torch") else [],
-    groups={"": [LoopOptions]},
+    also=[LoopOptions],
 )
 def pretrain(source: str, /, *, probe: bool = False, json: Json = False, **options: Any) -> None:
     """Print how well the encoder tells images apart.

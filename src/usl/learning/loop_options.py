@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from usl.core.errors import UsageError
 from usl.learning.hardware import Hardware
 
 CHECKPOINT = "checkpoint.safetensors"  # in the folder of a training
@@ -45,10 +46,13 @@ class LoopOptions:
     def taken_from(cls, given: Mapping[str, Any]) -> tuple[LoopOptions, dict[str, Any]]:
         """These options among keywords, and all other keywords.
 
-        ``hardware``, a :class:`usl.learning.hardware.Hardware`, gives device and precision at once.
+        ``hardware``, a :class:`usl.learning.hardware.Hardware`, gives device and precision at once;
+        :class:`UsageError` if they are given as well.
         """
         rest = dict(given)
         hardware = rest.pop("hardware", None)
         options = {} if hardware is None else dataclasses.asdict(hardware)
+        for name in options.keys() & rest.keys():
+            raise UsageError(f"{name}: given by hardware already. Leave one of them out.")
         names = [field.name for field in dataclasses.fields(cls) if field.name in rest]
         return cls(**options, **{name: rest.pop(name) for name in names}), rest
