@@ -34,11 +34,6 @@ from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.open_run import MODEL_PREPROCESSING, Opened, open_run
 
 
-def list_methods() -> list[str]:
-    """Names of the training methods, those on frozen features and those that train a network."""
-    return sorted(FROZEN.names() + NETWORKS.names())
-
-
 def training_method(method: str) -> tuple[Methods, ModuleType]:
     """A training method and its kind, by name or by the path of a ``.py`` file."""
     if method in NETWORKS.names():
