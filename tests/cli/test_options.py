@@ -211,6 +211,9 @@ def test_options_are_those_of_the_signature():
     [
         (int, int),
         (float | None, float),
+        (Annotated[int, "above 0"], int),
+        (Annotated[float, "above 0"] | None, float),
+        (Annotated[int | None, "above 0"], int),
         (int | str | None, str),
         (int | float, int | float),
         (str | os.PathLike[str] | Opaque, Path),

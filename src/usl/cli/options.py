@@ -172,6 +172,8 @@ def typed(annotation: Any) -> Any:
 
     Of several types a path is taken before a text, and a text before numbers.
     """
+    if get_origin(annotation) is Annotated:  # with bounds, which the library checks
+        return typed(get_args(annotation)[0])
     if annotation in (int, float, str, bool) or get_origin(annotation) is Literal:
         return annotation
     if annotation is os.PathLike or get_origin(annotation) is os.PathLike:

@@ -6,6 +6,7 @@ Only images of the subset train are looked at. A source without subsets is all t
 from __future__ import annotations
 
 from dataclasses import fields
+from inspect import signature
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -20,24 +21,8 @@ from usl.selection.contract import METHODS
 from usl.selection.dry_run import plan_run
 from usl.selection.start_run import start_run
 
-NOT_PLANNED = (
-    "out",
-    "seed",
-    "overwrite",
-    "on_corrupt",
-    "center",
-    "standardize",
-    "scratch",
-    "resume",
-)
 
-
-@verb(
-    start_run,
-    choice="method",
-    kinds=[METHODS],
-    groups={"Constraints": [Constraints]},
-)
+@verb(start_run, choice="method", kinds=[METHODS], groups={"Constraints": [Constraints]})
 def select(
     source: str,
     /,
@@ -68,8 +53,9 @@ def select(
     limits = {name: value for name, value in limits.items() if value is not None}
     constraints = Constraints(**limits) if limits else None
     if dry_run:
-        planned = {name: value for name, value in options.items() if name not in NOT_PLANNED}
-        print_plan(plan_run(source, **planned, constraints=constraints), as_json=json)
+        ran, planned = (signature(function).parameters.keys() for function in (start_run, plan_run))
+        options = {name: value for name, value in options.items() if name not in ran - planned}
+        print_plan(plan_run(source, **options, constraints=constraints), as_json=json)
         return
     with bars() as progress:
         run = start_run(source, **options, constraints=constraints, progress=progress)
