@@ -1,4 +1,4 @@
-"""The command line: one verb is imported, the one that is called; it is a file of this room."""
+"""The command line app: it lists all verbs, and imports only the one that is called."""
 
 from __future__ import annotations
 
