@@ -31,7 +31,14 @@ SOURCE, BUDGET, ENCODER = "builtin:fashion_mnist", 40, "pixels"
 
 
 def run_demo(out: str | os.PathLike[str], *, seeds: int = 10, seed: int = 0) -> Run:
-    """Select 40 of 5,000 images, label them from the answers, train, evaluate, compare, report."""
+    """Select 40 of 5,000 images, label them from the answers, train, evaluate, compare, report.
+
+    Parameters
+    ----------
+    out : run folder to write; one that is there already is replaced.
+    seeds : paired seeds of the comparison with USL, random and stratified selection.
+    seed : of the run itself.
+    """
     began = time.perf_counter()
     with bars() as progress:
         note(f"1/5  select  {BUDGET} of 5,000 Fashion-MNIST images by {DEFAULT}, on {ENCODER}")

@@ -60,11 +60,12 @@ def benchmark(
 
     Parameters
     ----------
-    plan : a :class:`Plan`, or the path of one (:func:`read_plan`).
-    out : folder of the results, made if need be.
-    jobs : processes at a time, a core each; default: all cores.
-    minutes : begin no more draws after so long.
-    datasets : only these of the plan's.
+    plan : TOML file: data sets, encoders, budgets, methods, learners, seeds (docs/benchmark.md); or
+        builtin:smoke, a few seconds.
+    out : folder of the results. What it holds is not computed again.
+    jobs : processes at a time, a core each; the default is all cores.
+    minutes : begin nothing more after so long; the same command goes on.
+    datasets : only these data sets of the plan, in the tables, too.
 
     Raises
     ------

@@ -42,6 +42,12 @@ def evaluate(
     :func:`usl.evaluation.metrics.classification_figures` where there are answers; ``picks``:
     ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class.
 
+    Parameters
+    ----------
+    run : run folder, trained.
+    collection : the images, where they live in memory.
+    source : where the images are now, if they have moved.
+
     Raises
     ------
     DataError : the run is not trained, or no answer is known.

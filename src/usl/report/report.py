@@ -67,9 +67,10 @@ def write_report(
 
     Parameters
     ----------
-    run : the run folder.
-    source, collection : where the images are now, if they have moved or live in memory.
-    out : the file to write; the default is ``report.html`` in the run folder.
+    run : run folder.
+    source : where the images are now, if they have moved.
+    collection : the images, where they live in memory.
+    out : file to write; the default is report.html in the run folder.
     points : how many other images t-SNE places beside the picks, 0 to 5,000.
     progress : called as work proceeds.
 

@@ -55,10 +55,10 @@ def predict(
 
     Parameters
     ----------
-    run : a trained run.
-    source : whatever :func:`usl.data.open_collection` understands.
-    out : file to write, ``.csv`` or ``.parquet``: the surest first, columns as in
-        ``predictions.csv``.
+    run : run folder, trained.
+    source : the new images: anything that a selection can begin with.
+    out : file to write, .csv or .parquet: a label and its probability for every image, the surest
+        first; columns as in predictions.csv.
     overwrite : replace that file.
 
     Raises

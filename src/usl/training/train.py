@@ -30,11 +30,6 @@ from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
 
 
-def list_methods() -> list[str]:
-    """Names of the training methods, those on frozen features and those that train a network."""
-    return sorted(FROZEN.names() + NETWORKS.names())
-
-
 def training_method(method: str) -> tuple[Methods, ModuleType]:
     """A training method and its kind, by name or by the path of a ``.py`` file."""
     if method in NETWORKS.names():
@@ -60,10 +55,14 @@ def train(
 
     Parameters
     ----------
-    run : the run folder.
-    method, method_params : the training method and its own parameters.
-    source, collection : where the images are now, if they have moved or live in memory.
+    run : run folder, with labels filled in.
+    method : how to learn.
+    seed : of every random draw.
+    collection : the images, where they live in memory.
+    source : where the images are now, if they have moved.
     model : another encoder than the one the selection used.
+    **method_params : the method's own parameters, and of one that trains a network those of
+        :func:`usl.training.train_network.train_network`.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def export_formats() -> list[str]:
 
 def export_run(
     run: Run | str | os.PathLike[str],
-    to: str,
+    to: str = "csv",
     *,
     out: str | os.PathLike[str] | None = None,
     what: What = "requested",
@@ -57,14 +57,14 @@ def export_run(
 
     Parameters
     ----------
-    run : the run folder.
-    to : a format's name, or the path of a ``.py`` file; ``format_params`` are its own.
-    out : file or folder to write; by default in ``exports/`` of the run folder.
-    what : ``requested`` images wait for a label, ``labeled`` ones have one; ``all``; or
-        ``predicted``, all, those nobody labelled with the model's label.
+    run : run folder.
+    to : the format.
+    out : file or folder to write; the default is in the folder exports of the run.
+    what : ``requested``: what waits for a label; labeled; all; or predicted: all, with the model's
+        label where nobody gave one.
     source : where the images are now, if they have moved.
-    overwrite : replace ``out``; a folder only if an export wrote it and nothing changed in it
-        since.
+    overwrite : replace an earlier export; a folder only if nothing changed in it since.
+    **format_params : the format's own parameters.
 
     Raises
     ------

@@ -78,13 +78,13 @@ def import_file(
 
     Parameters
     ----------
-    run : the run folder.
-    path : the file or folder.
-    format : its format; by default told by its content.
+    run : run folder.
+    path : file or folder with labels; its format is told by its content.
+    format : name of the format, where its content does not tell.
     annotator : who gave the answers; by default whom the file names, else the format's name.
     source : where the images are now, if they have moved; needed only for tools that name files
         by their path.
-    overwrite : let labels of the file replace others that a person gave.
+    overwrite : let the file's labels replace others that a person gave.
 
     Raises
     ------

@@ -45,13 +45,16 @@ def serve(
 
     Parameters
     ----------
-    run : the run folder.
-    classes : names to begin with; those that are there already stay.
-    annotator : whose answers they are; None asks where several people may be at work.
-    audit, check : so many predictions to judge blindly, or of the most doubtful; one that is not
-        finished is gone on with. At most one of the two.
-    host, port : where to listen; port 0 takes the one of last time, or any. Beyond this machine
-        only with a ``password`` of 8 characters or more.
+    run : run folder.
+    classes : names to choose from; those that are there already stay, and more can be added on
+        the page.
+    annotator : your name, where several people label: each sees only their own answers.
+    audit : judge so many predictions, drawn at random and unseen: tells how right all of them are.
+        One that is not finished is gone on with.
+    check : look at so many of the most doubtful predictions; the answers become labels.
+    host : where to listen. Beyond this machine only with a password.
+    port : 0 for the one of last time, or any that is free.
+    password : for people on other machines, 8 characters or more.
     open_browser : open the page.
     source : where the images are now, if they have moved.
     ready : called with the page's address once it is served.
