@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from usl.benchmarking.ledger import Ledger
+from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.plots import plot_gains, plot_ranks
 from usl.benchmarking.pools import TEST_MOST, Pool
-from usl.benchmarking.run import Benchmark
 from usl.benchmarking.summary import Cell, Estimate, Standing, Table, spreads, standings
 from usl.benchmarking.units import learner_key, selection_key
 from usl.core.files import atomic_write

@@ -41,9 +41,9 @@ def benchmark(
     """
     from dataclasses import asdict
 
+    from usl.benchmarking.outcome import check_outcome
     from usl.benchmarking.page import PAGE, interval, rank_text
     from usl.benchmarking.run import benchmark as run
-    from usl.benchmarking.run import check_outcome
 
     with bars() as progress:
         found = run(plan, out, jobs=jobs, minutes=minutes, datasets=datasets, progress=progress)
