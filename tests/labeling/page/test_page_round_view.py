@@ -11,7 +11,7 @@ from usl.core.errors import UsageError
 from usl.labeling.answers.entries import CHECK, Answer, Round
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import settle
-from usl.labeling.page.round_view import Desk
+from usl.labeling.page.round_view import RoundView
 
 
 def said(state):
@@ -181,7 +181,7 @@ def test_a_check_shows_the_prediction_and_an_audit_does_not(app, path):
 def test_eight_at_once_lose_nothing(app):
     page = app()
     ids, rows = page.work.ids, page.work.rows
-    desk = Desk(page.store, "labels", ids, rows)
+    desk = RoundView(page.store, "labels", ids, rows)
 
     def work(number):
         for row in range(30):
@@ -198,7 +198,7 @@ def test_eight_at_once_lose_nothing(app):
 
 
 def test_operations_without_sense_are_named(app):
-    desk = app().work.desk
+    desk = app().work.round_view
     for operation, word in [
         ({"type": "answer", "rows": [0], "kind": "label", "label": "cat"}, "key"),
         ({"key": "../../../x", "type": "answer"}, "key"),

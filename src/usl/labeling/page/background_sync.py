@@ -8,7 +8,7 @@ from collections.abc import Callable
 QUIET = 2.0  # seconds without an answer
 
 
-class Settler:
+class BackgroundSync:
     """Calls ``settle`` in a thread of its own, ``quiet`` seconds after the last :meth:`touch`."""
 
     def __init__(self, settle: Callable[[], object], *, quiet: float = QUIET) -> None:

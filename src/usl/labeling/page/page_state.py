@@ -15,7 +15,7 @@ from usl.labeling.answers.outcomes import CONFLICT, Outcome, agreement, outcomes
 from usl.labeling.answers.rounds import round_images
 from usl.labeling.answers.store import Store
 from usl.labeling.page.pictures import AHEAD, Pictures
-from usl.labeling.page.round_view import FINAL, Desk
+from usl.labeling.page.round_view import FINAL, RoundView
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
 from usl.run.split import CSV_NAME as BY_HAND  # the annotator of edits by hand
@@ -24,7 +24,7 @@ STRIP = 24  # pictures shown of what a pick stands for
 FIRST_LARGE = 640  # longest side from which on a picture is one to look at, not a thumbnail
 
 
-class Work:
+class PageState:
     """A run on the page.
 
     Parameters
@@ -61,8 +61,8 @@ class Work:
         self._place = {row: place for place, row in enumerate(self._order)}
         self._predicted = _predictions(run) if self.kind == CHECK else {}
         only = None if round is None else self._order
-        self.desk = Desk(store, self.name, self.ids, self.rows, only=only)
-        self.desk.follow()
+        self.round_view = RoundView(store, self.name, self.ids, self.rows, only=only)
+        self.round_view.follow()
 
     def asks(self) -> bool:
         """Whether a visitor is to say who they are: where several people may be at work."""
@@ -72,8 +72,8 @@ class Work:
 
     def people(self) -> list[str]:
         """The names under which answers were given."""
-        self.desk.follow()
-        return [name for name in self.desk.annotators() if name not in ("", BY_HAND)]
+        self.round_view.follow()
+        return [name for name in self.round_view.annotators() if name not in ("", BY_HAND)]
 
     def named(self, given: str) -> str:
         """Whose answers a request is about. UsageError for a name that cannot be used."""
@@ -93,7 +93,7 @@ class Work:
 
     @staticmethod
     def view_name(annotator: str, review: bool) -> str:
-        """The desk's view that a request is about."""
+        """The view that a request is about."""
         return FINAL if review else annotator
 
     def classes(self) -> list[dict[str, str]]:
@@ -106,7 +106,7 @@ class Work:
         """What the page starts from, for one annotator."""
         return {
             **self._common(annotator),
-            **self.desk.state(annotator),
+            **self.round_view.state(annotator),
             "mode": "label",
             "order": self._order,
         }
@@ -139,7 +139,7 @@ class Work:
                     counts[answer.annotator] += 1
         return {
             **self._common(annotator),
-            **self.desk.state(FINAL),
+            **self.round_view.state(FINAL),
             "mode": "review",
             "order": disputed,
             "similar": False,

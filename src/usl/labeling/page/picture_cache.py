@@ -14,7 +14,7 @@ DISK = 512 << 20
 PRUNE_EVERY = 32 << 20  # bytes written between looks at the size of the folder
 
 
-class Shelf:
+class PictureCache:
     """Byte strings by name.
 
     Parameters

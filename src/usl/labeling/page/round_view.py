@@ -48,7 +48,7 @@ class View:
         return (row, "", None) if now is None else (row, now.kind, now.label)
 
 
-class Desk:
+class RoundView:
     """The answers to one round.
 
     Parameters
