@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from usl.report.drawing.markup import Html, per_cent, plural, section, table, tag
+from usl.report.drawing.markup import Html, boxed_table, per_cent, plural, section, table, tag
 from usl.report.facts.facts import Facts
 from usl.report.sections.header import features_of, shown_name
 
@@ -78,14 +78,7 @@ def confusions(subset: str, figures: dict[str, Any]) -> Html:
         ]
         rows.append(tag("tr", tag("th", name, scope="row", class_="text"), *cells))
     caption = f"Confusion ({subset}): images by true class (row) and predicted class (column)"
-    inside = tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", tag("tr", *head)),
-        tag("tbody", *rows),
-        class_="heat",
-    )
-    return tag("div", inside, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return boxed_table(caption, tag("tr", *head), rows, "heat")
 
 
 def heat_cell(count: int, share: float, right: bool) -> Html:
