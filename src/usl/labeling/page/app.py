@@ -100,7 +100,12 @@ class Routes:
             return self.who(request, review=review)
         annotator = self.page_state.named(given or "")
         mode = "review" if review else "label"
-        values = {"run": run, "annotator": annotator, "mode": mode, "modules": self.modules}
+        values: dict[str, Any] = {
+            "run": run,
+            "annotator": annotator,
+            "mode": mode,
+            "modules": self.modules,
+        }
         return self._html("label.html", identity=self.auth.keyring.name, **values)
 
     def who(self, request: Request, *, review: bool = False) -> Response:
