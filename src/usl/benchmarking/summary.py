@@ -84,6 +84,10 @@ class Table:
         """The table of some cells only."""
         return replace(self, cells=tuple(c for c in self.cells if keep(c)))
 
+    def of_learner(self, learner: str) -> Table:
+        """The table of one learner."""
+        return self.where(lambda cell: cell.learner == learner)
+
     def without(self, datasets: Collection[str]) -> Table:
         """The table without some data sets."""
         return self.where(lambda cell: cell.dataset not in datasets)
