@@ -13,10 +13,11 @@ from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.plots import plot_gains, plot_ranks
 from usl.benchmarking.pools import TEST_MOST, Pool
-from usl.benchmarking.summary import Cell, Estimate, Standing, Table, spreads, standings
+from usl.benchmarking.summary import Cell, Standing, Table, spreads, standings
 from usl.benchmarking.units import learner_key, selection_key
 from usl.core.files import atomic_write
 from usl.core.version import __version__
+from usl.evaluation.compare import Estimate
 
 PAGE, ROWS = "results.md", "rows.csv"
 

@@ -21,9 +21,9 @@ from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
+from usl.evaluation.compare import Data
 from usl.features.embed import GIVEN, embed
 from usl.features.preprocessing import Preprocessing
-from usl.numeric.distances import Float32
 
 Rows = NDArray[np.int64]
 TEST_MOST = 10_000  # images that a classifier is tested on
@@ -82,24 +82,15 @@ class Pool:
         raw = np.load(self.features, mmap_mode="r")
         own = raw[rows]
         space = Preprocessing.fit(own, **self.space)
-        return Draw(
-            rows,
-            np.asarray(space.transform(own)),
-            self.classes[rows],
-            np.asarray(space.transform(raw[test])),
-            self.classes[test],
-        )
+        train, other = (np.asarray(space.transform(part)) for part in (own, raw[test]))
+        return Draw(train, self.classes[rows], other, self.classes[test], rows)
 
 
 @dataclass(frozen=True)
-class Draw:
-    """A seed's images: ``rows`` int64 [r] of the collection, unit rows and class numbers."""
+class Draw(Data):
+    """A seed's images, ``rows`` int64 [r] of the collection."""
 
     rows: Rows
-    train: Float32
-    train_truth: Rows
-    test: Float32
-    test_truth: Rows
 
 
 def thinned(rows: Rows, classes: Rows, imbalance: float, rng: np.random.Generator) -> Rows:

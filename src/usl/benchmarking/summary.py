@@ -22,6 +22,7 @@ from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.plan import Entry, Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.units import learner_key, selection_key
+from usl.evaluation.compare import Estimate
 from usl.selection.known_methods import is_oracle
 
 RESAMPLES = 2_000
@@ -38,15 +39,6 @@ class Cell:
     learner: str
     seeds: tuple[int, ...]
     test: Values
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with the bounds of its 95% interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

@@ -142,17 +142,7 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
         }
     for key, learner in job.learners:
         module, params = shared.learner(key, learner)
-        test, transductive, *_ = score(
-            picks,
-            draw.train,
-            draw.train_truth,
-            draw.test,
-            draw.test_truth,
-            module,
-            params,
-            unit.seed,
-            shared.links,
-        )
+        test, transductive, *_ = score(picks, draw, module, params, unit.seed, shared.links)
         yield {
             "kind": SCORE,
             "key": job.key,
@@ -169,9 +159,8 @@ def _pick(unit: Unit, job: Job, shared: Shared) -> tuple[Rows, float | None]:
     longest = shared.longest.get(name)
     if longest is not None and is_nested(method, len(longest), job.entry.params):
         return longest[: job.budget], None
-    draw = shared.draw
     picks, seconds = timed_picks(
-        draw.train, draw.train_truth, job.budget, method, job.entry.params, unit.seed, shared.keep
+        shared.draw, job.budget, method, job.entry.params, unit.seed, shared.keep
     )
     shared.longest.setdefault(name, picks)
     return picks, seconds
