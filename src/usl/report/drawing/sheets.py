@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ import numpy as np
 
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
+from usl.report.drawing.thumbnails import encoded, fitted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -115,16 +114,9 @@ def read_small(
             continue
         if done >= len(needed):
             pixels += picture.width * picture.height
-        found.append((row, fitted(picture, SIDES[0])))
+        found.append((row, fitted(picture, SIDES[0]).convert("RGB")))
     progress(total, total, "thumbnails")
     return found
-
-
-def fitted(picture: Image.Image, side: int) -> Image.Image:
-    """A copy in RGB of which no side is longer than ``side``."""
-    small = picture.copy()
-    small.thumbnail((side, side))
-    return small.convert("RGB")
 
 
 def sheet(pictures: Sequence[Image.Image], side: int) -> str:
@@ -139,7 +131,5 @@ def sheet(pictures: Sequence[Image.Image], side: int) -> str:
         top, left = number // ACROSS * side, number % ACROSS * side
         filled = np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="edge")
         whole[top : top + side, left : left + side] = filled
-    content = io.BytesIO()
     # Full resolution of the colours keeps them within the square; "optimize" fails on pure noise.
-    Image.fromarray(whole).save(content, "JPEG", quality=QUALITY, subsampling=0)
-    return base64.b64encode(content.getvalue()).decode()
+    return encoded(Image.fromarray(whole), "JPEG", quality=QUALITY, subsampling=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
 from usl.report.drawing.markup import Html, tag
@@ -46,13 +46,21 @@ def placeholder(name: str, reason: str) -> Html:
 
 def data_uri(picture: Image.Image) -> str:
     """A small copy as ``data:image/...``: PNG for tiny pictures, JPEG for all others."""
-    content = io.BytesIO()
     if max(picture.size) <= TINY:
-        picture.save(content, "PNG", optimize=True)
-        kind = "png"
-    else:
-        small = picture.copy()
-        small.thumbnail((SIDE, SIDE))
-        small.save(content, "JPEG", quality=QUALITY, optimize=True)
-        kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+        return f"data:image/png;base64,{encoded(picture, 'PNG', optimize=True)}"
+    text = encoded(fitted(picture, SIDE), "JPEG", quality=QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{text}"
+
+
+def fitted(picture: Image.Image, side: int) -> Image.Image:
+    """A copy of which no side is longer than ``side``."""
+    small = picture.copy()
+    small.thumbnail((side, side))
+    return small
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> str:
+    """The file of a picture in base64."""
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return base64.b64encode(content.getvalue()).decode()
