@@ -1,4 +1,4 @@
-"""What a benchmark comes to: its standings, what is left to do, and what failed."""
+"""Outcome of a benchmark: its standings, what is left to do, and what failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A benchmark's results to read: ``results.md``, ``rows.csv``, and the plots beside them."""
+"""Results of a benchmark as Markdown, CSV and plots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images of one data set as one encoder sees them, and what each seed draws of them.
+"""Pools: the images of a data set as an encoder sees them, and the draw of each seed.
 
 Every seed draws its own share of the pool, the same for all methods, so that methods that draw
 nothing at random vary too. The space is fitted on the draw, as a run's is. Labels lie beside the

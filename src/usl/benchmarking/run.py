@@ -1,4 +1,4 @@
-"""``usl benchmark``: do what a plan says, as far as it is not done yet, and write the tables."""
+"""``usl benchmark``: run what a plan asks for and is not done yet, then write the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark's rows say: means, paired differences, average ranks, with intervals.
+"""Statistics of a benchmark: means, paired differences, average ranks, bootstrap intervals.
 
 A *cell* is a data set, an encoder, a budget and a learner. Within a cell only seeds count that
 every method has, so that all differences are paired. Over cells, every data set counts the same.

@@ -1,4 +1,4 @@
-"""The words that readers share: subset names, column names, index ids, label texts."""
+"""What readers share: names of columns and subsets, ids, labels."""
 
 from __future__ import annotations
 

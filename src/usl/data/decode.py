@@ -1,4 +1,4 @@
-"""One stored picture to one upright 8-bit ``L`` or ``RGB`` image, whatever its format."""
+"""Decode a picture of any format to an upright 8-bit ``L`` or ``RGB`` image."""
 
 from __future__ import annotations
 

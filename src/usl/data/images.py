@@ -1,4 +1,4 @@
-"""Where pictures come from: files, one array, or somebody's data set object.
+"""Sources of images: files, one array, or a data set object.
 
 All three satisfy :class:`usl.data.collection.Images`, decode only when asked, and pickle, so that
 worker processes can share them.

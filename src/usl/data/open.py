@@ -1,4 +1,4 @@
-"""One door for every source: a path, a glob, ``builtin:...``, an array, or a data set object."""
+"""Open any source: a path, a glob, ``builtin:...``, an array, or a data set object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a representation is, asked with labels: nearest neighbours, and a linear classifier."""
+"""Probes of a representation, with labels: k nearest neighbours and linear classification."""
 
 from __future__ import annotations
 

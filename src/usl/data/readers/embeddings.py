@@ -1,4 +1,4 @@
-"""Features of one's own: one row of numbers per image, from any encoder.
+"""Embeddings of one's own: one row of numbers per image, from any encoder.
 
 On disk, one of
 
@@ -54,13 +54,13 @@ def matches(path: Path) -> bool:
     if suffix not in TABLE_SUFFIXES or not path.is_file():
         return False
     names = column_names(path)
-    if suffix == ".parquet" and _features_or_broken(path):
+    if suffix == ".parquet" and features_or_broken(path):
         return True
     has_numbers = find_column(names, "features") or numbered_columns(names)
     return bool(has_numbers) or (not find_column(names, "path") and len(other_columns(names)) > 1)
 
 
-def _features_or_broken(path: Path) -> bool:
+def features_or_broken(path: Path) -> bool:
     """Whether a Parquet file holds features, or is broken, which ``read`` then says."""
     try:
         return bool(feature_columns(path))

@@ -1,4 +1,4 @@
-"""Guard: what every request must pass before any route sees it, and the headers of every answer.
+"""ASGI middleware: the checks that every request must pass, and the headers of every answer.
 
 1. The Host header must name this server, against DNS rebinding; see
    :mod:`usl.labeling.page.hosts`.

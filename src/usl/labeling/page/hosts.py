@@ -1,4 +1,4 @@
-"""Names and addresses of a server: which are this machine's own, against DNS rebinding.
+"""Host names: which are this server's own, against DNS rebinding.
 
 Starlette's ``TrustedHostMiddleware`` takes a list of names. It lets no address in digits through
 that is not on the list, reads no IPv6 address in its older versions, and takes the first of two

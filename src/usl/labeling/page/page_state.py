@@ -1,4 +1,4 @@
-"""What the page is about: a run, one round of questions, and what is known of every image."""
+"""State of the labelling page: a run, one round of questions, and what is known of each image."""
 
 from __future__ import annotations
 
@@ -129,7 +129,9 @@ class PageState:
         history = self.store.history()
         found = outcomes(history)
         rows = {self.rows[name]: one for name, one in found.items() if name in self.rows}
-        disputed = [row for row, one in rows.items() if one.kind == CONFLICT or _settled(one)]
+        disputed = [
+            row for row, one in rows.items() if one.kind == CONFLICT or (one.disputed and one.final)
+        ]
         disputed.sort(key=lambda row: self._place.get(row, len(self.ids) + row))
         agreed = agreement(history)
         counts = dict.fromkeys(self.people(), 0)
@@ -185,10 +187,6 @@ class PageState:
         place = self._place.get(row)
         if side >= FIRST_LARGE and place is not None:
             self.pictures.prepare(self._order[place + 1 : place + 1 + AHEAD], side)
-
-
-def _settled(one: Outcome) -> bool:
-    return one.disputed and one.final
 
 
 def _predictions(run: Run) -> dict[str, tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""Encoded pictures kept at hand: the latest in memory, more on disk, both bounded."""
+"""LRU cache of encoded pictures: the latest in memory, more on disk, both bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as the screen needs them: decoded, upright, no larger than asked for, soon again.
+"""Pictures for the screen: decoded, turned upright, shrunk, and prefetched.
 
 Only rows of the collection can be asked for. Where a row's file lies is resolved when it is read,
 and a file that is, or has become, a link out of the collection's folder is refused. Every picture

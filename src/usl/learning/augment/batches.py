@@ -1,4 +1,4 @@
-"""What every augmentation shares: the check of the input, cache-sized parts, and draws."""
+"""Base of all augmentations: checks of the input, cache-sized parts, random draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operations of RandAugment that look at levels or neighbours: Pillow's ``ImageOps``.
+"""RandAugment's operations on levels and neighbours, as Pillow's ``ImageOps``.
 
 Pictures are float32 [b, c, h, w] in 0..1; every picture has its own parameter.
 """

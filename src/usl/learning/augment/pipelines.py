@@ -1,4 +1,4 @@
-"""The augmentations by name: each a frozen set of parameters that is called with a batch."""
+"""The augmentations by name: weak, strong, SimCLR, MoCo v2; frozen parameters, then a call."""
 
 from __future__ import annotations
 

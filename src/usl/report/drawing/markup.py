@@ -1,4 +1,4 @@
-"""HTML built by plain functions, escaped unless it was built here, and how figures are written."""
+"""HTML from plain functions, escaped unless made here; and how figures are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thumbnails by the thousand: many on one sheet, as small as the room on the page demands."""
+"""Contact sheets: thousands of thumbnails in a few JPEG files, within a limit of bytes."""
 
 from __future__ import annotations
 

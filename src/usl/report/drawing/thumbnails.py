@@ -1,4 +1,4 @@
-"""Pictures inside the page: small copies as data URIs, and a placeholder where there is none."""
+"""Thumbnails as data URIs, and a placeholder where a picture cannot be read."""
 
 from __future__ import annotations
 

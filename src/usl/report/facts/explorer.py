@@ -1,4 +1,4 @@
-"""What the page's script knows of each dot: one compressed block of data, read by explorer.js."""
+"""The data behind the interactive map: one compressed block that explorer.js reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report can know: everything in the run folder, and the images themselves."""
+"""The facts a report is made of: what the run folder holds, and the images themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the classifier is right: in all, per class, and what it takes for what."""
+"""Accuracy of the classifier: overall, per class, and as a confusion matrix."""
 
 from __future__ import annotations
 
@@ -42,13 +42,11 @@ def accuracy_section(facts: Facts) -> Html:
         rows,
         text_columns=(0, 1),
     )
-    details = [subset_details(name, figures[name]) for name in subsets[:1]]
+    details = [
+        tag("div", per_class(name, figures[name]), confusions(name, figures[name]), class_="pair")
+        for name in subsets[:1]
+    ]
     return section("Accuracy", tag("p", intro), overall, *details, id_="accuracy")
-
-
-def subset_details(subset: str, figures: dict[str, Any]) -> Html:
-    """Per-class table and confusions of one subset, side by side."""
-    return tag("div", per_class(subset, figures), confusions(subset, figures), class_="pair")
 
 
 def per_class(subset: str, figures: dict[str, Any]) -> Html:

@@ -1,4 +1,4 @@
-"""How many labels it takes: coverage along the picks, and a number to stop at where there is one.
+"""How many labels are enough: coverage along the picks, and where to stop.
 
 Made of features and picks alone; no label is read.
 """

@@ -1,4 +1,4 @@
-"""The classes of the picks, beside what a random and a stratified draw would give (Fig. 2c, 5)."""
+"""Classes of the picks, beside those of a random and a stratified draw (Fig. 2c, 5)."""
 
 from __future__ import annotations
 

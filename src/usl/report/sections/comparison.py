@@ -1,4 +1,4 @@
-"""The comparison with other ways to select, if one was made: means, spreads, paired differences."""
+"""Comparison with other selections: means, standard deviations, paired differences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def comparison_section(facts: Facts) -> Html:
     first = next(iter(methods))
     rows = [
         [
-            method_name(name, found["oracle"]),
+            shown_name(name) + (" (oracle) *" if found["oracle"] else ""),
             strip(values[name], found["test"], scale, first=name == first),
             per_cent(found["test"]["mean"]),
             f"{100 * found['test']['sd']:.1f}",
@@ -69,11 +69,6 @@ def comparison_section(facts: Facts) -> Html:
         note,
         id_="comparison",
     )
-
-
-def method_name(name: str, oracle: bool) -> str:
-    """A method with a star if it is an oracle."""
-    return f"{shown_name(name)} (oracle) *" if oracle else shown_name(name)
 
 
 def gain(difference: dict[str, float] | None) -> str:

@@ -1,4 +1,4 @@
-"""How the clusters were learned: figures by step as small charts, and what they warn of."""
+"""Training curves of learned clusters, and what they warn of."""
 
 from __future__ import annotations
 
