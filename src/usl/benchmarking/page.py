@@ -169,14 +169,13 @@ def _cells(table: Table, cells: list[Cell]) -> list[str]:
 def _write_rows(found: Benchmark, ledger: Ledger) -> None:
     """One line per selection, with the test accuracy of every learner."""
     plan = found.plan
-    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
     learners = [(learner_key(learner), learner.name) for learner in plan.learners]
     with atomic_write(found.out / ROWS, "w") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         shown = ["dataset", "encoder", "budget", "method", "seed", "seconds", "coverage", "balance"]
         writer.writerow([*shown, *(name for _, name in learners)])
         for pool in found.pools:
-            for budget in budgets[pool.dataset]:
+            for budget in pool.budgets:
                 for entry in plan.methods:
                     for seed in range(plan.seeds):
                         key = selection_key(pool, seed, budget, entry)

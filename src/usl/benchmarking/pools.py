@@ -53,6 +53,7 @@ class Pool:
     names: tuple[str, ...]
     train: Rows
     test: Rows
+    budgets: tuple[int, ...]
     most: int
     share: float
     imbalance: float | None
@@ -150,20 +151,22 @@ def _open_pool(
             np.save(handle, rows)
     limits = [dataset.most, share, dataset.imbalance]
     about = [RULES, dataset.name, digest, array_digest(classes), part.subsets.tolist(), limits]
+    given = dataset.supervision if encoder == GIVEN else None
     pool = Pool(
-        dataset.name,
-        embedding.encoder.name,
-        path,
-        classes.astype(np.int64),
-        tuple(names.tolist()),
-        part.rows_in("train"),
-        part.rows_in("test"),
-        dataset.most,
-        share,
-        dataset.imbalance,
-        space,
-        json_digest([*about, sorted(space.items())]),
-        (dataset.supervision if encoder == GIVEN else None) or embedding.encoder.supervision,
+        dataset=dataset.name,
+        encoder=embedding.encoder.name,
+        features=path,
+        classes=classes.astype(np.int64),
+        names=tuple(names.tolist()),
+        train=part.rows_in("train"),
+        test=part.rows_in("test"),
+        budgets=dataset.budgets,
+        most=dataset.most,
+        share=share,
+        imbalance=dataset.imbalance,
+        space=space,
+        key=json_digest([*about, sorted(space.items())]),
+        supervision=given or embedding.encoder.supervision,
     )
     if not len(pool.test) and pool.size == len(pool.train):
         raise DataError(
@@ -192,16 +195,15 @@ def check_pools(plan: Plan, pools: list[Pool]) -> None:
     Raises :class:`UsageError`: a budget above the images of a draw, or below the number of classes
     for ``stratified``.
     """
-    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
+    needing = [entry.name for entry in plan.methods if entry.method == "stratified"]
     for pool in pools:
         size = len(pool.rows(0)[0])
-        for budget in budgets[pool.dataset]:
+        for budget in pool.budgets:
             if budget >= size:
                 raise UsageError(
                     f"datasets.{pool.dataset}.budgets: {budget} labels, but a draw holds {size} "
                     "images. Take smaller budgets or a larger share."
                 )
-            needing = [entry.name for entry in plan.methods if entry.method == "stratified"]
             if needing and budget < len(pool.names):
                 raise UsageError(
                     f"datasets.{pool.dataset}.budgets: {budget} labels are too few for "

@@ -92,11 +92,8 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
     keyed = [
         (pool, budget, {entry.name: _keys(plan, pool, budget, entry) for entry in plan.methods})
         for pool in pools
-        for dataset in plan.datasets
-        if dataset.name == pool.dataset
-        for budget in dataset.budgets
+        for budget in pool.budgets
     ]
-    most = {dataset.name: max(dataset.budgets) for dataset in plan.datasets}
     entries = [
         entry
         for entry in plan.methods
@@ -110,19 +107,15 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
             made = [ledger.selections[key] for key in keys[name] if key in ledger.selections]
             figures[name] += [
                 # A smaller budget may cost nothing once a larger one is done, so it says nothing.
-                (m["coverage"], m["balance"], m["seconds"] if budget == most[pool.dataset] else nan)
+                (m["coverage"], m["balance"], m["seconds"] if budget == max(pool.budgets) else nan)
                 for m in made
             ]
         for learner, shown in learners:
-            test = np.array(
-                [
-                    [
-                        ledger.scores.get((key, learner), {}).get("test", np.nan)
-                        for key in keys[name]
-                    ]
-                    for name in names
-                ]
-            )
+            scores = [
+                [ledger.scores.get((key, learner), {}).get("test", nan) for key in keys[name]]
+                for name in names
+            ]
+            test = np.array(scores)
             whole = np.flatnonzero(np.isfinite(test).all(axis=0)) if len(names) else ()
             if len(whole):
                 seeds = tuple(int(seed) for seed in whole)

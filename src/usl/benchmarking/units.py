@@ -59,20 +59,16 @@ class Job:
 
 def units_of(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[Unit]:
     """What is left to do, seed by seed: a benchmark that is stopped has whole seeds to show."""
-    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
-    units = []
-    for seed in range(plan.seeds):
-        for pool in pools:
-            jobs = tuple(_jobs(plan, pool, seed, budgets[pool.dataset], ledger))
-            if jobs:
-                units.append(Unit(pool, seed, jobs))
-    return units
+    units = [
+        Unit(pool, seed, tuple(_jobs(plan, pool, seed, ledger)))
+        for seed in range(plan.seeds)
+        for pool in pools
+    ]
+    return [unit for unit in units if unit.jobs]
 
 
-def _jobs(
-    plan: Plan, pool: Pool, seed: int, budgets: tuple[int, ...], ledger: Ledger
-) -> Iterator[Job]:
-    for budget in sorted(budgets, reverse=True):  # nested methods pick once, for the largest
+def _jobs(plan: Plan, pool: Pool, seed: int, ledger: Ledger) -> Iterator[Job]:
+    for budget in sorted(pool.budgets, reverse=True):  # nested methods pick once, for the largest
         for entry in plan.methods:
             key = selection_key(pool, seed, budget, entry)
             made = ledger.selections.get(key)

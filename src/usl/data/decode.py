@@ -72,6 +72,13 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
+def shrink(image: Image.Image, side: int) -> Image.Image:
+    """A copy of which no side is longer than ``side``; smaller ones stay as they are."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    return small
+
+
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to ``L`` (greys) or ``RGB`` (everything else), 8 bits a channel."""
     from PIL import Image

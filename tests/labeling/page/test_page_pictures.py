@@ -10,10 +10,10 @@ from page_run import make_photos
 from PIL import Image
 
 from usl.core.errors import DataError
-from usl.data.decode import decode_file
+from usl.data.decode import decode_file, shrink
 from usl.data.images import ArrayImages, FileImages
 from usl.labeling.page.picture_cache import PictureCache
-from usl.labeling.page.pictures import Pictures, decode_small, fitting, shrink
+from usl.labeling.page.pictures import Pictures, decode_small, fitting
 
 
 def opened(picture):

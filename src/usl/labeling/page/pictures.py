@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
 from usl.data.collection import Images
-from usl.data.decode import FORMATS, decode_file, to_grey_or_rgb, upright
+from usl.data.decode import FORMATS, decode_file, shrink, to_grey_or_rgb, upright
 from usl.data.images import FileImages
 from usl.labeling.page.picture_cache import PictureCache
 
@@ -160,17 +160,6 @@ def decode_small(path: Path, name: str, size: int) -> Image.Image:
     except Exception:  # the plain way finds the words for it
         pass
     return shrink(decode_file(path, name), size)
-
-
-def shrink(image: Image.Image, size: int) -> Image.Image:
-    """The picture with its longest side at most ``size``; smaller ones stay as they are."""
-    from PIL import Image
-
-    if max(image.size) <= size:
-        return image
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def encode(image: Image.Image) -> Picture:

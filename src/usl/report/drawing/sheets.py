@@ -10,7 +10,8 @@ import numpy as np
 
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
-from usl.report.drawing.thumbnails import encoded, fitted
+from usl.data.decode import shrink
+from usl.report.drawing.thumbnails import encoded
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -77,7 +78,7 @@ def make_sheets(
         for side in sides:
             files, each = fill(found, side, room)
             if each * len(found) <= room:
-                sizes = [fitted(picture, side).size for _, picture in found]
+                sizes = [shrink(picture, side).size for _, picture in found]
                 return Sheets(side, [row for row, _ in found], sizes, files)
         sides = sides[-1:]
         found = found[: min(len(found) - 1, int(0.97 * room / each))]
@@ -114,7 +115,7 @@ def read_small(
             continue
         if done >= len(needed):
             pixels += picture.width * picture.height
-        found.append((row, fitted(picture, SIDES[0]).convert("RGB")))
+        found.append((row, shrink(picture, SIDES[0]).convert("RGB")))
     progress(total, total, "thumbnails")
     return found
 
@@ -126,7 +127,7 @@ def sheet(pictures: Sequence[Image.Image], side: int) -> str:
     down = -(-len(pictures) // ACROSS)
     whole = np.zeros((down * side, ACROSS * side, 3), dtype=np.uint8)
     for number, picture in enumerate(pictures):
-        pixels = np.asarray(fitted(picture, side))
+        pixels = np.asarray(shrink(picture, side))
         below, beside = side - pixels.shape[0], side - pixels.shape[1]
         top, left = number // ACROSS * side, number % ACROSS * side
         filled = np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="edge")

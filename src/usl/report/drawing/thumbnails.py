@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
+from usl.data.decode import shrink
 from usl.report.drawing.markup import Html, tag
 
 if TYPE_CHECKING:
@@ -48,15 +49,8 @@ def data_uri(picture: Image.Image) -> str:
     """A small copy as ``data:image/...``: PNG for tiny pictures, JPEG for all others."""
     if max(picture.size) <= TINY:
         return f"data:image/png;base64,{encoded(picture, 'PNG', optimize=True)}"
-    text = encoded(fitted(picture, SIDE), "JPEG", quality=QUALITY, optimize=True)
+    text = encoded(shrink(picture, SIDE), "JPEG", quality=QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{text}"
-
-
-def fitted(picture: Image.Image, side: int) -> Image.Image:
-    """A copy of which no side is longer than ``side``."""
-    small = picture.copy()
-    small.thumbnail((side, side))
-    return small
 
 
 def encoded(picture: Image.Image, kind: str, **options: Any) -> str:
