@@ -18,18 +18,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import StrictUndefined
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Scope
 
 from usl.core.errors import DataError, UsageError
@@ -49,12 +50,7 @@ def make_app(
     state: PageState, auth: Auth, *, listening: str, sync: BackgroundSync | None = None
 ) -> ASGIApp:
     """The whole page as an ASGI application, guards included."""
-    templates = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-    )
-    routes = Routes(state, auth, sync, templates)
+    routes = Routes(state, auth, sync)
     app = Starlette(
         routes=[
             Route("/", routes.page),
@@ -77,17 +73,13 @@ def make_app(
 class Routes:
     """What answers the requests; one object per server."""
 
-    def __init__(
-        self, state: PageState, auth: Auth, sync: BackgroundSync | None, templates: Environment
-    ) -> None:
-        self.page_state, self.auth, self.sync, self.templates = state, auth, sync, templates
+    def __init__(self, state: PageState, auth: Auth, sync: BackgroundSync | None) -> None:
+        self.page_state, self.auth, self.sync = state, auth, sync
+        templates = Jinja2Templates(HERE / "templates")  # escapes what it fills in
+        templates.env.undefined = StrictUndefined
+        self._html = templates.TemplateResponse
         scripts = (HERE / "static").glob("*.js")
         self.modules = sorted(path.name for path in scripts if path.stem not in NO_MODULE)
-
-    def _html(
-        self, name: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
-    ) -> HTMLResponse:
-        return HTMLResponse(self.templates.get_template(name).render(values), status, headers)
 
     # Pages
 
@@ -95,41 +87,41 @@ class Routes:
         """Show the page itself; first of all ask for a name where there may be several people."""
         given = request.query_params.get("as")
         review = request.url.path == "/review"
-        run = self.page_state.run.path.resolve().name
         if given is None and self.page_state.asks():
             return self.who(request, review=review)
-        annotator = self.page_state.named(given or "")
-        mode = "review" if review else "label"
-        values: dict[str, Any] = {
-            "run": run,
-            "annotator": annotator,
-            "mode": mode,
+        values = {
+            "run": self.page_state.run.path.resolve().name,
+            "annotator": self.page_state.named(given or ""),
+            "mode": "review" if review else "label",
+            "identity": self.auth.keyring.name,
             "modules": self.modules,
         }
-        return self._html("label.html", identity=self.auth.keyring.name, **values)
+        return self._html(request, "label.html", values)
 
     def who(self, request: Request, *, review: bool = False) -> Response:
         """Ask for a name."""
         run = self.page_state.run.path.resolve().name
-        return self._html("enter.html", run=run, people=self.page_state.people(), review=review)
+        values = {"run": run, "people": self.page_state.people(), "review": review}
+        return self._html(request, "enter.html", values)
 
     async def login(self, request: Request) -> Response:
-        """Ask for the password, or check one; wrong ones make the next try wait."""
+        """Ask for the password, or check one; wrong ones make the next try wait (rate limit)."""
         if self.auth.password is None:
             return RedirectResponse("/", 303)
         address = request.client.host if request.client else ""
         if request.method == "GET":
-            return self._html("login.html", fault="")
+            return self._html(request, "login.html", {"fault": ""})
         if (wait := self.auth.throttle.wait(address)) > 0:
             seconds = math.ceil(wait)
             message = f"Too many wrong passwords. Wait {seconds} s, then try again."
-            return self._html("login.html", 429, {"retry-after": str(seconds)}, fault=message)
+            headers = {"retry-after": str(seconds)}
+            return self._html(request, "login.html", {"fault": message}, 429, headers)
         form = await request.form(max_files=0, max_fields=4)
         if self.auth.unlocks(str(form.get("password", ""))):
             self.auth.throttle.succeeded(address)
             return signed_in(self.auth)
         self.auth.throttle.failed(address)
-        return self._html("login.html", 403, fault="That is not the password.")
+        return self._html(request, "login.html", {"fault": "That is not the password."}, 403)
 
     # Data
 
@@ -170,8 +162,8 @@ class Routes:
             picture = self.page_state.pictures.get(row, side)
         except DataError as error:
             return JSONResponse({"fault": str(error)}, 422)
-        self.page_state.prepare_after(row, side)
-        return Response(picture.content, media_type=picture.kind)
+        ahead = BackgroundTask(self.page_state.prepare_after, row, side)
+        return Response(picture.content, media_type=picture.kind, background=ahead)
 
     async def operations(self, request: Request) -> Response:
         """Do what the page sends, in order; tell what is done, what cannot be, and what is new."""
@@ -228,8 +220,8 @@ class Routes:
             status = 503
         if scope["path"].startswith(("/api/", "/image/")):
             return JSONResponse({"fault": message}, status, headers)
-        title = TITLES.get(status, "Refused")
-        return self._html("refused.html", status, headers, title=title, message=message)
+        values = {"title": TITLES.get(status, "Refused"), "message": message}
+        return self._html(Request(scope), "refused.html", values, status, headers)
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Draw what a route refused."""
