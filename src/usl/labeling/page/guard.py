@@ -22,9 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from usl.labeling.page.auth import Auth
-from usl.labeling.page.hosts import allowed_hosts, host_name, is_loopback
-
-__all__ = ["HEADERS", "MAX_BODY", "Guard", "allowed_hosts", "is_loopback", "signed_in"]
+from usl.labeling.page.hosts import allowed_hosts, host_name
 
 MAX_BODY = 1_000_000  # bytes; a thousand answers at once are 200 kB
 OPEN_PATHS = ("/login",)  # beside /static/, which holds nothing of the run
