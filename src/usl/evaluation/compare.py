@@ -229,7 +229,10 @@ def _probabilities(model: Any, test: Float32, links: Links | None) -> NDArray[np
 def paired_difference(
     first: ArrayLike, second: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> Difference:
-    """Mean of ``first - second`` with a 95% percentile bootstrap interval over the pairs."""
+    """Mean of ``first - second`` with a 95% percentile bootstrap interval over the pairs.
+
+    Draw for draw ``scipy.stats.bootstrap``, which takes no single pair and has renamed its seed.
+    """
     differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(differences), size=(resamples, len(differences)))
