@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def serve(
     MissingDependencyError : the packages of ``usl[label]`` are not installed.
     """
     check_parameters(host, password, audit, check)
-    tell = tell or _print
+    tell = tell or partial(print, file=sys.stderr)
     run = run if isinstance(run, Run) else Run.open(run)
     collection = run.collection(source)
     if collection.images is None:
@@ -236,7 +237,3 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     elif len(asked) > left or not left:
         lines.append(f"Next: usl train {run.path}")
     return lines
-
-
-def _print(line: str) -> None:
-    print(line, file=sys.stderr)
