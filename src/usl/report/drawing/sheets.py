@@ -56,10 +56,10 @@ def make_sheets(
     images: Images,
     needed: Sequence[int],
     wanted: Sequence[int],
-    room: int,
+    limit: int,
     progress: Progress = silent,
 ) -> Sheets | None:
-    """Thumbnails of the rows ``needed``, then of those ``wanted``, in at most ``room`` bytes.
+    """Thumbnails of the rows ``needed``, then of those ``wanted``, in at most ``limit`` bytes.
 
     1. Read as many as could fit. Those that cannot be read have none. Of ``wanted``, reading ends
        at 10^9 pixels: photographs of 12 megapixels would take minutes.
@@ -69,31 +69,31 @@ def make_sheets(
 
     None where not even one fits.
     """
-    most = max(0, room) // LEAST
+    most = max(0, limit) // LEAST
     found = read_small(images, needed[:most], wanted[: most - len(needed[:most])], progress)
     longest = max((max(picture.size) for _, picture in found), default=0)
     enough = min((side for side in SIDES if side >= longest), default=SIDES[0])
     sides = [side for side in SIDES if side <= enough]
     while found:
         for side in sides:
-            files, each = fill(found, side, room)
-            if each * len(found) <= room:
+            files, each = fill(found, side, limit)
+            if each * len(found) <= limit:
                 sizes = [shrink(picture, side).size for _, picture in found]
                 return Sheets(side, [row for row, _ in found], sizes, files)
         sides = sides[-1:]
-        found = found[: min(len(found) - 1, int(0.97 * room / each))]
+        found = found[: min(len(found) - 1, int(0.97 * limit / each))]
     return None
 
 
-def fill(found: Found, side: int, room: int) -> tuple[list[str], float]:
-    """Sheets of the pictures, until there is no more room, and the bytes that each takes."""
+def fill(found: Found, side: int, limit: int) -> tuple[list[str], float]:
+    """Sheets of the pictures, until the limit is passed, and the bytes that each takes."""
     files: list[str] = []
     count = size = 0
     for start in range(0, len(found), ACROSS**2):
         part = [picture for _, picture in found[start : start + ACROSS**2]]
         files.append(sheet(part, side))
         count, size = count + len(part), size + len(files[-1])
-        if size > room:
+        if size > limit:
             break
     return files, size / count
 

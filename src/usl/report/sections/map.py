@@ -30,12 +30,12 @@ OFFSETS = sorted(
 
 
 def map_section(
-    facts: Facts, projection: Projection | None, room: int, progress: Progress = silent
+    facts: Facts, projection: Projection | None, limit: int, progress: Progress = silent
 ) -> Html:
     """The picks among all the others, in two dimensions.
 
     A picture that is complete by itself, and what the page's script needs to make it answer. The
-    two take at most ``room`` bytes, if need be with fewer and smaller thumbnails.
+    two take at most ``limit`` bytes, if need be with fewer and smaller thumbnails.
     """
     if projection is None:
         return Html("")
@@ -45,7 +45,7 @@ def map_section(
     words = tag("figcaption", caption(facts, projection, groups))
     figure = tag("figure", drawing, groups_legend(groups), words)
     colours = [colour(number, groups) for number in range(len(groups.names))]
-    left = room - len(figure.encode())
+    left = limit - len(figure.encode())
     data = explorer_data(facts, projection, groups, colours, at, left, progress)
     return section("Map", figure, data, id_="map")
 
@@ -104,8 +104,8 @@ def fit_to_page(xy: Float32) -> tuple[NDArray[np.float64], int]:
     turned = centred @ axes[:, ::-1]
     turned -= turned.min(axis=0)
     extent = turned.max(axis=0)
-    room = WIDTH - 2 * MARGIN
-    scale = room / max(float(extent[0]), 1e-12)
+    width = WIDTH - 2 * MARGIN
+    scale = width / max(float(extent[0]), 1e-12)
     height = max(200, min(HEIGHT, round(float(extent[1]) * scale) + 2 * MARGIN))
     scale = min(scale, (height - 2 * MARGIN) / max(float(extent[1]), 1e-12))
     offset = (np.array([WIDTH, height]) - extent * scale) / 2
