@@ -123,7 +123,7 @@ class Auth:
 
     def opens(self, token: str) -> bool:
         """Tell whether a token from an address is good; a ticket is used up by this."""
-        used = {ticket for ticket in self._tickets if _same(token, ticket)}
+        used = {ticket for ticket in tuple(self._tickets) if _same(token, ticket)}
         self._tickets -= used
         return _same(token, self.token) or bool(used)
 

@@ -43,10 +43,10 @@ class Curve:
     colour: str
 
 
-def round_step(extent: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that divides an extent into few intervals."""
-    power = 10.0 ** math.floor(math.log10(extent / STEPS))
-    return next(m * power for m in (1, 2, 5, 10) if extent <= STEPS * m * power * (1 + 1e-9))
+def round_step(extent: float, most: int = STEPS) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that makes ``most`` intervals at the most."""
+    power = 10.0 ** math.floor(math.log10(extent / most))
+    return next(m * power for m in (1, 2, 5, 10) if extent <= most * m * power * (1 + 1e-9))
 
 
 def axis(low: float, high: float) -> Axis:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from usl.report.drawing.charts import level, upright
+from usl.report.drawing.charts import level, round_step, upright
 from usl.report.drawing.markup import MINUS, NOTHING, Html, per_cent, section, table, tag
 from usl.report.facts.facts import Facts
 from usl.report.sections.header import features_of, shown_name
@@ -94,8 +94,7 @@ class Scale(NamedTuple):
 def axis(values: list[float]) -> Scale:
     """An axis that holds all values, and two to seven round marks on it."""
     low, high = min(values), max(values)
-    extent = max(high - low, 0.01)
-    step = next(s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if extent / s <= 5)
+    step = round_step(max(high - low, 0.025), 5)  # half a point at least
     first = math.floor(low / step)
     last = max(math.ceil(high / step), first + 1)
     ticks = [step * i for i in range(first, last + 1)]
