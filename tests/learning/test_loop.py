@@ -17,8 +17,7 @@ from usl.learning.ema import follow, teacher_of  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
 from usl.learning.log import METRICS  # noqa: E402
 from usl.learning.loop import Task, run_loop  # noqa: E402
-from usl.learning.loop_options import CHECKPOINT  # noqa: E402
-from usl.learning.loop_options import LoopOptions  # noqa: E402
+from usl.learning.loop_options import CHECKPOINT, LoopOptions  # noqa: E402
 from usl.learning.optim import Optimizer  # noqa: E402
 
 CPU = Hardware("cpu", "32")

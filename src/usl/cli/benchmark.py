@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from usl.benchmarking.outcome import check_outcome
 from usl.benchmarking.page import PAGE, interval, rank_text
 from usl.benchmarking.run import benchmark as run
-from usl.benchmarking.run import check_outcome
 from usl.cli.options import verb
 from usl.cli.shared import Json
 from usl.console import bars, note, print_json, print_table, say

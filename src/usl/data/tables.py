@@ -1,4 +1,4 @@
-"""Tables as people have them: CSV however a spreadsheet saved it, JSONL, Parquet.
+"""Read and write tables: CSV as any spreadsheet saves it, JSONL, Parquet.
 
 Delimited text is read with every cell as text (``007`` stays ``007``), in UTF-8 with or without a
 byte order mark or UTF-16 (Excel's "Unicode text"), with comma, semicolon or tab between cells,

@@ -48,7 +48,7 @@ POLICY = (
 )
 LIMIT = 4_900_000  # bytes that the map may fill the page up to
 TOO_FEW = 3  # points do not make a map below this
-BEFORE_MAP = 4  # sections: the map is made last, of the room that all the others leave
+BEFORE_MAP = 4  # sections: the map is made last, of the bytes that all the others leave
 
 
 def write_report(
@@ -139,8 +139,8 @@ def page(facts: Facts, projection: Projection | None, progress: Progress = silen
     style = asset("report.css") + highlight_rules()
     script = "\n".join(asset(name) for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    room = LIMIT - sum(len(part.encode()) for part in (*sections, style, script))
-    sections.insert(BEFORE_MAP, map_section(facts, projection, room, progress))
+    limit = LIMIT - sum(len(part.encode()) for part in (*sections, style, script))
+    sections.insert(BEFORE_MAP, map_section(facts, projection, limit, progress))
     document = tag(
         "html",
         tag(

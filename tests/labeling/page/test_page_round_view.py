@@ -11,7 +11,7 @@ from usl.core.errors import UsageError
 from usl.labeling.answers.entries import CHECK, Answer, Round
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
-from usl.labeling.page.round_view import Desk
+from usl.labeling.page.round_view import RoundView
 
 
 def said(state):
@@ -182,12 +182,12 @@ def test_a_check_shows_the_prediction_and_an_audit_does_not(app, path):
 def test_eight_at_once_lose_nothing(app):
     page = app()
     ids, rows = page.work.ids, page.work.rows
-    desk = Desk(page.store, "labels", ids, rows)
+    round_view = RoundView(page.store, "labels", ids, rows)
 
     def work(number):
         for row in range(30):
-            desk.apply(answer(f"key-{number}-{row:04d}", [row], "cat"), f"a{number}")
-            desk.changes(f"a{number}", 0)
+            round_view.apply(answer(f"key-{number}-{row:04d}", [row], "cat"), f"a{number}")
+            round_view.changes(f"a{number}", 0)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -195,11 +195,11 @@ def test_eight_at_once_lose_nothing(app):
     for thread in threads:
         thread.join()
     assert len(page.store.history()) == 240
-    assert all(len(desk.state(f"a{number}")["answers"]) == 30 for number in range(8))
+    assert all(len(round_view.state(f"a{number}")["answers"]) == 30 for number in range(8))
 
 
 def test_operations_without_sense_are_named(app):
-    desk = app().work.desk
+    round_view = app().work.round_view
     for operation, word in [
         ({"type": "answer", "rows": [0], "kind": "label", "label": "cat"}, "key"),
         ({"key": "../../../x", "type": "answer"}, "key"),
@@ -211,4 +211,4 @@ def test_operations_without_sense_are_named(app):
         (undo("aaaaaaaa", "nothing-"), "undo"),
     ]:
         with pytest.raises(UsageError, match=word):
-            desk.apply(operation, "")
+            round_view.apply(operation, "")

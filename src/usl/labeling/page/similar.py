@@ -1,4 +1,4 @@
-"""Which images are like one: those a pick stands for, and its nearest in feature space."""
+"""Nearest neighbours of an image, and those a pick stands for, to label them together."""
 
 from __future__ import annotations
 

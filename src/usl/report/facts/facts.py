@@ -1,4 +1,4 @@
-"""What the report can know: everything in the run folder, and the images themselves."""
+"""The facts a report is made of: what the run folder holds, and the images themselves."""
 
 from __future__ import annotations
 
@@ -93,10 +93,9 @@ class Facts:
     def selection(self) -> Selection:
         """The picks of :meth:`pick_points` as a selection from ``features``, without figures."""
         points = self.pick_points()
-        place = np.full(len(self.picks) + 1, -1, dtype=np.int64)  # the last entry maps -1 to -1
-        there = {int(row): number for number, row in enumerate(self.rows[points].tolist())}
-        for number, pick in enumerate(self.picks):
-            place[number] = there.get(pick.row, -1)
+        there = {row: number for number, row in enumerate(self.rows[points].tolist())}
+        # the last entry maps -1 to -1
+        place = np.array([*(there.get(pick.row, -1) for pick in self.picks), -1], dtype=np.int64)
         method = self.run.info["selection"]["method"]
         return Selection(points, place[self.stands[self.rows]], {}, method)
 
