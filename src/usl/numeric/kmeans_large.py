@@ -17,7 +17,7 @@ from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks
 from usl.numeric.distances import Float32, half_distances, halved
 from usl.numeric.inverted_lists import Groups, Lists, list_sums, near_lists
-from usl.numeric.kmeans import KMeans, fill_empty, inertia_of
+from usl.numeric.lloyd import KMeans, fill_empty, inertia_of
 
 NEAR, LAST_NEAR = 64, 256  # centroids that a row is compared with, and in the last assignment
 FIRST_SHARE = 0.1  # of all centroids, that a row is compared with in the first

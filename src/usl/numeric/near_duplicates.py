@@ -17,7 +17,7 @@ from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.numeric.distances import Float32, half_distances, halved, squared_distances
 from usl.numeric.inverted_lists import Lists
-from usl.numeric.kmeans import lloyd
+from usl.numeric.lloyd import lloyd, random_centroids
 
 Rows = NDArray[np.int64]
 ONE_LIST = 8_192  # rows that are compared all with all
@@ -133,7 +133,8 @@ def _centroids(features: Float32, rows: Rows) -> Float32:
     rng = np.random.default_rng(0)
     count = round(len(rows) ** 0.5)
     sample = rng.permutation(rows)[: SAMPLE_PER_LIST * count]
-    return lloyd(features[np.sort(sample)], count, rng=rng, iterations=ROUNDS).centroids
+    points = features[np.sort(sample)]
+    return lloyd(points, random_centroids(points, count, rng), iterations=ROUNDS).centroids
 
 
 def _lists(features: Float32, rows: Rows, centroids: Float32) -> Lists:
