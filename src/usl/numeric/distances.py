@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32 as Float32
+from usl.numeric.arrays import Rows, Values
 from usl.numeric.blocks import map_blocks, rows_per_block
 
-Float32 = NDArray[np.float32]
 COINCIDENT = 2e-6
 DEPTH = 64  # columns in a pile, of which only the least is looked at
 FLOOR = 1e-6  # of distances, so that coinciding points have a finite density
@@ -59,7 +60,7 @@ def mean_neighbor_distance(
     squared: bool = False,
     count_self: bool = False,
     progress: Progress = silent,
-) -> NDArray[np.float64]:
+) -> Values:
     """Mean distance of every row to its k nearest rows: D-bar of Eq. 3, float64 [n].
 
     Parameters
@@ -75,7 +76,7 @@ def mean_neighbor_distance(
     n = len(features)
     base = halved(features)
 
-    def block(start: int, stop: int) -> NDArray[np.float64]:
+    def block(start: int, stop: int) -> Values:
         queries = features[start:stop]
         half = half_distances(queries, base)
         own = np.arange(start, stop)
@@ -93,7 +94,7 @@ def mean_neighbor_distance(
     return np.concatenate(list(map_blocks(block, n, rows, progress=progress, label=label)))
 
 
-def density(mean_distance: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def density(mean_distance: NDArray[np.floating[Any]]) -> Values:
     """Representativeness of Eq. 3: 1 / D-bar, float64 [n]; finite where neighbours coincide."""
     return np.asarray(1.0 / np.maximum(mean_distance, FLOOR), dtype=np.float64)
 
@@ -106,7 +107,7 @@ def nearest(
     exclude_self: bool = False,
     progress: Progress = silent,
     label: str = "neighbours",
-) -> tuple[NDArray[np.int64], Float32]:
+) -> tuple[Rows, Float32]:
     """The k nearest rows of ``base`` for each query: indices int64 [q, k], distances [q, k].
 
     Sorted by distance, then by index. With ``exclude_self`` the two tables are the same one and
@@ -114,7 +115,7 @@ def nearest(
     """
     prepared = halved(base)
 
-    def block(start: int, stop: int) -> tuple[NDArray[np.int64], Float32]:
+    def block(start: int, stop: int) -> tuple[Rows, Float32]:
         rows = queries[start:stop]
         half = half_distances(rows, prepared)
         if exclude_self:
@@ -135,7 +136,24 @@ def nearest(
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def smallest(values: Float32, k: int) -> NDArray[np.int64]:
+def nearest_center(
+    features: Float32, centers: Float32, *, rows: Rows | None = None, block: int = 4096
+) -> Rows:
+    """The nearest of ``centers`` [m, d] for every row, or for ``rows``: int64 [n]; ties: the lower.
+
+    ``block`` : rows compared at once.
+    """
+    base = halved(centers)
+
+    def one_block(start: int, stop: int) -> Rows:
+        points = features[start:stop] if rows is None else features[rows[start:stop]]
+        return np.asarray(half_distances(points, base).argmin(axis=1))
+
+    n = len(features) if rows is None else len(rows)
+    return np.concatenate(list(map_blocks(one_block, n, block)))
+
+
+def smallest(values: Float32, k: int) -> Rows:
     """Columns of the k smallest entries of every row, int64 [q, k], in no particular order.
 
     Ties at the k-th value go to the lower columns.

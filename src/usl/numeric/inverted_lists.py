@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32, half_distances, halved, smallest
+from usl.numeric.distances import half_distances, halved, smallest
 from usl.numeric.lloyd import lloyd, random_centroids
 
-Rows = NDArray[np.int64]
 BLOCK = 16_384  # rows; fixed, because sums are rounded block by block
 EXACT_LISTS = 20_000  # lists whose distances to each other are all computed
 GROUPS_SEARCHED = 24  # for the lists near one, where not all are compared

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.numeric.arrays import Rows
+
 Array = NDArray[Any]
-Rows = NDArray[np.int64]
 
 
 class LazyTable(ABC):

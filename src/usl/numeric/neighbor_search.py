@@ -5,8 +5,6 @@ Exact, or through inverted lists where all pairs would take too long.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +20,6 @@ from usl.numeric.inverted_search import (
 )
 from usl.numeric.kmeans import kmeans
 from usl.numeric.kmeans_large import move_to_means
-from usl.numeric.stage_cache import Keep
 
 EXACT_ROWS = 100_000  # up to here the exact search is a matter of seconds
 LIST_ROWS = 100  # rows per list of a partition made for the search alone
@@ -65,50 +62,6 @@ def typical_distance(
     return found, probing
 
 
-def kept_typical_distance(
-    features: Float32,
-    k: int,
-    *,
-    keep: Keep,
-    rows: NDArray[np.int64] | None = None,
-    exact: bool | None = None,
-    clusters: NDArray[np.int64] | None = None,
-    squared: bool = False,
-    count_self: bool = False,
-    progress: Progress = silent,
-) -> tuple[NDArray[np.float64], Probing | None]:
-    """:func:`typical_distance` as a stage to keep, the same for all who ask for it.
-
-    ``rows`` : which of the table that ``keep`` knows ``features`` are; None for all.
-    """
-
-    def compute() -> dict[str, NDArray[np.float64]]:
-        mean, probing = typical_distance(
-            features,
-            k,
-            exact=exact,
-            clusters=clusters,
-            squared=squared,
-            count_self=count_self,
-            progress=progress,
-        )
-        how = [] if probing is None else [probing.probes, probing.recall]
-        return {"mean": mean, "probing": np.array(how, dtype=np.float64)}
-
-    everything = looks_at_all(len(features), k, exact)  # then any partition will do
-    parts: dict[str, Any] = {
-        "k": k,
-        "squared": squared,
-        "count_self": count_self,
-        "lists": None if everything else clusters,
-        "all": everything,
-        "rows": rows,
-    }
-    found = keep.arrays("density", parts, compute)
-    how = found["probing"].tolist()
-    return found["mean"], Probing(int(how[0]), how[1]) if how else None
-
-
 def nearest_others(
     features: Float32, k: int, *, exact: bool | None = None, progress: Progress = silent
 ) -> tuple[NDArray[np.int64], Float32]:
@@ -121,27 +74,6 @@ def nearest_others(
     index = make_index(features, None, progress)
     probing = probes_needed(features, k, index)
     return approximate_nearest(features, k, index, probing, progress=progress)
-
-
-def kept_nearest_others(
-    features: Float32,
-    k: int,
-    *,
-    keep: Keep,
-    rows: NDArray[np.int64] | None = None,
-    progress: Progress = silent,
-) -> tuple[NDArray[np.int64], Float32]:
-    """:func:`nearest_others` as a stage to keep, the same for all who ask for it.
-
-    ``rows`` : which of the table that ``keep`` knows ``features`` are; None for all.
-    """
-
-    def compute() -> dict[str, NDArray[Any]]:
-        found, distances = nearest_others(features, k, progress=progress)
-        return {"found": found, "distances": distances}
-
-    made = keep.arrays("neighbors", {"k": k, "rows": rows}, compute)
-    return made["found"], made["distances"]
 
 
 def looks_at_all(n: int, k: int, exact: bool | None) -> bool:

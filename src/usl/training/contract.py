@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
 from usl.core.methods import Methods
+from usl.numeric.arrays import softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import Float32, nearest
 from usl.numeric.neighbor_graph import similarity
@@ -66,10 +67,7 @@ class LinearModel:
 
     def probabilities(self, features: Float32) -> Probabilities:
         """Softmax probabilities, float64 [q, C]."""
-        logits = features @ self.weight.T + self.bias
-        logits -= logits.max(axis=1, keepdims=True)
-        exponential = np.exp(logits)
-        return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+        return softmax(features @ self.weight.T + self.bias)
 
     def fitted(self) -> None:
         """None: training items are predicted like any others."""

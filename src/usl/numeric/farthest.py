@@ -1,4 +1,4 @@
-"""How far every row is from the nearest of a growing set of rows: what greedy methods keep."""
+"""Farthest-first traversal: how far every row is from the nearest of a growing set of anchors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from usl.numeric.distances import COINCIDENT, Float32, nearest
 BLOCK = 8192  # rows; fixed, because products are rounded block by block
 
 
-class Reach:
+class Farthest:
     """Squared distance of every row to the nearest anchor so far.
 
     ``squared`` is float32 [n], infinite while there is no anchor; one more anchor costs n d.
