@@ -48,13 +48,13 @@ class DenseTable:
         order = rng.permutation(len(self))
         centroids = self.points[order[np.isin(order, first)][:count]]
         clusters = None
-        for done in range(iterations):
+        for done in range(1, iterations + 1):  # noqa: B007
             before, clusters = clusters, self.assign(centroids)
             if np.array_equal(before, clusters):
                 break
             centroids = self.sums(clusters, count) / np.bincount(clusters, minlength=count)[:, None]
         inertia = ((self.points - centroids[clusters]) ** 2).sum()
-        return KMeans(clusters.astype(np.int32), centroids, inertia, done + 1)
+        return KMeans(clusters.astype(np.int32), centroids, inertia, done)
 
     def assign(self, centers):
         return ((self.points[:, None] - centers) ** 2).sum(axis=2).argmin(axis=1)

@@ -8,6 +8,7 @@ import pytest
 import usl.numeric.blocks as blocks
 from dense_table import DenseTable
 from support import unit
+from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.table import LocalTable, as_table, group_means
 
 
@@ -24,18 +25,6 @@ def points(request, monkeypatch):
 @pytest.fixture
 def pair(points):
     return as_table(points), DenseTable(points)
-
-
-class Product:
-    """x . y, the simplest of kernels."""
-
-    def left(self, points):
-        return points
-
-    right = left
-
-    def tile(self, left, right):
-        return left @ right.T
 
 
 def test_an_array_becomes_a_table_and_a_table_stays(points):
@@ -126,11 +115,11 @@ def test_sums_of_a_kernel(pair):
         {"low": low, "span": span},
         {"rows": rows, "others": others, "low": low[others], "span": span[others]},
     ):
-        found = table.kernel_sums(Product(), **given)
+        found = table.kernel_sums(Kernel(), **given)
         assert found.dtype == np.float64
-        np.testing.assert_allclose(found, dense.kernel_sums(Product(), **given), atol=1e-4)
-    assert table.kernel_sums(Product(), rows[:0], others).shape == (0,)
-    assert (table.kernel_sums(Product(), rows, others[:0]) == 0).all()
+        np.testing.assert_allclose(found, dense.kernel_sums(Kernel(), **given), atol=1e-4)
+    assert table.kernel_sums(Kernel(), rows[:0], others).shape == (0,)
+    assert (table.kernel_sums(Kernel(), rows, others[:0]) == 0).all()
 
 
 def test_a_function_of_blocks_of_rows_and_columns(pair):

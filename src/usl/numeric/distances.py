@@ -82,16 +82,38 @@ def mean_neighbor_distance(
         own = np.arange(start, stop)
         half[own - start, own] = -np.inf  # itself first, whatever duplicates there are
         half.partition(k - 1 if count_self else k, axis=1)
-        smallest = half[:, : k if count_self else k + 1]
-        near = squared_from_half(smallest, queries)  # -inf, the row itself, becomes 0
-        if not squared:
-            near = np.sqrt(near)
-        near.sort(axis=1)  # one order of summation, whatever the order of the rows
-        return np.asarray(near.sum(axis=1, dtype=np.float64) / k)
+        return mean_from_half(half[:, : k if count_self else k + 1], queries, k, squared)
 
     label = "density"
     rows = rows_per_block(4 * n)
     return np.concatenate(list(map_blocks(block, n, rows, progress=progress, label=label)))
+
+
+def mean_from_half(half: Float32, queries: Float32, k: int, squared: bool) -> Values:
+    """Sum over k of the distances, or of their squares, to the rows found near, float64 [q].
+
+    ``half`` : float32 [q, k], or one more where the row itself is among them, as -inf.
+    """
+    near = squared_from_half(half, queries)  # -inf becomes 0
+    if not squared:
+        near = np.sqrt(near)
+    near.sort(axis=1)  # one order of summation, whatever the order of the rows
+    return np.asarray(near.sum(axis=1, dtype=np.float64) / k)
+
+
+def nearest_from_half(
+    half: Float32, queries: Float32, k: int, numbers: NDArray[np.integer[Any]] | None = None
+) -> tuple[Rows, Float32]:
+    """The k nearest by half distances [q, n]: row numbers int64 and distances float32, [q, k].
+
+    By distance, then by number. ``numbers`` : of the rows, [q, n]; those of the columns by default.
+    """
+    best = smallest(half, k)
+    near = best if numbers is None else np.take_along_axis(numbers, best, axis=1)
+    distances = np.sqrt(squared_from_half(np.take_along_axis(half, best, axis=1), queries))
+    order = np.lexsort((near, distances), axis=1)
+    ordered = np.take_along_axis(near, order, axis=1).astype(np.int64)
+    return ordered, np.take_along_axis(distances, order, axis=1)
 
 
 def density(mean_distance: NDArray[np.floating[Any]]) -> Values:
@@ -121,13 +143,7 @@ def nearest(
         if exclude_self:
             own = np.arange(start, stop)
             half[own - start, own] = np.inf
-        found = smallest(half, k)
-        distances = np.sqrt(squared_from_half(np.take_along_axis(half, found, axis=1), rows))
-        order = np.lexsort((found, distances), axis=1)
-        return (
-            np.take_along_axis(found, order, axis=1).astype(np.int64),
-            np.take_along_axis(distances, order, axis=1),
-        )
+        return nearest_from_half(half, rows, k)
 
     size = rows_per_block(12 * len(base))
     parts = list(map_blocks(block, len(queries), size, progress=progress, label=label))

@@ -5,6 +5,8 @@ Exact, or through inverted lists where all pairs would take too long.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,17 +51,12 @@ def typical_distance(
     clusters : int [n], a partition that may serve as the lists, if it is fine enough.
     squared : average squared distances instead.
     """
+    how: Any = {"squared": squared, "count_self": count_self, "progress": progress}
     if looks_at_all(len(features), k, exact):
-        found = mean_neighbor_distance(
-            features, k, squared=squared, count_self=count_self, progress=progress
-        )
-        return found, None
+        return mean_neighbor_distance(features, k, **how), None
     index = make_index(features, clusters, progress)
     probing = probes_needed(features, k, index)
-    found = approximate_mean_distance(
-        features, k, index, probing, squared=squared, count_self=count_self, progress=progress
-    )
-    return found, probing
+    return approximate_mean_distance(features, k, index, probing, **how), probing
 
 
 def nearest_others(
@@ -88,15 +85,9 @@ def make_index(
     """Inverted lists over the table: those of ``clusters``, or of a finer partition."""
     n = len(features)
     if clusters is not None and n <= LONGEST * (count := int(clusters.max()) + 1):
-        centroids = means_of(features, clusters, count)
+        centroids = np.zeros((count, features.shape[1]), dtype=np.float32)
+        move_to_means(features, Lists.of(clusters, count), centroids)
         return Index.of(clusters.astype(np.int32), centroids)
     rng = np.random.default_rng(0)
     found = kmeans(features, n // LIST_ROWS, rng=rng, iterations=ITERATIONS, progress=progress)
     return Index.of(found.clusters, found.centroids)
-
-
-def means_of(features: Float32, clusters: NDArray[np.int64], count: int) -> Float32:
-    """Mean of each cluster, float32 [count, d]; zero for one without rows."""
-    centroids = np.zeros((count, features.shape[1]), dtype=np.float32)
-    move_to_means(features, Lists.of(clusters, count), centroids)
-    return centroids

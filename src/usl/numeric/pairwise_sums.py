@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,23 @@ from usl.numeric.blocks import map_blocks
 TILE = (256, 2048)  # rows x rows: 2 MiB, which stays in the cache of a core
 
 
-class Kernel(Protocol):
-    """A number for two rows, as similar as they are, computed for tiles of rows and others."""
+class Kernel:
+    """A similarity of two rows, computed for tiles of rows and others; this one is their product.
+
+    Others change what is made of the rows before, and of the products.
+    """
 
     def left(self, points: Float32) -> Float32:
         """What a tile takes of the rows [r, d]: one row for each."""
+        return points
 
     def right(self, points: Float32) -> Float32:
         """What a tile takes of the others [o, d]: one row for each."""
+        return points
 
     def tile(self, left: Float32, right: Float32) -> NDArray[Any]:
         """The kernel of every pair, [r, o], in memory of its own."""
+        return np.asarray(left @ right.T)
 
 
 def kernel_sums(

@@ -146,8 +146,7 @@ class LocalTable:
     @property
     def shape(self) -> tuple[int, int]:
         """(n, d)."""
-        n, width = self.features.shape
-        return n, width
+        return len(self.features), self.features.shape[1]
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -169,40 +168,13 @@ class LocalTable:
             return neighbor_search.nearest_others(self.features, k, progress=progress)
         return distances.nearest(points, self.features, k, progress=progress)
 
-    def mean_distance(
-        self,
-        k: int,
-        *,
-        exact: bool | None = None,
-        clusters: Rows | None = None,
-        squared: bool = False,
-        count_self: bool = False,
-        progress: Progress = silent,
-    ) -> tuple[Values, Probing | None]:
+    def mean_distance(self, k: int, **how: Any) -> tuple[Values, Probing | None]:
         """See :meth:`Table.mean_distance`."""
-        return neighbor_search.typical_distance(
-            self.features,
-            k,
-            exact=exact,
-            clusters=clusters,
-            squared=squared,
-            count_self=count_self,
-            progress=progress,
-        )
+        return neighbor_search.typical_distance(self.features, k, **how)
 
-    def kmeans(
-        self,
-        count: int,
-        *,
-        rng: np.random.Generator,
-        iterations: int = 200,
-        exact: bool | None = None,
-        progress: Progress = silent,
-    ) -> KMeans:
+    def kmeans(self, count: int, **how: Any) -> KMeans:
         """See :meth:`Table.kmeans`."""
-        return kmeans.kmeans(
-            self.features, count, rng=rng, iterations=iterations, exact=exact, progress=progress
-        )
+        return kmeans.kmeans(self.features, count, **how)
 
     def assign(self, centers: Float32) -> Rows:
         """See :meth:`Table.assign`."""

@@ -24,6 +24,7 @@ from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import rows_per_block
+from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
@@ -135,20 +136,6 @@ def _greedy(
     return np.array(picks, dtype=np.int64), np.array(raised)
 
 
-class Cosine:
-    """The kernel of facility location: the product of unit rows."""
-
-    def left(self, points: Float32) -> Float32:
-        """The rows as they are."""
-        return points
-
-    right = left
-
-    def tile(self, left: Float32, right: Float32) -> Float32:
-        """The cosine of every pair, [r, o]."""
-        return np.asarray(left @ right.T)
-
-
 def _gains(
     table: Table,
     candidates: Rows,
@@ -162,7 +149,7 @@ def _gains(
     ``low`` and ``span`` are per row; None is no upper bound, and all rows.
     """
     return table.kernel_sums(
-        Cosine(), candidates, rows, low=low, span=span, progress=progress, label="similarity"
+        Kernel(), candidates, rows, low=low, span=span, progress=progress, label="similarity"
     )
 
 

@@ -13,6 +13,7 @@ here, because the first picks shrink all gains at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows, Values
+from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
 from usl.selection.methods.facility_location import draw
@@ -88,7 +90,7 @@ def _kernel(squared: Float32, h: float) -> Values:
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Kernel):
     """exp(-scale |x - y|^2)."""
 
     scale: float
@@ -101,10 +103,11 @@ class Gaussian:
         """Rows whose products with those of :meth:`left` are -scale |x - y|^2."""
         return self._widened(points, last=True)
 
-    def tile(self, left: Float32, right: Float32) -> Float32:
+    def tile(self, left: Float32, right: Float32) -> NDArray[Any]:
         """The kernel of every pair, [r, o]."""
-        tile: Float32 = left @ right.T
-        return np.exp(tile, out=tile)
+        tile: NDArray[Any] = super().tile(left, right)
+        np.exp(tile, out=tile)
+        return tile
 
     def _widened(self, points: Float32, *, last: bool) -> Float32:
         squared = self.scale * np.einsum("ij,ij->i", points, points, dtype=np.float64)

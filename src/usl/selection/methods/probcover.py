@@ -21,6 +21,7 @@ from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import COINCIDENT, half_distances, halved, squared_from_half
+from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
 
@@ -94,14 +95,10 @@ def pick(
 
 
 @dataclass(frozen=True)
-class Within:
+class Within(Kernel):
     """1 for two rows nearer than the root of ``radius``, else 0."""
 
     radius: float
-
-    def left(self, points: Float32) -> Float32:
-        """The rows as they are."""
-        return points
 
     def right(self, points: Float32) -> Float32:
         """See :func:`usl.numeric.distances.halved`."""

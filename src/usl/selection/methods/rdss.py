@@ -16,6 +16,7 @@ is approximated but the median, which is that of the pairs among 1,000 random ro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import rows_per_block
 from usl.numeric.distances import squared_distances
+from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
@@ -101,7 +103,7 @@ def _median_distance(table: Table, seed: int) -> float:
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Kernel):
     """exp(-|x - y|^2 / (2 sigma^2))."""
 
     sigma: float
@@ -116,10 +118,11 @@ class Gaussian:
         scaled, ones, half = self._scaled(points)
         return np.column_stack([scaled, half, ones])
 
-    def tile(self, left: Float32, right: Float32) -> Float32:
+    def tile(self, left: Float32, right: Float32) -> NDArray[Any]:
         """The kernel of every pair, [r, o]."""
-        tile: Float32 = left @ right.T
-        return np.exp(tile, out=tile)
+        tile: NDArray[Any] = super().tile(left, right)
+        np.exp(tile, out=tile)
+        return tile
 
     def _scaled(self, points: Float32) -> tuple[Float32, Float32, Float32]:
         scaled = points / np.float32(self.sigma)

@@ -52,29 +52,18 @@ def kept_mean_distance(
 
     ``rows`` : which of the table that ``keep`` knows ``table`` holds; None for all.
     """
+    convention = {"squared": squared, "count_self": count_self}
 
     def compute() -> dict[str, Values]:
         mean, probing = table.mean_distance(
-            k,
-            exact=exact,
-            clusters=clusters,
-            squared=squared,
-            count_self=count_self,
-            progress=progress,
+            k, exact=exact, clusters=clusters, progress=progress, **convention
         )
         how = [] if probing is None else [probing.probes, probing.recall]
         return {"mean": mean, "probing": np.array(how, dtype=np.float64)}
 
     everything = looks_at_all(len(table), k, exact)  # then any partition will do
-    parts: dict[str, Any] = {
-        "k": k,
-        "squared": squared,
-        "count_self": count_self,
-        "lists": None if everything else clusters,
-        "all": everything,
-        "rows": rows,
-    }
-    found = keep.arrays("density", parts, compute)
+    parts = {"k": k, **convention, "lists": None if everything else clusters, "all": everything}
+    found = keep.arrays("density", {**parts, "rows": rows}, compute)
     how = found["probing"].tolist()
     return found["mean"], Probing(int(how[0]), how[1]) if how else None
 
