@@ -20,9 +20,6 @@ class DenseTable:
     def take(self, rows=None):
         return (self.points if rows is None else self.points[rows]).astype(np.float32)
 
-    def subset(self, rows):
-        return DenseTable(self.points[rows])
-
     def distances(self, points=None):
         points = self.points if points is None else np.asarray(points, dtype=np.float64)
         return np.sqrt(((points[:, None] - self.points) ** 2).sum(axis=2))

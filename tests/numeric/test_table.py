@@ -36,10 +36,9 @@ def test_an_array_becomes_a_table_and_a_table_stays(points):
     assert (len(table), table.shape) == (700, (700, 6))
 
 
-def test_rows_and_subsets(points):
+def test_rows_in_memory(points):
     table, rows = as_table(points), np.array([5, 2, 2, 699])
     np.testing.assert_array_equal(table.take(rows), points[rows])
-    np.testing.assert_array_equal(table.subset(rows).take(), points[rows])
     assert table.take() is points, "all rows are not copied"
     assert table.take(np.empty(0, np.int64)).shape == (0, 6)
     with pytest.raises(IndexError):

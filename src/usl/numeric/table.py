@@ -51,9 +51,6 @@ class Table(Protocol):
     def take(self, rows: Rows | None = None) -> Float32:
         """The ``rows`` int64 [r], or all, in memory: float32 [r, d]."""
 
-    def subset(self, rows: Rows) -> Table:
-        """A table of these ``rows`` int64 [r]."""
-
     def nearest(
         self, k: int, points: Float32 | None = None, *, progress: Progress = silent
     ) -> tuple[Rows, Float32]:
@@ -155,10 +152,6 @@ class LocalTable:
     def take(self, rows: Rows | None = None) -> Float32:
         """See :meth:`Table.take`; all of them without a copy."""
         return self.features if rows is None else self.features[rows]
-
-    def subset(self, rows: Rows) -> LocalTable:
-        """See :meth:`Table.subset`."""
-        return LocalTable(self.features[rows])
 
     def nearest(
         self, k: int, points: Float32 | None = None, *, progress: Progress = silent

@@ -28,6 +28,7 @@ from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
+from usl.selection.shared.sample import draw_pool
 
 NESTED = True
 BATCH = 512  # gains renewed at once
@@ -55,17 +56,9 @@ def pick(
     pool : most candidates considered, drawn by the seed; never below the budget.
     """
     given_numbers({"pool": pool}, positive=["pool"])
-    drawn = draw(candidates, max(pool, budget), seed)
+    drawn = draw_pool(candidates, max(pool, budget), seed)
     picks, raised = greedy(as_table(features), budget, labeled, drawn, progress, keep)
     return Picks(picks, ranked=True, utility=raised / len(features), parameters={"pool": pool})
-
-
-def draw(candidates: Rows, size: int, seed: int) -> Rows:
-    """A random subset of ``size`` candidates, sorted; all of them if there are no more."""
-    if size >= len(candidates):
-        return candidates
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.choice(candidates, size, replace=False, shuffle=False))
 
 
 def greedy(

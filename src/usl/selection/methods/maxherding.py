@@ -24,7 +24,7 @@ from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
-from usl.selection.methods.facility_location import draw
+from usl.selection.shared.sample import draw_pool
 
 NESTED = True
 
@@ -51,7 +51,7 @@ def pick(
     pool : most candidates considered, drawn by the seed (authors: 35,000); never below the budget.
     """
     given_numbers({"h": h, "pool": pool}, positive=["h", "pool"])
-    candidates = draw(candidates, max(pool, budget), seed)
+    candidates = draw_pool(candidates, max(pool, budget), seed)
     table = as_table(features)
     reach = table.farthest(labeled)
     kernel = _kernel(reach.squared, h)  # of each row with the nearest of S; 0 where S is empty

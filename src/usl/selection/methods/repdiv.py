@@ -17,8 +17,9 @@ from usl.numeric.distances import Float32
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.numeric.table import as_table
 from usl.selection.contract import Picks
-from usl.selection.methods.facility_location import draw, greedy
+from usl.selection.methods.facility_location import greedy
 from usl.selection.shared.farthest_first import farthest_first
+from usl.selection.shared.sample import draw_pool
 
 
 def pick(
@@ -51,7 +52,7 @@ def pick(
         count = max(1, count)
     table, picks = as_table(features), np.empty(0, dtype=np.int64)
     if count:
-        drawn = draw(candidates, max(pool, budget), seed)
+        drawn = draw_pool(candidates, max(pool, budget), seed)
         picks, _ = greedy(table, count, labeled, drawn, progress, keep)
     reach = table.farthest(np.concatenate([labeled, picks]))
     picks = farthest_first(reach, picks.tolist(), candidates, budget, progress)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from usl.core.parameters import column, given_numbers
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.distances import Float32, mean_neighbor_distance
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.numeric.table import as_table
 from usl.selection.contract import Picks
@@ -76,7 +76,7 @@ def pick(
             score = np.zeros(len(rows))
             if len(rows) > 1:
                 near = min(k, len(rows) // 2)
-                mean, _ = table.subset(rows).mean_distance(near, exact=True, squared=squared)
+                mean = mean_neighbor_distance(table.take(rows), near, squared=squared)
                 score = 1 / (mean + floor)
             best = int(np.where(allowed[rows], score, -1).argmax())
             row = int(rows[best])
