@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
-from usl.core.progress import Progress
 from usl.numeric.arrays import Rows
 from usl.numeric.distances import squared_distances
-from usl.numeric.stage_cache import NOTHING, Keep
 from usl.numeric.table import Table
 from usl.selection.shared.kept import kept_partition
 
@@ -25,21 +23,12 @@ Score = Callable[[Rows, Rows], NDArray[np.floating[Any]]]
 
 
 def cluster_ids(
-    table: Table,
-    budget: int,
-    labeled: Rows,
-    *,
-    seed: int,
-    iterations: int,
-    progress: Progress,
-    n_clusters: int | None = None,
-    exact: bool | None = None,
-    keep: Keep = NOTHING,
-) -> NDArray[np.int64]:
+    table: Table, budget: int, labeled: Rows, *, n_clusters: int | None = None, **how: Any
+) -> Rows:
     """Partition into L + budget clusters, so that ``budget`` stay without a label; int64 [n].
 
-    Or into ``n_clusters``, which must be no fewer. ``exact`` as in
-    :func:`usl.numeric.kmeans.kmeans`.
+    Or into ``n_clusters``, which must be no fewer. ``how`` : the arguments of
+    :func:`usl.selection.shared.kept.kept_partition`.
     """
     count = min(len(table), budget + len(labeled))
     if n_clusters is not None:
@@ -49,20 +38,10 @@ def cluster_ids(
                 f"and given, and {len(table)}, the items."
             )
         count = n_clusters
-    return kept_partition(
-        table,
-        count,
-        seed=seed,
-        iterations=iterations,
-        exact=exact,
-        progress=progress,
-        keep=keep,
-    )
+    return kept_partition(table, count, **how)
 
 
-def best_per_cluster(
-    score: NDArray[np.floating[Any]], clusters: NDArray[np.int64], rows: Rows
-) -> Rows:
+def best_per_cluster(score: NDArray[np.floating[Any]], clusters: Rows, rows: Rows) -> Rows:
     """Of ``rows``, the highest ``score`` [n] in each cluster that has any; ties: the lower row."""
     order = rows[np.lexsort((rows, -score[rows], clusters[rows]))]
     _, first = np.unique(clusters[order], return_index=True)
@@ -71,7 +50,7 @@ def best_per_cluster(
 
 def serve(
     best: Rows,
-    clusters: NDArray[np.int64],
+    clusters: Rows,
     budget: int,
     labeled: Rows,
 ) -> Rows:
@@ -87,7 +66,7 @@ def serve(
 
 def fill_up(
     picks: Rows,
-    clusters: NDArray[np.int64],
+    clusters: Rows,
     budget: int,
     labeled: Rows,
     candidates: Rows,

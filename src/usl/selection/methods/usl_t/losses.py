@@ -1,8 +1,8 @@
 """The losses of USL-T (paper 2.3), each as value and gradient with respect to the logits.
 
-They work on plain arrays, so that the same code trains heads on frozen features here and, through
-``logits.backward(gradient)``, a network end to end. Every gradient has the form prediction minus
-target, divided by the batch size: the target is a constant, as in the paper's KL(target || y-hat).
+For heads on frozen features, without torch; the network that is trained end to end has its own
+(:mod:`usl.selection.methods.usl_t.network`). Every gradient has the form prediction minus target,
+divided by the batch size: the target is a constant, as in the paper's KL(target || y-hat).
 """
 
 from __future__ import annotations
