@@ -51,7 +51,9 @@ def near_duplicates(
     if not len(rows):
         return original
     search = _Search(features, distance, _centroids(features, rows))
-    lists = _lists(features, rows, search.centroids)
+    count = len(search.centroids)
+    block = rows_per_block(8 * count)
+    lists = Lists.of(nearest_center(features, search.centroids, rows=rows, block=block), count)
     if first is not None:
         number = np.empty(len(features), dtype=np.int64)
         number[rows[lists.order]] = np.repeat(np.arange(len(lists)), lists.sizes)
@@ -135,11 +137,3 @@ def _centroids(features: Float32, rows: Rows) -> Float32:
     sample = rng.permutation(rows)[: SAMPLE_PER_LIST * count]
     points = features[np.sort(sample)]
     return lloyd(points, random_centroids(points, count, rng), iterations=ROUNDS).centroids
-
-
-def _lists(features: Float32, rows: Rows, centroids: Float32) -> Lists:
-    """The rows (positions into ``rows``) by nearest centroid."""
-    nearest = nearest_center(
-        features, centroids, rows=rows, block=rows_per_block(8 * len(centroids))
-    )
-    return Lists.of(nearest, len(centroids))
