@@ -52,8 +52,8 @@ def near_duplicates(
         return original
     search = _Search(features, distance, _centroids(features, rows))
     count = len(search.centroids)
-    block = rows_per_block(8 * count)
-    lists = Lists.of(nearest_center(features, search.centroids, rows=rows, block=block), count)
+    size = rows_per_block(8 * count)
+    lists = Lists.of(nearest_center(features, search.centroids, rows=rows, block=size), count)
     if first is not None:
         number = np.empty(len(features), dtype=np.int64)
         number[rows[lists.order]] = np.repeat(np.arange(len(lists)), lists.sizes)
