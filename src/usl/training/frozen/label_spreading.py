@@ -14,7 +14,8 @@ from scipy import sparse
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import (
     check_neighbors,
     conjugate_gradients,
