@@ -10,6 +10,7 @@ import io
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.plain_arrays import as_numpy, is_frame, is_tensor
 from usl.data.collection import SUBSETS, Collection
-from usl.data.columns import find_column, index_ids, stacked, subset_name
+from usl.data.columns import find_column, numbered, stacked, subset_name
 from usl.data.decode import decode_file
 from usl.data.images import ObjectImages
 from usl.data.labels import label_notes, read_labels
@@ -192,15 +193,9 @@ def _collection(
         np.full(len(part), None, dtype=object) if texts is None else texts
         for texts, (_, part) in zip(labels, parts, strict=True)
     ]
-    return Collection(
-        ids=np.array([i for subset, part in parts for i in index_ids(subset, len(part))]),
-        subsets=np.repeat([subset for subset, _ in parts], [len(part) for _, part in parts]),
-        images=ObjectImages(joined, get, name=name),
-        labels=np.concatenate(known) if known else None,
-        source=name,
-        kind=kind,
-        notes=notes,
-    )
+    counts = [(subset, len(part)) for subset, part in parts]
+    images = ObjectImages(joined, get, name=name)
+    return replace(numbered(counts, images, known or None, name, kind), notes=notes)
 
 
 def _parts(dataset: Any, subset: str) -> list[tuple[str, Any]]:

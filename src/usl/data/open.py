@@ -1,27 +1,26 @@
-"""One door for every source: a path, a glob, ``builtin:...``, an array, or a data set object."""
+"""Open any source: a path, a glob, ``builtin:...``, an array, or a data set object."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import os
-import pkgutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from usl.core.errors import DataError, UsageError, UslWarning, did_you_mean
-from usl.data import readers
+from usl.core.methods import Methods
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
 from usl.data.several import check_one
 from usl.data.tables import SOURCE_SUFFIXES, TABLE_SUFFIXES, column_names
 from usl.data.verdict import KINDS
 
+READERS = Methods("usl.data.readers", "read")
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
@@ -59,10 +58,13 @@ def open_collection(source: Any, **options: Any) -> Collection:
     return replace(found, options=options)
 
 
-def tell(collection: Collection) -> None:
-    """Say how a source was taken, where that should be known: a :class:`UslWarning` each."""
+def tell(collection: Collection, depth: int = 1) -> None:
+    """Say how a source was taken, where that should be known: a :class:`UslWarning` each.
+
+    They name the place that called the function so many calls above this one.
+    """
     for note in collection.notes:
-        warnings.warn(note, UslWarning, stacklevel=3)
+        warnings.warn(note, UslWarning, stacklevel=depth + 2)
 
 
 def open_features(source: Any) -> Any:
@@ -89,8 +91,7 @@ def open_features(source: Any) -> Any:
 
 def all_readers() -> list[ModuleType]:
     """The reader modules, in the order in which they are asked."""
-    names = [info.name for info in pkgutil.iter_modules(readers.__path__)]
-    modules = [import_module(f"{readers.__name__}.{name}") for name in names]
+    modules = [READERS.load(name) for name in READERS.names()]
     return sorted(modules, key=lambda module: (module.PRIORITY, module.__name__))
 
 
@@ -116,7 +117,7 @@ def _reader_as(as_: str, path: Path) -> ModuleType:
         raise UsageError(
             f"as: {path} is no table, so there is nothing to decide. Leave the option out."
         )
-    return import_module(f"{readers.__name__}.{as_}")
+    return READERS.load(as_)
 
 
 def _reader_for(source: str, path: Path) -> ModuleType:

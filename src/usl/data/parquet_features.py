@@ -19,7 +19,7 @@ from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import cache_dir
 from usl.data.parquet_files import is_list, open_parquet, peek_parquet
 from usl.data.verdict import Verdict, judge
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.workspace import scratch
 
 IN_MEMORY = 256 << 20  # bytes of a table up to which it is unpacked in memory

@@ -1,4 +1,4 @@
-"""Tables as people have them: CSV however a spreadsheet saved it, JSONL, Parquet.
+"""Read and write tables: CSV as any spreadsheet saves it, JSONL, Parquet.
 
 Delimited text is read with every cell as text (``007`` stays ``007``), in UTF-8 with or without a
 byte order mark or UTF-16 (Excel's "Unicode text"), with comma, semicolon or tab between cells,
@@ -9,7 +9,6 @@ spreadsheet shows them, from 1. A file of JSON is one object a line, or one list
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -205,12 +204,13 @@ def _json_of(line: str, path: Path, number: int) -> Any:
         raise DataError(f"{path}, line {number}: not valid JSON ({error}).") from error
 
 
-def read_text_table(path: Path, *, unnamed: bool = False) -> Table:
+def read_text_table(path: Path, *, unnamed: bool = False, blank: bool = False) -> Table:
     """Read CSV or its relatives; all columns are text, empty rows are left out.
 
     Parameters
     ----------
     unnamed : keep the first column if it has no name, as pandas writes an index; called "".
+    blank : keep all columns without a name, called ``" "``, ``"  "``...
 
     Raises
     ------
@@ -236,7 +236,7 @@ def read_text_table(path: Path, *, unnamed: bool = False) -> Table:
         raise DataError(f"{path}: a quote is opened and never closed. Close it, or remove it.")
     if ' "' in text and re.search(rf'(^|[\r\n{re.escape(delimiter)}]) +"', text):
         text = _without_blanks(text, delimiter)
-    table, blank, ragged = _parse(text, form, path)
+    table, empty, ragged = _parse(text, form, path)
     if ragged:
         row, above = ragged[0], "header" if form.headed else "first row"
         raise DataError(
@@ -246,16 +246,16 @@ def read_text_table(path: Path, *, unnamed: bool = False) -> Table:
         )
     first = 2 if form.headed else 1
     numbers = form.passed + np.setdiff1d(
-        np.arange(first, first + len(table) + len(blank), dtype=np.int64),
-        np.array(blank, dtype=np.int64),
+        np.arange(first, first + len(table) + len(empty), dtype=np.int64),
+        np.array(empty, dtype=np.int64),
     )
     filled = np.zeros(len(table), dtype=bool)
     for column in table.columns:
         filled |= pc.not_equal(pc.utf8_trim_whitespace(column), "").to_numpy()
     columns = {
-        name: table[key].filter(pa.array(filled)).combine_chunks()
+        name or " " * (key + 1) * blank: table[key].filter(pa.array(filled)).combine_chunks()
         for key, name in enumerate(names)
-        if name or (unnamed and key == 0)
+        if name or blank or (unnamed and key == 0)
     }
     return Table(path, columns, numbers[filled], headed=form.headed)
 
@@ -265,14 +265,14 @@ def _parse(text: str, form: Dialect, path: Path) -> tuple[Any, list[int], list[A
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
-    blank: list[int] = []
+    empty: list[int] = []
     ragged: list[Any] = []
 
     def on_ragged(row: Any) -> str:
         if row.text.strip(" \t;,"):
             ragged.append(row)
         else:
-            blank.append(row.number)
+            empty.append(row.number)
         return "skip"
 
     keys = [str(index) for index in range(len(form.names))]
@@ -300,20 +300,16 @@ def _parse(text: str, form: Dialect, path: Path) -> tuple[Any, list[int], list[A
         except pa.ArrowException as error:
             if "straddling" not in str(error) or block > BLOCK_BYTES:
                 raise DataError(f"{path}: not a readable table ({error}).") from error
-            blank.clear()
+            empty.clear()
             ragged.clear()
         else:
-            return table, blank, ragged
+            return table, empty, ragged
     raise DataError(f"{path}: a cell of it is larger than 2 GB.")
 
 
 def _without_blanks(text: str, delimiter: str) -> str:
     """The same rows without blanks before quotes, which else would not be quotes."""
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
-    for row in rows_of(text, delimiter):
-        writer.writerow(row)
-    return out.getvalue()
+    return re.sub(rf'(^|[\r\n{re.escape(delimiter)}]) *("(?:[^"]|"")*")', r"\1\2", text)
 
 
 def decode_text(content: bytes, path: Path, *, partial: bool = False) -> str:
@@ -336,15 +332,16 @@ def decode_text(content: bytes, path: Path, *, partial: bool = False) -> str:
 
 def csv_text(names: Sequence[str], columns: Sequence[Any]) -> str:
     """Render text columns (pyarrow string arrays) as CSV, quoting only the cells that need it."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = []
-    for column in columns:
+    for column in [pa.array(names, pa.string()), *columns]:
         special = pc.match_substring_regex(column, r'[",;\t\r\n]|^\s|\s$')
         quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
         cells.append(pc.if_else(special, quoted, column))
-    lines = pc.binary_join_element_wise(*cells, ",")
-    return "\n".join([",".join(names), *lines.to_pylist(), ""])
+    lines = pc.binary_join_element_wise(*cells[1:], ",")
+    return "\n".join([",".join(cells[0].to_pylist()), *lines.to_pylist(), ""])
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.plain_arrays import as_numpy
+from usl.numeric.arrays import Rows
 
 Array = NDArray[Any]
-Rows = NDArray[np.int64]
 
 
 class LazyTable(ABC):
@@ -154,7 +154,7 @@ class Chosen(LazyTable):
         return place_of(self.table, int(self.rows[row]))
 
 
-def as_table(features: Any) -> Any:
+def lazy_or_array(features: Any) -> Any:
     """A lazy table as it is, anything else as an array."""
     return features if isinstance(features, LazyTable) else as_numpy(features)
 
