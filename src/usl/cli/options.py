@@ -15,6 +15,7 @@ from usl.cli.shared import ENVIRONMENT, SETTINGS, read_settings
 from usl.console import note
 from usl.core.errors import UsageError
 from usl.core.methods import Methods
+from usl.core.parameters import plain_type
 
 
 def with_method(
@@ -66,14 +67,15 @@ def options_of(function: Callable[..., Any], group: Group) -> list[inspect.Param
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
-        if not is_option(parameter.annotation):
+        kind = plain_type(parameter.annotation)
+        if not is_option(kind):
             continue  # an array: from Python only
         about = helps.get(name, "")
         # a preset may switch a flag on, so each can be switched off
-        flag = parameter.annotation in (bool, bool | None)
+        flag = kind in (bool, bool | None)
         off = f"--no-{name.replace('_', '-')}" if flag else ""
         described = Parameter(group=group, help=about[:1].upper() + about[1:], negative=off)
-        options.append(parameter.replace(annotation=Annotated[parameter.annotation, described]))
+        options.append(parameter.replace(annotation=Annotated[kind, described]))
     return options
 
 

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from usl.core.errors import UsageError, did_you_mean
+from usl.core.parameters import check_value
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ class Methods:
         return found
 
     def check(self, name: str, module: ModuleType, given: dict[str, Any]) -> None:
-        """Refuse parameters the method does not have, naming the nearest one it has."""
+        """Refuse parameters the method does not have, and values its signature rules out.
+
+        :class:`UsageError` names the nearest parameter it has, or the bound.
+        """
         known = self.parameters(module)
         for parameter in given:
             if parameter not in known:
@@ -90,6 +94,8 @@ class Methods:
         for parameter, details in known.items():
             if details.default is inspect.Parameter.empty and parameter not in given:
                 raise UsageError(f"Method {name!r} needs the parameter {parameter!r}.")
+        for parameter, value in given.items():
+            check_value(parameter, value, known[parameter].annotation)
 
     def _installed(self) -> dict[str, metadata.EntryPoint]:
         found = metadata.entry_points(group=self.group) if self.group else ()

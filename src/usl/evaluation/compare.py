@@ -125,6 +125,7 @@ def compare(
     keep = KeepInMemory() if keep is None else keep
     module = FROZEN.load(learner)
     params = dict(learner_params or {})
+    FROZEN.check(learner, module, params)
     if hasattr(module, "prepare"):  # what depends on the features alone is done once
         params |= module.prepare(train, **params)
     seeds = list(seeds)

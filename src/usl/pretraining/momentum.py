@@ -17,10 +17,8 @@ from usl.core.errors import UsageError
 from usl.learning.ema import follow, teacher_of
 from usl.learning.precision import widen
 from usl.learning.ranks import gather, world_size
-from usl.pretraining.checks import check_at_least, check_choice, check_momentum
 
 BatchNorm = Literal["eman", "split", "plain"]
-BATCH_NORMS = ("eman", "split", "plain")
 
 
 class KeyEncoder(nn.Module):  # type: ignore[misc]
@@ -37,9 +35,6 @@ class KeyEncoder(nn.Module):  # type: ignore[misc]
 
     def __init__(self, query: nn.Module, momentum: float, bn: BatchNorm, splits: int) -> None:
         super().__init__()
-        check_momentum(momentum)
-        check_choice("bn", bn, BATCH_NORMS)
-        check_at_least(2, splits=splits)
         self.momentum, self.bn, self.splits = momentum, bn, splits
         self.network = teacher_of(query)
         self.train()
@@ -87,7 +82,6 @@ class KeyQueue(nn.Module):  # type: ignore[misc]
 
     def __init__(self, size: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        check_at_least(1, queue=size)
         start = functional.normalize(torch.randn(size, width, generator=generator), dim=1)
         self.rows: Tensor
         self.pointer: Tensor

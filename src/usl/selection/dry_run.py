@@ -19,6 +19,7 @@ from usl.selection.constraints.select_within import (
     check_end_to_end,
 )
 from usl.selection.contract import DEFAULT, METHODS, SECONDS
+from usl.selection.known_methods import is_oracle
 from usl.selection.memory_bound import run_needs
 
 
@@ -43,6 +44,8 @@ def plan_run(
     ``constraints`` are checked before anything else, as far as that goes without features, with
     the errors of the run itself; ``constraints`` in the plan says what is left (:func:`planned`).
     """
+    answers = {"labels": None} if is_oracle(method) else {}  # which the run fills in
+    METHODS.check(method, METHODS.load(method), {**method_params, **answers})
     collection = open_collection(source)
     left = within(collection, budget, constraints, bool(method_params.get("end_to_end")))
     plan, raw, default = describe(collection, model, "train")

@@ -34,7 +34,7 @@ from usl.selection.constraints.quotas import Quotas
 from usl.selection.constraints.resolve import Share, Wanted, listed_rows, resolve
 from usl.selection.constraints.result import Constrained, assemble
 from usl.selection.constraints.spacing import keep_apart, squared_to
-from usl.selection.contract import DEFAULT
+from usl.selection.contract import DEFAULT, METHODS
 from usl.selection.memory_bound import reserve
 
 Rows = NDArray[np.int64]
@@ -168,6 +168,7 @@ def select_within(
         from usl.data.open import open_features
 
         features = open_features(features)
+    METHODS.check(method, METHODS.load(method), method_params)
     given = check_table(features)
     n = len(given)
     wanted = resolve(constraints, n, budget, ids, labeled, candidates)

@@ -12,10 +12,12 @@ here, because the first picks shrink all gains at once.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks
 from usl.numeric.distances import Float32
@@ -35,8 +37,8 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
-    h: float = 1.0,
-    pool: int = 35_000,
+    h: Annotated[float, Positive] = 1.0,
+    pool: Annotated[int, Positive] = 35_000,
 ) -> Picks:
     """Pick the candidate that most raises the goal, again and again; this order is the rank.
 
@@ -48,7 +50,6 @@ def pick(
     h : length scale of the kernel, in distances of unit rows (authors: 1).
     pool : most candidates considered, drawn by the seed (authors: 35,000); never below the budget.
     """
-    given_numbers({"h": h, "pool": pool}, positive=["h", "pool"])
     candidates = draw(candidates, max(pool, budget), seed)
     everything = np.arange(len(features))
     reach = Reach(features, labeled)

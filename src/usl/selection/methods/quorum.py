@@ -19,14 +19,14 @@ import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.errors import TrainingFailedError
-from usl.core.parameters import check_choice, given_numbers
+from usl.core.parameters import NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks, one_blas_thread
 from usl.numeric.distances import Float32, half_distances, halved, squared_from_half
@@ -48,7 +48,6 @@ from usl.selection.shared.seconds import (
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
-PICK_BY = ("both", "consensus", "density", "center")
 EDGES = 10  # neighbours that an item is linked to in the graph
 POWER = 4.0  # of the cosine, for the weight of a link, as in label spreading
 DAMPING = 0.8  # alpha of the spread: how much of an item's score comes from its neighbours
@@ -70,15 +69,15 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    partitions: int = 20,
-    k: int = 20,
-    reach: float = 0.5,
+    partitions: Annotated[int, Positive] = 20,
+    k: Annotated[int, Positive] = 20,
+    reach: Annotated[float, Positive] = 0.5,
     average: bool = True,
-    room: float = 2.0,
+    room: Annotated[float, NotNegative] = 2.0,
     pick_by: Literal["both", "consensus", "density", "center"] = "both",
-    learned: int = 1,
-    sample: int = 50_000,
-    iterations: int = 20,
+    learned: Annotated[int, NotNegative] = 1,
+    sample: Annotated[int, Positive] = 50_000,
+    iterations: Annotated[int, Positive] = 20,
 ) -> Picks:
     """Pick one item of every cluster, of the partition whose picks tell the most.
 
@@ -104,8 +103,6 @@ def pick(
     """
     own = {"partitions": partitions, "k": k, "reach": reach, "sample": sample}
     own["iterations"] = iterations
-    given_numbers({**own, "room": room, "learned": learned}, positive=list(own))
-    check_choice("pick_by", pick_by, PICK_BY)
     rng = np.random.default_rng(seed)
     size = _size(sample, budget + len(labeled))
     rows = draw_sample(len(features), budget, labeled, candidates, size, rng)

@@ -15,10 +15,12 @@ is approximated but the median, which is that of the pairs among 1,000 random ro
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import Float32, squared_distances
@@ -40,8 +42,8 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    alpha: float | None = None,
-    sigma: float | None = None,
+    alpha: Annotated[float | None, Between(0, 1)] = None,
+    sigma: Annotated[float | None, Positive] = None,
 ) -> Picks:
     """Pick by herding; the order of the picks is their rank, equal scores go by the lower row.
 
@@ -54,8 +56,6 @@ def pick(
         number of picks and labelled rows.
     sigma : width of the kernel, in distances of unit rows; by default the median distance.
     """
-    own = {"alpha": alpha, "sigma": sigma}
-    given_numbers(own, positive=["sigma"], at_most_one=["alpha"])
     if alpha is None:
         alpha = 1 - 1 / np.sqrt(budget + len(labeled))
     if sigma is None:

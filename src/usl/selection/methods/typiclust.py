@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import column, given_numbers
+from usl.core.parameters import Positive, column
 from usl.core.progress import Progress, silent
 from usl.numeric.distances import Float32, mean_neighbor_distance
 from usl.numeric.stage_cache import NOTHING, Keep
@@ -36,9 +36,9 @@ def pick(
     progress: Progress = silent,
     keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
-    k: int = 20,
-    max_clusters: int = 500,
-    iterations: int = 200,
+    k: Annotated[int, Positive] = 20,
+    max_clusters: Annotated[int, Positive] = 500,
+    iterations: Annotated[int, Positive] = 200,
 ) -> Picks:
     """Pick the most typical candidate of each cluster, round robin over the clusters.
 
@@ -55,7 +55,6 @@ def pick(
     """
     squared, floor = bool(column(PRESETS, preset, 0)), column(PRESETS, preset, 1)
     own = {"k": k, "max_clusters": max_clusters, "iterations": iterations}
-    given_numbers(own, positive=list(own))
     count = min(len(labeled) + budget, max_clusters, len(features))
     clusters = kept_partition(
         features, count, seed=seed, iterations=iterations, progress=progress, keep=keep

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.core.parameters import clamp_k, column, given_numbers
+from usl.core.parameters import Between, NotNegative, Positive, clamp_k, column, not_none
 from usl.core.progress import Progress, silent
 from usl.numeric.distances import Float32, density
 from usl.numeric.neighbor_search import kept_typical_distance
@@ -84,12 +84,12 @@ def pick(
     progress: Progress = silent,
     keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
-    k: int | None = None,
-    lam: float | None = None,
-    alpha: float | None = None,
-    momentum: float | None = None,
-    iterations: int | None = None,
-    horizon: int | None = None,
+    k: Annotated[int | None, Positive] = None,
+    lam: Annotated[float | None, NotNegative] = None,
+    alpha: Annotated[float | None, NotNegative] = None,
+    momentum: Annotated[float | None, Between(0, 1, below=True)] = None,
+    iterations: Annotated[int | None, NotNegative] = None,
+    horizon: Annotated[int | None, NotNegative] = None,
     n_clusters: int | None = None,
     exact: bool = False,
     clusters: ArrayLike | None = None,
@@ -219,9 +219,9 @@ def seconds(
 
 
 def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
-    """The preset's column for this size, with the parameters that are given; checked."""
+    """The preset's column for this size, with the parameters that are given."""
     base = column(PRESETS, preset, _column_of(n, budget))
-    settings = replace(base, **given_numbers(given, positive=["k"], below_one=["momentum"]))
+    settings = replace(base, **not_none(given))
     return replace(settings, k=clamp_k(settings.k, n if settings.count_self else n - 1, n))
 
 

@@ -14,16 +14,17 @@ are scaled until their mean probabilities are their shares
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from usl.core.errors import UsageError
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.distances import Float32, nearest
 from usl.numeric.neighbor_graph import (
-    check_neighbors,
     conjugate_gradients,
     neighbor_weights,
     normalized,
@@ -42,9 +43,9 @@ def fit(
     *,
     seed: int = 0,
     progress: Progress = silent,
-    k: int = 10,
+    k: Annotated[int, Positive] = 10,
     power: float = 4.0,
-    sharpness: float = 3.0,
+    sharpness: Annotated[float, Positive] = 3.0,
     class_prior: ClassPrior = None,
     graph: sparse.csr_matrix | None = None,
 ) -> NeighborModel:
@@ -63,9 +64,6 @@ def fit(
         estimated from the labels' votes on all items. ``off``: the largest u, as published.
     graph : from :func:`prepare`, to train many times on the same features.
     """
-    check_neighbors(k)
-    if not sharpness > 0:
-        raise UsageError(f"sharpness: {sharpness} given; it must be positive.")
     shares = prior_shares(class_prior, features, classes, weights, n_classes)
     if graph is None:
         graph = neighbor_weights(features, k, power, progress)
