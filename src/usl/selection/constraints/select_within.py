@@ -36,6 +36,7 @@ from usl.selection.constraints.result import Constrained, assemble
 from usl.selection.constraints.spacing import keep_apart, squared_to
 from usl.selection.contract import DEFAULT, METHODS
 from usl.selection.memory_bound import reserve
+from usl.selection.select import checked_predictions
 
 Rows = NDArray[np.int64]
 NEAR_DUPLICATE = 0.1  # the distance of collapse_duplicates=True; see docs/methods.md
@@ -138,6 +139,7 @@ def select_within(
     memory: int | str | Workspace | None = None,
     scratch: str | os.PathLike[str] | None = None,
     resume: bool | str | os.PathLike[str] = False,
+    predictions: ArrayLike | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Constrained:
@@ -149,6 +151,7 @@ def select_within(
     ids : str [n], the items' names, for constraints that give names.
     labeled : as in :func:`usl.select`. Picks keep the minimum distance from these items, too, and
         near-duplicates of them are left out.
+    predictions : as in :func:`usl.select`; each group's call is handed those of its items.
     method_params : parameters with one entry per item are divided among the groups.
 
     Returns
@@ -171,6 +174,7 @@ def select_within(
     METHODS.check(method, METHODS.load(method), method_params)
     given = check_table(features)
     n = len(given)
+    probabilities = checked_predictions(predictions, n, method)
     wanted = resolve(constraints, n, budget, ids, labeled, candidates)
     wanted.parts(constraints.quotas, budget)
     workspace = memory if isinstance(memory, Workspace) else Workspace(memory, scratch)
@@ -210,6 +214,7 @@ def select_within(
         method=method,
         seed=seed,
         resume=resume,
+        predictions=probabilities,
         progress=progress,
         params=method_params,
     )
