@@ -46,9 +46,12 @@ class Methods:
 
     def names(self) -> list[str]:
         """Names of the methods, sorted. None of them is imported for it."""
+        return sorted(self.built_in() | self._installed().keys())
+
+    def built_in(self) -> set[str]:
+        """Names of the methods in the folder itself."""
         package = importlib.import_module(self.folder)
-        inside = {found.name for found in pkgutil.iter_modules(package.__path__)}
-        return sorted(inside | self._installed().keys())
+        return {found.name for found in pkgutil.iter_modules(package.__path__)}
 
     def load(self, name: str) -> ModuleType:
         """The module of one method: see :func:`find_method`."""
@@ -102,8 +105,7 @@ class Methods:
         return {entry.name: entry for entry in found}
 
     def _import(self, name: str) -> ModuleType:
-        package = importlib.import_module(self.folder)
-        if any(found.name == name for found in pkgutil.iter_modules(package.__path__)):
+        if name in self.built_in():
             return importlib.import_module(f"{self.folder}.{name}")
         module: ModuleType = self._installed()[name].load()
         return module
@@ -130,6 +132,11 @@ def find_method(kinds: Sequence[Methods], name: str) -> tuple[Methods, ModuleTyp
         f"Unknown method {name!r}.{did_you_mean(name, known)} Known methods: {', '.join(known)}; "
         "or give the path of a .py file."
     )
+
+
+def built_in_module(kinds: Sequence[Methods], name: str) -> ModuleType | None:
+    """The module of a method that comes with the package; None for any other, which is not run."""
+    return next((kind.load(name) for kind in kinds if name in kind.built_in()), None)
 
 
 def parameter_help(function: Callable[..., Any]) -> dict[str, str]:

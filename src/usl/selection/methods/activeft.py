@@ -30,6 +30,7 @@ from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.numeric.distances import Float32
 from usl.selection.contract import Picks
 
+DRAWN = "centroids start from random rows"
 Table = NDArray[np.floating[Any]]
 BLOCK = 4096  # rows; fixed, because sums are rounded block by block
 

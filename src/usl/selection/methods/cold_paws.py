@@ -30,6 +30,7 @@ from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
 from usl.selection.shared.sample import draw_sample
 
+DRAWN = "medoids start from random rows, and t-SNE enlarges differences of rounding"
 Rows = NDArray[np.int64]
 Points = NDArray[np.float64]
 FEWEST = 5  # points that make a map

@@ -15,6 +15,7 @@ from usl.selection.contract import Picks
 from usl.selection.shared.nearest_pick import Reach
 
 NESTED = True
+DRAWN_COLD = "draws its first pick"
 
 
 def pick(

@@ -17,8 +17,10 @@ from usl.numeric.distances import Float32, density
 from usl.numeric.neighbor_search import kept_typical_distance
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
+from usl.selection.methods.usl import EQUATION_3
 
 NESTED = True
+TERMS = {"density": EQUATION_3}
 
 
 def pick(

@@ -11,6 +11,9 @@ from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
 from usl.selection.shared.clusters import best_per_cluster, cluster_ids, fill_up, serve
 
+NAME = "k-means"
+DRAWN = "k-means starts from random rows"
+
 
 def pick(
     features: Float32,

@@ -19,6 +19,7 @@ from usl.selection.contract import Picks
 from usl.selection.shared.nearest_pick import Reach
 
 NESTED = True
+DRAWN = "draws its picks by distance"
 
 
 def pick(

@@ -25,6 +25,7 @@ from usl.numeric.pairwise_sums import TILE, sums_over_pairs
 from usl.selection.contract import Picks
 from usl.selection.shared.nearest_pick import Reach
 
+DRAWN = "delta comes from k-means, which starts from random rows"
 Rows = NDArray[np.int64]
 SAMPLE = 2000  # balls whose purity is looked at
 LARGEST = 2.0  # no distance inside the unit ball is larger

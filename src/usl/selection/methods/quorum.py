@@ -48,6 +48,25 @@ from usl.selection.shared.seconds import (
 
 Rows = NDArray[np.int64]
 Values = NDArray[np.float64]
+DRAWN = "k-means starts from random rows"
+SYMBOLS = {
+    "partitions": ("", "of k-means, of which the best is taken"),
+    "k": ("", "neighbours that agree with a pick or not"),
+    "reach": ("", "images the density looks at, as a share of a cluster of average size"),
+    "average": ("", "whether images are averaged with their neighbours before k-means"),
+    "room": ("", "power of its distance to its neighbours by which an image counts"),
+    "pick_by": ("", "what the pick of a cluster is best in"),
+    "learned": ("", "sets of picks of clusters learned as by USL-T, compared with the others"),
+    "chosen": ("", "whose clusters have the picks that tell the most"),
+    "sample": ("", "images looked at"),
+    "iterations": ("", "of k-means, at most"),
+}
+TERMS = {
+    "confidence": ("consensus", "share of its nearest neighbours that lie in its own cluster"),
+    "density": ("density", "mean cosine with the images nearest to it, about half a cluster"),
+    "utility": ("score", "consensus times density, or what pick_by names; the largest wins"),
+    "utility usl_t": ("max ŷ", "how surely it belongs to its learned cluster; the surest wins"),
+}
 EDGES = 10  # neighbours that an item is linked to in the graph
 POWER = 4.0  # of the cosine, for the weight of a link, as in label spreading
 DAMPING = 0.8  # alpha of the spread: how much of an item's score comes from its neighbours

@@ -19,6 +19,7 @@ from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
 from usl.selection.shared.clusters import kept_partition
 
+DRAWN = "k-means starts from random rows"
 SMALL = 5  # items; clusters up to this size are served when no other has a candidate left
 
 # Whether to square distances, and what is added to their mean. The paper divides by d, the released

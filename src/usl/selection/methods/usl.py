@@ -26,6 +26,22 @@ from usl.selection.shared.memory import Size
 from usl.selection.shared.repulsion import Repulsion
 from usl.selection.shared.seconds import partition_seconds, search_seconds
 
+NAME = "USL"
+DRAWN = "k-means starts from random rows, unless the clusters are given"
+SYMBOLS = {
+    "k": ("k", "neighbours in the density, Eq. 3"),
+    "lam": ("λ", "weight of the regulariser, Eq. 7"),
+    "alpha": ("α", "exponent of the distance, Eq. 5"),
+    "momentum": ("m_reg", "moving average of the regulariser, Eq. 6"),
+    "iterations": ("l", "passes of the exchange, Algorithm 1"),
+    "horizon": ("h", "nearest picks that repel; none: all of them"),
+}
+EQUATION_3 = ("U", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)")
+TERMS = {
+    "density": EQUATION_3,
+    "regularizer": ("Reg", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
+    "utility": ("U′", "what decided: U less λ times the regulariser (Eq. 7)"),
+}
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
 
 

@@ -25,6 +25,7 @@ from usl.numeric.neighbor_graph import (
 from usl.training.contract import NeighborModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
+NAME = "label spreading"
 # Scores far from every label are tiny, and they too are compared class by class.
 TOLERANCE = 1e-12
 

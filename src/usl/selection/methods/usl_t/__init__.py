@@ -25,10 +25,14 @@ from usl.numeric.stage_cache import NOTHING, Keep
 from usl.selection.contract import Picks
 from usl.selection.methods.usl_t.estimate import learning_bytes, training_seconds
 from usl.selection.methods.usl_t.heads import Training, assign, calibrated, learn, train_heads
+from usl.selection.methods.usl_t.words import NAME as NAME
+from usl.selection.methods.usl_t.words import SYMBOLS as SYMBOLS
+from usl.selection.methods.usl_t.words import TERMS as TERMS
 from usl.selection.shared.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.shared.memory import BASE, PER_ITEM, Size, search_bytes
 from usl.selection.shared.seconds import search_seconds
 
+DRAWN = "clusters start from random rows, batches are drawn"
 SMALL = 100_000  # items; above, the paper's ImageNet settings apply
 PICKING = ("k", "pick_by", "spare", "propagate")
 TRAINING = ("heads", "tau", "alpha", "t", "lam", "momentum", "scale", "steps", "batch_size", "lr")
