@@ -25,13 +25,33 @@ from usl.numeric.blocks import thread_count
 if TYPE_CHECKING:
     from PIL import Image
 
+PRIORITY = 10
 FILE_NAME = "encoder.safetensors"  # in the folder of a pre-training or a run
+FORM = f"the path of an {FILE_NAME} or of its folder"
 SHIPPED = Path(__file__).parents[1] / "weights"
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
 
 # Pictures per forward pass, always filled up, always on one thread: the same shape and the same
 # thread count mean the same bits in any company and on any number of cores.
 PASS = 32
+
+
+def names() -> list[str]:
+    """Names of the encoders that come with the package."""
+    return list(shipped())
+
+
+def matches(name: str) -> bool:
+    """Tell whether the name is that of an encoder of the package, or the path of such a file."""
+    return name in shipped() or backbone_path(name) is not None
+
+
+def load(name: str) -> Encoder:
+    """The encoder of the package's file of this name, or of the user's."""
+    own = shipped()
+    if name in own:
+        return NetworkEncoder(own[name], name)
+    return NetworkEncoder(backbone_path(name) or Path(name))
 
 
 class NetworkEncoder(Encoder):

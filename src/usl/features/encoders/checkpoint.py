@@ -19,16 +19,36 @@ from typing import Any
 from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
 from usl.core.hashing import bytes_digest, json_digest
 from usl.core.progress import Progress, silent
-from usl.features.contract import CHECKPOINT_ENDINGS, Encoder
+from usl.features.contract import CHECKPOINT_ENDINGS, Encoder, require_timm
 from usl.features.encoders.backbone import INPUT_VERSION, PASS, NetworkEncoder
-from usl.features.encoders.timm_model import TimmEncoder, known_names
+from usl.features.encoders.timm_model import LOCAL, TimmEncoder, known_names
 from usl.features.shared.download import file_name, is_address, local_copy
 from usl.features.shared.fit_weights import CIFAR_ARCH, fit
 from usl.features.shared.known_checkpoints import CLD_CIFAR, Foreign, block_names, recognise
 from usl.numeric.blocks import thread_count
 
+PRIORITY, FORM = 20, "ARCH@CHECKPOINT"
+
 # Where training scripts put the weights inside what they save, the most specific first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "resnet", "teacher", "student")
+
+
+def matches(name: str) -> bool:
+    """Tell whether the name is of the form ``ARCH@FILE``, or a file that lacks its ``ARCH``."""
+    return not name.startswith(LOCAL) and ("@" in name or name.endswith(CHECKPOINT_ENDINGS))
+
+
+def load(name: str) -> Encoder:
+    """The encoder of ``ARCH@FILE_OR_URL``; a file alone is refused with advice."""
+    if "@" in name:
+        require_timm(f"The checkpoint encoder {name!r}")
+        return open_checkpoint(name)
+    if name.endswith(".safetensors") and not Path(name).expanduser().is_file():
+        raise DataError(f"{name}: no such weights file.")
+    raise UsageError(
+        f"encoder {name!r}: a checkpoint needs its architecture: write ARCH@{name}, "
+        f"as in resnet50@{name}."
+    )
 
 
 def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:

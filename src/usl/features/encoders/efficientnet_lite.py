@@ -25,6 +25,7 @@ from usl.numeric.blocks import thread_count
 if TYPE_CHECKING:
     from PIL import Image
 
+PRIORITY = 1
 INPUT_SIZE = {"efficientnet_lite1": 160, "efficientnet_lite0": 128}  # pixels
 DIM = 320
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
@@ -33,6 +34,21 @@ INPUT_VERSION = "v1"  # of everything between the picture and the network's inpu
 # the second-level cache (64 would be a third slower), and the same shape and the same thread count
 # mean the same bits in any company and on any number of cores.
 PASS = 16
+
+
+def names() -> list[str]:
+    """Its two names, the better first."""
+    return list(INPUT_SIZE)
+
+
+def matches(name: str) -> bool:
+    """Tell whether the name is one of the two."""
+    return name in INPUT_SIZE
+
+
+def load(name: str) -> Encoder:
+    """The encoder of this name; what is missing for it comes with the command."""
+    return EfficientNetLite(name)
 
 
 def package_of(name: str) -> str:

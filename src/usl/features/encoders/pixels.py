@@ -14,7 +14,23 @@ from usl.features.shared.resize import square_uint8
 if TYPE_CHECKING:
     from PIL import Image
 
+PRIORITY = 0
 SIZE = 32
+
+
+def names() -> list[str]:
+    """Its one name."""
+    return [Pixels.name]
+
+
+def matches(name: str) -> bool:
+    """Tell whether the name is ``pixels``."""
+    return name == Pixels.name
+
+
+def load(name: str) -> Encoder:
+    """The encoder; it needs no weights."""
+    return Pixels()
 
 
 class Pixels(Encoder):

@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.hashing import DIGEST_BYTES, json_digest
-from usl.features.contract import Encoder
+from usl.features.contract import Encoder, has_timm, require_timm
 from usl.features.shared.torch_threads import on_every_core
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
     from PIL import Image
 
+PRIORITY, FORM = 90, "any timm model (timm:NAME; needs usl[torch])"
+PREFIX = "timm:"
+HUB = ("hf-hub:", "hf_hub:")
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
 LOCAL = "local-dir:"  # timm's own word before a folder
 PASS = 4  # pictures per forward pass on one core
@@ -34,6 +37,28 @@ PASS = 4  # pictures per forward pass on one core
 IMAGENET = {"in1k", "in12k", "in21k", "in22k", "inw21k"}
 SELF_SUPERVISED = ("dino", "mae", "fcmae", "ijepa", "lvd142m", "lvd1689m", "seer")
 IMAGE_TEXT = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "dfn", "webli")
+
+
+def matches(name: str) -> bool:
+    """Tell whether timm knows the name; without timm, whether it says that it is timm's."""
+    if name.startswith(LOCAL):
+        return True
+    if not has_timm():
+        return name.startswith(PREFIX)
+    plain = name.removeprefix(PREFIX)
+    # a tag, as in resnet50.a1_in1k, is checked by timm itself
+    return plain.startswith(HUB) or plain.split(".")[0] in known_names()
+
+
+def load(name: str) -> Encoder:
+    """The pretrained timm model, or the one in a folder."""
+    require_timm(f"The encoder {name!r}")
+    return open_folder(name) if name.startswith(LOCAL) else open_timm(name.removeprefix(PREFIX))
+
+
+def near(name: str) -> str:
+    """A hint at the architecture of timm whose name is nearest."""
+    return did_you_mean(name.removeprefix(PREFIX), known_names()) if has_timm() else ""
 
 
 class TimmEncoder(Encoder):
@@ -147,7 +172,7 @@ def open_timm(name: str) -> TimmEncoder:
     """
     import timm
 
-    if not name.startswith(("hf-hub:", "hf_hub:")):
+    if not name.startswith(HUB):
         check_pretrained(name)
     try:
         with no_pointless_retries():
