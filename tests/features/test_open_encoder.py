@@ -104,8 +104,19 @@ def test_names_that_mean_nothing_list_what_there_is():
 
 
 def test_the_order_in_which_families_are_asked():
+    ours = ["pixels", "efficientnet_lite", "backbone", "checkpoint", "timm_model"]
     asked = [family.__name__.rpartition(".")[2] for family in all_families()]
-    assert asked == ["pixels", "efficientnet_lite", "backbone", "checkpoint", "timm_model"]
+    assert [name for name in asked if name in ours] == ours
+    priorities = [family.PRIORITY for family in all_families()]
+    assert priorities == sorted(priorities)
+
+
+@pytest.mark.parametrize("family", all_families(), ids=lambda family: family.__name__)
+def test_families_look_without_stumbling(family, tmp_path):
+    names = getattr(family, "names", list)()
+    assert all(family.matches(name) for name in names)
+    for name in ("", "qqqqqqqq", str(tmp_path), str(tmp_path / "gone.png"), "a/b:c"):
+        assert family.matches(name) is False
 
 
 def test_a_new_family_is_one_file(tmp_path, monkeypatch):
