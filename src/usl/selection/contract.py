@@ -39,7 +39,7 @@ Further words that its module may say:
 - ``UNRANKED = True``: the order of the picks is that of the draw, not best first.
 - ``NAME``: how people write it, ``"k-means"``.
 - ``SYMBOLS``: for the report, the symbol of a parameter (``_`` before an index) and its meaning,
-  ``{"lam": ("λ", "weight of the regulariser, Eq. 7")}``; else the docstring explains it.
+  ``{"lam": ("λ", "weight of the regulariser, Eq. 7")}``; without it, the docstring's first words.
 - ``TERMS``: alike, what ``confidence``, ``density``, ``regularizer`` and ``utility`` of its picks
   are; under ``"utility usl_t"`` where the parameter ``chosen`` of the result is ``usl_t``.
 """

@@ -64,18 +64,17 @@ def parameters_table(picked: dict[str, Any]) -> Html:
 def symbols_of(method: str) -> dict[str, tuple[str, str]]:
     """What a method says of its parameters itself: symbol, ``_`` before an index, and meaning.
 
-    Without ``SYMBOLS`` that is its docstring, up to the first stop and without asides.
+    Of one that ``SYMBOLS`` leaves out that is the docstring's, up to the first stop and without
+    asides.
     """
     module = built_in_module([METHODS], method)
     if module is None:  # a report runs no code that a run names
         return {}
-    if symbols := getattr(module, "SYMBOLS", None):
-        return dict(symbols)
-    meanings = {}
+    meanings: dict[str, tuple[str, str]] = {}
     for name, text in parameter_help(getattr(module, METHODS.function)).items():
         plain = re.sub(r"\s*\([^()]*\)|``", "", text)
         meanings[name] = "", re.split(r"[;.:](?:\s|$)", plain, maxsplit=1)[0]
-    return meanings
+    return meanings | getattr(module, "SYMBOLS", {})
 
 
 def setting(value: object) -> str:
