@@ -51,8 +51,8 @@ def open_encoder(name: str = "auto") -> Encoder:
     if name == "auto":
         name = best_installed()
     for family in all_families():
-        if family.matches(name):
-            encoder: Encoder = family.load(name)
+        encoder: Encoder | None = family.load(name)
+        if encoder is not None:
             return encoder
     raise _unknown(name)
 

@@ -39,21 +39,16 @@ SELF_SUPERVISED = ("dino", "mae", "fcmae", "ijepa", "lvd142m", "lvd1689m", "seer
 IMAGE_TEXT = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "dfn", "webli")
 
 
-def matches(name: str) -> bool:
-    """Tell whether timm knows the name; without timm, whether it says that it is timm's."""
+def load(name: str) -> Encoder | None:
+    """The pretrained timm model, or the one in a folder."""
+    if name.startswith((LOCAL, PREFIX)):
+        require_timm(f"The encoder {name!r}")
     if name.startswith(LOCAL):
-        return True
-    if not has_timm():
-        return name.startswith(PREFIX)
+        return open_folder(name)
     plain = name.removeprefix(PREFIX)
     # a tag, as in resnet50.a1_in1k, is checked by timm itself
-    return plain.startswith(HUB) or plain.split(".")[0] in known_names()
-
-
-def load(name: str) -> Encoder:
-    """The pretrained timm model, or the one in a folder."""
-    require_timm(f"The encoder {name!r}")
-    return open_folder(name) if name.startswith(LOCAL) else open_timm(name.removeprefix(PREFIX))
+    known = has_timm() and (plain.startswith(HUB) or plain.split(".")[0] in known_names())
+    return open_timm(plain) if known else None
 
 
 def near(name: str) -> str:
