@@ -1,4 +1,4 @@
-"""Parameters of methods: bounds in the signature, presets, and as many neighbours as there are.
+"""Parameters of methods: bounds that stand in the signature, and as many neighbours as there are.
 
 A bound stands beside the type, ``k: Annotated[int, Positive] = 20``, and
 :meth:`usl.core.methods.Methods.check` holds every given value to it.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from usl.core.errors import UsageError, UslWarning, did_you_mean
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,11 @@ def check_value(name: str, value: Any, annotation: Any) -> None:
     if value is None and NoneType in kinds:
         return
     words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
-    if words:
-        check_choice(name, value, words)
-    elif set(kinds) <= {int, float, NoneType}:
+    if words and value not in words:
+        known = [str(word) for word in words]
+        hint = did_you_mean(str(value), known)
+        raise UsageError(f"{name}: {value!r} is unknown; use one of {', '.join(known)}.{hint}")
+    if set(kinds) <= {int, float, NoneType}:
         if not isinstance(value, Real):
             raise UsageError(f"{name}: {value!r} given; it must be a number.")
         bounds = [bound for bound in get_args(annotation) if isinstance(bound, Between)]
@@ -78,22 +78,6 @@ def check_value(name: str, value: Any, annotation: Any) -> None:
             bound.check(name, number)
         if float not in kinds and number != int(number):
             raise UsageError(f"{name}: {value} given; it must be a whole number.")
-
-
-def check_choice(name: str, given: Any, choices: Sequence[Any]) -> None:
-    """:class:`UsageError` where the parameter ``name`` is none of its ``choices``."""
-    if given not in choices:
-        known = [str(choice) for choice in choices]
-        raise UsageError(
-            f"{name}: {given!r} is unknown; use one of {', '.join(known)}."
-            f"{did_you_mean(str(given), known)}"
-        )
-
-
-def column(presets: Mapping[str, Sequence[T]], name: str, number: int) -> T:
-    """One column of the preset ``name``; :class:`UsageError` for an unknown one."""
-    check_choice("preset", name, list(presets))
-    return presets[name][number]
 
 
 def not_none(parameters: Mapping[str, Any]) -> dict[str, Any]:

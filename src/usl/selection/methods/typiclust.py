@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import Positive, column
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.distances import Float32, mean_neighbor_distance
 from usl.numeric.stage_cache import NOTHING, Keep
@@ -54,7 +54,7 @@ def pick(
     max_clusters : upper bound of the number of clusters.
     iterations : upper bound of the k-means iterations.
     """
-    squared, floor = bool(column(PRESETS, preset, 0)), column(PRESETS, preset, 1)
+    squared, floor = PRESETS[preset]
     own = {"k": k, "max_clusters": max_clusters, "iterations": iterations}
     count = min(len(labeled) + budget, max_clusters, len(features))
     clusters = kept_partition(

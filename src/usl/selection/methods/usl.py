@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.core.parameters import Between, NotNegative, Positive, clamp_k, column, not_none
+from usl.core.parameters import Between, NotNegative, Positive, clamp_k, not_none
 from usl.core.progress import Progress, silent
 from usl.numeric.distances import Float32, density
 from usl.numeric.neighbor_search import kept_typical_distance
@@ -212,7 +212,7 @@ def pick(
 def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
     """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`."""
     preset = str(parameters.get("preset", "paper"))
-    row = column(PRESETS, preset, _column_of(n, budget))
+    row = PRESETS[preset][_column_of(n, budget)]
     k, horizon = (
         getattr(row, name) if parameters.get(name) is None else parameters[name]
         for name in ("k", "horizon")
@@ -236,8 +236,7 @@ def seconds(
 
 def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
     """The preset's column for this size, with the parameters that are given."""
-    base = column(PRESETS, preset, _column_of(n, budget))
-    settings = replace(base, **not_none(given))
+    settings = replace(PRESETS[preset][_column_of(n, budget)], **not_none(given))
     return replace(settings, k=clamp_k(settings.k, n if settings.count_self else n - 1, n))
 
 

@@ -31,9 +31,9 @@ from usl.core.parameters import Between, NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.adam import Adam
 from usl.numeric.blocks import one_blas_thread
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.distances import Float32
 from usl.training.contract import Augmented, LinearModel
-from usl.training.frozen import logistic
+from usl.training.frozen import logistic, paws
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 FEWEST_STEPS = 50  # of an epoch: a small collection would else end before it has begun
@@ -144,12 +144,7 @@ def prepare(
     **others: object,
 ) -> dict[str, NDArray[np.int64]]:
     """What :func:`fit` needs of the features alone: pass it on as keyword arguments."""
-    if views:
-        return {}
-    count = min(k, len(features) - 1)
-    return {
-        "neighbors": nearest(features, features, count, exclude_self=True, progress=progress)[0]
-    }
+    return {} if views else paws.prepare(features, k=k, progress=progress)
 
 
 def asked_for(augmented: Augmented, views: int) -> NDArray[Any]:

@@ -30,6 +30,7 @@ from usl.numeric.neighbor_graph import (
     normalized,
 )
 from usl.training.contract import NeighborModel, Probabilities
+from usl.training.frozen.label_spreading import prepare as prepare
 from usl.training.shared.class_shares import ClassPrior, match_shares, prior_shares
 
 TOLERANCE = 1e-3  # of the residual, relative: below it 1 decision in 1,000 changes
@@ -62,7 +63,7 @@ def fit(
         labels. Either is worth points where it holds and costs as many where it does not;
         ``labels`` does not hold when a fixed number was labelled per class. Left out, they are
         estimated from the labels' votes on all items. ``off``: the largest u, as published.
-    graph : from :func:`prepare`, to train many times on the same features.
+    graph : from ``prepare``, to train many times on the same features.
     """
     shares = prior_shares(class_prior, features, classes, weights, n_classes)
     if graph is None:
@@ -78,13 +79,6 @@ def fit(
         closest = nearest(features[~reached], features[rows], 1)[0][:, 0]
         scores[~reached] = 0.5 * np.eye(n_classes)[classes[rows[closest]]] + 0.5 / n_classes
     return NeighborModel(features, scores, k, power)
-
-
-def prepare(
-    features: Float32, *, k: int = 10, power: float = 4.0, **others: object
-) -> dict[str, sparse.csr_matrix]:
-    """What :func:`fit` needs of the features alone: pass it on as keyword arguments."""
-    return {"graph": neighbor_weights(features, k, power)}
 
 
 def potentials(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.core.parameters import Between, NotNegative, Positive, clamp_k, column, not_none
+from usl.core.parameters import Between, NotNegative, Positive, clamp_k, not_none
 from usl.core.progress import Progress, silent
 from usl.numeric.distances import Float32, density, nearest
 from usl.numeric.neighbor_search import kept_nearest_others
@@ -342,7 +342,7 @@ def _settings(n: int, given: Mapping[str, Any]) -> Preset:
 
     Those that are None or not there are the preset's.
     """
-    base = column(PRESETS, given.get("preset", "paper"), int(n > SMALL))
+    base = PRESETS[given.get("preset", "paper")][int(n > SMALL)]
     picking = not_none({name: given.get(name) for name in PICKING})
     training = not_none({name: given.get(name) for name in TRAINING})
     return replace(base, **picking, training=replace(base.training, **training))
