@@ -159,4 +159,9 @@ def test_bounds_hold_whatever_calls_the_method(tmp_path):
     np.save(tmp_path / "table.npy", table)
     with pytest.raises(UsageError, match="k: 0 given"):
         plan_run(tmp_path / "table.npy", 4, method="usl", k=0)
+    with pytest.raises(UsageError, match="k: 0 given"):
+        usl.start_run(tmp_path / "table.npy", 4, tmp_path / "run", k=0)
+    with pytest.raises(UsageError, match="k: 0 given"):
+        usl.train(tmp_path / "run", method="poisson", k=0)
+    assert not (tmp_path / "run").exists()
     assert plan_run(tmp_path / "table.npy", 4, method="usl", k=3)["budget"] == 4

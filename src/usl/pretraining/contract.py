@@ -7,7 +7,8 @@ A method is one file in this room with one function and one table::
 
 ``build`` wraps a :class:`usl.learning.backbone.Backbone` into a :class:`usl.learning.loop.Task`
 whose ``backbone`` is what is kept in the end. A recipe is a preset: the optimiser, the batch, the
-epochs, and parameters of ``build`` that differ from its defaults.
+epochs, and parameters of ``build`` that differ from its defaults. Bounds of parameters stand in the
+signature of ``build`` (:mod:`usl.core.parameters`).
 """
 
 from __future__ import annotations

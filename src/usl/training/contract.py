@@ -13,6 +13,10 @@ A method with a parameter ``augmented`` gets a function there: ``augmented(v)`` 
 of v random views of every item, float16 [v, n, d], encoded when first asked for, cached from then
 on. It is None where nobody has images to make views of.
 
+Bounds of a method's own parameters stand in the signature, ``k: Annotated[int, Positive] = 10``
+(:mod:`usl.core.parameters`): values out of bounds are refused before it is called. Its module may
+say ``NAME``, how people write it.
+
 A model is arrays and their interpretation, so that it is stored without pickle.
 """
 
