@@ -9,7 +9,7 @@ import re
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -276,15 +276,11 @@ def supervision(full_name: str) -> str:
         return "ImageNet labels"
     if "eupe" in parts or "mim" in parts:  # pupils of teachers of several kinds
         return "unknown"
-    if _any_starts(parts, SELF_SUPERVISED):
+    if any(part.startswith(SELF_SUPERVISED) for part in parts):
         return "none"
-    if _any_starts(parts, IMAGE_TEXT) or any("clip" in part for part in parts):
+    if any(part.startswith(IMAGE_TEXT) or "clip" in part for part in parts):
         return "image-text pairs"
     return "ImageNet labels" if IMAGENET & set(parts) else "unknown"
-
-
-def _any_starts(parts: Iterable[str], words: tuple[str, ...]) -> bool:
-    return any(part.startswith(words) for part in parts)
 
 
 def state_digest(state: Mapping[str, Any]) -> str:
