@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def open_space(
     rows: NDArray[np.int64] | None = None,
     preprocessing: Preprocessing | None = None,
     settings: dict[str, Any] | None = None,
-    on_corrupt: str = "skip",
+    on_corrupt: Literal["skip", "fail"] = "skip",
     workspace: Workspace | None = None,
     progress: Progress = silent,
 ) -> Space:

@@ -1,4 +1,4 @@
-"""A map of the points: t-SNE of the picks and a sample of the others, the rest set among them."""
+"""Projection to two dimensions: t-SNE of the picks and a sample; the rest is interpolated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first picks beside what is least likely to be picked, and what lies far from everything."""
+"""Outliers: the first picks beside the least likely images, and what lies far from all."""
 
 from __future__ import annotations
 

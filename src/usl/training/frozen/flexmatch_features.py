@@ -32,8 +32,9 @@ from usl.core.progress import Progress, silent
 from usl.numeric.adam import Adam
 from usl.numeric.blocks import one_blas_thread
 from usl.numeric.distances import Float32
-from usl.training.contract import Augmented, LinearModel
+from usl.training.contract import Augmented
 from usl.training.frozen import logistic, paws
+from usl.training.models import LinearModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 FEWEST_STEPS = 50  # of an epoch: a small collection would else end before it has begun

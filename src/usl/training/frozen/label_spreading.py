@@ -22,7 +22,7 @@ from usl.numeric.neighbor_graph import (
     neighbor_weights,
     normalized,
 )
-from usl.training.contract import NeighborModel
+from usl.training.models import NeighborModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 NAME = "label spreading"

@@ -30,7 +30,7 @@ from usl.numeric.adam import Adam
 from usl.numeric.blocks import one_blas_thread
 from usl.numeric.distances import Float32, nearest
 from usl.numeric.pca import principal_directions, second_moments
-from usl.training.contract import SupportModel
+from usl.training.models import SupportModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 WIDEST = 512  # dimensions that are trained; wider features are first projected on as many

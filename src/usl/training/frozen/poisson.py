@@ -29,8 +29,8 @@ from usl.numeric.neighbor_graph import (
     neighbor_weights,
     normalized,
 )
-from usl.training.contract import NeighborModel, Probabilities
 from usl.training.frozen.label_spreading import prepare as prepare
+from usl.training.models import NeighborModel, Probabilities
 from usl.training.shared.class_shares import ClassPrior, match_shares, prior_shares
 
 TOLERANCE = 1e-3  # of the residual, relative: below it 1 decision in 1,000 changes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from usl.core.errors import DataError, TrainingFailedError, UsageError  # noqa: 
 from usl.core.files import cache_dir  # noqa: E402
 from usl.features.open_encoder import open_encoder  # noqa: E402
 from usl.learning.backbone import new_backbone, save_backbone  # noqa: E402
-from usl.learning.hardware import Hardware  # noqa: E402
+from usl.learning.loop_options import CHECKPOINT, LoopOptions  # noqa: E402
 from usl.learning.pictures import Pictures  # noqa: E402
 from usl.selection.methods.usl_t import losses as arrays  # noqa: E402
 from usl.selection.methods.usl_t import network  # noqa: E402
@@ -103,20 +105,20 @@ def test_a_stopped_training_goes_on(photos, tmp_path, encoder, monkeypatch):
                 raise KeyboardInterrupt
             return super().__call__(step, rank, ranks)
 
-    from usl.learning import loop
-
     patched = network.run_loop
+
+    def keeps_every_step(*a, options, **k):
+        return patched(*a, options=replace(options, checkpoint_minutes=0), **k)
+
     with monkeypatch.context() as patch:
         patch.setattr(network, "Pairs", Stops)
-        patch.setattr(
-            network, "run_loop", lambda *a, **k: patched(*a, **{**k, "checkpoint_minutes": 0})
-        )
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr(network, "run_loop", keeps_every_step)
+        with pytest.raises(KeyboardInterrupt, match="The same command goes on from there"):
             run(photos, tmp_path / "run", encoder, epochs=4)
-    assert len(list((cache_dir() / "training").rglob(loop.CHECKPOINT))) == 1
+    assert len(list((cache_dir() / "training").rglob(CHECKPOINT))) == 1
     resumed = run(photos, tmp_path / "run", encoder, epochs=4)
     assert open_encoder(str(resumed.path)).key == open_encoder(str(whole.path)).key
-    assert not list((cache_dir() / "training").rglob(loop.CHECKPOINT))
+    assert not list((cache_dir() / "training").rglob(CHECKPOINT))
 
 
 def test_collapse_stops_the_training(photos, tmp_path, encoder, monkeypatch):
@@ -156,7 +158,7 @@ def test_the_space_is_that_of_the_preprocessing(photos, encoder):
         mean=fitted.mean,
         deviation=fitted.deviation,
         components=fitted.components,
-        hardware=Hardware("cpu", "32"),
+        options=LoopOptions(device="cpu", precision="32"),
     )
     rng = np.random.default_rng(0)
     near = rng.integers(48, size=(48, 3))
