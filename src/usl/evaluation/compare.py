@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.progress import Progress, silent
 from usl.evaluation.metrics import balance, coverage
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_oracle
 from usl.selection.select import select

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.data.collection import Collection
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 
 HELD_OUT = 5  # without a test subset every fifth image is held out
 MOST = 10_000  # images asked about

@@ -14,7 +14,7 @@ from usl.data.collection import Collection
 from usl.features.contract import Encoder
 from usl.features.embed import Embedding, embed
 from usl.features.preprocessing import Preprocessing
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import taken
 from usl.numeric.workspace import Workspace
 

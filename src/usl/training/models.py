@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
+from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
 
 Probabilities = NDArray[np.float64]
@@ -54,10 +55,7 @@ class LinearModel(ArrayModel):
 
     def probabilities(self, features: Float32) -> Probabilities:
         """Softmax probabilities, float64 [q, C]."""
-        logits = features @ self.weight.T + self.bias
-        logits -= logits.max(axis=1, keepdims=True)
-        exponential = np.exp(logits)
-        return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+        return softmax(features @ self.weight.T + self.bias)
 
 
 @dataclass(frozen=True)

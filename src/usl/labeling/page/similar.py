@@ -14,7 +14,8 @@ from usl.core.errors import DataError
 from usl.data.collection import Collection
 from usl.features.cache import ENDING, FeatureCache
 from usl.features.preprocessing import Preprocessing
-from usl.numeric.distances import Float32, squared_distances
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import squared_distances
 from usl.run.folder import Run
 from usl.run.picks import read_picks
 

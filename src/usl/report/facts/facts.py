@@ -18,7 +18,7 @@ from usl.evaluation.truth import source_answers
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.labeling.answers.sync import bring_up_to_date
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.report.facts.people import People, read_people
 from usl.report.facts.records import COMPARISON, out_of_date, read_history, read_optional
 from usl.run.folder import Run

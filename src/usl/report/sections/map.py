@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.report.drawing.charts import legend, swatch
 from usl.report.drawing.markup import Html, section, tag
 from usl.report.facts.explorer import explorer_data

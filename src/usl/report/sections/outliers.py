@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, mean_neighbor_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import mean_neighbor_distance
 from usl.report.drawing.markup import Html, figure, join, plural, section, tag
 from usl.report.facts.facts import Facts, Pick, zero_rows_are_known
 from usl.report.sections.picks import card, pick_link

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.near_duplicates import near_duplicates
 from usl.numeric.unit_rows import check_table, unit_rows

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from usl.core.parameters import Positive, clamp_k
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, density
-from usl.numeric.neighbor_search import kept_typical_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import density
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
 from usl.selection.methods.usl import EQUATION_3
+from usl.selection.shared.kept import kept_mean_distance
 
 NESTED = True
 TERMS = {"density": EQUATION_3}
@@ -45,7 +47,7 @@ def pick(
     k = clamp_k(k, len(features) - 1, len(features))
     densities = np.ones(len(features))
     if k > 0:
-        mean, _ = kept_typical_distance(features, k, keep=keep, progress=progress)
+        mean, _ = kept_mean_distance(as_table(features), k, keep=keep, progress=progress)
         densities = density(mean)
     order = np.argsort(-densities[candidates], kind="stable")[:budget]
     return Picks(candidates[order], ranked=True, density=densities, parameters={"k": k})

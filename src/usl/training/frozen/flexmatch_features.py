@@ -30,8 +30,8 @@ from usl.core.errors import UsageError
 from usl.core.parameters import Between, NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.adam import Adam
+from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import one_blas_thread
-from usl.numeric.distances import Float32
 from usl.training.contract import Augmented
 from usl.training.frozen import logistic, paws
 from usl.training.models import LinearModel
@@ -220,9 +220,3 @@ def cross_entropy(
         losses = losses * counted
         gradient *= counted[:, None]
     return float(losses.mean()), gradient.T @ rows, gradient.sum(axis=0)
-
-
-def softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    """Rows to probabilities."""
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))

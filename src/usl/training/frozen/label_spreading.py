@@ -16,7 +16,8 @@ from scipy import sparse
 
 from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import (
     conjugate_gradients,
     neighbor_weights,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.training.models import LinearModel
 
 

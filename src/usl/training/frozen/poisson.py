@@ -23,7 +23,8 @@ from scipy.sparse.csgraph import connected_components
 
 from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32, softmax
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import (
     conjugate_gradients,
     neighbor_weights,
@@ -129,6 +130,4 @@ def soften(
 ) -> Probabilities:
     """Softmax of ``sharpness`` u / rms(u) plus the offsets, float64 [n, C]."""
     size = np.sqrt(np.mean(solution**2))
-    logits = sharpness * solution / max(size, 1e-300) + offsets
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+    return softmax(sharpness * solution / max(size, 1e-300) + offsets)

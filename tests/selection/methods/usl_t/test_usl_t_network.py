@@ -18,9 +18,12 @@ from usl.features.open_encoder import open_encoder  # noqa: E402
 from usl.learning.backbone import new_backbone, save_backbone  # noqa: E402
 from usl.learning.loop_options import CHECKPOINT, LoopOptions  # noqa: E402
 from usl.learning.pictures import Pictures  # noqa: E402
+from usl.numeric.arrays import softmax  # noqa: E402
+from usl.numeric.table import as_table  # noqa: E402
 from usl.selection.methods.usl_t import losses as arrays  # noqa: E402
 from usl.selection.methods.usl_t import network  # noqa: E402
-from usl.selection.methods.usl_t.heads import Training, train_heads  # noqa: E402
+from usl.selection.methods.usl_t.heads import train_heads  # noqa: E402
+from usl.selection.methods.usl_t.step import Training  # noqa: E402
 from usl.selection.start_run import start_run  # noqa: E402
 
 
@@ -60,10 +63,10 @@ def test_losses_are_those_of_the_frozen_heads(tau):
     rng = np.random.default_rng(1)
     logits, calm, neighbor = rng.normal(size=(3, 9, 5))
     mean = rng.dirichlet(np.ones(5))
-    reference = arrays.softmax(calm.copy())
-    outer, outer_gradient = arrays.global_loss(arrays.softmax(logits.copy()), reference, tau=tau)
+    reference = softmax(calm.copy())
+    outer, outer_gradient = arrays.global_loss(softmax(logits.copy()), reference, tau=tau)
     target = arrays.local_target(neighbor, mean, alpha=2.0, t=0.5)
-    inner, inner_gradient = arrays.local_loss(arrays.softmax(logits.copy()), target)
+    inner, inner_gradient = arrays.local_loss(softmax(logits.copy()), target)
 
     z = torch.tensor(logits)[None].requires_grad_()
     prediction = z.log_softmax(2)
@@ -163,7 +166,12 @@ def test_the_space_is_that_of_the_preprocessing(photos, encoder):
     rng = np.random.default_rng(0)
     near = rng.integers(48, size=(48, 3))
     heads, _ = train_heads(
-        space.features, near, 4, Training(scale=5.0, steps=20), seed=0, progress=lambda *a: None
+        as_table(space.features),
+        near,
+        4,
+        Training(scale=5.0, steps=20),
+        seed=0,
+        progress=lambda *a: None,
     )
     task = network.Clusters(backbone, source, heads, Training(scale=5.0))
     features = network.encode(backbone, Pictures(collection.images, 16))

@@ -33,10 +33,10 @@ from usl.learning.loop_options import CHECKPOINT, LoopOptions
 from usl.learning.optim import Optimizer
 from usl.learning.pictures import Pictures, encode
 from usl.learning.precision import full_precision
-from usl.numeric.distances import Float32
-from usl.selection.methods.usl_t.heads import REPORT_EVERY, Head, Training, normalized_entropy
+from usl.numeric.arrays import TINY, Float32
+from usl.selection.methods.usl_t.heads import REPORT_EVERY
+from usl.selection.methods.usl_t.step import Head, Training, normalized_entropy
 
-SMALLEST = 1e-12  # a mean assignment of exactly 0 has no logarithm
 COLLAPSED = 0.5  # share of the greatest entropy of cluster sizes
 
 
@@ -153,13 +153,13 @@ def global_loss(prediction: Tensor, hard: Tensor, counted: Tensor) -> Tensor:
 
 def local_target(neighbor: Tensor, mean: Tensor, *, alpha: float, t: float) -> Tensor:
     """P(z', z-bar, t) of Eq. 11 and 13: [H, b, C] from logits [H, b, C] and means [H, C]."""
-    adjusted = neighbor - alpha * mean.clamp(min=SMALLEST).log()[:, None]
+    adjusted = neighbor - alpha * mean.clamp(min=TINY).log()[:, None]
     return (adjusted / t).softmax(2)
 
 
 def local_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Eq. 14 for every head: KL(target || y-hat) [H]; ``prediction`` is log y-hat."""
-    ratio = target.clamp(min=SMALLEST).log() - prediction
+    ratio = target.clamp(min=TINY).log() - prediction
     return (target * ratio).sum(2).mean(1)
 
 
