@@ -26,7 +26,17 @@ from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import bring_up_to_date, settle
 from usl.labeling.answers.sync_state import rendered, signature
 from usl.labeling.exchange.contract import READERS, WRITERS, Export, Given
-from usl.labeling.exchange.incoming import Conflict, Unknown, Verdict, match, tidy_label, weigh
+from usl.labeling.exchange.incoming import (
+    Conflict,
+    Matched,
+    Unknown,
+    Verdict,
+    alike,
+    alike_note,
+    match,
+    tidy_label,
+    weigh,
+)
 from usl.labeling.exchange.names import Finder
 from usl.labeling.exchange.outgoing import What, chosen_rows, classes_of, items_of, model_name
 from usl.labeling.exchange.pictures import open_pictures
@@ -66,6 +76,7 @@ class Imported:
     conflicts : images left as they were, for the file says otherwise, or contradicts itself.
     new_classes : classes that the run had not, sorted.
     recorded : answers that entered ``labels.sqlite``; 0 where there is none.
+    notes : what a person should look at: names told by their end, classes that are nearly alike.
     """
 
     format: str
@@ -77,6 +88,7 @@ class Imported:
     conflicts: list[Conflict] = field(default_factory=list)
     new_classes: list[str] = field(default_factory=list)
     recorded: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 def export_formats() -> list[str]:
@@ -203,6 +215,7 @@ def import_file(
             f"{path}: none of its {len(given):,} entries is about an image of {run.path}; it has "
             f"{shown}, the run {', '.join(map(repr, before.ids[:3].tolist()))}. Is it the right "
             "run? Entries are matched by image_id, else by file name."
+            + (f" Of {found.unknown[0].image!r}: {found.unknown[0].why}." if found.unknown else "")
         )
     verdict = weigh(found, before, annotator=who, tool=tool, overwrite=overwrite)
     progress(2, 3, "read")
@@ -216,7 +229,7 @@ def import_file(
         after = before.with_labels(rows, list(verdict.labels.values()), weights=weights)
         _write_split(run.path / CSV_NAME, after, seen)
     progress(3, 3, "read")
-    return _summary(tool, found.skipped, found.unknown, verdict, before, after, recorded)
+    return _summary(tool, found, verdict, before, after, recorded)
 
 
 def guess_format(path: Path) -> str:
@@ -280,8 +293,7 @@ def _write_split(path: Path, split: Split, seen: tuple[int, int, int]) -> None:
 
 def _summary(
     tool: str,
-    skipped: dict[str, int],
-    unknown: list[Unknown],
+    found: Matched,
     verdict: Verdict,
     before: Split,
     after: Split,
@@ -305,11 +317,12 @@ def _summary(
         added=added,
         changed=changed,
         unchanged=len(verdict.unchanged),
-        skipped=skipped,
-        unknown=unknown,
+        skipped=found.skipped,
+        unknown=found.unknown,
         conflicts=conflicts,
         new_classes=sorted(set(verdict.labels.values()) - known),
         recorded=recorded or 0,
+        notes=found.notes + [alike_note(names) for names in alike(verdict.labels.values(), known)],
     )
 
 
