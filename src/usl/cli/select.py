@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,6 +127,7 @@ def select(
     from usl.run.split import first_rows
     from usl.selection.start_run import start_run
 
+    kept_before = _kept(out)
     with bars() as progress:
         run = start_run(
             source,
@@ -146,6 +148,8 @@ def select(
             progress=progress,
             **method_params,
         )
+    for kept in sorted(_kept(out) - kept_before):
+        note(f"Note: the former run has a person's changes in it and is kept as {kept}.")
     encoder, picked = run.info["encoder"], run.info["selection"]
     report_unreadable([*run.info["source"]["unreadable"], *encoder["unreadable"]])
     advise_better_encoder(encoder["name"])
@@ -165,6 +169,11 @@ def select(
     say(f"Next: usl label {run.path} --classes NAME,NAME   (or fill in the label column of")
     rows = first_rows(picked["budget"])
     say(f"{run.path / 'split.csv'}, {rows}), then: usl train {run.path}")
+
+
+def _kept(out: Path) -> set[Path]:
+    """Former runs that were kept beside ``out``."""
+    return set(out.parent.glob(f"{glob.escape(out.name)}.labeled-*"))
 
 
 def advise_better_encoder(name: str) -> None:
