@@ -156,7 +156,7 @@ def select(
     if json:
         print_json({"run": str(run.path), **run.info})
         return
-    total = run.info["source"]["subsets"]["train"]
+    total = run.info["source"]["subsets"]["train"] - len(encoder["unreadable"])
     oracle = " It has read the answers: a yardstick, not a selection." if picked["oracle"] else ""
     say(
         f"Picked {picked['budget']:,} of {total:,} images with {picked['method']} on "

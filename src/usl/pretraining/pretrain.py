@@ -18,6 +18,7 @@ from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import read_json, write_json
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.start_backbone import start_backbone
@@ -104,6 +105,7 @@ def pretrain(
         a loss that is not finite; the last checkpoint is kept.
     """
     began = time.perf_counter()
+    seed = seed_number(seed)
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
     recipe = recipe_of(module, method, preset)

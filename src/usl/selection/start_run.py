@@ -14,6 +14,7 @@ from usl.core.errors import DataError, TrainingFailedError, UsageError
 from usl.core.files import cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.space import Space, open_space
@@ -78,6 +79,7 @@ def start_run(
     # Whatever can be refused is refused before any image is read.
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
+    seed = seed_number(seed)
     module = METHODS.load(method)
     oracle = bool(getattr(module, "ORACLE", False))
     given = {**method_params, "labels": None} if oracle else method_params

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.numeric.distances import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.near_duplicates import near_duplicates
@@ -168,6 +169,7 @@ def select_within(
         from usl.data.open import open_features
 
         features = open_features(features)
+    seed = seed_number(seed)
     given = check_table(features)
     n = len(given)
     wanted = resolve(constraints, n, budget, ids, labeled, candidates)

@@ -344,7 +344,7 @@ def inverse_sizes(hard: NDArray[np.int64], n_clusters: int) -> Float32:
 def normalized_entropy(shares: NDArray[np.float64]) -> float:
     """Entropy of shares [C] over log C: 1 when all are equal, 0 when one has all."""
     positive = shares[shares > 0] / shares.sum()
-    return float(-(positive * np.log(positive)).sum() / np.log(max(2, len(shares))))
+    return float(abs((positive * np.log(positive)).sum()) / np.log(max(2, len(shares))))
 
 
 def check_finite(
@@ -360,8 +360,8 @@ def check_finite(
 
 def check_alive(features: Float32, head: Head, step: int, history: list[dict[str, Any]]) -> None:
     """Stop when nearly everything has gone into few clusters, though it could be spread out."""
-    if step < 300 or history[-1]["entropy"] >= 0.5:
-        return
+    if step < 300 or history[-1]["entropy"] >= 0.5 or len(head.sizes) == 1:
+        return  # all items in the one cluster there is are no collapse
     distinct = len(np.unique(features, axis=0))  # slow, but only ever asked in trouble
     attainable = np.log(distinct) / np.log(max(2, len(head.sizes)))
     if history[-1]["entropy"] < 0.5 * min(1.0, attainable):
