@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from usl.labeling.exchange.label_value import one_label, whole_numbers
 
 names = st.text(st.characters(categories=["L", "Nd"], include_characters=" _-"), min_size=1)
-words = names.map(str.strip).filter(lambda text: text and not text.isdecimal())
+words = names.map(str.strip).filter(
+    lambda text: text[:1].isalpha() and text.lower() not in ("nan", "nat")
+)
 PACKED = [
     lambda text: text,
     lambda text: f" {text} ",

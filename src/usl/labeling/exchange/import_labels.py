@@ -41,6 +41,7 @@ from usl.labeling.exchange.names import Finder
 from usl.labeling.exchange.outgoing import What, chosen_rows, classes_of, items_of, model_name
 from usl.labeling.exchange.pictures import open_pictures
 from usl.labeling.exchange.place import RECORD, check_place, new_place
+from usl.labeling.exchange.rows import columns_note
 from usl.run.folder import Run
 from usl.run.split import CSV_NAME, Split
 
@@ -246,7 +247,7 @@ def guess_format(path: Path) -> str:
     raise DataError(
         f"{path}: holds no labels in a form that is known. A table needs a column image_id (or "
         "path) and a column label, a folder one folder for each class. Name the format if it is "
-        f"one of {', '.join(known)}: --format NAME"
+        f"one of {', '.join(known)}: --format NAME" + columns_note(path)
     )
 
 

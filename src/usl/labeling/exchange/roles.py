@@ -131,17 +131,15 @@ def _control(columns: Mapping[str, Sequence[Any]], path: str | None, name: str) 
 
 def _classes(columns: Mapping[str, Sequence[Any]], names: set[str | None]) -> list[str]:
     """The columns that hold nothing but 0 and 1, at least two, if all but known ones do."""
-    known = {
-        *PEOPLE,
-        *TIMES,
-        *DATES,
-        *SECONDS,
-        *COLUMN_NAMES["subset"],
-        *COLUMN_NAMES["id"],
-        "source",
-    }
-    known |= {*COLUMN_NAMES["path"], "width", "height", "weight", "state", "rank", "score"}
-    own = [one for one in columns if one not in names and one.strip().lower() not in known]
+    known = {*PEOPLE, *TIMES, *DATES, *SECONDS, "source", "width", "height", "weight", "state"}
+    known |= {"rank", "score"}
+    own = [
+        one
+        for one in columns
+        if one not in names
+        and one.strip().lower() not in known
+        and not any(find_column([one], role) for role in ("id", "path", "subset"))
+    ]
     plain = all(_word(value) in ZERO | ONE for one in own for value in columns[one])
     used = any(_word(value) in ONE for one in own for value in columns[one])
     return own if len(own) > 1 and plain and used else []
@@ -149,15 +147,17 @@ def _classes(columns: Mapping[str, Sequence[Any]], names: set[str | None]) -> li
 
 def _needs(name: str, names: Sequence[str]) -> str:
     """What a table needs, what it has, and what comes nearest."""
-    near = ""
-    for role in ("label", "id", "path"):
-        if find_column(names, role) is None:
-            hints = (did_you_mean(one, COLUMN_NAMES[role]) for one in names)
-            near = near or next((hint for hint in hints if hint), "")
     return (
         f"{name}: needs a column image_id (or path, file_name) and a column label; it "
-        f"has {', '.join(names) or 'none'}.{near}"
+        f"has {', '.join(names) or 'none'}.{nearest(names)}"
     )
+
+
+def nearest(names: Sequence[str]) -> str:
+    """The column that is nearly called as one that is missing, "" if none is."""
+    missing = [role for role in ("label", "id", "path") if find_column(names, role) is None]
+    near = ((one, did_you_mean(one, COLUMN_NAMES[role])) for role in missing for one in names)
+    return next((f" For {one!r}:{hint}" for one, hint in near if hint), "")
 
 
 def _is_word(value: Any) -> bool:

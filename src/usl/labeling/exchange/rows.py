@@ -9,10 +9,10 @@ from typing import Any
 
 from usl.core.errors import DataError
 from usl.data.columns import find_column
-from usl.data.tables import Table, column_names, read_table
+from usl.data.tables import TABLE_SUFFIXES, Table, column_names, read_table
 from usl.labeling.exchange.contract import Export, Given, Item, import_command
 from usl.labeling.exchange.label_value import one_label, whole_numbers
-from usl.labeling.exchange.roles import chosen_class, is_studio, roles_of
+from usl.labeling.exchange.roles import chosen_class, is_studio, nearest, roles_of
 
 COLUMNS: dict[str, type] = {
     "image_id": str,
@@ -141,6 +141,14 @@ def person(who: Any) -> str:
     if isinstance(who, int) or (isinstance(who, str) and who.strip().isdecimal()):
         return f"label_studio:{who}"
     return str(who or "")
+
+
+def columns_note(path: Path) -> str:
+    """The columns of a file that is a table, to end a refusal with; "" for any other."""
+    if path.suffix.lower() not in TABLE_SUFFIXES or not path.is_file():
+        return ""
+    names = column_names(path)
+    return f". Its columns are {', '.join(names)}.{nearest(names)}" if any(names) else ""
 
 
 def seconds_or_none(value: Any) -> float | None:
