@@ -90,12 +90,10 @@ def test_a_refusal_says_the_nearest(tmp_path):
     run = make_run(tmp_path, ["cats/007.jpg", "dogs/1.jpg"])
     with pytest.raises(DataError, match=r"Of 'cats/07\.jpg': the nearest is 'cats/007\.jpg'\."):
         import_file(run, table(tmp_path, "image_id,label\ncats/07.jpg,x\n"))
-    with pytest.raises(
-        DataError, match=r"has image_id, lable\. For 'lable': Did you mean 'label'\?"
-    ):
+    with pytest.raises(DataError, match=r"has image_id, lable\. For 'lable': .* 'label'\?"):
         import_file(run, table(tmp_path, "image_id,lable\ncats/07.jpg,x\n"), format="csv")
-    with pytest.raises(DataError, match=r"Its columns are img_id, label\. For 'img_id': Did you"):
-        import_file(run, table(tmp_path, "img_id,label\ncats/07.jpg,x\n"))
+    with pytest.raises(DataError, match=r"Its columns are imagge_id, label\. For 'imagge_id'"):
+        import_file(run, table(tmp_path, "imagge_id,label\ncats/07.jpg,x\n"))
 
 
 # Which label

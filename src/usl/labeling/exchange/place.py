@@ -17,6 +17,8 @@ from usl.core.errors import DataError, UsageError
 from usl.core.files import sync_folder, write_json
 from usl.run.by_hand import RECORD, fingerprint, recorded
 
+__all__ = ["RECORD", "check_place", "new_place"]
+
 
 def check_place(home: Path, *, folder: bool, overwrite: bool) -> None:
     """Refuse a place that is taken before any work is done."""
