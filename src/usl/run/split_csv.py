@@ -43,7 +43,7 @@ def parse(table: Table) -> dict[str, NDArray[Any]]:
         raise DataError(f"{table.where(empty[0])}: no image_id. Fill it in or delete the row.")
     states = _words(table, "state", columns["state"], STATES)
     sources = _words(table, "source", columns["source"], ("", *SOURCES))
-    labels = _labels(columns["label"])
+    labels = _labels(columns["label"], states)
     has_label = labels != ""
     if len(missing := np.flatnonzero((states == "labeled") & ~has_label)):
         raise DataError(
@@ -142,10 +142,11 @@ def _words(
     return words
 
 
-def _labels(texts: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Labels; numbers as pandas leaves them beside empty cells, ``1.0``, are ``1``, and -1 none.
+def _labels(texts: NDArray[np.object_], states: NDArray[np.str_]) -> NDArray[np.object_]:
+    """Labels; numbers as pandas leaves them beside empty cells, ``1.0``, are ``1``.
 
-    That holds where all of them are whole: ``1.0`` beside ``1.5`` stays as it is.
+    A -1 that was filled in is none. Both hold where all labels are whole numbers: ``1.0`` beside
+    ``1.5`` stays as it is.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -154,7 +155,8 @@ def _labels(texts: NDArray[np.object_]) -> NDArray[np.object_]:
     if not pc.all(pc.match_substring_regex(column, r"^$|^-?[0-9]+(\.0*)?$")).as_py():
         return texts
     whole = pc.replace_substring_regex(column, r"\.0*$", "")
-    whole = pc.if_else(pc.equal(whole, "-1"), "", whole)
+    open_ = pa.array(states != "labeled")
+    whole = pc.if_else(pc.and_(pc.equal(whole, "-1"), open_), "", whole)
     return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=object)
 
 

@@ -90,9 +90,9 @@ def test_a_refusal_says_the_nearest(tmp_path):
     run = make_run(tmp_path, ["cats/007.jpg", "dogs/1.jpg"])
     with pytest.raises(DataError, match=r"Of 'cats/07\.jpg': the nearest is 'cats/007\.jpg'\."):
         import_file(run, table(tmp_path, "image_id,label\ncats/07.jpg,x\n"))
-    with pytest.raises(DataError, match=r"has image_id, lable\. For 'lable': .* 'label'\?"):
+    with pytest.raises(DataError, match=r"has image_id, lable\. Did you mean 'label' by"):
         import_file(run, table(tmp_path, "image_id,lable\ncats/07.jpg,x\n"), format="csv")
-    with pytest.raises(DataError, match=r"Its columns are imagge_id, label\. For 'imagge_id'"):
+    with pytest.raises(DataError, match=r"Its columns are imagge_id, label\. .* by 'imagge_id'"):
         import_file(run, table(tmp_path, "imagge_id,label\ncats/07.jpg,x\n"))
 
 
@@ -113,6 +113,13 @@ def test_a_column_for_each_class(tmp_path):
     found = import_file(run, path)
     assert labels_of(run) == {"a.jpg": "cat", "b.jpg": "dog"}
     assert found.skipped == {"no label": 1, "2 choices: cat, dog": 1}
+
+
+def test_a_column_for_each_class_beside_an_index(tmp_path):
+    run = make_run(tmp_path, ["a.jpg", "b.jpg"])
+    text = "Unnamed: 0,image_id,cat,dog\n0,a.jpg,1.0,0.0\n1,b.jpg,,1.0\n"
+    import_file(run, table(tmp_path, text))
+    assert labels_of(run) == {"a.jpg": "cat", "b.jpg": "dog"}
 
 
 def test_lists_and_bytes_in_parquet(tmp_path):

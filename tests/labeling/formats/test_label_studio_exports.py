@@ -157,6 +157,14 @@ def test_an_upload_of_a_name_that_several_images_have(tmp_path):
     assert "2 images are called so, 'a/1.png' and 'b/1.png' among them" in str(unknown)
 
 
+def test_flat_records_of_old_versions(tmp_path):
+    """They have neither annotation_id nor lead_time."""
+    run = make_run(tmp_path, ["7", "8"])
+    one = {"image": "photos/1.png", "id": 7, "choice": "cat", "annotator": 1}
+    import_file(run, save(tmp_path / "x.json", [one]))
+    assert labels_of(run) == {"8": "cat"}
+
+
 @pytest.mark.parametrize("ending", ["", ".json"])
 @pytest.mark.parametrize("kind", ["annotations", "tasks", "completions"])
 def test_storage_exports(tmp_path, kind, ending):

@@ -134,6 +134,11 @@ class Finder:
                 return f"{len(rows)} images are called so, {shown} among them"
         if rows := self._of_base.get(base):
             return f"the nearest is {self._ids[rows[0]]!r}"
+        bare = split_ending(base)[0].lstrip("0")
+        if bare.isdecimal():  # a spreadsheet takes zeros away
+            same = (n for n, word in enumerate(self._ids) if _bare(word) == bare)
+            if (row := next(same, None)) is not None:
+                return f"the nearest is {self._ids[row]!r}"
         known = self._ids if len(self._ids) <= MOST_NEAR else self._ids[:MOST_NEAR]
         near = difflib.get_close_matches(spelling, known, n=1, cutoff=0.6)
         return f"the nearest is {near[0]!r}" if near else "nothing is called alike"
@@ -190,6 +195,11 @@ def _rows_by(keys: Iterable[str]) -> dict[str, list[int]]:
     for row, key in enumerate(keys):
         found.setdefault(key, []).append(row)
     return found
+
+
+def _bare(word: str) -> str:
+    """A file's name without folders, ending and leading zeros."""
+    return split_ending(word.rpartition("/")[2])[0].lstrip("0")
 
 
 def _only(rows: Sequence[int] | None) -> int | None:

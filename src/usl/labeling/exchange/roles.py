@@ -7,12 +7,13 @@ task's data, the answer under the name of any control of the labelling interface
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from usl.core.errors import DataError, did_you_mean
+from usl.core.errors import DataError
 from usl.data.columns import COLUMN_NAMES, find_column
 from usl.labeling.exchange.addresses import is_picture
 
@@ -24,6 +25,7 @@ PEOPLE = ("annotator", "annotator_id", "completed_by", "labeler", "labeller", "w
 TIMES = ("updated_at", "created_at", "annotated_at", "labeled_at", "timestamp", "datetime", "time")
 DATES = ("date", "modified")
 SECONDS = ("lead_time", "seconds", "duration")
+INDEX = re.compile(r"unnamed: ?\d+|index|level_\d+|__index_level_\d+__|")  # of pandas
 ZERO, ONE = {"", "0", "0.0", "false", "none", "nan"}, {"1", "1.0", "true"}
 
 
@@ -84,7 +86,10 @@ def roles_of(columns: Mapping[str, Sequence[Any]], name: str) -> Roles:
 def is_studio(names: Sequence[str]) -> bool:
     """Whether the names are those of a table that Label Studio has written."""
     words = {word.strip().lower() for word in names}
-    return STUDIO[0] in words or (STUDIO[1] in words and {"id", "annotator"} <= words)
+    if STUDIO[0] in words:
+        return True
+    old = not find_column(names, "label") and "image_id" not in words  # before it wrote the former
+    return {"id", "annotator"} <= words and (old or STUDIO[1] in words)
 
 
 def chosen_class(row: Mapping[str, Any]) -> list[str]:
@@ -138,6 +143,7 @@ def _classes(columns: Mapping[str, Sequence[Any]], names: set[str | None]) -> li
         for one in columns
         if one not in names
         and one.strip().lower() not in known
+        and not INDEX.fullmatch(one.strip().lower())
         and not any(find_column([one], role) for role in ("id", "path", "subset"))
     ]
     plain = all(_word(value) in ZERO | ONE for one in own for value in columns[one])
@@ -156,8 +162,11 @@ def _needs(name: str, names: Sequence[str]) -> str:
 def nearest(names: Sequence[str]) -> str:
     """The column that is nearly called as one that is missing, "" if none is."""
     missing = [role for role in ("label", "id", "path") if find_column(names, role) is None]
-    near = ((one, did_you_mean(one, COLUMN_NAMES[role])) for role in missing for one in names)
-    return next((f" For {one!r}:{hint}" for one, hint in near if hint), "")
+    for role in missing:
+        for one in filter(None, names):
+            if near := difflib.get_close_matches(one.lower(), COLUMN_NAMES[role], 1, cutoff=0.6):
+                return f" Did you mean {near[0]!r} by {one!r}?"
+    return ""
 
 
 def _is_word(value: Any) -> bool:

@@ -70,7 +70,7 @@ def is_table(path: Path, suffixes: Sequence[str]) -> bool:
         return False  # Hugging Face's
     if find_column(names, "label") is not None:
         return is_studio(names) or any(find_column(names, role) for role in ("id", "path"))
-    if not is_studio(names) and find_column(names, "path") is None:
+    if not is_studio(names) and not any(find_column(names, role) for role in ("id", "path")):
         return False
     try:  # the answers may be in a column of any name, or one for each class
         table = read_table(path)
@@ -147,8 +147,8 @@ def columns_note(path: Path) -> str:
     """The columns of a file that is a table, to end a refusal with; "" for any other."""
     if path.suffix.lower() not in TABLE_SUFFIXES or not path.is_file():
         return ""
-    names = column_names(path)
-    return f". Its columns are {', '.join(names)}.{nearest(names)}" if any(names) else ""
+    names = list(filter(None, column_names(path)))
+    return f". Its columns are {', '.join(names)}.{nearest(names)}" if names else ""
 
 
 def seconds_or_none(value: Any) -> float | None:
