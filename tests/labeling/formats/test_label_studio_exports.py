@@ -219,6 +219,14 @@ def test_nested_choices_and_several_questions(tmp_path):
     assert found.skipped == {"answers to 2 questions: species, mood": 1}
 
 
+def test_a_label_among_the_data_is_not_taken_for_the_answer(tmp_path):
+    run = make_run(tmp_path, ["a.jpg"])
+    path = tmp_path / "x.csv"
+    path.write_text("annotation_id,image_id,label,choice\n1,a.jpg,old,new\n")
+    with pytest.raises(DataError, match="may be in the column 'label' or 'choice'"):
+        import_file(run, path)
+
+
 def test_several_choices_in_csv(tmp_path):
     run = make_run(tmp_path, ["a.jpg"])
     path = tmp_path / "x.csv"

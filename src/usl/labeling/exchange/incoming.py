@@ -22,6 +22,8 @@ from usl.labeling.exchange.names import Finder
 from usl.labeling.exchange.times import Times
 from usl.run.split import Split
 
+EXPLAINED = 20  # names of which the nearest is looked for: that takes a while
+
 
 @dataclass(frozen=True)
 class Unknown:
@@ -106,7 +108,8 @@ def match(given: Iterable[Given], finder: Finder) -> Matched:
     for entry, row in zip(entries, rows, strict=True):
         if row is None:
             name = entry.image if entry.is_file or not entry.also else entry.also
-            found.unknown.append(Unknown(entry.where, entry.image or name, _reason(name, finder)))
+            why = _reason(name, finder) if len(found.unknown) < EXPLAINED else ""
+            found.unknown.append(Unknown(entry.where, entry.image or name, why))
             continue
         found.known += 1
         if entry.label is None:

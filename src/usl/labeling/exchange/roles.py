@@ -65,7 +65,7 @@ def roles_of(columns: Mapping[str, Sequence[Any]], name: str) -> Roles:
         raise DataError(_needs(name, names))
     label = find_column(names, "label")
     classes: list[str] = []
-    if label is None and studio:
+    if studio and (label is None or CHOICE in names):
         label = _control(columns, path, name)
     elif label is None:
         classes = _classes(columns, {found, path})
@@ -114,6 +114,7 @@ def _control(columns: Mapping[str, Sequence[Any]], path: str | None, name: str) 
 
     Numbers are no choices, but where nothing else is there.
     """
+    known = {CHOICE, find_column(columns, "label")} - {None}
     own = [
         one
         for one in columns
@@ -123,8 +124,8 @@ def _control(columns: Mapping[str, Sequence[Any]], path: str | None, name: str) 
         and not one.endswith("_transcript")
         and not any(map(is_picture, columns[one]))
     ]
-    if CHOICE in own:
-        return CHOICE
+    if len(known & set(own)) == 1:
+        return (known & set(own)).pop()
     words = [one for one in own if any(map(_is_word, columns[one]))] or own
     if len(words) > 1:
         raise DataError(
