@@ -73,20 +73,6 @@ def tidy_id(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def tidy_ids(names: Sequence[str]) -> list[str]:
-    """:func:`tidy_id` of each name; of two that would be one, the decomposed stays as it is.
-
-    Linux keeps ``é.jpg`` and ``e´.jpg`` apart, as two files that may be two images.
-    """
-    taken = {name for name in names if tidy_id(name) == name}
-    ids = []
-    for name in names:
-        tidy = tidy_id(name)
-        ids.append(name if tidy != name and tidy in taken else tidy)
-        taken.add(tidy)
-    return ids
-
-
 def id_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.str_]:
     """A column of ids as text; DataError naming the row for an empty or repeated one."""
     ids = ["" if value is None else str(value).strip() for value in values]

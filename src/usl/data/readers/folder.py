@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.data.collection import Collection
-from usl.data.columns import subsets_of_paths, tidy_ids
+from usl.data.columns import subsets_of_paths, tidy_id
 from usl.data.decode import EXTENSIONS
 from usl.data.digests import DigestMemo
 from usl.data.images import FileImages
@@ -55,7 +55,7 @@ def read(path: Path, *, labels: LabelRule = "auto") -> Collection:
     listing = list_images(path)
     if not listing.names:
         raise DataError(_no_images(path, listing))
-    ids = tidy_ids(listing.names)
+    ids = [tidy_id(name) for name in listing.names]
     subsets = subsets_of_paths(ids)
     return Collection(
         ids=np.array(ids),

@@ -36,7 +36,7 @@ from usl.data.columns import (
     subset_column,
     subset_name,
     subsets_of_paths,
-    tidy_ids,
+    tidy_id,
 )
 from usl.data.digests import DigestMemo
 from usl.data.images import FileImages
@@ -106,7 +106,7 @@ class _Rows:
             root = os.path.commonpath([os.path.dirname(file) for file in self.files])
         names = [Path(os.path.relpath(file, root)).as_posix() for file in self.files]
         where = self.places.__getitem__
-        ids = self.columns["id"] if "id" in self.given else tidy_ids(names)
+        ids = self.columns["id"] if "id" in self.given else [tidy_id(name) for name in names]
         subsets = subsets_of_paths(names)
         if "subset" in self.given:
             subsets = subset_column(self.columns["subset"], where)

@@ -16,13 +16,19 @@ from usl.data.columns import label_texts
 
 HOLDERS = ("choices", "taxonomy", "label", "labels", "class", "name")  # keys of what holds a label
 PATHS = ("choices", "taxonomy")  # in which a list in a list is a way down a tree of classes
+NUMERIC = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 WHOLE = re.compile(r"(-?\d+)(\.0*)?")
 SPELLED = re.compile(r"(\[.*\]|\{.*\}|\(.*\)|b'.*'|b\".*\")", re.DOTALL)
 NONE = "no label"
 
 
-def one_label(value: Any) -> tuple[str | None, str]:
-    """The label that ``value`` holds; or None, and why there is none."""
+def one_label(value: Any, *, typed: bool = False) -> tuple[str | None, str]:
+    """The label that ``value`` holds; or None, and why there is none.
+
+    In a file that has types of its own, text that looks like a number is what a person wrote.
+    """
+    if typed and isinstance(value, str) and NUMERIC.fullmatch(value.strip()):
+        return value.strip(), ""
     found = list(dict.fromkeys(_labels(value)))
     if len(found) == 1:
         return found[0], ""

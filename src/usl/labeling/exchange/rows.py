@@ -9,7 +9,7 @@ from typing import Any
 
 from usl.core.errors import DataError
 from usl.data.columns import find_column
-from usl.data.tables import TABLE_SUFFIXES, Table, column_names, read_table
+from usl.data.tables import TABLE_SUFFIXES, TEXT_SUFFIXES, Table, column_names, read_table
 from usl.labeling.exchange.contract import Export, Given, Item, import_command
 from usl.labeling.exchange.label_value import one_label, whole_numbers
 from usl.labeling.exchange.roles import chosen_class, is_studio, nearest, roles_of
@@ -95,6 +95,7 @@ def given_rows(table: Table) -> list[Given]:
     roles = roles_of(columns, str(table.path))
     spelled = {name.strip().lower(): name for name in columns}
     empty: list[Any] = [None] * len(table)
+    typed = table.path.suffix.lower() not in TEXT_SUFFIXES
 
     def beside(name: str | None) -> list[Any]:
         return empty if name is None else columns[name]
@@ -103,10 +104,11 @@ def given_rows(table: Table) -> list[Given]:
         ones = [{name: columns[name][row] for name in roles.classes} for row in range(len(table))]
         found = [one_label(chosen_class(one)) for one in ones]
     else:
-        found = [one_label(value) for value in columns[roles.label]]
-    labels = whole_numbers([text for text, _ in found])
+        found = [one_label(value, typed=typed) for value in columns[roles.label]]
+    labels = [text for text, _ in found]
+    labels = labels if typed else whole_numbers(labels)
     sources = beside(spelled.get("source"))
-    predictions = [one_label(value)[0] for value in beside(spelled.get("prediction"))]
+    predictions = [one_label(value, typed=typed)[0] for value in beside(spelled.get("prediction"))]
     people, seconds = beside(roles.people), beside(roles.seconds)
     ids, paths = list(map(_word, beside(roles.id))), list(map(_word, beside(roles.path)))
     numbered = not roles.studio and all(not word or NUMBER.fullmatch(word) for word in ids)
