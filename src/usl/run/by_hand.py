@@ -15,14 +15,15 @@ from typing import Any
 from usl.core.errors import DataError
 from usl.core.files import read_json
 from usl.data.tables import TABLE_SUFFIXES, column_names, read_table
-from usl.run.split import FIELDS, PARQUET_NAME, Split
+from usl.run.split import FIELDS, Split
 from usl.run.split_csv import COLUMNS
 
 RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
 OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
-ANSWERS, SPLIT, EXPORTS = ("labels.sqlite", "labels.sqlite-wal"), "split.csv", "exports"
+ANSWERS, EXPORTS = ("labels.sqlite", "labels.sqlite-wal"), "exports"
+SPLIT, MIRROR = "split.csv", "split.parquet"
 COPIES = ("selection", "predictions")  # tables as .csv and .parquet
-OURS = {"run.json", "images.parquet", SPLIT, PARQUET_NAME, "labels.sqlite-shm", "metrics.jsonl"}
+OURS = {"run.json", "images.parquet", SPLIT, MIRROR, "labels.sqlite-shm", "metrics.jsonl"}
 OURS |= {f"{name}{ending}" for name in COPIES for ending in (".csv", ".parquet")}
 OURS |= {"preprocessing.npz", "model-preprocessing.npz", "model.npz", "map.npz", "report.html"}
 OURS |= {"encoder.safetensors", "trained.safetensors", "training", "tensorboard", EXPORTS}
@@ -79,7 +80,7 @@ def _split_changed(folder: Path) -> bool:
     split = Split.read(folder)
     if (split.sources == "human").any() or column_names(folder / SPLIT) != list(COLUMNS):
         return True
-    mirror: Any = pyarrow.parquet.read_table(folder / PARQUET_NAME)
+    mirror: Any = pyarrow.parquet.read_table(folder / MIRROR)
     return any(
         getattr(split, field).tolist() != mirror[column].to_pylist()
         for field, column in zip(FIELDS, COLUMNS, strict=True)
