@@ -91,7 +91,7 @@ def test_a_run_of_given_features_and_images(run, tmp_path):
     done = usl.train(made, method="nearest_mean")
     assert done.info["training"]["classes"] == ["0", "1"]
     assert usl.evaluate(done)["train"]["n"] == 14
-    with pytest.raises(DataError, match="made from features that were given; .*photos holds ima"):
+    with pytest.raises(DataError, match=r"made from features that were given; .*photos holds ima"):
         usl.predict(done, tmp_path / "photos")
     text = (made.path / "split.csv").read_text()
     text = text.replace("requested,0.0", "requested,no").replace("requested,1.0", "requested,yes")
