@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from usl.core.errors import UsageError
-from usl.labeling.exchange.import_labels import export_run
+from usl.labeling.exchange.export_images import export_run
 from usl.run.by_hand import changed_by_hand
 from usl.run.folder import Run, new_run
 from usl.selection.start_run import start_run

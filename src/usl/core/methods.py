@@ -127,9 +127,12 @@ def find_method(kinds: Sequence[Methods], name: str) -> tuple[Methods, ModuleTyp
 
 
 def parameter_help(function: Callable[..., Any]) -> dict[str, str]:
-    """What a docstring's ``Parameters`` section says of each: ``name : text``, lines joined."""
+    """What a docstring's ``Parameters`` section says of each: ``name : text``, lines joined.
+
+    Of a dataclass the section ``Attributes`` is read.
+    """
     text = inspect.getdoc(function) or ""
-    pattern = r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-|\Z)"
+    pattern = r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=\n\n\S[^\n]*\n-|\Z)"
     section = re.search(pattern, text, re.DOTALL | re.MULTILINE)
     helps: dict[str, str] = {}
     names: list[str] = []

@@ -8,6 +8,7 @@ It sees arrays only: no data set, no path, no label. ``usl.select`` has checked 
 method that asks for ``keep`` in its signature is given it.
 
 - ``features``: float32 [n, d], rows of unit length (a row of zeros stays zero).
+  :func:`usl.numeric.table.as_table` gives it the verbs for what takes all rows to compute.
 - ``budget``: how many rows to pick, 1 <= budget <= len(candidates).
 - ``labeled``: int64 [L], sorted rows that already have a label.
 - ``candidates``: int64 [c], sorted rows that may be picked; never a labelled one.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.stage_cache import Keep, KeepOnDisk
 from usl.numeric.unit_rows import check_table, unit_rows

@@ -140,7 +140,7 @@ def test_sum_of_terms_with_moco(tiny, drive):
     loss, _ = driver.step(0)
     torch.testing.assert_close(loss, ((terms[0] + terms[1]) / 2 + 0.7 * group).detach())
     torch.testing.assert_close(task.contrast.queue.rows, torch.cat([key, queue[4:]]))
-    assert task.contrast.queue.pointer == 4
+    assert task.contrast.queue.pushed == 4
 
 
 @pytest.mark.parametrize("instance", ["simclr", "moco"])

@@ -7,8 +7,8 @@ from sklearn.semi_supervised import LabelSpreading
 from graphs import dense_normalized
 from usl.core.errors import DataError, UsageError
 from usl.numeric.neighbor_graph import neighbor_weights, normalized
-from usl.training.contract import load_model
 from usl.training.frozen.label_spreading import fit, prepare
+from usl.training.models import load_model
 from usl.training.shared.class_shares import voted_shares
 
 

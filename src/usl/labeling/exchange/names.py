@@ -24,7 +24,9 @@ from usl.data.decode import EXTENSIONS
 from usl.labeling.exchange.addresses import spellings, upload_names, uploaded
 
 UNSAFE = re.compile(r'[\\/:*?"<>|%#&]')
-DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # on Windows
+DEVICES = re.compile(  # on Windows
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\..*)?$", re.IGNORECASE
+)
 LONGEST = 150  # bytes, of 255 that file systems allow
 UNLABELED = "unlabeled"
 MOST_NEAR = 20_000  # ids among which a near miss is looked for
@@ -68,9 +70,10 @@ class Finder:
         self._rows = {word: row for row, word in enumerate(ids)}
 
     def id(self, word: str) -> int | None:
-        """The row of an id; stray blanks and decomposed umlauts are forgiven. None: unknown."""
-        found = self._rows.get(word)
-        return self._rows.get(tidy_id(word.strip())) if found is None else found
+        """The row of an id, None if unknown; blanks, split umlauts and ``\\`` are forgiven."""
+        tidy = tidy_id(word.strip())
+        spellings = (word, tidy, tidy.replace("\\", "/"))
+        return next((self._rows[one] for one in spellings if one in self._rows), None)
 
     def stem(self, word: str) -> int | None:
         """The row of the one id that is this word and the ending of an image."""
@@ -241,9 +244,10 @@ def _plain(word: str) -> tuple[str, bool]:
     """The id as a file name without ending, and whether nothing but ``/`` was replaced."""
     text = split_ending(tidy_id(word))[0].replace("/", "_")
     safe = _printable(UNSAFE.sub("_", text), "_").lstrip(" .-~").rstrip(" .") or "image"
+    safe = f"_{safe}" if DEVICES.match(safe) else safe
     short = safe.encode()[:LONGEST].decode(errors="ignore").rstrip(" .")
     ending = split_ending(short)[1]  # one more: without it, this would be another's name
-    return short, short == text and not ending and not DEVICES.match(text)
+    return short, short == text and not ending
 
 
 def _encoded(label: str) -> str:

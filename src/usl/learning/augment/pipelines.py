@@ -1,4 +1,4 @@
-"""The augmentations by name: each a frozen set of parameters that is called with a batch."""
+"""The augmentations by name: weak, strong, SimCLR, MoCo v2; frozen parameters, then a call."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from usl.learning.augment.batches import Augmentation, check_range, check_scale
+from usl.learning.augment.batches import Augmentation, check_range
 from usl.learning.augment.blur import random_blur_
 from usl.learning.augment.color import Jitter, color_jitter_, random_grey_
 from usl.learning.augment.geometry import random_resized_crop, random_shift, resize
@@ -19,10 +19,6 @@ class Plain(Augmentation):
     """Resize only; nothing is drawn. Proportions change where the picture is not square."""
 
     size: int
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_range("size", self.size, 1)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Resize."""
@@ -36,10 +32,6 @@ class Weak(Augmentation):
     size: int
     flip: bool = True
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_range("size", self.size, 1)
-
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Resize, then move and mirror."""
         return random_shift(resize(images, self.size), self.flip, generator)
@@ -52,11 +44,6 @@ class ResizedCropFlip(Augmentation):
     size: int
     scale: tuple[float, float] = (0.2, 1.0)
     flip: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_range("size", self.size, 1)
-        check_scale(self.scale)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Crop, resize and mirror."""
@@ -79,18 +66,13 @@ class SimCLR(Augmentation):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        check_range("size", self.size, 1)
+        super().__post_init__()
         check_range("strength", self.strength, 0, 2.5)
-        check_scale(self.scale)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The five steps in order."""
         views = random_resized_crop(images, self.size, self.scale, self.flip, generator)
-        color_jitter_(views, Jitter.of_strength(self.strength), 0.8, generator)
-        random_grey_(views, 0.2, generator)
-        if self.blur:
-            random_blur_(views, max(1, self.size // 20), 0.5, generator)
-        return views
+        return recolor_(views, self.strength, max(1, self.size // 20) * self.blur, generator)
 
 
 @dataclass(frozen=True)
@@ -102,19 +84,19 @@ class MoCoV2(Augmentation):
     scale: tuple[float, float] = (0.2, 1.0)
     flip: bool = True
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_range("size", self.size, 1)
-        check_scale(self.scale)
-
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The steps in order; mirroring goes with the box, since the rest does not notice."""
         views = random_resized_crop(images, self.size, self.scale, self.flip, generator)
-        color_jitter_(views, Jitter.of_strength(0.5), 0.8, generator)
-        random_grey_(views, 0.2, generator)
-        if self.blur:
-            random_blur_(views, self.size, 0.5, generator)
-        return views
+        return recolor_(views, 0.5, self.size * self.blur, generator)
+
+
+def recolor_(views: Tensor, strength: float, radius: int, generator: torch.Generator) -> Tensor:
+    """Jitter the colours of 80%, take them from 20%, blur half (radius 0: none); in place."""
+    color_jitter_(views, Jitter.of_strength(strength), 0.8, generator)
+    random_grey_(views, 0.2, generator)
+    if radius:
+        random_blur_(views, radius, 0.5, generator)
+    return views
 
 
 @dataclass(frozen=True)
@@ -139,7 +121,7 @@ class Strong(Augmentation):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        check_range("size", self.size, 1)
+        super().__post_init__()
         check_range("ops", self.ops, 0)
         check_range("cutout", self.cutout, 0, 1)
 

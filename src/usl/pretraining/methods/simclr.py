@@ -18,8 +18,8 @@ from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
 from usl.learning.ranks import gather, rank
+from usl.learning.recipe import Recipe
 from usl.pretraining.checks import check_positive
-from usl.pretraining.contract import Recipe
 from usl.pretraining.heads import projection_head
 
 RECIPES = {

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.workspace import Workspace
 from usl.selection.constraints.spacing import FARTHEST, Room, keep_apart, place, squared_to, widest
 from usl.selection.result import Selection

@@ -25,9 +25,11 @@ from threadpoolctl import threadpool_limits
 from usl.core.errors import UsageError
 from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import rows_per_block
-from usl.numeric.distances import Float32, squared_distances
+from usl.numeric.distances import squared_distances
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
 from usl.selection.shared.sample import draw_sample
 
@@ -80,7 +82,7 @@ def pick(
     points = keep.arrays(
         "embedding",
         parts,
-        lambda: {"points": _embed(features[rows], perplexity, steps, parts["seed"])},
+        lambda: {"points": _embed(as_table(features).take(rows), perplexity, steps, parts["seed"])},
     )["points"]
     progress(1, 1, "embedding")
     fixed = np.flatnonzero(np.isin(rows, labeled))

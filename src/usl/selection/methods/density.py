@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from usl.core.parameters import clamp_k, given_numbers
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, density
-from usl.numeric.neighbor_search import kept_typical_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import density
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
+from usl.selection.shared.kept import kept_mean_distance
 
 NESTED = True
 
@@ -41,7 +43,7 @@ def pick(
     k = _resolve(k, len(features))
     densities = np.ones(len(features))
     if k > 0:
-        mean, _ = kept_typical_distance(features, k, keep=keep, progress=progress)
+        mean, _ = kept_mean_distance(as_table(features), k, keep=keep, progress=progress)
         densities = density(mean)
     order = np.argsort(-densities[candidates], kind="stable")[:budget]
     return Picks(candidates[order], ranked=True, density=densities, parameters={"k": k})

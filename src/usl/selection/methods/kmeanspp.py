@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from usl.core.parameters import given_numbers
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
+from usl.numeric.table import Anchored, as_table
 from usl.selection.contract import Picks
-from usl.selection.shared.nearest_pick import Reach
 
 NESTED = True
 
@@ -41,7 +41,7 @@ def pick(
     """
     given_numbers({"power": power})
     rng = np.random.default_rng(seed)
-    reach = Reach(features, labeled)
+    reach = as_table(features).farthest(labeled)
     free = np.ones(len(candidates), dtype=bool)
     picks: list[int] = []
     while len(picks) < budget:
@@ -55,7 +55,7 @@ def pick(
 
 
 def _chances(
-    reach: Reach, candidates: NDArray[np.int64], free: NDArray[np.bool_], power: float
+    reach: Anchored, candidates: NDArray[np.int64], free: NDArray[np.bool_], power: float
 ) -> NDArray[np.float64]:
     """The probability of every candidate, float64 [c]; 0 for those that are picked."""
     squared = np.where(free, reach.squared[candidates], 0).astype(np.float64)

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from usl.core.parameters import column, given_numbers
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, mean_neighbor_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import mean_neighbor_distance
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
-from usl.selection.shared.clusters import kept_partition
+from usl.selection.shared.kept import kept_partition
 
 SMALL = 5  # items; clusters up to this size are served when no other has a candidate left
 
@@ -57,8 +59,9 @@ def pick(
     own = {"k": k, "max_clusters": max_clusters, "iterations": iterations}
     given_numbers(own, positive=list(own))
     count = min(len(labeled) + budget, max_clusters, len(features))
+    table = as_table(features)
     clusters = kept_partition(
-        features, count, seed=seed, iterations=iterations, progress=progress, keep=keep
+        table, count, seed=seed, iterations=iterations, progress=progress, keep=keep
     )
 
     rest = clusters.copy()  # -1 once labelled or picked: no neighbour of the others any more
@@ -74,7 +77,8 @@ def pick(
             score = np.zeros(len(rows))
             if len(rows) > 1:
                 near = min(k, len(rows) // 2)
-                score = 1 / (mean_neighbor_distance(features[rows], near, squared=squared) + floor)
+                mean = mean_neighbor_distance(table.take(rows), near, squared=squared)
+                score = 1 / (mean + floor)
             best = int(np.where(allowed[rows], score, -1).argmax())
             row = int(rows[best])
             rest[row], allowed[row] = -1, False

@@ -17,11 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError
 from usl.core.parameters import clamp_k, column, given_numbers
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, density
-from usl.numeric.neighbor_search import kept_typical_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import density
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
 from usl.selection.shared.clusters import best_per_cluster, cluster_ids, fill_up, serve
+from usl.selection.shared.kept import kept_mean_distance
 from usl.selection.shared.memory import Size
 from usl.selection.shared.repulsion import Repulsion
 from usl.selection.shared.seconds import partition_seconds, search_seconds
@@ -123,9 +125,10 @@ def pick(
         "horizon": horizon,
     }
     settings = _resolve(preset, len(features), budget, given)
+    table = as_table(features)
     partition = (
         cluster_ids(
-            features,
+            table,
             budget,
             labeled,
             seed=seed,
@@ -142,8 +145,8 @@ def pick(
     # 1. Utility of every item, Eq. 3 (only the order matters: 1 / D-bar).
     utility, probing = np.zeros(len(features)), None
     if settings.k > 0:
-        mean, probing = kept_typical_distance(
-            features,
+        mean, probing = kept_mean_distance(
+            table,
             settings.k,
             keep=keep,
             exact=exact or None,
@@ -165,7 +168,7 @@ def pick(
     exchange = settings.repulsion
     for iteration in range(settings.iterations):
         anchors = np.concatenate([picks, labeled])
-        repulsion = exchange.of(features, partition, movable, anchors)  # Eq. 5
+        repulsion = exchange.of(table, partition, movable, anchors)  # Eq. 5
         average = settings.momentum * average + (1 - settings.momentum) * repulsion  # Eq. 6
         regularized = np.full(len(features), -np.inf)
         regularized[movable] = utility[movable] - settings.lam * average  # Eq. 7
@@ -174,7 +177,7 @@ def pick(
 
     def utility_given(rows: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.float64]:
         nowhere = np.full(len(features), -1)  # here its own cluster's picks repel a row too
-        return utility[rows] - settings.lam * exchange.of(features, nowhere, rows, taken)
+        return utility[rows] - settings.lam * exchange.of(table, nowhere, rows, taken)
 
     penalty = np.zeros(len(features))
     penalty[movable] = average

@@ -29,10 +29,12 @@ from numpy.typing import NDArray
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
 from usl.numeric.adam import Adam
+from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import one_blas_thread
-from usl.numeric.distances import Float32, nearest
-from usl.training.contract import Augmented, LinearModel
+from usl.numeric.distances import nearest
+from usl.training.contract import Augmented
 from usl.training.frozen import logistic
+from usl.training.models import LinearModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 FEWEST_STEPS = 50  # of an epoch: a small collection would else end before it has begun
@@ -239,9 +241,3 @@ def cross_entropy(
         losses = losses * counted
         gradient *= counted[:, None]
     return float(losses.mean()), gradient.T @ rows, gradient.sum(axis=0)
-
-
-def softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    """Rows to probabilities."""
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))

@@ -14,14 +14,15 @@ from scipy import sparse
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import (
     check_neighbors,
     conjugate_gradients,
     neighbor_weights,
     normalized,
 )
-from usl.training.contract import NeighborModel
+from usl.training.models import NeighborModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 # Scores far from every label are tiny, and they too are compared class by class.

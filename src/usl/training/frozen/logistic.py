@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
-from usl.training.contract import LinearModel
+from usl.numeric.arrays import Float32
+from usl.training.models import LinearModel
 
 
 def fit(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
-from usl.training.contract import LinearModel
+from usl.numeric.arrays import Float32
+from usl.training.models import LinearModel
 
 
 def fit(

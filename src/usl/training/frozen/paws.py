@@ -27,17 +27,17 @@ from numpy.typing import NDArray
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
 from usl.numeric.adam import Adam
+from usl.numeric.arrays import TINY, Float32, softmax
 from usl.numeric.blocks import one_blas_thread
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.distances import nearest
 from usl.numeric.pca import principal_directions, second_moments
-from usl.training.contract import SupportModel
+from usl.training.models import SupportModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 WIDEST = 512  # dimensions that are trained; wider features are first projected on as many
 SMOOTHING = 0.1  # of the labels
 MOST_SUPPORTS = 1024  # labels that vote in one step of training; all vote in the result
 FLOOR = 1e-4  # of a share in pi: no class is driven out
-TINY = 1e-12
 REPORT_EVERY = 50  # steps
 
 
@@ -184,8 +184,7 @@ def vote(
     z, z_lengths = unit(rows @ projection)
     s, s_lengths = unit(supports.rows @ projection)
     logits = z @ s.T / z.dtype.type(temperature) + supports.log_weights
-    q = np.exp(logits - logits.max(axis=1, keepdims=True))
-    q /= q.sum(axis=1, keepdims=True)
+    q = softmax(logits)
     return Vote(q @ supports.votes, q, z, s, z_lengths, s_lengths)
 
 

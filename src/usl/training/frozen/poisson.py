@@ -21,14 +21,15 @@ from scipy.sparse.csgraph import connected_components
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32, softmax
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import (
     check_neighbors,
     conjugate_gradients,
     neighbor_weights,
     normalized,
 )
-from usl.training.contract import NeighborModel, Probabilities
+from usl.training.models import NeighborModel, Probabilities
 from usl.training.shared.class_shares import ClassPrior, match_shares, prior_shares
 
 TOLERANCE = 1e-3  # of the residual, relative: below it 1 decision in 1,000 changes
@@ -137,6 +138,4 @@ def soften(
 ) -> Probabilities:
     """Softmax of ``sharpness`` u / rms(u) plus the offsets, float64 [n, C]."""
     size = np.sqrt(np.mean(solution**2))
-    logits = sharpness * solution / max(size, 1e-300) + offsets
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+    return softmax(sharpness * solution / max(size, 1e-300) + offsets)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
+from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32
 
 ClassPrior = Literal["uniform", "labels", "off"] | None
 
@@ -73,9 +73,7 @@ def voted_shares(
 
     def block(start: int, stop: int) -> NDArray[np.float64]:
         logits = sample[start:stop] @ supports / np.float32(TEMPERATURE) + log_weights
-        votes = np.exp(logits - logits.max(axis=1, keepdims=True))
-        votes /= votes.sum(axis=1, keepdims=True)
-        return np.asarray(votes.sum(axis=0, dtype=np.float64))
+        return np.asarray(softmax(logits).sum(axis=0, dtype=np.float64))
 
     votes = sum(map_blocks(block, len(sample), rows_per_block(8 * len(labelled))))
     totals = np.bincount(classes[labelled], weights=votes, minlength=n_classes)
