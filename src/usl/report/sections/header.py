@@ -58,6 +58,7 @@ def result(facts: Facts) -> str:
     """The one sentence."""
     info = facts.run.info
     total = info["source"]["subsets"].get("train", info["source"]["images"])
+    total -= len(info["encoder"].get("unreadable", ()))  # which nothing could be picked from
     picked = info["selection"]
     text = (
         f"{len(facts.picks):,} of {total:,} {facts.noun}s picked by "
