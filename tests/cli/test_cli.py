@@ -88,7 +88,7 @@ def test_a_folder_of_photographs_from_select_to_report(photos, tmp_path, monkeyp
     select = ["select", str(photos), "--budget", "9", "--out", str(run)]
     assert main([*select, "--k", "10"]) == 0
     out, err = capsys.readouterr()
-    assert "Picked 9 of 61 images with quorum on pixels features" in out
+    assert "Picked 9 of 60 images with quorum on pixels features" in out
     assert "rows 2 to 10" in out
     assert "broken.jpg" in err
     assert "pip install 'usl[torch]'" in err
@@ -264,6 +264,63 @@ def test_embed_uses_the_cache_and_writes_a_source(photos, tmp_path, capsys):
     fill_in(run / "split.csv", kind_of)
     assert main(["train", str(run)]) == 0
     assert main(["report", str(run)]) == 0
+
+
+@pytest.fixture
+def boxes(photos):
+    """A table of pictures with four numbers beside each: images, or features of their own."""
+    path = photos.parent / "boxes.csv"
+    rows = [f"photos/{i:03d}.png,{i},{i % 5},{i % 3},3\n" for i in range(0, 60, 2)]
+    path.write_text("path,x,y,w,h\n" + "".join(rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"), [("manifest", ["--model", "pixels"]), ("embeddings", [])]
+)
+def test_what_a_table_is_can_be_said(boxes, tmp_path, capsys, kind, option):
+    told = [str(boxes), "--as", kind, *option]
+    chosen = ["select", *told, "--budget", "3", "--method", "kmeans"]
+    assert main([*chosen, "--out", str(tmp_path / "run"), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "taken for" not in printed.err
+    source = json.loads(printed.out)["source"]
+    assert (source["kind"], source["options"]) == (kind, {"as_": kind})
+    assert main([*chosen, "--out", str(tmp_path / "none"), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == kind
+    assert main(["embed", *told, "--json"]) == 0
+    assert (json.loads(capsys.readouterr().out)["width"] == 4) == (kind == "embeddings")
+    assert main(["embed", *told, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == kind
+    assert main(["select", str(boxes), "--as", "list", "--budget", "3", "--out", "run"]) == 2
+    assert "use embeddings or manifest" in capsys.readouterr().err
+
+
+def test_a_table_with_paths_and_numbers_is_told_of(boxes, tmp_path, capsys):
+    asked = ["--budget", "3", "--method", "kmeans", "--model", "pixels"]
+    assert main(["select", str(boxes), *asked, "--out", str(tmp_path / "run")]) == 0
+    assert "--as embeddings" in capsys.readouterr().err
+    assert main(["embed", str(boxes), "--model", "pixels"]) == 0
+    assert "--as embeddings" in capsys.readouterr().err
+
+
+def test_larger_pictures_can_be_allowed(boxes, tmp_path, monkeypatch, capsys):
+    Image.new("RGB", (30, 30)).save(boxes.parent / "photos" / "000.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 24 * 24)
+    asked = ["--as", "manifest", "--model", "pixels"]
+    allowed = [*asked, "--max-pixels", "900"]
+    picks = ["--budget", "3", "--method", "kmeans", "--json"]
+    assert main(["select", str(boxes), *asked, *picks, "--out", str(tmp_path / "run")]) == 0
+    assert "limit is 576 pixels). Allow more with max_pixels" in capsys.readouterr().err
+    assert main(["embed", str(boxes), *asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 29
+    assert main(["select", str(boxes), *allowed, *picks, "--out", str(tmp_path / "all")]) == 0
+    printed = capsys.readouterr()
+    assert "could not be read" not in printed.err
+    source = json.loads(printed.out)["source"]
+    assert source["options"] == {"as_": "manifest", "max_pixels": 900}
+    assert main(["embed", str(boxes), *allowed, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 30
 
 
 def test_corrupt_images_can_be_fatal(photos, tmp_path, capsys):

@@ -147,6 +147,7 @@ def compare(
     data = Data(train, train_truth, test, test_truth)
     module = FROZEN.load(learner)
     params = dict(learner_params or {})
+    FROZEN.check(learner, module, params)
     if hasattr(module, "prepare"):  # what depends on the features alone is done once
         params |= module.prepare(train, **params)
     seeds = list(seeds)

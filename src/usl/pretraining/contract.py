@@ -7,6 +7,7 @@ A method is one file in this room with one function and one table::
 
 ``build`` wraps a :class:`usl.learning.backbone.Backbone` into a :class:`usl.learning.loop.Task`
 whose ``backbone`` is what is kept in the end. A :class:`usl.learning.recipe.Recipe` is a preset.
+Bounds of parameters stand in the signature of ``build`` (:mod:`usl.core.parameters`).
 """
 
 from __future__ import annotations

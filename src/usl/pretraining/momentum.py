@@ -18,10 +18,8 @@ from usl.learning.ema import follow, teacher_of
 from usl.learning.precision import widen
 from usl.learning.ranks import gather, world_size
 from usl.learning.ring import Ring
-from usl.pretraining.checks import check_at_least, check_choice, check_momentum
 
 BatchNorm = Literal["eman", "split", "plain"]
-BATCH_NORMS = ("eman", "split", "plain")
 
 
 class KeyEncoder(nn.Module):  # type: ignore[misc]
@@ -38,9 +36,6 @@ class KeyEncoder(nn.Module):  # type: ignore[misc]
 
     def __init__(self, query: nn.Module, momentum: float, bn: BatchNorm, splits: int) -> None:
         super().__init__()
-        check_momentum(momentum)
-        check_choice("bn", bn, BATCH_NORMS)
-        check_at_least(2, splits=splits)
         self.momentum, self.bn, self.splits = momentum, bn, splits
         self.network = teacher_of(query)
         self.train()
@@ -81,7 +76,6 @@ class KeyQueue(Ring):
     """The last keys of all processes: unit rows, random directions until they are replaced."""
 
     def __init__(self, size: int, width: int, generator: torch.Generator) -> None:
-        check_at_least(1, queue=size)
         super().__init__(size, width)
         start = torch.randn(size, width, generator=generator)
         self.rows.copy_(functional.normalize(start, dim=1))

@@ -20,6 +20,7 @@ from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import read_json, write_json
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.learning.loop_options import CHECKPOINT, LoopOptions
@@ -110,16 +111,15 @@ def pretrain(
     from usl.pretraining.monitor import Monitor
 
     began = time.perf_counter()
+    seed = seed_number(seed)
     options, method_params = LoopOptions.taken_from(params)
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
     recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
-    folder = Path(out)
-    leader = int(os.environ.get("RANK", "0")) == 0  # under torchrun the others write nothing
-    if leader:
+    folder, rank = Path(out), int(os.environ.get("RANK", "0"))
+    if leader := rank == 0:  # under torchrun the others write nothing
         check_folder(folder, resume=options.resume, overwrite=overwrite)
     collection = open_collection(source)
-    tell(collection)
     tell(collection)
     backbone, supervision = start_backbone(network, init, size, seed)
     train, pictures = train_pictures(collection, backbone.size, progress)

@@ -14,6 +14,7 @@ from usl.core.errors import TrainingFailedError
 from usl.core.files import cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.features.space import Space, open_space
 from usl.run import folder as runs
@@ -82,6 +83,7 @@ def start_run(
     """
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
+    seed = seed_number(seed)
     opened = {"as_": as_, "max_pixels": max_pixels}
     ready = prepare(
         source, budget, method, model, pca, memory, scratch, constraints, method_params, opened
@@ -135,15 +137,7 @@ def start_run(
             **runs.environment(),
             "source": runs.source_record(source, collection),
             "encoder": space.record(),
-            "selection": {
-                "method": picks.method,
-                "budget": len(picks),
-                "seed": seed,
-                "parameters": picks.parameters,
-                "oracle": oracle,
-                **constraints_record(picks, ready.files),
-                "features": array_digest(space.features),
-            },
+            "selection": selection_record(picks, ready, space, seed),
             "seconds": {
                 "embed": round(embedded - began, 3),
                 "select": round(selected - embedded, 3),
@@ -172,10 +166,18 @@ def pick(
     return select_within(space.features, budget, wanted, ids=ids[space.rows], **settings)
 
 
-def constraints_record(picks: Selection, files: dict[str, str]) -> dict[str, Any]:
-    """What ``run.json`` says of constraints; nothing where there were none."""
+def selection_record(picks: Selection, ready: Prepared, space: Space, seed: int) -> dict[str, Any]:
+    """The ``selection`` section of ``run.json``; nothing of constraints where there were none."""
     found = picks.constraints if isinstance(picks, Constrained) else None
-    return {"constraints": {**files, **found}} if found else {}
+    return {
+        "method": picks.method,
+        "budget": len(picks),
+        "seed": seed,
+        "parameters": picks.parameters,
+        "oracle": ready.oracle,
+        **({"constraints": {**ready.files, **found}} if found else {}),
+        "features": array_digest(space.features),
+    }
 
 
 def trainable(collection: Collection, space: Space, method_params: Any, seed: int) -> Any:

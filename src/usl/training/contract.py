@@ -14,6 +14,10 @@ of v random views of every item, float16 [v, n, d], encoded when first asked for
 on. It is None where nobody has images to make views of.
 
 The model is one of those in :mod:`usl.training.models`.
+
+Bounds of a method's own parameters stand in the signature, ``k: Annotated[int, Positive] = 10``
+(:mod:`usl.core.parameters`): values out of bounds are refused before it is called. Its module may
+say ``NAME``, how people write it.
 """
 
 from __future__ import annotations

@@ -78,7 +78,6 @@ def predict(
     model, class_names = load_model(run.path / MODEL)
     collection = open_collection(source)
     tell(collection)
-    tell(collection)
     record: dict[str, Any] = run.info["training"]["encoder"]
     space = recorded_space(run, record, collection, progress)
     if space.embedding.encoder.key != record["key"]:

@@ -122,7 +122,7 @@ def test_answers_in_containers(tmp_path):
         'b.jpg,"{""choices"": [""cat""]}"\nc.jpg,"[""dog""]"\nd.jpg,1.0\ne.jpg,-1\n'
     )
     found = import_file(run, path)
-    assert found.skipped == {"2 choices": 1, "no label": 1}
+    assert found.skipped == {"2 choices: cat, dog": 1, "no label": 1}
     assert labels_of(run) == {"b.jpg": "cat", "c.jpg": "dog", "d.jpg": "1"}
 
 

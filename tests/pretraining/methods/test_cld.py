@@ -6,6 +6,7 @@ torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
 from usl.core.methods import parameter_help  # noqa: E402
+from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.methods import cld, moco, simclr  # noqa: E402
 
 
@@ -172,9 +173,9 @@ def test_more_clusters_than_images(tiny, drive):
     ("name", "value"),
     [("lam", -1), ("clusters", 1), ("iterations", 0), ("group_temperature", 0), ("instance", "x")],
 )
-def test_parameters_out_of_range(tiny, name, value):
+def test_parameters_out_of_range(name, value):
     with pytest.raises(UsageError, match=f"{name}: "):
-        small(tiny(0), **{name: value})
+        METHODS.check("cld", cld, {name: value})
 
 
 @pytest.mark.parametrize("module", [cld, moco, simclr])

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
+from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.methods import moco  # noqa: E402
 from usl.pretraining.momentum import KeyEncoder, KeyQueue, fitting_queue  # noqa: E402
 
@@ -201,6 +202,6 @@ def test_fitting_queue_is_no_larger_than_the_collection():
     ("name", "value"),
     [("temperature", 0), ("momentum", 1.0), ("momentum", math.nan), ("queue", 0), ("bn", "emam")],
 )
-def test_parameters_out_of_range(tiny, name, value):
+def test_parameters_out_of_range(name, value):
     with pytest.raises(UsageError, match=f"{name}: "):
-        small(tiny(0), **{name: value})
+        METHODS.check("moco", moco, {name: value})

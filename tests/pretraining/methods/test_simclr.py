@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
+from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.methods import simclr  # noqa: E402
 
 
@@ -101,6 +102,6 @@ def test_round_trip(tiny, round_trip):
 @pytest.mark.parametrize(
     ("name", "value"), [("temperature", 0.0), ("temperature", float("nan")), ("projection", 0)]
 )
-def test_parameters_out_of_range(tiny, name, value):
+def test_parameters_out_of_range(name, value):
     with pytest.raises(UsageError, match=name):
-        simclr.build(tiny(0), **{name: value})
+        METHODS.check("simclr", simclr, {name: value})

@@ -102,7 +102,7 @@ def test_room_is_not_negative():
 
 
 def test_ways_to_pick_are_named():
-    with pytest.raises(UsageError, match="pick_by: 'luck' given; use both, "):
+    with pytest.raises(UsageError, match="pick_by: 'luck' is unknown; use one of both, "):
         usl.select(cloud(30), 3, method="quorum", pick_by="luck")
 
 

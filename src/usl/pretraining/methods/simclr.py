@@ -7,19 +7,19 @@ of visual representations", ICML 2020, Eq. 1 and Algorithm 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from usl.core.parameters import Positive
 from usl.learning.augment import Augmentation, SimCLR
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
 from usl.learning.ranks import gather, rank
 from usl.learning.recipe import Recipe
-from usl.pretraining.checks import check_positive
 from usl.pretraining.heads import projection_head
 
 RECIPES = {
@@ -44,8 +44,8 @@ def build(
     backbone: nn.Module,
     *,
     seed: int = 0,
-    temperature: float = 0.5,
-    projection: int = 128,
+    temperature: Annotated[float, Positive] = 0.5,
+    projection: Annotated[int, Positive] = 128,
     strength: float = 0.5,
     blur: bool = False,
     flip: bool = True,
@@ -60,13 +60,7 @@ def build(
     strength : of the colour jitter; 0.5 for small pictures, 1 for ImageNet.
     blur : blur half of the views.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
-
-    Raises
-    ------
-    UsageError
-        a parameter out of range.
     """
-    check_positive(temperature=temperature)
     head = projection_head(
         backbone.dim,
         projection,

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.near_duplicates import near_duplicates
@@ -34,8 +35,9 @@ from usl.selection.constraints.quotas import Quotas
 from usl.selection.constraints.resolve import Wanted, resolve
 from usl.selection.constraints.result import Constrained, assemble
 from usl.selection.constraints.spacing import keep_apart, squared_to
-from usl.selection.contract import DEFAULT
+from usl.selection.contract import DEFAULT, METHODS
 from usl.selection.memory_bound import reserve
+from usl.selection.select import checked_predictions
 
 Rows = NDArray[np.int64]
 NEAR_DUPLICATE = 0.1  # the distance of collapse_duplicates=True; see docs/methods.md
@@ -95,6 +97,7 @@ def select_within(
     memory: int | str | Workspace | None = None,
     scratch: str | os.PathLike[str] | None = None,
     resume: bool | str | os.PathLike[str] = False,
+    predictions: ArrayLike | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Constrained:
@@ -106,6 +109,7 @@ def select_within(
     ids : str [n], the items' names, for constraints that give names.
     labeled : as in :func:`usl.select`. Picks keep the minimum distance from these items, too, and
         near-duplicates of them are left out.
+    predictions : as in :func:`usl.select`; each group's call is handed those of its items.
     method_params : parameters with one entry per item are divided among the groups.
 
     Returns
@@ -125,8 +129,11 @@ def select_within(
         from usl.data.open import open_features
 
         features = open_features(features)
+    seed = seed_number(seed)
+    METHODS.check(method, METHODS.load(method), method_params)
     given = check_table(features)
     n = len(given)
+    probabilities = checked_predictions(predictions, n, method)
     wanted = constraints
     if isinstance(wanted, Constraints):
         wanted = resolve(wanted, n, budget, ids, labeled, candidates)
@@ -169,6 +176,7 @@ def select_within(
         method=method,
         seed=seed,
         resume=resume,
+        predictions=probabilities,
         progress=progress,
         params=method_params,
     )

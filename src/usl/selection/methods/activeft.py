@@ -18,19 +18,20 @@ Then each centroid takes the nearest candidate that is still free.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Values
 from usl.numeric.blocks import one_blas_thread, rows_per_block
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
 
+DRAWN = "centroids start from random rows"
 BLOCK = 4096  # rows; fixed, because sums are rounded block by block
 
 
@@ -42,9 +43,9 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
-    tau: float = 0.07,
-    lr: float = 1e-3,
-    iterations: int = 300,
+    tau: Annotated[float, Positive] = 0.07,
+    lr: Annotated[float, Positive] = 1e-3,
+    iterations: Annotated[int, NotNegative] = 300,
 ) -> Picks:
     """Train one centroid per pick, from random candidates; pick the nearest candidate of each.
 
@@ -57,8 +58,6 @@ def pick(
     lr : step of Adam (authors: 1e-3).
     iterations : full-batch steps (authors: 300).
     """
-    own = {"tau": tau, "lr": lr, "iterations": iterations}
-    given_numbers(own, positive=["tau", "lr"])
     start = np.random.default_rng(seed).choice(candidates, budget, replace=False)
     table = as_table(features)
     centroids, fixed = table.take(start).astype(np.float64), table.take(labeled)
@@ -71,6 +70,7 @@ def pick(
             scaled = np.sqrt(square / (1 - 0.999**step)) + 1e-8
             centroids -= lr * mean / (1 - 0.9**step) / scaled
             progress(step, iterations, "centroids")
+        own = {"tau": tau, "lr": lr, "iterations": iterations}
         return Picks(_nearest_free(table, centroids, candidates), parameters=own)
 
 

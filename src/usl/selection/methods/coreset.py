@@ -16,6 +16,7 @@ from usl.selection.contract import Picks
 from usl.selection.shared.farthest_first import farthest_first
 
 NESTED = True
+DRAWN_COLD = "draws its first pick"
 
 
 def pick(

@@ -15,12 +15,12 @@ gains shrink alike, and the changed rows, n / 2, n / 3, ..., are the cheaper way
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import rows_per_block
@@ -44,7 +44,7 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    pool: int = 35_000,
+    pool: Annotated[int, Positive] = 35_000,
 ) -> Picks:
     """Pick the candidate that most raises the goal, again and again; this order is the rank.
 
@@ -55,7 +55,6 @@ def pick(
     ----------
     pool : most candidates considered, drawn by the seed; never below the budget.
     """
-    given_numbers({"pool": pool}, positive=["pool"])
     drawn = draw_pool(candidates, max(pool, budget), seed)
     picks, raised = greedy(as_table(features), budget, labeled, drawn, progress, keep)
     return Picks(picks, ranked=True, utility=raised / len(features), parameters={"pool": pool})

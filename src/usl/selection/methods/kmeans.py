@@ -12,6 +12,8 @@ from usl.numeric.table import as_table
 from usl.selection.contract import Picks
 from usl.selection.shared.clusters import best_per_cluster, cluster_ids, fill_up, serve
 
+NAME = "k-means"
+DRAWN = "k-means starts from random rows"
 BLOCK = 8192  # rows
 
 

@@ -13,12 +13,12 @@ here, because the first picks shrink all gains at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.pairwise_sums import Kernel
@@ -37,8 +37,8 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
-    h: float = 1.0,
-    pool: int = 35_000,
+    h: Annotated[float, Positive] = 1.0,
+    pool: Annotated[int, Positive] = 35_000,
 ) -> Picks:
     """Pick the candidate that most raises the goal, again and again; this order is the rank.
 
@@ -50,7 +50,6 @@ def pick(
     h : length scale of the kernel, in distances of unit rows (authors: 1).
     pool : most candidates considered, drawn by the seed (authors: 35,000); never below the budget.
     """
-    given_numbers({"h": h, "pool": pool}, positive=["h", "pool"])
     candidates = draw_pool(candidates, max(pool, budget), seed)
     table = as_table(features)
     reach = table.farthest(labeled)

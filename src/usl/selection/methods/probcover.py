@@ -12,11 +12,12 @@ distances, whatever the budget. That is n^2 d still: minutes for 100,000 rows, h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import map_blocks, rows_per_block
@@ -25,6 +26,7 @@ from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
 
+DRAWN = "delta comes from k-means, which starts from random rows"
 SAMPLE = 2000  # balls whose purity is looked at
 LARGEST = 2.0  # no distance inside the unit ball is larger
 
@@ -37,9 +39,9 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
-    delta: float | None = None,
-    purity: float = 0.95,
-    iterations: int = 50,
+    delta: Annotated[float | None, Positive] = None,
+    purity: Annotated[float, Between(0, 1)] = 0.95,
+    iterations: Annotated[int, Positive] = 50,
 ) -> Picks:
     """Pick the candidate that covers the most uncovered rows; this order is the rank.
 
@@ -57,8 +59,6 @@ def pick(
         2,000 random balls, each among all rows.
     iterations : upper bound of the k-means iterations behind the pseudo-labels.
     """
-    own = {"delta": delta, "purity": purity, "iterations": iterations}
-    given_numbers(own, positive=["delta", "iterations"], at_most_one=["purity"])
     table = as_table(features)
     if delta is None:
         count = min(len(features), max(2, budget + len(labeled)))
@@ -90,7 +90,7 @@ def pick(
         np.array(picks, dtype=np.int64),
         ranked=True,
         utility=np.array(covers) / len(features),
-        parameters=own | {"delta": delta},
+        parameters={"delta": delta, "purity": purity, "iterations": iterations},
     )
 
 

@@ -19,13 +19,13 @@ import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from scipy import sparse
 
 from usl.core.errors import TrainingFailedError
-from usl.core.parameters import check_choice, given_numbers
+from usl.core.parameters import NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import TINY, Float32, Rows, Values
 from usl.numeric.kmeans import kmeans
@@ -45,7 +45,14 @@ from usl.selection.shared.sample import draw_sample
 from usl.selection.shared.seconds import nearest_seconds, partition_seconds, search_seconds
 from usl.selection.shared.spread import COLUMNS, information, spread
 
-PICK_BY = ("both", "consensus", "density", "center")
+DRAWN = "k-means starts from random rows"
+SYMBOLS = {"chosen": ("", "whose clusters have the picks that tell the most")}
+TERMS = {
+    "confidence": ("consensus", "share of its nearest neighbours that lie in its own cluster"),
+    "density": ("density", "mean cosine with the images nearest to it, about half a cluster"),
+    "utility": ("score", "consensus times density, or what pick_by names; the largest wins"),
+    "utility usl_t": ("max ŷ", "how surely it belongs to its learned cluster; the surest wins"),
+}
 WORK = 50_000_000  # rows times clusters of all partitions; more clusters, fewer partitions
 SPREAD = 4e-8  # seconds of an item and a pick of a partition, in the spread
 
@@ -59,42 +66,35 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    partitions: int = 20,
-    k: int = 20,
-    reach: float = 0.5,
+    partitions: Annotated[int, Positive] = 20,
+    k: Annotated[int, Positive] = 20,
+    reach: Annotated[float, Positive] = 0.5,
     average: bool = True,
-    room: float = 2.0,
+    room: Annotated[float, NotNegative] = 2.0,
     pick_by: Literal["both", "consensus", "density", "center"] = "both",
-    learned: int = 1,
-    sample: int = 50_000,
-    iterations: int = 20,
+    learned: Annotated[int, NotNegative] = 1,
+    sample: Annotated[int, Positive] = 50_000,
+    iterations: Annotated[int, Positive] = 20,
 ) -> Picks:
     """Pick one item of every cluster, of the partition whose picks tell the most.
 
-    The parameters of the result say where the picks come from (``chosen``): ``k-means`` or
-    ``usl_t``.
+    The result's parameter ``chosen`` says where the picks come from: ``k-means`` or ``usl_t``.
 
     Parameters
     ----------
-    partitions : how many are compared; fewer where they have many clusters, for then they hardly
-        differ in what they are worth (rows times clusters of all together: 50 million).
-    k : neighbours that agree or not.
-    reach : how many items the density looks at, as a share of a cluster of average size.
-    average : cluster features that are averaged with those of their neighbours.
-    room : an item counts, in the clustering and in the choice of a partition, by its mean distance
-        to its k neighbours to this power; 0 counts all alike.
-    pick_by : what the picks of a partition are best in; ``center`` is nearness to the mean, as a
-        plain k-means selection has it.
-    learned : how often the clusters of USL-T are learned, each time for one more set of picks, its
-        most confident; never where there are so many clusters that one partition is all.
-    sample : most rows looked at, drawn by the seed, and picks come from these alone; never below
-        20 per cluster.
-    iterations : upper bound of the k-means iterations.
+    partitions : of k-means, of which the best is taken; fewer where they have many clusters and so
+        hardly differ in what they are worth (rows times clusters of all together: 50 million).
+    k : neighbours that agree with a pick or not.
+    reach : images the density looks at, as a share of a cluster of average size.
+    average : whether images are averaged with their neighbours before k-means.
+    room : power of its distance to its neighbours by which an image counts; the mean of k of them,
+        in the clustering and in the choice of a partition. 0 counts all alike.
+    pick_by : what the pick of a cluster is best in; ``center`` is nearness to the mean (kmeans).
+    learned : sets of picks of clusters learned as by USL-T, compared with the others; none where
+        there are so many clusters that one partition is all.
+    sample : images looked at; drawn by the seed, alone to be picked, at least 20 per cluster.
+    iterations : of k-means, at most.
     """
-    own = {"partitions": partitions, "k": k, "reach": reach, "sample": sample}
-    own["iterations"] = iterations
-    given_numbers({**own, "room": room, "learned": learned}, positive=list(own))
-    check_choice("pick_by", pick_by, PICK_BY)
     rng = np.random.default_rng(seed)
     size = _size(sample, budget + len(labeled))
     rows = draw_sample(len(features), budget, labeled, candidates, size, rng)
@@ -105,8 +105,9 @@ def pick(
     fixed = np.flatnonzero(np.isin(rows, labeled))
     allowed = np.flatnonzero(np.isin(rows, candidates))
     plan = Plan.of(len(rows), budget + len(fixed), partitions, learned)
-    resolved: dict[str, Any] = {**own, "partitions": plan.partitions, "sample": len(rows)}
-    resolved |= {"average": average, "room": room, "pick_by": pick_by, "learned": plan.trainings}
+    resolved: dict[str, Any] = {"partitions": plan.partitions, "k": k, "reach": reach}
+    resolved |= {"sample": len(rows), "iterations": iterations, "average": average, "room": room}
+    resolved |= {"pick_by": pick_by, "learned": plan.trainings}
     if len(rows) == 1:
         return Picks(rows[allowed], clusters=np.zeros(1, np.int64), parameters=resolved)
 

@@ -10,6 +10,8 @@ from usl.numeric.arrays import Float32
 from usl.selection.contract import Picks
 
 NESTED = True
+UNRANKED = True
+DRAWN = "draws its picks"
 
 
 def pick(

@@ -16,12 +16,12 @@ is approximated but the median, which is that of the pairs among 1,000 random ro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import rows_per_block
@@ -44,8 +44,8 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    alpha: float | None = None,
-    sigma: float | None = None,
+    alpha: Annotated[float | None, Between(0, 1)] = None,
+    sigma: Annotated[float | None, Positive] = None,
 ) -> Picks:
     """Pick by herding; the order of the picks is their rank, equal scores go by the lower row.
 
@@ -58,8 +58,6 @@ def pick(
         number of picks and labelled rows.
     sigma : width of the kernel, in distances of unit rows; by default the median distance.
     """
-    own = {"alpha": alpha, "sigma": sigma}
-    given_numbers(own, positive=["sigma"], at_most_one=["alpha"])
     table = as_table(features)
     if alpha is None:
         alpha = 1 - 1 / np.sqrt(budget + len(labeled))

@@ -8,10 +8,12 @@ another; here it is the distance to the nearest, as in farthest-first traversal.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.numeric.stage_cache import NOTHING, Keep
@@ -31,8 +33,8 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    share: float = 0.7,
-    pool: int = 35_000,
+    share: Annotated[float, Between(0, 1)] = 0.7,
+    pool: Annotated[int, Positive] = 35_000,
 ) -> Picks:
     """Pick representative candidates, then the farthest from all picks and labelled rows.
 
@@ -46,7 +48,6 @@ def pick(
         below the budget. The diverse picks come from all candidates.
     """
     own = {"share": share, "pool": pool}
-    given_numbers(own, positive=["pool"], at_most_one=["share"])
     count = int(budget * share + 1e-9)  # 0.7 is a little less than 7 / 10
     if len(labeled) == 0:
         count = max(1, count)

@@ -16,6 +16,8 @@ from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.selection.contract import Picks
 
+UNRANKED = True
+DRAWN = "draws its picks within each class"
 ORACLE = True  # reads the answers; never a fair competitor
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.core.parameters import clamp_k, column, given_numbers
+from usl.core.parameters import Between, NotNegative, Positive, clamp_k, not_none
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.numeric.distances import density
@@ -28,6 +28,22 @@ from usl.selection.shared.memory import Size
 from usl.selection.shared.repulsion import Repulsion
 from usl.selection.shared.seconds import partition_seconds, search_seconds
 
+NAME = "USL"
+DRAWN = "k-means starts from random rows, unless the clusters are given"
+SYMBOLS = {
+    "k": ("k", "neighbours in the density, Eq. 3"),
+    "lam": ("λ", "weight of the regulariser, Eq. 7"),
+    "alpha": ("α", "exponent of the distance, Eq. 5"),
+    "momentum": ("m_reg", "moving average of the regulariser, Eq. 6"),
+    "iterations": ("l", "passes of the exchange, Algorithm 1"),
+    "horizon": ("h", "nearest picks that repel; none: all of them"),
+}
+EQUATION_3 = ("U", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)")
+TERMS = {
+    "density": EQUATION_3,
+    "regularizer": ("Reg", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
+    "utility": ("U′", "what decided: U less λ times the regulariser (Eq. 7)"),
+}
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
 
 
@@ -86,12 +102,12 @@ def pick(
     progress: Progress = silent,
     keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
-    k: int | None = None,
-    lam: float | None = None,
-    alpha: float | None = None,
-    momentum: float | None = None,
-    iterations: int | None = None,
-    horizon: int | None = None,
+    k: Annotated[int | None, Positive] = None,
+    lam: Annotated[float | None, NotNegative] = None,
+    alpha: Annotated[float | None, NotNegative] = None,
+    momentum: Annotated[float | None, Between(0, 1, below=True)] = None,
+    iterations: Annotated[int | None, NotNegative] = None,
+    horizon: Annotated[int | None, NotNegative] = None,
     n_clusters: int | None = None,
     exact: bool = False,
     clusters: ArrayLike | None = None,
@@ -199,7 +215,7 @@ def pick(
 def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
     """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`."""
     preset = str(parameters.get("preset", "paper"))
-    row = column(PRESETS, preset, _column_of(n, budget))
+    row = PRESETS[preset][_column_of(n, budget)]
     k, horizon = (
         getattr(row, name) if parameters.get(name) is None else parameters[name]
         for name in ("k", "horizon")
@@ -222,9 +238,8 @@ def seconds(
 
 
 def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
-    """The preset's column for this size, with the parameters that are given; checked."""
-    base = column(PRESETS, preset, _column_of(n, budget))
-    settings = replace(base, **given_numbers(given, positive=["k"], below_one=["momentum"]))
+    """The preset's column for this size, with the parameters that are given."""
+    settings = replace(PRESETS[preset][_column_of(n, budget)], **not_none(given))
     return replace(settings, k=clamp_k(settings.k, n if settings.count_self else n - 1, n))
 
 

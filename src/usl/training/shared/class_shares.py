@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import UsageError
+from usl.core.parameters import check_value
 from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 
@@ -39,10 +39,7 @@ def prior_shares(
     features : float32 [n, d], unit rows.
     classes, weights : int64 [n] with -1 for unlabelled items, float64 [n].
     """
-    if class_prior not in (None, "uniform", "labels", "off"):
-        raise UsageError(
-            f"class_prior: {class_prior!r} given; use uniform, labels or off, or leave it out."
-        )
+    check_value("class_prior", class_prior, ClassPrior)
     if class_prior == "off":
         return None
     if class_prior is None:

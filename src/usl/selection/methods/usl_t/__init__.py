@@ -11,13 +11,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import UslWarning
-from usl.core.parameters import check_choice, clamp_k, column, given_numbers
+from usl.core.parameters import Between, NotNegative, Positive, clamp_k, not_none
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.numeric.distances import density
@@ -29,12 +29,16 @@ from usl.selection.methods.usl_t.estimate import learning_bytes, training_second
 from usl.selection.methods.usl_t.heads import learn
 from usl.selection.methods.usl_t.neighbors import checked_neighbors
 from usl.selection.methods.usl_t.presets import PRESETS, SMALL, Preset
+from usl.selection.methods.usl_t.words import NAME as NAME
+from usl.selection.methods.usl_t.words import SYMBOLS as SYMBOLS
+from usl.selection.methods.usl_t.words import TERMS as TERMS
 from usl.selection.shared.clusters import away_from_taken, best_per_cluster, fill_up, serve
 from usl.selection.shared.kept import kept_nearest
 from usl.selection.shared.memory import BASE, PER_ITEM, Size, search_bytes
 from usl.selection.shared.seconds import search_seconds
 
-PICKING = ("k", "spare", "propagate")
+DRAWN = "clusters start from random rows, batches are drawn"
+PICKING = ("k", "pick_by", "spare", "propagate")
 TRAINING = ("heads", "tau", "alpha", "t", "lam", "momentum", "scale", "steps", "batch_size", "lr")
 EPOCHS = 10  # of end-to-end training; the paper's 200 are for a GPU
 
@@ -49,20 +53,20 @@ def pick(
     progress: Progress = silent,
     keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
-    heads: int | None = None,
-    tau: float | None = None,
-    alpha: float | None = None,
-    t: float | None = None,
-    lam: float | None = None,
-    momentum: float | None = None,
-    k: int | None = None,
-    scale: float | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
+    heads: Annotated[int | None, Positive] = None,
+    tau: Annotated[float | None, Between(0, 1)] = None,
+    alpha: Annotated[float | None, NotNegative] = None,
+    t: Annotated[float | None, Positive] = None,
+    lam: Annotated[float | None, NotNegative] = None,
+    momentum: Annotated[float | None, Between(0, 1)] = None,
+    k: Annotated[int | None, Positive] = None,
+    scale: Annotated[float | None, Positive] = None,
+    steps: Annotated[int | None, Positive] = None,
+    batch_size: Annotated[int | None, Positive] = None,
+    lr: Annotated[float | None, Positive] = None,
     pick_by: Literal["confidence", "density"] | None = None,
-    spare: float | None = None,
-    propagate: int | None = None,
+    spare: Annotated[float | None, NotNegative] = None,
+    propagate: Annotated[int | None, NotNegative] = None,
     end_to_end: bool = False,
     epochs: int = EPOCHS,
     network_lr: float = 1e-3,
@@ -227,21 +231,11 @@ def _resolve(n: int, given: Mapping[str, Any]) -> Preset:
 
 
 def _settings(n: int, given: Mapping[str, Any]) -> Preset:
-    """The preset's column for n items with the given parameters of :func:`pick` in place; checked.
+    """The preset's column for n items with the given parameters of :func:`pick` in place.
 
     Those that are None or not there are the preset's.
     """
-    base = column(PRESETS, given.get("preset", "paper"), int(n > SMALL))
-    pick_by = given.get("pick_by")
-    if pick_by is not None:
-        check_choice("pick_by", pick_by, ("confidence", "density"))
-    picking = {name: given.get(name) for name in PICKING}
-    training = {name: given.get(name) for name in TRAINING}
-    positive = ("heads", "t", "scale", "steps", "batch_size", "lr")
-    trained = given_numbers(training, positive=positive, at_most_one=["tau", "momentum"])
-    return replace(
-        base,
-        **given_numbers(picking, positive=["k"]),
-        pick_by=pick_by or base.pick_by,
-        training=replace(base.training, **trained),
-    )
+    base = PRESETS[given.get("preset", "paper")][int(n > SMALL)]
+    picking = not_none({name: given.get(name) for name in PICKING})
+    training = not_none({name: given.get(name) for name in TRAINING})
+    return replace(base, **picking, training=replace(base.training, **training))
