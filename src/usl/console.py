@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress and notes on stderr, results on stdout."""
+"""Terminal output: results on stdout; progress, notes and warnings on stderr."""
 
 from __future__ import annotations
 

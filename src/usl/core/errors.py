@@ -1,4 +1,4 @@
-"""The errors a user can meet.
+"""Errors with a message for the user and an exit code: usage, data, missing package, training.
 
 Every message says what is wrong, where (file, row or parameter) and what to do about it. The
 command line prints the message alone, without a traceback, and exits with ``exit_code``.

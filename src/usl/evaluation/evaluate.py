@@ -1,4 +1,4 @@
-"""``usl evaluate``: how good are the picks and the classifier, where answers are known.
+"""``usl evaluate``: accuracy of the picks and the classifier, where answers are known.
 
 Only this room reads the ground truth. Accuracies say what they are: *out of sample* for images
 the training never saw (subset test, or val), *transductive* for the unlabelled train images, which

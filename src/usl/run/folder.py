@@ -1,4 +1,4 @@
-"""The run folder: what every verb after ``select`` works on.
+"""The run folder: what is in it, and how runs are made and opened.
 
 ======================= ==========================================================================
 run.json                what made the run: source, encoder, parameters, hashes, versions, timings

@@ -1,4 +1,4 @@
-"""``usl.select`` and its result: the picks in order, and why each was picked."""
+"""``usl.select``: pick the items of a feature table to label."""
 
 from __future__ import annotations
 

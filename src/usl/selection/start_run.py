@@ -1,4 +1,4 @@
-"""``usl select``: from a source to a run folder that asks for labels."""
+"""``usl.start_run``: embed a source, select, and write the run folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``usl train``: from the labels in the split file to a classifier and a label for every image."""
+"""``usl train``: learn from the labels of a run, and label every image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a format receives and returns.
+"""The contract of an exchange format: what it receives and returns.
 
 A format is one file in this room; its name is the name on the command line. It has::
 

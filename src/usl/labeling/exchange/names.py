@@ -1,4 +1,4 @@
-"""File names for ids, folder names for classes: safe on every system, and the way back.
+"""File names for image ids and folder names for classes, safe on every system, and back.
 
 An id may be anything: ``../x``, ``C:\\x``, ``a b#1.jpg``, two that differ in case alone. Its name
 is the id with ``_`` between folders, so that nothing in it can point anywhere. Where that changed

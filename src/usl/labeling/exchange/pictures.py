@@ -1,4 +1,4 @@
-"""The pictures of an export as files: copied, linked, or written as PNG."""
+"""Write the pictures of an export: copied, linked, or as PNG."""
 
 from __future__ import annotations
 

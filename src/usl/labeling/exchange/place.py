@@ -1,4 +1,4 @@
-"""Where an export goes: whole or not at all, and never over what somebody has changed.
+"""The place of an export: written whole, and never over what somebody has changed.
 
 A folder that an export wrote holds a hidden record of what was in it. Only such a folder is
 replaced, and only while it is as it was: somebody may have sorted pictures in it.

@@ -1,4 +1,4 @@
-"""The rows that the table formats share: one image each, the label to fill in beside the id."""
+"""Rows of table formats: one image each, with a label to fill in."""
 
 from __future__ import annotations
 

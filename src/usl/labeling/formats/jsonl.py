@@ -1,4 +1,4 @@
-"""One JSON object a line: ``{"image_id": "cats/007.jpg", "label": null, "rank": 1}``."""
+"""JSONL: one object a line, ``{"image_id": "cats/007.jpg", "label": null, "rank": 1}``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done and how well it went, in one sentence; what to beware of; what to do next."""
+"""Section: what was done, how well it went, what to beware of, what to do next."""
 
 from __future__ import annotations
 

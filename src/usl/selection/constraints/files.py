@@ -1,4 +1,4 @@
-"""Constraints of a collection: from files and ids to row numbers.
+"""Read constraints of a collection from files and ids.
 
 A list of items is a text file with one id per line, or a table (CSV, JSONL, Parquet) with a column
 ``image_id`` (or ``path``, so that a manifest can be one). Groups are such a table with one more

@@ -1,4 +1,4 @@
-"""Constraints as row numbers, checked for contradictions."""
+"""Resolve constraints to row numbers, and refuse contradictions."""
 
 from __future__ import annotations
 

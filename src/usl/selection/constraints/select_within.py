@@ -1,4 +1,4 @@
-"""What a real collection asks of a selection, around any method.
+"""``usl.select_within``: any selection method within constraints.
 
 ======================= ==========================================================================
 exclude                 items never to pick: they leave ``candidates``
