@@ -8,6 +8,7 @@ import pytest
 import usl
 from usl.core.errors import UsageError
 from usl.selection.methods import facility_location
+from usl.selection.shared.sample import draw_pool
 
 
 def dense_greedy(features, budget, labeled, candidates):
@@ -63,7 +64,7 @@ def test_most_gains_are_never_renewed_on_clear_clusters(blobs, monkeypatch):
 
 def test_a_pool_is_drawn_from_the_candidates(cloud):
     found = usl.select(cloud, 10, method="facility_location", pool=20, seed=1)
-    drawn = facility_location.draw(np.arange(300), 20, 1)
+    drawn = draw_pool(np.arange(300), 20, 1)
     assert found.indices.tolist() == dense_greedy(cloud, 10, [], drawn)[0]
     other = usl.select(cloud, 10, method="facility_location", pool=20, seed=2)
     assert found.indices.tolist() != other.indices.tolist()
