@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from usl.learning.augment import ResizedCropFlip, SimCLR, Weak, comatch_views
+from usl.learning.augment import FIFTH, ResizedCropFlip, SimCLR, Weak, comatch_views
 from usl.learning.augment.batches import check_range
 from usl.learning.ema import teacher_of
 from usl.learning.loop import Views
@@ -133,7 +133,7 @@ def build(
     check_at_least(1, queue=queue)
     check_at_least(2, window=window)
     size = backbone.size
-    strong = (SimCLR(size), SimCLR(size)) if momentum_encoder else comatch_views(size)
+    strong = (SimCLR(size, scale=FIFTH),) * 2 if momentum_encoder else comatch_views(size)
     labels = PseudoLabels(
         n_classes,
         projection,
@@ -158,7 +158,7 @@ def build(
         edge=edge,
         seed=seed,
         ema=ema,
-        weak=ResizedCropFlip(size, flip=flip) if momentum_encoder else Weak(size, flip=flip),
+        weak=ResizedCropFlip(size, FIFTH, flip) if momentum_encoder else Weak(size, flip=flip),
         buffers="average" if momentum_encoder else "copy",
     )
 

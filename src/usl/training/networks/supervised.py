@@ -38,7 +38,7 @@ def build(
     ----------
     seed : of the head's initial weights.
     ema : momentum of the moving average that is kept; 0 keeps the last weights.
-    crop : views are random crops of a fifth of the image and more, for large pictures; otherwise
+    crop : views are random crops of 8% of the image and more, for large pictures; otherwise
         the image moved by up to an eighth.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
