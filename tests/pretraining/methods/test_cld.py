@@ -131,7 +131,7 @@ def test_sum_of_terms_with_moco(tiny, drive):
     driver = drive(small(tiny(0), instance="moco", lam=0.7))
     task, views = driver.task, driver.views(0)
     queue = task.contrast.queue.rows.clone()
-    features = task.backbone(torch.cat([views["first"], views["second"]]))
+    features = torch.cat([task.backbone(views[name]) for name in ("first", "second")])
     key = task.contrast.encoder(views["third"])
     terms = [
         moco.info_nce(query, key, queue, 0.2)[0] for query in task.instance_head(features).chunk(2)
@@ -161,6 +161,40 @@ def test_round_trip(tiny, round_trip, instance, normalized):
             tiny(seed), seed=seed, instance=instance, normalized=normalized, layers=1
         )
     )
+    round_trip(lambda seed: small(tiny(seed), seed=seed, instance=instance, shared=True))
+
+
+def test_the_hidden_layer_may_be_shared(tiny, drive):
+    task = small(tiny(0), instance="moco", shared=True, normalized=True, bn="plain")
+    assert [type(layer).__name__ for layer in task.hidden] == ["Linear", "ReLU"]
+    heads = (task.instance_head, task.group_head, task.contrast.encoder.network[-1])
+    for head in heads:
+        assert [type(layer).__name__ for layer in head] == ["NormalizedLinear"]
+    driver = drive(task)
+    views, queue = driver.views(0), task.contrast.queue.rows.clone()
+    rows = torch.cat([task.hidden(task.backbone(views[name])) for name in ("first", "second")])
+    key = task.contrast.encoder(views["third"])
+    instance = moco.info_nce(task.instance_head(rows), key.tile(2, 1), queue, 0.2)[0]
+    group = cld.group_loss(*task.group_head(rows).chunk(2), 2, 5, 0.4)[0]
+    loss, _ = driver.step(0)
+    torch.testing.assert_close(loss, (instance + 0.25 * group).detach())
+    kept = [task.contrast.encoder.network[1].weight.clone(), task.hidden[0].weight]
+    assert not torch.equal(*kept)  # the key's hidden layer follows
+    task.contrast.after_step(torch.nn.Sequential(task.backbone, *task.hidden, task.instance_head))
+    assert not torch.equal(task.contrast.encoder.network[1].weight, kept[0])
+
+
+def test_split_shuffles_the_third_view(tiny, drive):
+    driver = drive(small(tiny(0), instance="moco", bn="split", splits=2), batch=8)
+    assert driver.views(0)["order"].sort().values.tolist() == list(range(8))
+    assert torch.isfinite(driver.step(0)[0])
+
+
+def test_erased_boxes_have_the_mean_colour(tiny):
+    backbone = tiny(0)
+    backbone.mean = torch.tensor([0.25, 0.5, 0.75]).view(1, 3, 1, 1)
+    assert small(backbone, instance="moco", erase=True).augmentation.erase == (0.25, 0.5, 0.75)
+    assert small(backbone, instance="moco").augmentation.erase is None
 
 
 def test_more_clusters_than_images(tiny, drive):

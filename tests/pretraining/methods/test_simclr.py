@@ -99,7 +99,14 @@ def test_round_trip(tiny, round_trip):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("temperature", 0.0), ("temperature", float("nan")), ("projection", 0)]
+    ("name", "value"),
+    [
+        ("crop", 0.0),
+        ("crop", 1.5),
+        ("temperature", 0.0),
+        ("temperature", float("nan")),
+        ("projection", 0),
+    ],
 )
 def test_parameters_out_of_range(tiny, name, value):
     with pytest.raises(UsageError, match=name):

@@ -120,7 +120,7 @@ class MoCoV2(Augmentation):
     scale: tuple[float, float] = FIFTH
     flip: bool = True
     strength: float = 0.5
-    erase: tuple[float, float, float] | None = None
+    erase: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the parameters."""

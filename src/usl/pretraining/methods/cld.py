@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from usl.core.errors import UsageError
-from usl.learning.augment import Augmentation, SimCLR
+from usl.learning.augment import FIFTH, Augmentation, MoCoV2, SimCLR
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
 from usl.pretraining.checks import check_at_least, check_choice, check_positive
 from usl.pretraining.contract import Recipe
-from usl.pretraining.heads import projection_head
+from usl.pretraining.heads import hidden_layers, projection_head
 from usl.pretraining.methods.moco import MomentumContrast
 from usl.pretraining.methods.simclr import nt_xent, two_views
 from usl.pretraining.momentum import BatchNorm
@@ -31,11 +31,11 @@ RECIPES = {
         batch_size=256,
         epochs=50,
     ),
-    # MoCo with CLD; temperatures, lambda, K, queue and weight decay are the authors', the learning
-    # rate and the epochs those of their MoCo baseline.
+    # MoCo with CLD as in the authors' script, train_cifar10_moco_cld.sh: the rate is 0.03 per 128
+    # images, and rises for 5 epochs.
     "cifar": Recipe(
-        Optimizer("sgd", lr=0.06, weight_decay=8e-4),
-        batch_size=512,
+        Optimizer("sgd", lr=0.06, weight_decay=8e-4, warmup=0.025),
+        batch_size=256,
         epochs=200,
         parameters={
             "instance": "moco",
@@ -46,8 +46,14 @@ RECIPES = {
             "queue": 12288,
             "layers": 1,
             "normalized": True,
+            "bn": "plain",
+            "blur": True,
+            "erase": True,
         },
     ),
+    # train_imagenet_mocov2_cld.sh, whose 8 devices are 8 parts of the batch here. Each of them
+    # looks for 120 clusters among its 64 images, so that every image is one; here they are
+    # clusters of the 512 images.
     "imagenet": Recipe(
         Optimizer("sgd", lr=0.2, weight_decay=1e-4),
         batch_size=512,
@@ -55,9 +61,10 @@ RECIPES = {
         parameters={
             "instance": "moco",
             "clusters": 120,
-            "strength": 1.0,
             "blur": True,
             "normalized": True,
+            "bn": "split",
+            "shared": True,
         },
     ),
 }
@@ -83,6 +90,8 @@ def build(
     strength: float = 0.5,
     blur: bool = False,
     flip: bool = True,
+    erase: bool = False,
+    shared: bool = False,
 ) -> CLD:
     """Cross-level discrimination on ``backbone``, which is trained in place.
 
@@ -103,9 +112,11 @@ def build(
     queue : with ``moco``: number of keys kept, a multiple of the batch; no more than images.
     bn : with ``moco``: batch normalisation of the keys, ``eman``, ``split`` or ``plain``.
     splits : with ``moco`` and ``split``: number of parts of the batch.
-    strength : of the colour jitter; 0.5 for small pictures, 1 for ImageNet.
+    strength : of the colour jitter; the authors take 0.5.
     blur : blur half of the views.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    erase : fill a random box of every view with the mean colour.
+    shared : the hidden layer is one for both heads.
 
     Raises
     ------
@@ -119,21 +130,30 @@ def build(
     check_at_least(1, iterations=iterations)
     check_at_least(2, clusters=clusters)
     generator = torch.Generator().manual_seed(seed)
+    of_batch = instance == "simclr"
+    in_common = layers - 1 if shared else 0
+    hidden = hidden_layers(backbone.dim, in_common, generator=generator, batch_norm=of_batch)
     instance_head, group_head = (
         projection_head(
             backbone.dim,
             projection,
             generator=generator,
-            layers=layers,
-            batch_norm=instance == "simclr",
+            layers=layers - in_common,
+            batch_norm=of_batch,
             normalized=normalized,
         )
         for _ in range(2)
     )
+    colour = tuple(backbone.mean.flatten().tolist()) if erase else None
+    augmentation: Augmentation = MoCoV2(
+        backbone.size, blur=blur, flip=flip, strength=strength, erase=colour
+    )
+    if of_batch and not erase:
+        augmentation = SimCLR(backbone.size, strength=strength, blur=blur, scale=FIFTH, flip=flip)
     contrast = None
     if instance == "moco":
         contrast = MomentumContrast(
-            nn.Sequential(backbone, instance_head),
+            nn.Sequential(backbone, *hidden, instance_head),
             width=projection,
             queue=queue,
             momentum=momentum,
@@ -147,7 +167,8 @@ def build(
         instance_head,
         group_head,
         contrast,
-        SimCLR(backbone.size, strength=strength, blur=blur, flip=flip),
+        augmentation,
+        hidden=hidden,
         lam=lam,
         clusters=clusters,
         iterations=iterations,
@@ -167,36 +188,50 @@ class CLD(Task):
         contrast: MomentumContrast | None,
         augmentation: Augmentation,
         *,
+        hidden: nn.Sequential,
         lam: float,
         clusters: int,
         iterations: int,
         group_temperature: float,
         temperature: float,
     ) -> None:
-        """``contrast`` makes the instance term MoCo's; None makes it NT-Xent."""
+        """``contrast`` makes the instance term MoCo's; None makes it NT-Xent.
+
+        ``hidden`` are the layers both heads have in common, if any.
+        """
         super().__init__()
         self.backbone, self.contrast = backbone, contrast
-        self.instance_head, self.group_head = instance_head, group_head
+        self.hidden, self.instance_head, self.group_head = hidden, instance_head, group_head
         self.augmentation = augmentation
         self.lam, self.clusters, self.iterations = lam, clusters, iterations
         self.group_temperature, self.temperature = group_temperature, temperature
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
-        """``first`` and ``second``, and with a queue ``third`` for the key v_i of both."""
+        """``first`` and ``second``, and with a queue ``third`` for the key v_i of both.
+
+        With ``split`` also the ``order`` of the keys, int64 [b].
+        """
         views = two_views(self.augmentation, batch["images"], generator)
         if self.contrast is not None:
             views["third"] = self.augmentation(batch["images"], generator)
+            views |= self.contrast.order(len(views["third"]), generator)
         return views
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
         """The instance term, a mean over both views, plus lambda times the group term."""
-        features = self.backbone(torch.cat([views["first"], views["second"]]))
+        if self.contrast is None:
+            features = self.backbone(torch.cat([views["first"], views["second"]]))
+        else:  # the authors pass them one after the other, so that each has its own statistics
+            both = [self.contrast.query(self.backbone, views[name]) for name in ("first", "second")]
+            features = torch.cat(both)
+        features = self.hidden(features)
         instances, groups = self.instance_head(features), self.group_head(features)
         if self.contrast is None:
             first, second = instances.chunk(2)
             loss, accuracy = nt_xent(first, second, self.temperature)
         else:
-            loss, accuracy = self.contrast(instances, self.contrast.keys(views["third"]).tile(2, 1))
+            keys = self.contrast.keys(views["third"], views.get("order"))
+            loss, accuracy = self.contrast(instances, keys.tile(2, 1))
         first, second = groups.chunk(2)
         group, group_accuracy = group_loss(
             first, second, self.clusters, self.iterations, self.group_temperature
@@ -211,7 +246,8 @@ class CLD(Task):
     def after_step(self) -> None:
         """Move the key encoder and the queue, where there are any."""
         if self.contrast is not None:
-            self.contrast.after_step(nn.Sequential(self.backbone, self.instance_head))
+            query = nn.Sequential(self.backbone, *self.hidden, self.instance_head)
+            self.contrast.after_step(query)
 
 
 @full_precision
