@@ -6,6 +6,7 @@ torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
 from usl.core.methods import parameter_help  # noqa: E402
+from usl.pretraining import grouping  # noqa: E402
 from usl.pretraining.methods import cld, moco, simclr  # noqa: E402
 
 
@@ -42,7 +43,7 @@ def written_out(rows, clusters, iterations):
 @pytest.mark.parametrize("iterations", [1, 5])
 def test_kmeans(draws, seed, iterations):
     rows = unit(draws(seed, 40, 3))
-    labels, centroids, counts = cld.kmeans(rows, 6, iterations)
+    labels, centroids, counts = grouping.kmeans(rows, 6, iterations)
     expected, members = written_out(rows, 6, iterations)
     assert labels.tolist() == expected
     assert counts.tolist() == [len(each) for each in members]
@@ -55,11 +56,11 @@ def test_an_empty_cluster_waits_and_is_no_choice():
     # The second start equals the first, which wins every tie: cluster 1 never has a member.
     angles = torch.tensor([0.0, 0.0, 1.5, 0.0, 1.6], dtype=torch.float64)
     rows = torch.stack([angles.cos(), angles.sin()], 1).requires_grad_()
-    labels, centroids, counts = cld.kmeans(rows, 3, 5)
+    labels, centroids, counts = grouping.kmeans(rows, 3, 5)
     assert labels.tolist() == [0, 0, 2, 0, 2]
     assert counts.tolist() == [3, 0, 2]
     assert torch.equal(centroids[1], torch.zeros(2))
-    three = cld.group_loss(rows, rows, 3, 5, 0.4)[0]
+    three = grouping.group_loss(rows, rows, 3, 5, 0.4)[0]
     logits = rows.detach() @ torch.stack([rows[[0, 1, 3]].mean(0), rows[[2, 4]].mean(0)]).T / 0.4
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 0, 1, 0, 1]))
     torch.testing.assert_close(three, expected)
@@ -69,7 +70,7 @@ def test_an_empty_cluster_waits_and_is_no_choice():
 
 def test_gradients_flow_through_centroids(draws):
     rows = unit(draws(0, 12, 3)).requires_grad_()
-    labels, centroids, counts = cld.kmeans(rows, 4, 5)
+    labels, centroids, counts = grouping.kmeans(rows, 4, 5)
     weights = draws(1, 4, 3)
     (centroids * weights).sum().backward()
     expected = torch.stack([weights[label] / counts[label] for label in labels])
@@ -101,7 +102,7 @@ def test_group_loss_and_gradient(draws, temperature):
     second = first + 0.6 * draws(1, 14, 5)
     one = [first.clone().requires_grad_(), second.clone().requires_grad_()]
     two = [first.clone().requires_grad_(), second.clone().requires_grad_()]
-    loss, accuracy = cld.group_loss(*one, 4, 5, temperature)
+    loss, accuracy = grouping.group_loss(*one, 4, 5, temperature)
     expected, share = group_by_hand(*two, 4, temperature)
     assert loss.dtype == torch.float64
     assert loss.item() == pytest.approx(expected.item(), abs=1e-9)
@@ -119,7 +120,7 @@ def test_sum_of_terms_with_simclr(tiny, drive):
     assert set(views) == {"first", "second"}
     features = task.backbone(torch.cat([views["first"], views["second"]]))
     instance = simclr.nt_xent(*task.instance_head(features).chunk(2), 0.2)[0]
-    group = cld.group_loss(*task.group_head(features).chunk(2), 2, 5, 0.4)[0]
+    group = grouping.group_loss(*task.group_head(features).chunk(2), 2, 5, 0.4)[0]
     loss, figures = driver.step(0)
     torch.testing.assert_close(loss, (instance + 0.7 * group).detach())
     torch.testing.assert_close(figures["instance_loss"], instance.detach())
@@ -136,7 +137,7 @@ def test_sum_of_terms_with_moco(tiny, drive):
     terms = [
         moco.info_nce(query, key, queue, 0.2)[0] for query in task.instance_head(features).chunk(2)
     ]
-    group = cld.group_loss(*task.group_head(features).chunk(2), 2, 5, 0.4)[0]
+    group = grouping.group_loss(*task.group_head(features).chunk(2), 2, 5, 0.4)[0]
     loss, _ = driver.step(0)
     torch.testing.assert_close(loss, ((terms[0] + terms[1]) / 2 + 0.7 * group).detach())
     torch.testing.assert_close(task.contrast.queue.rows, torch.cat([key, queue[4:]]))
@@ -175,7 +176,7 @@ def test_the_hidden_layer_may_be_shared(tiny, drive):
     rows = torch.cat([task.hidden(task.backbone(views[name])) for name in ("first", "second")])
     key = task.contrast.encoder(views["third"])
     instance = moco.info_nce(task.instance_head(rows), key.tile(2, 1), queue, 0.2)[0]
-    group = cld.group_loss(*task.group_head(rows).chunk(2), 2, 5, 0.4)[0]
+    group = grouping.group_loss(*task.group_head(rows).chunk(2), 2, 5, 0.4)[0]
     loss, _ = driver.step(0)
     torch.testing.assert_close(loss, (instance + 0.25 * group).detach())
     kept = [task.contrast.encoder.network[1].weight.clone(), task.hidden[0].weight]

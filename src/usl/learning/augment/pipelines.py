@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from usl.core.errors import UsageError, did_you_mean
 from usl.learning.augment.batches import Augmentation, check_range, check_scale
 from usl.learning.augment.blur import random_blur_
 from usl.learning.augment.color import Jitter, color_jitter_, random_grey_
@@ -219,7 +220,17 @@ def view_pair(name: ViewPair, size: int, flip: bool = True) -> tuple[Augmentatio
     name : ``fixmatch`` (Sohn et al. 2020); ``eman``, of EMAN and DebiasPL on ImageNet: random
         boxes, and RandAugment(2, 10) without cutout; ``usb``, of FlexMatch, FreeMatch and SoftMatch
         on CIFAR: RandAugment(3, 5) of USB; ``usb-large``, the same for ImageNet.
+
+    Raises
+    ------
+    UsageError
+        another name.
     """
+    known = get_args(ViewPair)
+    if name not in known:
+        raise UsageError(
+            f"views: {name!r} is unknown; use one of {', '.join(known)}.{did_you_mean(name, known)}"
+        )
     if name == "eman":
         strong = Strong(size, cutout=0, flip=flip, policy=EMAN, scale=INCEPTION)
         return ResizedCropFlip(size, flip=flip), strong

@@ -29,6 +29,7 @@ RECIPES = {
         batch_size=64,
         ratio=5,
         steps=200_000,
+        labeled_in_unlabeled=False,
         parameters={"tau": 0.8, "lam": 10.0, "eman": True},
     ),
 }
@@ -58,8 +59,8 @@ def build(
     momentum : share of the mean prediction that stays in a step.
     lam : lambda_u, weight of the unlabelled loss.
     ema : momentum of the moving average of weights that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
+    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
+        are EMAN's: random crops and flips, and for the strong ones RandAugment(2, 10).
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
     shared = {"seed": seed, "tau": tau, "lam": lam, "ema": ema, "eman": eman, "flip": flip}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from usl.learning.augment import ResizedCropFlip, Strong, Weak
+from usl.learning.augment import ViewPair, view_pair
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -48,6 +48,7 @@ RECIPES = {
         batch_size=64,
         ratio=5,
         steps=200_000,
+        labeled_in_unlabeled=False,  # EMAN draws from the other 99%
         parameters={"tau": 0.7, "lam": 10.0, "eman": True},
     ),
 }
@@ -72,8 +73,9 @@ def build(
     tau : confidence from which a pseudo-label counts.
     lam : lambda_u, weight of the unlabelled loss.
     ema : momentum of the moving average that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
+    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
+        are EMAN's: random crops of 8% of the image and more, flips, and for the strong ones
+        RandAugment(2, 10) without cutout.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
     return FixMatch(backbone, n_classes, seed=seed, tau=tau, lam=lam, ema=ema, eman=eman, flip=flip)
@@ -93,18 +95,18 @@ class FixMatch(Student):
         ema: float = 0.999,
         eman: bool = False,
         flip: bool = True,
+        views: ViewPair = "fixmatch",
     ) -> None:
-        size = backbone.size
+        weak, strong = view_pair("eman" if eman else views, backbone.size, flip)
         super().__init__(
             backbone,
             n_classes,
             seed=seed,
             ema=ema,
             buffers="average" if eman else "copy",
-            weak=ResizedCropFlip(size, flip=flip) if eman else Weak(size, flip=flip),
+            weak=weak,
         )
-        self.strong = Strong(size, flip=flip)
-        self.tau, self.lam, self.eman = tau, lam, eman
+        self.strong, self.tau, self.lam, self.eman = strong, tau, lam, eman
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """As in :class:`Student`, and ``weak`` and ``strong`` views of the unlabelled images."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.ranks import gather
@@ -26,7 +27,9 @@ RECIPES = {
     "cpu": FIXMATCH["cpu"],
     # CIFAR-10; the authors take a weight decay of 1e-3 for CIFAR-100.
     "cifar": replace(
-        FIXMATCH["cifar"], optimizer=FIXMATCH["cifar"].optimizer.changed(weight_decay=5e-4)
+        FIXMATCH["cifar"],
+        optimizer=FIXMATCH["cifar"].optimizer.changed(weight_decay=5e-4),
+        parameters={"views": "usb"},
     ),
     # The configuration the authors released, made for 100,000 labels.
     "imagenet": Recipe(
@@ -34,6 +37,7 @@ RECIPES = {
         batch_size=32,
         ratio=7,
         steps=2_000_000,
+        parameters={"views": "usb-large"},
     ),
 }
 
@@ -49,6 +53,7 @@ def build(
     ema: float = 0.999,
     eman: bool = False,
     flip: bool = True,
+    views: ViewPair = "fixmatch",
 ) -> FlexMatch:
     """FlexMatch on ``backbone``.
 
@@ -60,12 +65,14 @@ def build(
     warmup : while most images are not learned, all thresholds are low.
     lam : lambda_u, weight of the unlabelled loss.
     ema : momentum of the moving average that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
+    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
+        are EMAN's: random crops and flips, and for the strong ones RandAugment(2, 10).
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    views : the weak and the strong one: ``fixmatch``'s; ``usb``'s, the authors' library, with
+        RandAugment(3, 5), or ``usb-large`` for large pictures; ``eman``'s.
     """
     shared = {"seed": seed, "tau": tau, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return FlexMatch(backbone, n_classes, warmup=warmup, **shared)
+    return FlexMatch(backbone, n_classes, warmup=warmup, views=views, **shared)
 
 
 class FlexMatch(FixMatch):

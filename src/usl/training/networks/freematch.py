@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.moving_mean import MovingMean
 from usl.learning.precision import full_precision
@@ -23,9 +24,9 @@ RECIPES = {
     # 1,200 steps are too few for a mean over the last 1,000.
     "cpu": replace(FLEXMATCH["cpu"], parameters={"momentum": 0.99}),
     # 0.001 is what the authors' configuration has for 40 labels of CIFAR-10.
-    "cifar": replace(FLEXMATCH["cifar"], parameters={"fairness": 0.001}),
+    "cifar": replace(FLEXMATCH["cifar"], parameters={"fairness": 0.001, "views": "usb"}),
     # No configuration has been released: FlexMatch's, and the default of the authors' library.
-    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"fairness": 0.01}),
+    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"fairness": 0.01, "views": "usb-large"}),
 }
 
 
@@ -40,6 +41,7 @@ def build(
     ema: float = 0.999,
     eman: bool = False,
     flip: bool = True,
+    views: ViewPair = "fixmatch",
 ) -> FreeMatch:
     """FreeMatch on ``backbone``.
 
@@ -53,12 +55,16 @@ def build(
         0 leaves it out, where classes may be unequally frequent.
     lam : lambda_u, weight of the unlabelled loss.
     ema : momentum of the moving average of weights that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
+    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
+        are EMAN's: random crops and flips, and for the strong ones RandAugment(2, 10).
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    views : the weak and the strong one: ``fixmatch``'s; ``usb``'s, the authors' library, with
+        RandAugment(3, 5), or ``usb-large`` for large pictures; ``eman``'s.
     """
     shared = {"seed": seed, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return FreeMatch(backbone, n_classes, momentum=momentum, fairness=fairness, **shared)
+    return FreeMatch(
+        backbone, n_classes, momentum=momentum, fairness=fairness, views=views, **shared
+    )
 
 
 class FreeMatch(FixMatch):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from usl.learning.augment import Weak
+from usl.learning.augment import MoCoV2, Weak
 from usl.learning.optim import Optimizer
 from usl.learning.recipe import Recipe
 from usl.training.networks.supervised import Supervised
@@ -17,9 +17,10 @@ OPTIMIZER = Optimizer("sgd", lr=0.01, weight_decay=1e-4, nesterov=True, schedule
 
 RECIPES = {
     # 5 epochs over the labels, each 100 times: with 40 labels 5 x 31 batches of 128. That is the
-    # paper's setting; with 250 labels it would be --steps 975.
+    # paper's setting; with 250 labels it would be --steps 975. The views are those of the code
+    # released with it; its moving statistics are an option, since the paper freezes the network.
     "cpu": Recipe(OPTIMIZER, batch_size=128, steps=155),
-    "cifar": Recipe(OPTIMIZER, batch_size=128, steps=155),
+    "cifar": Recipe(OPTIMIZER, batch_size=128, steps=155, parameters={"jitter": True}),
     # Nothing is published; 5 epochs over 12,820 labels, without repetition.
     "imagenet": Recipe(OPTIMIZER, batch_size=128, steps=500),
 }
@@ -32,6 +33,7 @@ def build(
     seed: int = 0,
     moving_statistics: bool = False,
     flip: bool = True,
+    jitter: bool = False,
 ) -> SimCLRv2CLD:
     """A linear layer on ``backbone``, which is frozen.
 
@@ -41,9 +43,11 @@ def build(
     moving_statistics : batch normalisation in the frozen network goes on with the statistics of
         the labelled images, as in the code released with the paper.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    jitter : views are MoCo v2's, with changed colours and blur; otherwise moved and mirrored.
     """
     # Without a moving average: what is kept is the last step's.
-    weak = Weak(backbone.size, flip=flip)
+    size = backbone.size
+    weak = MoCoV2(size, flip=flip) if jitter else Weak(size, flip=flip)
     task = SimCLRv2CLD(backbone, n_classes, seed=seed, ema=0.0, weak=weak)
     task.moving_statistics = moving_statistics
     task.freeze()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from usl.core.errors import UsageError
+from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.moving_mean import MovingMean
 from usl.learning.ranks import gather
@@ -22,9 +23,9 @@ from usl.training.networks.flexmatch import RECIPES as FLEXMATCH
 RECIPES = {
     # 1,200 steps are too few for a mean over the last 1,000.
     "cpu": replace(FLEXMATCH["cpu"], parameters={"momentum": 0.99}),
-    "cifar": replace(FLEXMATCH["cifar"], parameters={"align": True}),
+    "cifar": replace(FLEXMATCH["cifar"], parameters={"align": True, "views": "usb"}),
     # No configuration has been released: FlexMatch's.
-    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"align": True}),
+    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"align": True, "views": "usb-large"}),
 }
 
 
@@ -40,6 +41,7 @@ def build(
     ema: float = 0.999,
     eman: bool = False,
     flip: bool = True,
+    views: ViewPair = "fixmatch",
 ) -> SoftMatch:
     """SoftMatch on ``backbone``.
 
@@ -53,9 +55,11 @@ def build(
         they are; on in the literature's presets.
     lam : lambda_u, weight of the unlabelled loss.
     ema : momentum of the moving average of weights that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
+    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
+        are EMAN's: random crops and flips, and for the strong ones RandAugment(2, 10).
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    views : the weak and the strong one: ``fixmatch``'s; ``usb``'s, the authors' library, with
+        RandAugment(3, 5), or ``usb-large`` for large pictures; ``eman``'s.
 
     Raises
     ------
@@ -65,7 +69,9 @@ def build(
     if not n_sigma > 0:
         raise UsageError(f"n_sigma: {n_sigma} given; use a number above 0.")
     shared = {"seed": seed, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return SoftMatch(backbone, n_classes, momentum=momentum, n_sigma=n_sigma, align=align, **shared)
+    return SoftMatch(
+        backbone, n_classes, momentum=momentum, n_sigma=n_sigma, align=align, views=views, **shared
+    )
 
 
 class SoftMatch(FixMatch):
@@ -74,7 +80,8 @@ class SoftMatch(FixMatch):
     Attributes
     ----------
     mean, variance : mu_t and sigma_t^2 of the confidence; at first 1 / C and 1.
-    expected : p~_t, mean probability of each class [C]; at first 1 / C. Moves with ``align`` only.
+    expected : p~_t, mean probability of each class [C]; at first that of the first batch. Moves
+        with ``align`` only.
     """
 
     def __init__(
@@ -92,7 +99,7 @@ class SoftMatch(FixMatch):
         even = torch.full((n_classes,), 1 / n_classes)
         self.mean = MovingMean(even.mean(), momentum)
         self.variance = MovingMean(torch.ones(()), momentum)
-        self.expected = MovingMean(even, momentum)
+        self.expected = MovingMean(even, momentum, from_first=True)
 
     def consistency(
         self, weak: Tensor, strong: Tensor, views: Views
