@@ -17,7 +17,7 @@ def pretrain(
     out: Path,
     method: str = "cld",
     preset: str = "cpu",
-    network: str = "compact",
+    network: str | None = None,
     init: str | None = None,
     size: int | None = None,
     epochs: int | None = None,
@@ -54,7 +54,8 @@ def pretrain(
     preset
         Recipe of the method: cpu, or one of the literature's (cifar, imagenet).
     network
-        compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50.
+        compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50; the default is the recipe's
+        (cpu: compact).
     init
         Begin with the weights of this encoder.
     size

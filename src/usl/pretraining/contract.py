@@ -7,7 +7,7 @@ A method is one file in this room with one function and one table::
 
 ``build`` wraps a :class:`usl.learning.backbone.Backbone` into a :class:`usl.learning.loop.Task`
 whose ``backbone`` is what is kept in the end. A recipe is a preset: the optimiser, the batch, the
-epochs, and parameters of ``build`` that differ from its defaults.
+epochs, the network, and parameters of ``build`` that differ from its defaults.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Recipe:
     batch_size: int
     epochs: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    network: str = "compact"
 
 
 def recipe_of(module: Any, method: str, preset: str) -> Recipe:

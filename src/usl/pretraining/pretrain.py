@@ -57,7 +57,7 @@ def pretrain(
     *,
     method: str = "cld",
     preset: str = "cpu",
-    network: str = "compact",
+    network: str | None = None,
     init: str | None = None,
     size: int | None = None,
     epochs: int | None = None,
@@ -87,7 +87,7 @@ def pretrain(
     ----------
     method, method_params : a file of ``usl.pretraining`` and the parameters of its ``build``.
     preset : recipe of the method: ``cpu``, or the literature's.
-    network : a file of ``usl.learning.networks``.
+    network : a file of ``usl.learning.networks``; default: the recipe's.
     init : begin with the weights of this encoder instead of random ones.
     size : side of the pictures in pixels; default: the network's.
     epochs, batch_size, lr, weight_decay : default: the recipe's; a set smaller than the recipe's
@@ -112,7 +112,7 @@ def pretrain(
     if leader:
         check_folder(folder, resume=resume, overwrite=overwrite)
     collection = open_collection(source)
-    backbone, supervision = start_backbone(network, init, size, seed)
+    backbone, supervision = start_backbone(network or recipe.network, init, size, seed)
     train = collection.rows_in("train")
     pictures = train_pictures(collection, train, backbone.size, progress)
     n = len(pictures)

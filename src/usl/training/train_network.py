@@ -120,7 +120,7 @@ def train_network(
     model: str | None = None,
     seed: int = 0,
     preset: str = "cpu",
-    network: str = "compact",
+    network: str | None = None,
     size: int | None = None,
     frozen: bool = False,
     steps: int | None = None,
@@ -145,7 +145,8 @@ def train_network(
     ----------
     model : begin with the network and the weights of this encoder; default: random weights.
     preset : recipe of the method: cpu, or one of the literature's (cifar, imagenet).
-    network : with random weights: compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50.
+    network : with random weights: compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50;
+        the default is the recipe's (cpu: compact).
     size : side of the pictures in pixels; the default is the network's.
     frozen : train the last layer alone.
     steps : of the optimiser; the default is the recipe's.
@@ -173,6 +174,7 @@ def train_network(
     NETWORKS.check(method, module, method_params)
     recipe = recipe_of(module, method, preset)
     optimizer = recipe.optimizer.changed(lr=lr, weight_decay=weight_decay)
+    network = network or recipe.network_for(len(class_names))
     backbone, supervision = start_backbone(network, model, size, seed)
     pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
     classes, weights = examples.classes[pictures.rows], examples.weights[pictures.rows]

@@ -237,15 +237,8 @@ def test_fitting_queue_is_no_larger_than_the_collection():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("crop", 0),
-        ("temperature", 0),
-        ("momentum", 1.0),
-        ("momentum", math.nan),
-        ("queue", 0),
-        ("bn", "emam"),
-    ],
+    [("temperature", 0), ("momentum", 1.0), ("momentum", math.nan), ("queue", 0), ("bn", "emam")],
 )
 def test_parameters_out_of_range(tiny, name, value):
-    with pytest.raises(UsageError, match=f"{name}[:=]"):
+    with pytest.raises(UsageError, match=f"{name}: "):
         small(tiny(0), **{name: value})

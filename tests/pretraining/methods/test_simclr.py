@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
-from usl.pretraining.methods import simclr  # noqa: E402
+from usl.pretraining.methods import moco, simclr  # noqa: E402
 
 
 def written_out(first, second, temperature):
@@ -98,15 +98,15 @@ def test_round_trip(tiny, round_trip):
     round_trip(lambda seed: simclr.build(tiny(seed), seed=seed, projection=4))
 
 
+@pytest.mark.parametrize("method", [simclr, moco])
+@pytest.mark.parametrize("crop", [0.0, 1.5])
+def test_a_box_has_a_share_of_the_area(tiny, method, crop):
+    with pytest.raises(UsageError, match=f"crop={crop} given; it must be from 0.01 to 1"):
+        method.build(tiny(0), crop=crop)
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("crop", 0.0),
-        ("crop", 1.5),
-        ("temperature", 0.0),
-        ("temperature", float("nan")),
-        ("projection", 0),
-    ],
+    ("name", "value"), [("temperature", 0.0), ("temperature", float("nan")), ("projection", 0)]
 )
 def test_parameters_out_of_range(tiny, name, value):
     with pytest.raises(UsageError, match=name):

@@ -48,6 +48,7 @@ RECIPES = {
             "blur": True,
             "erase": True,
         },
+        network="resnet18",
     ),
     # train_imagenet_mocov2_cld.sh, whose 8 devices are 8 parts of the batch here. Each of them
     # looks for 120 clusters among its 64 images, so that every image is one; here they are
@@ -64,6 +65,7 @@ RECIPES = {
             "bn": "split",
             "shared": True,
         },
+        network="resnet50",
     ),
 }
 

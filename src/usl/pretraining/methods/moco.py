@@ -46,9 +46,15 @@ RECIPES = {
             "layers": 1,
             "crop": 0.08,
         },
+        network="resnet18",
     ),
     # MoCo v2; the paper of this project uses 800 epochs (6.8).
-    "imagenet": Recipe(Optimizer("sgd", lr=0.03, weight_decay=1e-4), 256, 800),
+    "imagenet": Recipe(
+        Optimizer("sgd", lr=0.03, weight_decay=1e-4),
+        batch_size=256,
+        epochs=800,
+        network="resnet50",
+    ),
 }
 
 

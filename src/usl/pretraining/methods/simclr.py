@@ -34,12 +34,18 @@ RECIPES = {
     # The authors' settings: section B.9 (CIFAR-10) and section 2.2 (ImageNet, lr 0.3 per 256);
     # boxes and head as in their code, google-research/simclr. Of the decays, that of ImageNet is
     # the paper's.
-    "cifar": Recipe(Optimizer("lars", lr=2.0, weight_decay=1e-4, warmup=0.01), 512, 1000),
+    "cifar": Recipe(
+        Optimizer("lars", lr=2.0, weight_decay=1e-4, warmup=0.01),
+        batch_size=512,
+        epochs=1000,
+        network="resnet18",
+    ),
     "imagenet": Recipe(
         Optimizer("lars", lr=4.8, weight_decay=1e-6, warmup=0.01),
         batch_size=4096,
         epochs=1000,
         parameters={"temperature": 0.1, "strength": 1.0, "blur": True},
+        network="resnet50",
     ),
 }
 

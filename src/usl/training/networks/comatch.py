@@ -46,6 +46,7 @@ RECIPES = {
         labeled_in_unlabeled=False,
         steps=2**19,
         parameters={"alignment": True},
+        network="wrn28_2",
     ),
     # The authors' settings for 1% labels: 400 epochs of 640 images a step. The momentum is 0.99 in
     # their first epoch, and smoothing begins with the second; here when the memory is full.
@@ -69,6 +70,7 @@ RECIPES = {
             "lam_c": 10.0,
             "ramp": 20_000,
         },
+        network="resnet50",
     ),
 }
 

@@ -31,6 +31,7 @@ RECIPES = {
         steps=200_000,
         labeled_in_unlabeled=False,
         parameters={"tau": 0.8, "lam": 10.0, "eman": True},
+        network="resnet50",
     ),
 }
 

@@ -34,6 +34,7 @@ RECIPES = {
         batch_size=64,
         ratio=7,
         steps=2**20,
+        network="wrn28_2",
     ),
     # 6.12: 50 epochs over 1.28 M images, 5 of them warm-up, rate times 0.1 at 30 and 40.
     "imagenet": Recipe(
@@ -50,6 +51,7 @@ RECIPES = {
         steps=200_000,
         labeled_in_unlabeled=False,  # EMAN draws from the other 99%
         parameters={"tau": 0.7, "lam": 10.0, "eman": True},
+        network="resnet50",
     ),
 }
 

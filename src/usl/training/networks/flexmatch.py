@@ -38,6 +38,7 @@ RECIPES = {
         ratio=7,
         steps=2_000_000,
         parameters={"views": "usb-large"},
+        network="resnet50",
     ),
 }
 

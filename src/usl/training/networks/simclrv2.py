@@ -38,12 +38,14 @@ ONE_PERCENT = Recipe(
     batch_size=512,
     steps=1500,
     parameters={"jitter": True, "distill_share": 0.0},
+    network="resnet50",
 )
 FEW = Recipe(
     Optimizer("lars", lr=0.16, weight_decay=0.0, schedule="constant"),
     batch_size=512,
     steps=1200,
     parameters={"jitter": True, "distill_share": 0.0},
+    network="resnet50",
 )
 RECIPES = {
     "cpu": Recipe(Optimizer("lars", lr=0.3, weight_decay=0.0), batch_size=32, ratio=4, steps=900),
@@ -55,6 +57,7 @@ RECIPES = {
         batch_size=128,
         steps=155,
         parameters={"linear": True, "jitter": True, "distill_share": 0.0},
+        network="resnet18",
     ),
     "imagenet": ONE_PERCENT,
     "imagenet-few": FEW,

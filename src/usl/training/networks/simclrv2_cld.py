@@ -20,9 +20,11 @@ RECIPES = {
     # paper's setting; with 250 labels it would be --steps 975. The views are those of the code
     # released with it; its moving statistics are an option, since the paper freezes the network.
     "cpu": Recipe(OPTIMIZER, batch_size=128, steps=155),
-    "cifar": Recipe(OPTIMIZER, batch_size=128, steps=155, parameters={"jitter": True}),
+    "cifar": Recipe(
+        OPTIMIZER, batch_size=128, steps=155, parameters={"jitter": True}, network="resnet18"
+    ),
     # Nothing is published; 5 epochs over 12,820 labels, without repetition.
-    "imagenet": Recipe(OPTIMIZER, batch_size=128, steps=500),
+    "imagenet": Recipe(OPTIMIZER, batch_size=128, steps=500, network="resnet50"),
 }
 
 
