@@ -144,3 +144,18 @@ def test_views_are_a_choice(method, views):
     assert torch.isfinite(loop.step(0)[0])
     with pytest.raises(UsageError, match=r"views: 'usbb' is unknown.*usb"):
         method.build(Tiny(), 3, views="usbb")
+
+
+@pytest.mark.parametrize("method", [fixmatch, flexmatch, comatch])
+def test_the_teacher_of_a_long_training_moves_evenly(method):
+    # main_fixmatch.py, --ema-m 0.999, and the EMA of FixMatch, CoMatch and USB: constant.
+    parameters = method.RECIPES["cifar"].parameters
+    loop = Loop(method.build(Tiny(), 3, **parameters), steps=method.RECIPES["cifar"].steps)
+    before = loop.task.teacher.head.weight.clone()
+    loop.step(0)
+    moved = 0.999 * before + 0.001 * loop.task.classifier.head.weight
+    torch.testing.assert_close(loop.task.teacher.head.weight, moved)
+    short = Loop(method.build(Tiny(), 3), steps=method.RECIPES["cpu"].steps)
+    short.step(0)
+    quick = 2 / 11 * before + 9 / 11 * short.task.classifier.head.weight
+    torch.testing.assert_close(short.task.teacher.head.weight, quick)

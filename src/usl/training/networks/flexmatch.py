@@ -93,6 +93,7 @@ class FlexMatch(FixMatch):
 
     def prepare(self, *, images: int, unlabeled: int, steps: int) -> None:
         """Nothing is learned yet."""
+        super().prepare(images=images, unlabeled=unlabeled, steps=steps)
         self.unlabeled = unlabeled
         self.register_buffer("learned", torch.full((images,), UNUSED))
 

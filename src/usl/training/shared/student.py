@@ -14,6 +14,8 @@ from usl.learning.ema import follow, teacher_of
 from usl.learning.loop import Task, Views
 from usl.learning.precision import full_precision
 
+LONG = 100  # memories of the teacher, from which on a training is long
+
 
 class Classifier(nn.Module):  # type: ignore[misc]
     """A backbone and a linear head: pictures 0..1 [b, c, h, w] to logits [b, C]."""
@@ -40,7 +42,8 @@ class Student(Task):
     Parameters
     ----------
     ema : share of the teacher that stays in a step. It starts lower, min(ema, (1+t)/(10+t)), so
-        that a short training does not end with the memory of its first weights.
+        that a short training does not end with the memory of its first weights; in a training of
+        100 times that memory, 1 / (1 - ema) steps, it is the same all along, as in the sources.
     buffers : of batch normalisation in the teacher: ``copy`` or ``average`` (EMAN).
     """
 
@@ -59,6 +62,7 @@ class Student(Task):
         self.teacher = teacher_of(self.classifier).eval()
         self.ema, self.buffers_of_teacher, self.frozen = ema, buffers, False
         self.weak = weak or Weak(backbone.size)
+        self.even = False  # the teacher's pace
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @property
@@ -70,7 +74,7 @@ class Student(Task):
     def prepare(self, *, images: int, unlabeled: int, steps: int) -> None:
         """Called once, before the first step: what only the training knows.
 
-        A method that keeps something of every image registers its buffer here.
+        A method that keeps something of every image registers its buffer here, too.
 
         Parameters
         ----------
@@ -78,6 +82,7 @@ class Student(Task):
         unlabeled : how many of them the unlabelled stream draws from.
         steps : of the whole training.
         """
+        self.even = steps * (1 - self.ema) >= LONG
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """``labeled``, a weak view, with ``classes`` and ``weights``."""
@@ -104,7 +109,7 @@ class Student(Task):
         """Move the teacher."""
         self.steps += 1
         count = int(self.steps)
-        momentum = min(self.ema, (1 + count) / (10 + count))
+        momentum = self.ema if self.even else min(self.ema, (1 + count) / (10 + count))
         follow(self.teacher, self.classifier, momentum, buffers=self.buffers_of_teacher)
 
 
