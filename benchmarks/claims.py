@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from usl.benchmarking.page import interval, rank_text
-from usl.benchmarking.summary import Cell, Estimate, Standing, Table, standings
+from usl.benchmarking.summary import Cell, Standing, Table, standings
+from usl.evaluation.compare import Estimate
 from usl.selection.known_methods import is_oracle, list_methods
 
 OURS = "quorum"

@@ -14,7 +14,7 @@ import numpy as np
 from cifar10 import read
 
 import usl
-from usl.evaluation.compare import paired_difference, score
+from usl.evaluation.compare import Data, paired_difference, score
 from usl.numeric.stage_cache import KeepInMemory
 from usl.training.frozen import logistic
 
@@ -46,7 +46,9 @@ def main() -> None:
             "first 40 of 100, shuffled": hundred.indices[shuffled[:40]],
         }
         for name, picks in orders.items():
-            found.setdefault(name, []).append(100 * score(picks, *data, logistic, {}, seed)[0])
+            found.setdefault(name, []).append(
+                100 * score(picks, Data(*data), logistic, {}, seed)[0]
+            )
     print(f"CIFAR-10, logistic, {arguments.seeds} seeds")
     for name, values in found.items():
         gap = paired_difference(values, found["40 selected directly"])

@@ -34,7 +34,7 @@ from usl.evaluation.compare import compare
 from usl.evaluation.probe import knn_accuracy, knn_probe
 from usl.features.space import open_space
 from usl.learning.log import read_records
-from usl.learning.loop import CHECKPOINT
+from usl.learning.loop_options import CHECKPOINT
 from usl.pretraining.pretrain import pretrain
 
 RESULTS = Path(__file__).parent / "results"

@@ -19,7 +19,7 @@ from cifar10 import RESULTS, read
 
 import usl
 from usl.core.files import write_json
-from usl.evaluation.compare import score
+from usl.evaluation.compare import Data, score
 from usl.numeric.distances import nearest
 from usl.training.frozen import logistic
 
@@ -39,6 +39,7 @@ def main() -> None:
     if arguments.study == "health":
         inspect(train, near)
         return
+    data = Data(train, train_truth, test, test_truth)
     rows = []
     for budget, scales in (
         (10, (2.5, 5, 10, 20, 40)),
@@ -51,9 +52,7 @@ def main() -> None:
                 picks = usl.select(
                     train, budget, method="usl_t", seed=seed, scale=scale, neighbors=near
                 )
-                figures = score(
-                    picks.indices, train, train_truth, test, test_truth, logistic, {}, seed
-                )
+                figures = score(picks.indices, data, logistic, {}, seed)
                 accuracies.append(100 * figures[0])
             used = picks.parameters["scale"]
             rows.append(

@@ -21,6 +21,7 @@ from usl.evaluation.truth import known_answers
 from usl.report.facts.records import COMPARISON
 from usl.report.report import write_report
 from usl.run.folder import Run
+from usl.run.split_csv import rewrite
 from usl.selection.contract import DEFAULT
 from usl.selection.start_run import start_run
 from usl.training.open_run import open_run
@@ -30,7 +31,14 @@ SOURCE, BUDGET, ENCODER = "builtin:fashion_mnist", 40, "pixels"
 
 
 def run_demo(out: str | os.PathLike[str], *, seeds: int = 10, seed: int = 0) -> Run:
-    """Select 40 of 5,000 images, label them from the answers, train, evaluate, compare, report."""
+    """Select 40 of 5,000 images, label them from the answers, train, evaluate, compare, report.
+
+    Parameters
+    ----------
+    out : run folder to write; one that is there already is replaced.
+    seeds : paired seeds of the comparison with USL, random and stratified selection.
+    seed : of the run itself.
+    """
     began = time.perf_counter()
     with bars() as progress:
         note(f"1/5  select  {BUDGET} of 5,000 Fashion-MNIST images by {DEFAULT}, on {ENCODER}")
@@ -62,9 +70,7 @@ def answer_requests(run: Run) -> None:
     assert collection.labels is not None
     answers = dict(zip(collection.ids.tolist(), collection.labels.tolist(), strict=True))
     requested = split.requested()
-    split.with_labels(requested, [answers[i] for i in split.ids[requested].tolist()]).write(
-        run.path
-    )
+    rewrite(split.with_labels(requested, [answers[i] for i in split.ids[requested].tolist()]))
 
 
 def compare_with_chance(run: Run, seeds: int, progress: Progress = silent) -> Comparison:

@@ -70,6 +70,13 @@ def test_a_plan_is_read(tmp_path, monkeypatch):
         ("random = {}", "random = 3", "methods.random: 3 given; write random = {}"),
         ("k = 20", "kk = 20", r"\[methods\] near: Method 'usl' has no parameter 'kk'"),
         ("c = 1.0", "cc = 1.0", r"\[learners\] logistic: Method 'logistic' has no parameter 'cc'"),
+        ("k = 20", "k = 0", r"\[methods\] near: k: 0 given; it must be above 0"),
+        (
+            "k = 20",
+            'preset = "own"',
+            r"\[methods\] near: preset: 'own' is unknown; use one of",
+        ),
+        ("c = 1.0", "c = -1", r"\[learners\] logistic: c: -1 given; it must be above 0"),
         ('method = "usl"', 'method = "mine.py"', "mine.py does not exist"),
         ("poisson", "fixmatch", r"\[learners\] fixmatch: Unknown method"),
     ],

@@ -111,11 +111,11 @@ def test_what_no_draw_can_serve_is_refused(tmp_path):
     methods = (Entry("random", "random"), Entry("equal", "stratified"))
     plan = Plan("p", 2, 0.8, (replace(dataset, budgets=(120,)),), methods, (learner,), "random")
     with pytest.raises(UsageError, match=r"flowers.budgets: 120 labels, but a draw holds 120"):
-        check_pools(plan, [only(dataset)])
+        check_pools(plan, [only(plan.datasets[0])])
     plan = replace(plan, datasets=(replace(dataset, budgets=(3,)),))
     with pytest.raises(UsageError, match=r"3 labels are too few for equal, .* 4 classes"):
-        check_pools(plan, [only(dataset)])
-    check_pools(replace(plan, methods=methods[:1]), [only(dataset)])
+        check_pools(plan, [only(plan.datasets[0])])
+    check_pools(replace(plan, methods=methods[:1]), [only(plan.datasets[0])])
     with pytest.raises(DataError, match=r"set.npz holds no labels"):
         only(saved(tmp_path, labels=False))
     with pytest.raises(DataError, match="leaves no image to test on"):

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from usl.benchmarking.ledger import Ledger
-from usl.benchmarking.run import BenchmarkError, benchmark, check_outcome
+from usl.benchmarking.outcome import BenchmarkError, check_outcome
+from usl.benchmarking.run import benchmark
 from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
 from usl.selection.select import select

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from usl.evaluation.compare import paired_difference
@@ -40,3 +41,35 @@ def test_paired_difference_covers_the_truth_and_uses_the_pairs():
     assert found.high - found.low < 0.5
     assert found.n == 60
     assert paired_difference([1.0], [0.5]).mean == 0.5
+
+
+@pytest.mark.parametrize("n", [2, 7, 40])
+def test_the_interval_is_scipys(n):
+    rng = np.random.default_rng(n)
+    first, second = rng.normal(size=n), rng.normal(size=n)
+    found = paired_difference(first, second, resamples=500, seed=3)
+    expected = bootstrap(
+        (first - second,),
+        np.mean,
+        n_resamples=500,
+        method="percentile",
+        random_state=np.random.default_rng(3),
+    ).confidence_interval
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_a_single_pair_has_no_width():
+    found = paired_difference([0.7], [0.5])
+    assert found.low == found.mean == found.high
+    assert found.n == 1
+
+
+def test_the_figures_of_a_class_are_its_own():
+    """By hand: of three a's two are found, and one b is taken for an a."""
+    truth, guess = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 0])
+    found = classification_figures(truth, guess, ["a", "b"])
+    assert found["confusion"] == [[2, 1], [1, 1]]
+    assert found["per_class"][0] == pytest.approx(
+        {"label": "a", "n": 3, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3}
+    )
+    assert found["per_class"][1]["precision"] == 0.5

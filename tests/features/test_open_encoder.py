@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from usl.core.errors import MissingDependencyError, UsageError
+from usl.features import encoders
 from usl.features.contract import SUPERVISION
 from usl.features.encoders.pixels import Pixels
-from usl.features.open_encoder import BUILT_IN, best_installed, open_encoder
+from usl.features.open_encoder import all_families, best_installed, open_encoder
 
 
 def hide(monkeypatch, *missing):
@@ -91,8 +92,49 @@ def test_a_bare_checkpoint_needs_its_architecture():
 
 
 def test_names_that_mean_nothing_list_what_there_is():
-    with pytest.raises(UsageError, match="Known: auto, " + ", ".join(BUILT_IN)):
+    known = "Known: auto, pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small"
+    with pytest.raises(UsageError) as refused:
         open_encoder("qqqqqqqq")
+    text = str(refused.value)
+    assert known in text
+    assert text.endswith(
+        "any timm model (timm:NAME; needs usl[torch]), ARCH@CHECKPOINT, and the path of an "
+        "encoder.safetensors or of its folder."
+    )
+
+
+def test_the_order_in_which_families_are_asked():
+    ours = ["pixels", "efficientnet_lite", "backbone", "checkpoint", "timm_model"]
+    asked = [family.__name__.rpartition(".")[2] for family in all_families()]
+    assert [name for name in asked if name in ours] == ours
+    priorities = [family.PRIORITY for family in all_families()]
+    assert priorities == sorted(priorities)
+
+
+@pytest.mark.parametrize("family", all_families(), ids=lambda family: family.__name__)
+def test_families_leave_names_of_others_alone(family, tmp_path):
+    for name in ("", "qqqqqqqq", str(tmp_path), str(tmp_path / "gone.png"), "a/b:c"):
+        assert family.load(name) is None
+
+
+def test_a_new_family_is_one_file(tmp_path, monkeypatch):
+    (tmp_path / "mean_color.py").write_text(
+        "import numpy as np\n"
+        "from usl.features.contract import Encoder\n"
+        "PRIORITY = 0\n"
+        "def names(): return ['mean_color']\n"
+        "def load(name): return MeanColor() if name == 'mean_color' else None\n"
+        "class MeanColor(Encoder):\n"
+        "    name, key, dim, dtype = 'mean_color', 'mean-color-v1', 3, np.dtype('float32')\n"
+        "    supervision, preprocessing = 'none', {'center': True, 'standardize': False}\n"
+        "    def prepare(self, image): return np.asarray(image.convert('RGB')).mean((0, 1))\n"
+        "    def forward(self, prepared): return np.stack(prepared).astype(self.dtype)\n"
+    )
+    monkeypatch.setattr(encoders, "__path__", [*encoders.__path__, str(tmp_path)])
+    assert open_encoder("mean_color").dim == 3
+    with pytest.raises(UsageError, match="Did you mean 'mean_color'"):
+        open_encoder("mean_colour")
+    sys.modules.pop("usl.features.encoders.mean_color")
 
 
 def test_finding_the_best_imports_nothing_heavy():

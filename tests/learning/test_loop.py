@@ -16,7 +16,8 @@ from usl.learning.batches import Shuffled, part_of, step_generator  # noqa: E402
 from usl.learning.ema import follow, teacher_of  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
 from usl.learning.log import METRICS  # noqa: E402
-from usl.learning.loop import CHECKPOINT, Task, run_loop  # noqa: E402
+from usl.learning.loop import Task, run_loop  # noqa: E402
+from usl.learning.loop_options import CHECKPOINT, LoopOptions  # noqa: E402
 from usl.learning.optim import Optimizer  # noqa: E402
 
 CPU = Hardware("cpu", "32")
@@ -72,6 +73,7 @@ class Data:
 
 def train(steps=24, folder=None, optimizer=None, task=None, data=None, **more):
     task = task or Regression()
+    options, more = LoopOptions.taken_from({"hardware": CPU, **more})
     records = run_loop(
         task,
         data or Data(),
@@ -79,7 +81,7 @@ def train(steps=24, folder=None, optimizer=None, task=None, data=None, **more):
         optimizer=optimizer or Optimizer("sgd", lr=0.05, warmup=0.1),
         seed=1,
         folder=folder,
-        hardware=CPU,
+        options=options,
         log_every=4,
         **more,
     )
@@ -124,6 +126,13 @@ def test_stopping_and_resuming_changes_nothing(tmp_path, name, stop):
     assert same(whole, resumed)
     assert later[-1]["loss"] == pytest.approx(records[-1]["loss"], rel=0.5)
     assert [r["step"] for r in later] == sorted({r["step"] for r in later})
+
+
+def test_a_stopped_training_says_how_it_goes_on_if_it_can(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match=r"Stopped at step \d+ of 24; .* Say please."):
+        train(folder=tmp_path, data=StopsAt(5), go_on="Say please.")
+    with pytest.raises(KeyboardInterrupt, match=r"Stopped at step \d+ of 24\.$"):
+        train(data=StopsAt(5), go_on="Say please.")
 
 
 def test_equal_seeds_give_equal_weights():

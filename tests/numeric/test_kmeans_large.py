@@ -10,7 +10,7 @@ import pytest
 import usl.numeric.kmeans_large as module
 from support import unit
 from usl.numeric.inverted_lists import Lists, near_lists
-from usl.numeric.kmeans import kmeans, lloyd
+from usl.numeric.kmeans import kmeans
 from usl.numeric.kmeans_large import assign, candidate_kmeans, first_assignment
 
 
@@ -29,7 +29,7 @@ def rng(seed=0):
 def test_ends_within_a_hundredth_of_the_exact_inertia(many, monkeypatch):
     monkeypatch.setattr(module, "NEAR", 16)
     monkeypatch.setattr(module, "LAST_NEAR", 48)
-    exact = lloyd(many, 250, rng=rng(), iterations=100)
+    exact = kmeans(many, 250, rng=rng(), iterations=100, exact=True)
     found = kmeans(many, 250, rng=rng(), iterations=100, exact=False)
     assert found.inertia <= 1.01 * exact.inertia
     assert found.clusters.dtype == np.int32
@@ -44,7 +44,7 @@ def test_with_all_centroids_as_candidates_it_is_lloyd(many, monkeypatch):
     x = many[:800]
     for weights in (None, rng(3).uniform(0.1, 5, size=800)):
         found = kmeans(x, 40, rng=rng(2), iterations=60, exact=False, weights=weights)
-        exact = lloyd(x, 40, rng=rng(2), iterations=62, weights=weights)
+        exact = kmeans(x, 40, rng=rng(2), iterations=62, exact=True, weights=weights)
         np.testing.assert_array_equal(found.clusters, exact.clusters)
         assert found.inertia == pytest.approx(exact.inertia, rel=1e-4)
 

@@ -86,5 +86,5 @@ def test_two_processes(tmp_path):
     for name, value in single["queue"].items():
         assert torch.equal(one["queue"][name], two["queue"][name])
         torch.testing.assert_close(one["queue"][name], value)
-    assert single["queue"]["pointer"] == (STEPS * 2 * IMAGES) % (4 * IMAGES)
+    assert single["queue"]["pushed"] == STEPS * 2 * IMAGES
     torch.testing.assert_close((one["losses"] + two["losses"]) / 2, single["losses"])

@@ -13,12 +13,13 @@ import usl
 from usl.core.errors import DataError, UslWarning
 from usl.labeling.answers.audit import accuracy_of_collection
 from usl.labeling.answers.entries import Answer, Round
-from usl.labeling.answers.rounds import draw_audit, machine_labelled
+from usl.labeling.answers.rounds import draw_audit
 from usl.labeling.answers.store import Store, store_path
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.report.report import write_report
 from usl.report.sections.audit import plain_words, shortened
 from usl.run.folder import Run
+from usl.run.predictions import machine_labelled
 
 COLOURS = {"red & <i>": (200, 60, 60), "green": (60, 170, 80), "blue": (70, 90, 210)}
 NAMES = list(COLOURS)
@@ -101,7 +102,7 @@ def test_an_audit_that_nobody_has_answered(trained):
 
 def test_the_accuracy_of_all_labels(trained):
     with Store.open(trained.path) as store:
-        machine = machine_labelled(trained, settle(trained, store))
+        machine = machine_labelled(trained.path, sync(trained, store))
         predicted = dict(zip(machine.ids.tolist(), machine.labels.tolist(), strict=True))
         audit = draw_audit(trained, store, 20)
         *judged, unclear, bad, _ = audit.images
@@ -119,7 +120,7 @@ def test_the_accuracy_of_all_labels(trained):
         )
         store.add([Answer(unclear, "unsure", round=audit.name)])
         store.add([Answer(bad, "bad", round=audit.name)])
-        found = accuracy_of_collection(trained, settle(trained, store), store)
+        found = accuracy_of_collection(trained, sync(trained, store), store)
     page = report(trained)
     text = page.text("audit")
     assert "17 images were drawn uniformly at random" in text
@@ -168,7 +169,7 @@ def test_annotators_who_differ(trained):
 
 def test_those_that_a_check_passed_over_are_told(trained):
     with Store.open(trained.path) as store:
-        machine = machine_labelled(trained, settle(trained, store))
+        machine = machine_labelled(trained.path, sync(trained, store))
         ids = machine.ids.tolist()
         store.add_round(Round("", "audit", tuple(ids[:12])))
         store.add_round(Round("", "check", tuple(ids[12:15]), passed=((ids[0], 0), (ids[1], 1))))

@@ -14,10 +14,13 @@ from usl.report.report import write_report
 from usl.report.sections.accuracy import confusions, per_class
 from usl.report.sections.classes import chance, most_and_fewest
 from usl.report.sections.comparison import axis
+from usl.report.sections.header import shown_name
 from usl.report.sections.map import cloud, clouds, fit_to_page, rings
 from usl.report.sections.outliers import densities
-from usl.report.sections.provenance import SYMBOLS_OF, described
-from usl.selection.known_methods import parameters_of
+from usl.report.sections.picks import SCORES
+from usl.report.sections.provenance import symbols_of
+from usl.selection.contract import METHODS
+from usl.selection.known_methods import list_methods, parameters_of
 
 
 def start(path, budget, out, **settings):
@@ -221,12 +224,45 @@ def test_a_method_explains_its_own_parameters_and_figures(blobs, tmp_path):
 
 
 def test_parameters_of_a_method_in_a_file_are_shown_unexplained_and_the_file_is_not_run(tmp_path):
-    assert described("no/longer.py") == {}
+    assert symbols_of("no/longer.py") == {}
     (tmp_path / "mine.py").write_text("raise SystemExit('was run')\ndef pick(): ...\n")
-    assert described(str(tmp_path / "mine.py")) == {}
+    assert symbols_of(str(tmp_path / "mine.py")) == {}
+    assert shown_name(str(tmp_path / "mine.py")) == "mine.py"
 
 
-@pytest.mark.parametrize("method", sorted(SYMBOLS_OF))
+def test_a_module_that_a_run_names_is_not_run_unless_it_is_of_the_package(tmp_path, monkeypatch):
+    """Neither one on the path, nor one that an installed package offers as a method."""
+    (tmp_path / "theirs_module.py").write_text("raise SystemExit('was run')\n")
+    record = tmp_path / "theirs-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (record / "entry_points.txt").write_text("[usl.selection]\ntheirs = theirs_module\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "theirs" in list_methods()
+    for name in ("theirs", "theirs_module", "../contract", "usl.selection.contract"):
+        assert symbols_of(name) == {}
+        assert shown_name(name) == name.rpartition("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("usl", "USL"),
+        ("usl_t", "USL-T"),
+        ("kmeans", "k-means"),
+        ("label_spreading", "label spreading"),
+        ("quorum", "quorum"),
+        ("fixmatch", "fixmatch"),
+    ],
+)
+def test_a_method_is_shown_by_its_own_name(method, name):
+    assert shown_name(method) == name
+
+
+@pytest.mark.parametrize("method", list_methods())
 def test_no_parameter_is_explained_that_a_method_does_not_have(method):
     found = {"quorum": {"chosen"}}.get(method, set())  # not given, but found by the selection
-    assert set(SYMBOLS_OF[method]) <= set(parameters_of(method)) | found
+    own = set(parameters_of(method)) | found
+    assert set(getattr(METHODS.load(method), "SYMBOLS", {})) <= own
+    terms = getattr(METHODS.load(method), "TERMS", {})
+    assert {name.split()[0] for name in terms} <= set(SCORES)

@@ -17,7 +17,6 @@ from usl.core.files import cache_dir
 from usl.numeric import kmeans
 from usl.numeric import neighbor_search as representativeness
 from usl.selection import start_run as start
-from usl.selection.shared import clusters
 
 PARAMS = {"method": "usl", "k": 10, "seed": 4}
 
@@ -34,7 +33,7 @@ def calls(monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(clusters, "kmeans", counting("partition", clusters.kmeans))
+    monkeypatch.setattr(kmeans, "kmeans", counting("partition", kmeans.kmeans))
     density = counting("density", representativeness.typical_distance)
     monkeypatch.setattr(representativeness, "typical_distance", density)
     return counts

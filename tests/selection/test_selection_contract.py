@@ -8,7 +8,8 @@ import pytest
 from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.numeric.stage_cache import KeepInMemory
-from usl.selection.known_methods import is_nested, is_oracle, list_methods
+from usl.selection.contract import METHODS
+from usl.selection.known_methods import is_nested, is_oracle, list_methods, parameters_of
 from usl.selection.select import select
 
 pytestmark = pytest.mark.filterwarnings(
@@ -21,23 +22,27 @@ SHORT = {
     "cold_paws": {"steps": 250, "sample": 300},
 }
 
-# What a permutation of the rows cannot leave alone: draws of row numbers. These methods are held to
-# picks that are as good; every other one, to the same picks.
-DRAWN = {
-    "random": "draws its picks",
-    "stratified": "draws its picks within each class",
-    "kmeanspp": "draws its picks by distance",
-    "coreset": "draws its first pick, where nothing is labelled",
-    "kmeans": "k-means starts from random rows",
-    "typiclust": "k-means starts from random rows",
-    "usl": "k-means starts from random rows, unless the clusters are given",
-    "probcover": "delta comes from k-means, which starts from random rows",
-    "activeft": "centroids start from random rows",
-    "quorum": "k-means starts from random rows",
-    "usl_t": "clusters start from random rows, batches are drawn",
-    "cold_paws": "medoids start from random rows, and t-SNE enlarges differences of rounding",
-}
-UNDRAWN = {"coreset", "usl"}  # nothing is drawn in these with labelled rows and given clusters
+
+def drawn(method):
+    """Why a permutation of the rows cannot leave the picks alone, or None.
+
+    Such methods are held to picks that are as good; every other one, to the same picks.
+    """
+    module = METHODS.load(method)
+    return getattr(module, "DRAWN", None) or getattr(module, "DRAWN_COLD", None)
+
+
+def exact_cases():
+    """Methods, with labelled rows or cold, whose picks a permutation must leave alone.
+
+    Nothing is drawn where a method can be given its clusters.
+    """
+    for name in list_methods():
+        module = METHODS.load(name)
+        if not hasattr(module, "DRAWN") or "clusters" in parameters_of(name):
+            yield name, False
+            if not hasattr(module, "DRAWN_COLD"):
+                yield name, True
 
 
 def extra(method, labels):
@@ -224,18 +229,15 @@ def by_class(blobs):
     return features[order], classes[order]
 
 
-EXACT = [(name, cold) for name in list_methods() for cold in (True, False) if name not in DRAWN]
-
-
-@pytest.mark.parametrize(("method", "cold"), EXACT + [(name, False) for name in sorted(UNDRAWN)])
+@pytest.mark.parametrize(("method", "cold"), list(exact_cases()))
 def test_permuted_rows_same_picks(method, cold, blobs):
     features, classes = by_class(blobs)
     order = np.random.default_rng(2).permutation(600)  # row i is order[i] of the original
     place = np.argsort(order)
     labeled = np.arange(0 if cold else 600, step=50)
     candidates = np.setdiff1d(np.arange(0, 500), labeled)
-    clusters = {"clusters": classes} if method == "usl" else {}
-    permuted = {"clusters": classes[order]} if method == "usl" else {}
+    clusters = {"clusters": classes} if "clusters" in parameters_of(method) else {}
+    permuted = {name: answers[order] for name, answers in clusters.items()}
     given = {"method": method, **extra(method, classes)}
     plain = select(features, 20, labeled=labeled, candidates=candidates, **given, **clusters)
     other = select(
@@ -263,7 +265,7 @@ def gap(run, features, classes, seeds=range(8)):
     return abs(means[1] / means[0] - 1)
 
 
-@pytest.mark.parametrize("method", sorted(DRAWN))
+@pytest.mark.parametrize("method", [name for name in list_methods() if drawn(name)])
 def test_permuted_rows_picks_as_good(method, blobs):
     features, classes = by_class(blobs)
 
@@ -272,6 +274,12 @@ def test_permuted_rows_picks_as_good(method, blobs):
         return select(rows, 30, method=method, seed=seed, **own).indices
 
     assert gap(run, features[::3], classes[::3]) < 0.05
+
+
+@pytest.mark.parametrize("method", [name for name in list_methods() if drawn(name)])
+def test_a_method_that_draws_says_why(method):
+    assert isinstance(drawn(method), str)
+    assert drawn(method)
 
 
 def test_a_method_that_prefers_early_rows_would_be_noticed(blobs):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from usl.cli import main
-from usl.core.errors import UsageError
+from usl.core.errors import DataError, UsageError
 from usl.data.collection import Collection
 from usl.selection.dry_run import plan_run
 from usl.selection.methods import quorum, usl, usl_t
@@ -96,3 +96,10 @@ def test_on_the_command_line(tmp_path, capsys):
     scratch = ["--scratch", str(tmp_path / "scratch")]
     assert main([*run, "--memory", least, *scratch, "--resume"]) == 0
     assert (tmp_path / "run" / "run.json").is_file()
+
+
+def test_a_dry_run_refuses_a_method_that_the_run_would_refuse():
+    with pytest.raises(UsageError, match="Method 'kmeans' has no parameter 'kk'"):
+        plan_run(of_items(50), 5, method="kmeans", kk=3)
+    with pytest.raises(DataError, match="stratified is an oracle and needs the label"):
+        plan_run(of_items(50), 5, method="stratified")

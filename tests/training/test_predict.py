@@ -11,7 +11,7 @@ import pytest
 import usl
 from usl.cli import main
 from usl.core.errors import DataError, UsageError
-from usl.training.contract import MODEL
+from usl.run.models import MODEL, activate_model, keep_model
 
 
 def rows_of(path):
@@ -74,3 +74,17 @@ def test_a_trained_network_goes_where_its_run_goes(run, tmp_path):
     run.path.rename(tmp_path / "elsewhere")
     after = usl.predict(tmp_path / "elsewhere", tmp_path / "photos").probabilities
     np.testing.assert_array_equal(before, after)
+
+
+def test_a_network_that_was_kept_comes_back_with_its_space(run, tmp_path):
+    pytest.importorskip("torch")
+    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "precision": "32"}
+    done = keep_model(usl.train(run, method="fixmatch", **small), "network")
+    before = usl.predict(done, tmp_path / "photos").probabilities
+    done = keep_model(usl.train(done, method="logistic"), "linear")
+    linear = usl.predict(done, tmp_path / "photos").probabilities
+    assert np.abs(linear - before).max() > 1e-6
+    done = activate_model(done, "network")
+    np.testing.assert_array_equal(usl.predict(done, tmp_path / "photos").probabilities, before)
+    done = activate_model(done, "linear")
+    np.testing.assert_array_equal(usl.predict(done, tmp_path / "photos").probabilities, linear)

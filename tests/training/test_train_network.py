@@ -16,10 +16,12 @@ from usl.cli import main  # noqa: E402
 from usl.core.errors import DataError, TrainingFailedError, UsageError  # noqa: E402
 from usl.evaluation.evaluate import evaluate  # noqa: E402
 from usl.features.open_encoder import open_encoder  # noqa: E402
+from usl.learning.recipe import recipe_of  # noqa: E402
 from usl.run.folder import Run  # noqa: E402
 from usl.selection.start_run import start_run  # noqa: E402
 from usl.training import train_network as driver  # noqa: E402
-from usl.training.contract import NETWORKS, load_model  # noqa: E402
+from usl.training.contract import NETWORKS  # noqa: E402
+from usl.training.models import load_model  # noqa: E402
 from usl.training.shared.streams import Endless  # noqa: E402
 from usl.training.train import train  # noqa: E402
 
@@ -74,7 +76,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(run, method, stop, monke
 def test_presets_are_complete(method):
     module = NETWORKS.load(method)
     for preset in ("cpu", "cifar", "imagenet"):
-        recipe = driver.recipe_of(module, method, preset)
+        recipe = recipe_of(module, method, preset)
         assert recipe.steps > 0
 
 

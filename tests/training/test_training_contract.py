@@ -7,7 +7,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from usl.core.methods import parameter_help
-from usl.training.contract import FROZEN, load_model, save_model
+from usl.training.contract import FROZEN
+from usl.training.models import load_model, save_model
 
 
 @pytest.fixture(params=FROZEN.names())

@@ -1,4 +1,4 @@
-"""What a benchmark has finished, one JSON value per line, so that a stopped one goes on.
+"""Ledger of a benchmark: one JSON value per finished piece of work, so that it can resume.
 
 Two kinds of lines: a *selection* (its picks, what it took) and a *score* (a learner on it). Each
 has a key, the hash of all it depends on; a changed parameter is another key. A line is written at

@@ -1,21 +1,23 @@
-"""A benchmark's results to read: ``results.md``, ``rows.csv``, and the plots beside them."""
+"""Results of a benchmark as Markdown, CSV and plots."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from usl.benchmarking.ledger import Ledger
+from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.plots import plot_gains, plot_ranks
 from usl.benchmarking.pools import TEST_MOST, Pool
-from usl.benchmarking.run import Benchmark
-from usl.benchmarking.summary import Cell, Estimate, Standing, Table, spreads, standings
+from usl.benchmarking.summary import Cell, Standing, Table, spreads, standings
 from usl.benchmarking.units import learner_key, selection_key
 from usl.core.files import atomic_write
 from usl.core.version import __version__
+from usl.evaluation.compare import Estimate
 
 PAGE, ROWS = "results.md", "rows.csv"
 
@@ -27,7 +29,7 @@ def write_page(found: Benchmark, ledger: Ledger) -> None:
         return
     plots = [plot_ranks(found.standings, found.out / "ranks.svg")]
     for learner in dict.fromkeys(cell.learner for cell in found.table.cells):
-        own = found.table.where(lambda cell, name=learner: cell.learner == name)  # type: ignore[misc]
+        own = found.table.of_learner(learner)
         plots.append(
             plot_gains(own, found.reference, found.standings, found.out / f"{learner}.svg")
         )
@@ -48,7 +50,7 @@ def _page(found: Benchmark, plots: list[Path]) -> list[str]:
         lines += ["## By learner", "", *_by_learner(table, found.reference, learners), ""]
     for learner, plot in zip(learners, plots[1:], strict=True):
         lines += [f"## {learner}", "", f"![Gain over {found.reference}]({plot.name})", ""]
-        own = [cell for cell in table.cells if cell.learner == learner]
+        own = table.of_learner(learner).cells
         for name in dict.fromkeys((cell.dataset, cell.encoder) for cell in own):
             cells = [cell for cell in own if (cell.dataset, cell.encoder) == name]
             lines += [*_cells(table, cells), ""]
@@ -65,16 +67,14 @@ def _protocol(plan: Plan, pools: tuple[Pool, ...], found: Benchmark) -> list[str
         "intervals (over data sets, then seeds, where there are several data sets). Ranks: 1 is "
         "best, averaged over budgets and learners within a data set, then over data sets.",
         "",
-        "| data set | encoder | supervision | draw | classes | tested on |",
-        "|---|---|---|---|---|---|",
     ]
+    rows = []
     for pool in pools:
-        rows, test = pool.rows(0)
-        thin = "" if pool.imbalance is None else f", imbalance {pool.imbalance:g}"
-        lines.append(
-            f"| {pool.dataset}{thin} | {pool.encoder} | {pool.supervision} | {len(rows):,} "
-            f"| {len(pool.names)} | {len(test):,} |"
-        )
+        drawn, test = (f"{len(part):,}" for part in pool.rows(0))
+        name = pool.dataset + ("" if pool.imbalance is None else f", imbalance {pool.imbalance:g}")
+        rows.append([name, pool.encoder, pool.supervision, drawn, len(pool.names), test])
+    header = ["data set", "encoder", "supervision", "draw", "classes", "tested on"]
+    lines += markdown_table(header, rows)
     missing = {entry.name for entry in plan.methods} - set(found.table.methods)
     if missing:
         lines += ["", f"**Without a result: {', '.join(sorted(missing))}.**"]
@@ -83,22 +83,29 @@ def _protocol(plan: Plan, pools: tuple[Pool, ...], found: Benchmark) -> list[str
     return lines
 
 
+def markdown_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> list[str]:
+    """The lines of a table."""
+    head, *body = ("| " + " | ".join(map(str, row)) + " |" for row in (header, *rows))
+    return [head, "|---" * len(list(header)) + "|", *body]
+
+
 def headline(ranked: list[Standing], reference: str) -> list[str]:
     """The table of standings."""
-    lines = [
-        f"| method | average rank | accuracy | over {reference} | sd over seeds | coverage "
-        "| balance | seconds |",
-        "|---|---|---|---|---|---|---|---|",
+    shown = ["accuracy", f"over {reference}", "sd over seeds", "coverage", "balance", "seconds"]
+    rows = [
+        [
+            s.method,
+            rank_text(s),
+            f"{100 * s.accuracy.mean:.1f}",
+            "" if s.method == reference else interval(s.gain, "+.1f", 100),
+            f"{100 * s.spread:.1f}",
+            f"{100 * s.coverage:.0f}%",
+            f"{s.balance:.3f}",
+            "" if np.isnan(s.seconds) else f"{s.seconds:.2f}",
+        ]
+        for s in ranked
     ]
-    for s in ranked:
-        gain = "" if s.method == reference else interval(s.gain, "+.1f", 100)
-        seconds = "" if np.isnan(s.seconds) else f"{s.seconds:.2f}"
-        lines.append(
-            f"| {s.method} | {rank_text(s)} | {100 * s.accuracy.mean:.1f} | {gain} "
-            f"| {100 * s.spread:.1f} | {100 * s.coverage:.0f}% | {s.balance:.3f} "
-            f"| {seconds} |"
-        )
-    return lines
+    return markdown_table(["method", "average rank", *shown], rows)
 
 
 def rank_text(standing: Standing) -> str:
@@ -122,30 +129,22 @@ def short(standing: Standing) -> str:
 def _by_learner(table: Table, reference: str, learners: list[str]) -> list[str]:
     """Average rank, and gain over the reference, for each learner by itself."""
     ranked = {
-        learner: {
-            s.method: s
-            for s in standings(
-                table.where(lambda cell, name=learner: cell.learner == name),  # type: ignore[misc]
-                reference,
-            )
-        }
+        learner: {s.method: s for s in standings(table.of_learner(learner), reference)}
         for learner in learners
     }
-    lines = [
-        f"Average rank, and points over {reference}.",
-        "",
-        "| method | " + " | ".join(learners) + " |",
-        "|---" * (len(learners) + 1) + "|",
-    ]
     mean = {m: np.mean([ranked[name][m].rank.mean for name in learners]) for m in table.methods}
-    order = sorted(table.methods, key=lambda m: (np.isnan(mean[m]), mean[m]))
-    for method in order:
-        cells = [
-            f"{short(ranked[name][method])} ({100 * ranked[name][method].gain.mean:+.1f})"
-            for name in learners
+    rows = [
+        [
+            method,
+            *(
+                f"{short(ranked[name][method])} ({100 * ranked[name][method].gain.mean:+.1f})"
+                for name in learners
+            ),
         ]
-        lines.append(f"| {method} | " + " | ".join(cells) + " |")
-    return lines
+        for method in sorted(table.methods, key=lambda m: (np.isnan(mean[m]), mean[m]))
+    ]
+    words = f"Average rank, and points over {reference}."
+    return [words, "", *markdown_table(["method", *learners], rows)]
 
 
 def _cells(table: Table, cells: list[Cell]) -> list[str]:
@@ -154,32 +153,29 @@ def _cells(table: Table, cells: list[Cell]) -> list[str]:
     The best is in bold; an oracle cannot be.
     """
     title = f"**{cells[0].dataset}**, {cells[0].encoder}"
-    lines = [
-        f"| {title} | " + " | ".join(f"{cell.budget} labels" for cell in cells) + " |",
-        "|---" * (len(cells) + 1) + "|",
-    ]
-    best = [np.where(table.oracle, -1, cell.test.mean(axis=1)).argmax() for cell in cells]
-    for row, method in enumerate(table.methods):
-        texts = []
-        for cell, top in zip(cells, best, strict=True):
-            text = f"{100 * cell.test[row].mean():.1f} ± {100 * spreads(cell)[row]:.1f}"
-            texts.append(f"**{text}**" if row == top else text)
-        lines.append(f"| {method} | " + " | ".join(texts) + " |")
-    lines.append("| seeds | " + " | ".join(str(len(cell.seeds)) for cell in cells) + " |")
-    return lines
+    columns = []
+    for cell in cells:
+        texts = [
+            f"{100 * own.mean():.1f} ± {100 * spread:.1f}"
+            for own, spread in zip(cell.test, spreads(cell), strict=True)
+        ]
+        best = np.where(table.oracle, -1, cell.test.mean(axis=1)).argmax()
+        texts[best] = f"**{texts[best]}**"
+        columns.append([*texts, len(cell.seeds)])
+    rows = zip([*table.methods, "seeds"], *columns, strict=True)
+    return markdown_table([title, *(f"{cell.budget} labels" for cell in cells)], rows)
 
 
 def _write_rows(found: Benchmark, ledger: Ledger) -> None:
     """One line per selection, with the test accuracy of every learner."""
     plan = found.plan
-    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
     learners = [(learner_key(learner), learner.name) for learner in plan.learners]
     with atomic_write(found.out / ROWS, "w") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         shown = ["dataset", "encoder", "budget", "method", "seed", "seconds", "coverage", "balance"]
         writer.writerow([*shown, *(name for _, name in learners)])
         for pool in found.pools:
-            for budget in budgets[pool.dataset]:
+            for budget in pool.budgets:
                 for entry in plan.methods:
                     for seed in range(plan.seeds):
                         key = selection_key(pool, seed, budget, entry)

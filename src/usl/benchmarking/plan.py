@@ -176,8 +176,8 @@ def _plan(given: dict[str, Any], folder: Path, stem: str) -> Plan:
     )
     names = [entry.name for entry in methods]
     reference = given.get("reference", "random" if "random" in names else names[0])
-    _check_known("reference", [reference], names)
-    _check_known("leave_out", given.get("leave_out", []), given["datasets"])
+    check_known("reference", [reference], names)
+    check_known("leave_out", given.get("leave_out", []), given["datasets"])
     leave_out = tuple(given.get("leave_out", ()))
     if len(leave_out) == len(datasets):
         raise UsageError("leave_out: names every data set; keep at least one.")
@@ -266,7 +266,8 @@ def _check_keys(given: Mapping[str, Any], known: Mapping[str, type], prefix: str
             raise UsageError(f"{prefix}{key}: {value!r} given; it must be {words[kind]}.")
 
 
-def _check_known(key: str, given: Iterable[str], known: Iterable[str]) -> None:
+def check_known(key: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """:class:`UsageError` for a name that the plan does not have."""
     known = list(known)
     for name in given:
         if name not in known:

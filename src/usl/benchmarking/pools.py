@@ -1,4 +1,4 @@
-"""The images of one data set as one encoder sees them, and what each seed draws of them.
+"""Pools: the images of a data set as an encoder sees them, and the draw of each seed.
 
 Every seed draws its own share of the pool, the same for all methods, so that methods that draw
 nothing at random vary too. The space is fitted on the draw, as a run's is. Labels lie beside the
@@ -21,9 +21,9 @@ from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
+from usl.evaluation.compare import Data
 from usl.features.embed import GIVEN, embed
 from usl.features.preprocessing import Preprocessing
-from usl.numeric.distances import Float32
 
 Rows = NDArray[np.int64]
 TEST_MOST = 10_000  # images that a classifier is tested on
@@ -53,6 +53,7 @@ class Pool:
     names: tuple[str, ...]
     train: Rows
     test: Rows
+    budgets: tuple[int, ...]
     most: int
     share: float
     imbalance: float | None
@@ -82,24 +83,15 @@ class Pool:
         raw = np.load(self.features, mmap_mode="r")
         own = raw[rows]
         space = Preprocessing.fit(own, **self.space)
-        return Draw(
-            rows,
-            np.asarray(space.transform(own)),
-            self.classes[rows],
-            np.asarray(space.transform(raw[test])),
-            self.classes[test],
-        )
+        train, other = (np.asarray(space.transform(part)) for part in (own, raw[test]))
+        return Draw(train, self.classes[rows], other, self.classes[test], rows)
 
 
 @dataclass(frozen=True)
-class Draw:
-    """A seed's images: ``rows`` int64 [r] of the collection, unit rows and class numbers."""
+class Draw(Data):
+    """A seed's images, ``rows`` int64 [r] of the collection."""
 
     rows: Rows
-    train: Float32
-    train_truth: Rows
-    test: Float32
-    test_truth: Rows
 
 
 def thinned(rows: Rows, classes: Rows, imbalance: float, rng: np.random.Generator) -> Rows:
@@ -159,20 +151,22 @@ def _open_pool(
             np.save(handle, rows)
     limits = [dataset.most, share, dataset.imbalance]
     about = [RULES, dataset.name, digest, array_digest(classes), part.subsets.tolist(), limits]
+    given = dataset.supervision if encoder == GIVEN else None
     pool = Pool(
-        dataset.name,
-        embedding.encoder.name,
-        path,
-        classes.astype(np.int64),
-        tuple(names.tolist()),
-        part.rows_in("train"),
-        part.rows_in("test"),
-        dataset.most,
-        share,
-        dataset.imbalance,
-        space,
-        json_digest([*about, sorted(space.items())]),
-        (dataset.supervision if encoder == GIVEN else None) or embedding.encoder.supervision,
+        dataset=dataset.name,
+        encoder=embedding.encoder.name,
+        features=path,
+        classes=classes.astype(np.int64),
+        names=tuple(names.tolist()),
+        train=part.rows_in("train"),
+        test=part.rows_in("test"),
+        budgets=dataset.budgets,
+        most=dataset.most,
+        share=share,
+        imbalance=dataset.imbalance,
+        space=space,
+        key=json_digest([*about, sorted(space.items())]),
+        supervision=given or embedding.encoder.supervision,
     )
     if not len(pool.test) and pool.size == len(pool.train):
         raise DataError(
@@ -201,16 +195,15 @@ def check_pools(plan: Plan, pools: list[Pool]) -> None:
     Raises :class:`UsageError`: a budget above the images of a draw, or below the number of classes
     for ``stratified``.
     """
-    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
+    needing = [entry.name for entry in plan.methods if entry.method == "stratified"]
     for pool in pools:
         size = len(pool.rows(0)[0])
-        for budget in budgets[pool.dataset]:
+        for budget in pool.budgets:
             if budget >= size:
                 raise UsageError(
                     f"datasets.{pool.dataset}.budgets: {budget} labels, but a draw holds {size} "
                     "images. Take smaller budgets or a larger share."
                 )
-            needing = [entry.name for entry in plan.methods if entry.method == "stratified"]
             if needing and budget < len(pool.names):
                 raise UsageError(
                     f"datasets.{pool.dataset}.budgets: {budget} labels are too few for "

@@ -1,46 +1,24 @@
-"""``usl benchmark``: do what a plan says, as far as it is not done yet, and write the tables."""
+"""``usl benchmark``: run what a plan asks for and is not done yet, then write the tables."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from usl.benchmarking.ledger import Ledger, Line
-from usl.benchmarking.plan import Plan, read_plan
+from usl.benchmarking.outcome import Benchmark
+from usl.benchmarking.page import write_page
+from usl.benchmarking.plan import Plan, check_known, read_plan
 from usl.benchmarking.pools import Pool, check_pools, open_pools
-from usl.benchmarking.summary import Standing, Table, collect, standings
+from usl.benchmarking.summary import collect, standings
 from usl.benchmarking.units import FAILURE, Unit, units_of
 from usl.benchmarking.workers import Crash, run_units
-from usl.core.errors import DataError, UsageError, UslError, did_you_mean
+from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import thread_count
-
-
-class BenchmarkError(UslError):
-    """Some of the work failed; all that was finished is kept."""
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A benchmark's outcome.
-
-    ``reference``: the plan's, or the first method that has rows. ``left``: draws that are not done
-    yet, where a time limit stopped it. ``failures``: lines of selections or scores that ended with
-    an error. ``crashes``: draws whose process died.
-    """
-
-    plan: Plan
-    pools: tuple[Pool, ...]
-    table: Table
-    reference: str
-    standings: list[Standing]
-    left: int
-    failures: tuple[Line, ...]
-    crashes: tuple[Crash, ...]
-    out: Path
 
 
 def benchmark(
@@ -60,11 +38,12 @@ def benchmark(
 
     Parameters
     ----------
-    plan : a :class:`Plan`, or the path of one (:func:`read_plan`).
-    out : folder of the results, made if need be.
-    jobs : processes at a time, a core each; default: all cores.
-    minutes : begin no more draws after so long.
-    datasets : only these of the plan's.
+    plan : TOML file: data sets, encoders, budgets, methods, learners, seeds (docs/benchmark.md); or
+        builtin:smoke, a few seconds.
+    out : folder of the results. What it holds is not computed again.
+    jobs : processes at a time, a core each; the default is all cores.
+    minutes : begin nothing more after so long; the same command goes on.
+    datasets : only these data sets of the plan, in the tables, too.
 
     Raises
     ------
@@ -105,8 +84,6 @@ def benchmark(
     finally:  # Ctrl-C as well: the tables of what is there
         found = summarized(plan, pools, ledger, failures, crashes, Path(out))
         if ledger.selections:
-            from usl.benchmarking.page import write_page
-
             write_page(found, ledger)
     return found
 
@@ -135,36 +112,7 @@ def restricted(plan: Plan, names: Sequence[str] | None) -> Plan:
     """The plan with some of its data sets only."""
     if not names:
         return plan
-    known = [dataset.name for dataset in plan.datasets]
-    for name in names:
-        if name not in known:
-            raise UsageError(
-                f"datasets: {name!r} is not in this plan.{did_you_mean(name, known)} "
-                f"There is {', '.join(known)}."
-            )
+    check_known("datasets", names, [dataset.name for dataset in plan.datasets])
     kept = tuple(dataset for dataset in plan.datasets if dataset.name in names)
     leave_out = tuple(n for n in plan.leave_out if n in names)
     return replace(plan, datasets=kept, leave_out=() if len(leave_out) == len(kept) else leave_out)
-
-
-def check_outcome(found: Benchmark) -> None:
-    """:class:`BenchmarkError` if anything failed: what, why, and how to go on."""
-    parts = []
-    if found.failures:
-        first = found.failures[0]
-        where = f"{first['method']} on {first['dataset']} with {first['budget']} labels"
-        parts.append(
-            f"{len(found.failures)} selections failed, the first: {where}, seed "
-            f"{first['seed']}: {first['error']}"
-        )
-    if found.crashes:
-        first_crash = found.crashes[0]
-        parts.append(
-            f"{len(found.crashes)} draws stopped half way, the first ({first_crash.unit.name}): "
-            f"{first_crash.why.strip()}"
-        )
-    if parts:
-        raise BenchmarkError(
-            "\n".join(parts) + f"\nFinished rows are kept in {found.out}; the same command again "
-            "does what is missing."
-        )

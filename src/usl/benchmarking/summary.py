@@ -1,4 +1,4 @@
-"""What a benchmark's rows say: means, paired differences, average ranks, with intervals.
+"""Statistics of a benchmark: means, paired differences, average ranks, bootstrap intervals.
 
 A *cell* is a data set, an encoder, a budget and a learner. Within a cell only seeds count that
 every method has, so that all differences are paired. Over cells, every data set counts the same.
@@ -22,6 +22,7 @@ from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.plan import Entry, Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.units import learner_key, selection_key
+from usl.evaluation.compare import Estimate
 from usl.selection.known_methods import is_oracle
 
 RESAMPLES = 2_000
@@ -38,15 +39,6 @@ class Cell:
     learner: str
     seeds: tuple[int, ...]
     test: Values
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with the bounds of its 95% interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -84,6 +76,10 @@ class Table:
         """The table of some cells only."""
         return replace(self, cells=tuple(c for c in self.cells if keep(c)))
 
+    def of_learner(self, learner: str) -> Table:
+        """The table of one learner."""
+        return self.where(lambda cell: cell.learner == learner)
+
     def without(self, datasets: Collection[str]) -> Table:
         """The table without some data sets."""
         return self.where(lambda cell: cell.dataset not in datasets)
@@ -96,11 +92,8 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
     keyed = [
         (pool, budget, {entry.name: _keys(plan, pool, budget, entry) for entry in plan.methods})
         for pool in pools
-        for dataset in plan.datasets
-        if dataset.name == pool.dataset
-        for budget in dataset.budgets
+        for budget in pool.budgets
     ]
-    most = {dataset.name: max(dataset.budgets) for dataset in plan.datasets}
     entries = [
         entry
         for entry in plan.methods
@@ -114,19 +107,15 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
             made = [ledger.selections[key] for key in keys[name] if key in ledger.selections]
             figures[name] += [
                 # A smaller budget may cost nothing once a larger one is done, so it says nothing.
-                (m["coverage"], m["balance"], m["seconds"] if budget == most[pool.dataset] else nan)
+                (m["coverage"], m["balance"], m["seconds"] if budget == max(pool.budgets) else nan)
                 for m in made
             ]
         for learner, shown in learners:
-            test = np.array(
-                [
-                    [
-                        ledger.scores.get((key, learner), {}).get("test", np.nan)
-                        for key in keys[name]
-                    ]
-                    for name in names
-                ]
-            )
+            scores = [
+                [ledger.scores.get((key, learner), {}).get("test", nan) for key in keys[name]]
+                for name in names
+            ]
+            test = np.array(scores)
             whole = np.flatnonzero(np.isfinite(test).all(axis=0)) if len(names) else ()
             if len(whole):
                 seeds = tuple(int(seed) for seed in whole)

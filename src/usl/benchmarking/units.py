@@ -59,20 +59,16 @@ class Job:
 
 def units_of(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[Unit]:
     """What is left to do, seed by seed: a benchmark that is stopped has whole seeds to show."""
-    budgets = {dataset.name: dataset.budgets for dataset in plan.datasets}
-    units = []
-    for seed in range(plan.seeds):
-        for pool in pools:
-            jobs = tuple(_jobs(plan, pool, seed, budgets[pool.dataset], ledger))
-            if jobs:
-                units.append(Unit(pool, seed, jobs))
-    return units
+    units = [
+        Unit(pool, seed, tuple(_jobs(plan, pool, seed, ledger)))
+        for seed in range(plan.seeds)
+        for pool in pools
+    ]
+    return [unit for unit in units if unit.jobs]
 
 
-def _jobs(
-    plan: Plan, pool: Pool, seed: int, budgets: tuple[int, ...], ledger: Ledger
-) -> Iterator[Job]:
-    for budget in sorted(budgets, reverse=True):  # nested methods pick once, for the largest
+def _jobs(plan: Plan, pool: Pool, seed: int, ledger: Ledger) -> Iterator[Job]:
+    for budget in sorted(pool.budgets, reverse=True):  # nested methods pick once, for the largest
         for entry in plan.methods:
             key = selection_key(pool, seed, budget, entry)
             made = ledger.selections.get(key)
@@ -142,17 +138,7 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
         }
     for key, learner in job.learners:
         module, params = shared.learner(key, learner)
-        test, transductive, *_ = score(
-            picks,
-            draw.train,
-            draw.train_truth,
-            draw.test,
-            draw.test_truth,
-            module,
-            params,
-            unit.seed,
-            shared.links,
-        )
+        test, transductive, *_ = score(picks, draw, module, params, unit.seed, shared.links)
         yield {
             "kind": SCORE,
             "key": job.key,
@@ -169,9 +155,8 @@ def _pick(unit: Unit, job: Job, shared: Shared) -> tuple[Rows, float | None]:
     longest = shared.longest.get(name)
     if longest is not None and is_nested(method, len(longest), job.entry.params):
         return longest[: job.budget], None
-    draw = shared.draw
     picks, seconds = timed_picks(
-        draw.train, draw.train_truth, job.budget, method, job.entry.params, unit.seed, shared.keep
+        shared.draw, job.budget, method, job.entry.params, unit.seed, shared.keep
     )
     shared.longest.setdefault(name, picks)
     return picks, seconds

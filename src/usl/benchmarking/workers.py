@@ -1,4 +1,4 @@
-"""Units of work on several cores, each in a process of its own.
+"""Worker processes: units of work on several cores, each in a process of its own.
 
 A process that dies takes nothing with it but what its unit had not sent yet: the others go on.
 """

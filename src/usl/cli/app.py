@@ -1,37 +1,43 @@
-"""The command line: help and options come from the signatures of the verbs, a file each."""
+"""The command line app: it lists all verbs, and imports only the one that is called."""
 
 from __future__ import annotations
 
+import ast
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
-from typing import Any
+from importlib import import_module
+from keyword import iskeyword
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from cyclopts.config import Env
 
-from usl.cli.benchmark import benchmark
-from usl.cli.demo import demo
-from usl.cli.embed import embed
-from usl.cli.evaluate import evaluate
-from usl.cli.export import export
-from usl.cli.import_ import import_labels
-from usl.cli.label import label
-from usl.cli.options import chosen_in, kinds_of, note_owners, with_method
-from usl.cli.predict import predict
-from usl.cli.pretrain import pretrain
-from usl.cli.report import report
-from usl.cli.select import select
 from usl.cli.shared import ENVIRONMENT, SETTINGS, SettingsFile
-from usl.cli.train import train
 from usl.console import note, plain_warnings
 from usl.core.errors import UslError
-from usl.core.methods import Methods
 from usl.core.version import __version__
 
+if TYPE_CHECKING:
+    from usl.cli.options import Verb
+
+VERBS = (
+    "demo",
+    "embed",
+    "select",
+    "label",
+    "export",
+    "import",
+    "train",
+    "predict",
+    "evaluate",
+    "report",
+    "benchmark",
+    "pretrain",
+)
 EPILOGUE = """\
 A first look, on images that come with the package:
   usl demo
@@ -44,7 +50,10 @@ Your own images:
 
 
 def build(tokens: Sequence[str]) -> App:
-    """The app for one command line: the options of ``--method``'s method are part of it."""
+    """The app for one command line: the called verb, and the first line about each other one.
+
+    The options of the verb are part of it, and those of the method that ``--method`` names.
+    """
     app = App(
         name="usl",
         help="Choose which few images of an unlabelled collection to label, then learn from them.",
@@ -58,23 +67,10 @@ def build(tokens: Sequence[str]) -> App:
             SettingsFile(str(SETTINGS), must_exist=False, allow_unknown=False),
         ],
     )
-    commands: dict[str, Callable[..., None]] = {
-        "demo": demo,
-        "embed": embed,
-        "select": _select(tokens),
-        "label": label,
-        "export": _export(tokens),
-        "import": import_labels,
-        "train": _train(tokens),
-        "predict": predict,
-        "evaluate": evaluate,
-        "report": report,
-        "benchmark": benchmark,
-        "pretrain": _pretrain(tokens),
-    }
-    for position, (name, command) in enumerate(commands.items()):
+    called = verb_in(tokens)
+    for position, name in enumerate(VERBS):
         app.command(
-            command,
+            load(name).command(tokens) if name == called else stand_in(name),
             name=name,
             sort_key=position,
             help_format="markdown",  # wraps anew; the top page loads faster without it
@@ -83,46 +79,33 @@ def build(tokens: Sequence[str]) -> App:
     return app
 
 
-def _select(tokens: Sequence[str]) -> Callable[..., None]:
-    if "select" not in tokens[:1]:
-        return select
-    from usl.selection.contract import DEFAULT
-
-    return with_method(select, kinds_of("select"), chosen_in(tokens, "--method", DEFAULT))
+def verb_in(tokens: Sequence[str]) -> str | None:
+    """The verb that a command line calls, if any."""
+    return next((token for token in tokens if token in VERBS), None)
 
 
-def _export(tokens: Sequence[str]) -> Callable[..., None]:
-    if "export" not in tokens[:1]:
-        return export
-    from usl.labeling.exchange.contract import WRITERS
-
-    return with_method(export, [WRITERS], chosen_in(tokens, "--to", "csv"), "--to")
+def file_of(name: str) -> str:
+    """The module of a verb; an underscore follows a name that is a word of Python's."""
+    return f"{name}_" if iskeyword(name) else name
 
 
-def _train(tokens: Sequence[str]) -> Callable[..., None]:
-    if "train" not in tokens[:1]:
-        return train
-    from usl.features.contract import require_torch
-    from usl.training.contract import NETWORKS
-
-    chosen = chosen_in(tokens, "--method", "label_spreading")
-    if chosen in NETWORKS.names():
-        require_torch(f"The method {chosen}")
-
-    def more(kind: Methods) -> dict[str, Callable[..., Any]]:
-        if kind is not NETWORKS:
-            return {}
-        from usl.training.train_network import train_network
-
-        return {"Training a network": train_network}
-
-    return with_method(train, kinds_of("train"), chosen, more=more)
+def load(name: str) -> Verb:
+    """The verb itself. Its module is imported for it, and with that its library function's."""
+    file = file_of(name)
+    verb: Verb = getattr(import_module(f"usl.cli.{file}"), file)
+    return verb
 
 
-def _pretrain(tokens: Sequence[str]) -> Callable[..., None]:
-    if "pretrain" not in tokens[:1] or not find_spec("torch"):
-        return pretrain
-    return with_method(pretrain, kinds_of("pretrain"), chosen_in(tokens, "--method", "cld"))
+def stand_in(name: str) -> Callable[[], None]:
+    """A command with the first line of a verb's help, read from its file without importing it."""
+    text = Path(__file__).with_name(f"{file_of(name)}.py").read_text(encoding="utf-8")
+    help_text = ast.get_docstring(ast.parse(text)) or ""
+
+    def command() -> None:
+        raise AssertionError(f"{name} is called, but was not loaded")
+
+    command.__doc__ = help_text.splitlines()[0]
+    return command
 
 
 @contextmanager
@@ -152,7 +135,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
         note(f"Error: {error}")
         return error.exit_code
     except UnknownOptionError as error:  # which has been shown
-        note_owners(tokens[0], error.token.keyword or "")
+        if called := verb_in(tokens):
+            load(called).note_owners(error.token.keyword or "")
         return 2
     except CycloptsError:
         return 2

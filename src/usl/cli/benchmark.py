@@ -1,52 +1,24 @@
-"""``usl benchmark``."""
+"""Compare selection methods on labelled image sets, as a plan says. Stopped, it goes on."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from cyclopts import Parameter
-
-from usl.cli.shared import Flag
+from usl.benchmarking.outcome import check_outcome
+from usl.benchmarking.page import PAGE, interval, rank_text
+from usl.benchmarking.run import benchmark as run
+from usl.cli.options import verb
+from usl.cli.shared import Json
 from usl.console import bars, note, print_json, print_table, say
 
 
-def benchmark(
-    plan: str,
-    /,
-    *,
-    out: Path,
-    jobs: int | None = None,
-    minutes: float | None = None,
-    datasets: Annotated[list[str] | None, Parameter(negative="")] = None,
-    json: Flag = False,
-) -> None:
-    """Compare selection methods on labelled image sets, as a plan says. Stopped, it goes on.
-
-    Parameters
-    ----------
-    plan
-        TOML file: data sets, encoders, budgets, methods, learners, seeds (docs/benchmark.md); or
-        builtin:smoke, a few seconds.
-    out
-        Folder of the results. What it holds is not computed again.
-    jobs
-        Processes at a time, a core each; the default is all cores.
-    minutes
-        Begin nothing more after so long; the same command goes on.
-    datasets
-        Only these data sets of the plan, in the tables, too.
-    json
-        Print the result as JSON.
-    """
-    from dataclasses import asdict
-
-    from usl.benchmarking.page import PAGE, interval, rank_text
-    from usl.benchmarking.run import benchmark as run
-    from usl.benchmarking.run import check_outcome
-
+@verb(run)
+def benchmark(plan: str, /, *, out: Path, json: Json = False, **options: Any) -> None:
+    """Print the standings of the methods."""
     with bars() as progress:
-        found = run(plan, out, jobs=jobs, minutes=minutes, datasets=datasets, progress=progress)
+        found = run(plan, out, **options, progress=progress)
     if json:
         print_json(
             {

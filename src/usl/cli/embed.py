@@ -1,57 +1,46 @@
-"""``usl embed``."""
+"""Compute the features of all images of a source; they are kept in a cache."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from usl.cli.shared import Corrupt, Flag, print_plan, report_unreadable
+from usl.cli.options import verb
+from usl.cli.shared import DryRun, Json, print_plan, report_unreadable
 from usl.console import bars, print_json, say
+from usl.data.open import open_collection
+from usl.features.dry_run import plan_embedding
+from usl.features.embed import embed as embed_collection
+from usl.features.export import check_target, write_features
 
 
+@verb(embed_collection, python_only=["cache", "batch_size", "workers"])
 def embed(
     source: str,
     /,
     *,
     model: str = "auto",
     out: Path | None = None,
-    on_corrupt: Corrupt = "skip",
-    overwrite: Flag = False,
-    json: Flag = False,
-    dry_run: Flag = False,
+    overwrite: bool = False,
+    json: Json = False,
+    dry_run: DryRun = False,
+    **options: Any,
 ) -> None:
-    """Compute the features of all images of a source; they are kept in a cache.
+    """Print how many images were encoded, and how fast.
 
     Parameters
     ----------
-    source
-        Folder, glob, manifest (CSV, JSONL, Parquet), arrays, or builtin:fashion_mnist.
-    model
-        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made by
-        usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
-    out
-        Also write the raw features, with ids and subsets, to this .npz file: a source itself.
-    on_corrupt
-        What to do with an image that cannot be read.
-    overwrite
-        Replace the file of --out.
-    json
-        Print the result as JSON.
-    dry_run
-        Say what would be done, and do nothing.
+    source : folder, glob, manifest (CSV, JSONL, Parquet), arrays, or builtin:fashion_mnist.
+    out : also write the raw features, with ids and subsets, to this .npz file: a source itself.
+    overwrite : replace the file of --out.
     """
-    from usl.features.dry_run import plan_embedding
-    from usl.features.export import check_target, write_features
-
     if dry_run:
         print_plan(plan_embedding(source, model, subset=None), as_json=json)
         return
     check_target(out, overwrite=overwrite)
-    from usl.data.open import open_collection
-    from usl.features.embed import embed as embed_collection
-
     with bars() as progress:
         collection = open_collection(source)
-        found = embed_collection(collection, model, on_corrupt=on_corrupt, progress=progress)
+        found = embed_collection(collection, model, **options, progress=progress)
     report_unreadable([*collection.skipped, *found.skipped])
     if out is not None:
         write_features(out, collection, found)

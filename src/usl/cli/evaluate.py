@@ -1,30 +1,22 @@
-"""``usl evaluate``."""
+"""Measure a trained run where answers are known: class folders, a label column, test labels."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from usl.cli.shared import Flag
+from usl.cli.options import verb
+from usl.cli.shared import Json
 from usl.console import bars, per_cent, print_json, print_table, say
+from usl.evaluation.evaluate import evaluate as evaluate_run
+from usl.run.models import EVALUATION
 
 
-def evaluate(run: Path, /, *, source: str | None = None, json: Flag = False) -> None:
-    """Measure a trained run where answers are known: class folders, a label column, test labels.
-
-    Parameters
-    ----------
-    run
-        Run folder, trained.
-    source
-        Where the images are now, if they have moved.
-    json
-        Print the result as JSON.
-    """
-    from usl.evaluation.evaluate import evaluate as evaluate_run
-    from usl.run.folder import EVALUATION
-
+@verb(evaluate_run)
+def evaluate(run: Path, /, *, json: Json = False, **options: Any) -> None:
+    """Print accuracy and macro-F1 of each subset."""
     with bars() as progress:
-        figures = evaluate_run(run, source=source, progress=progress)
+        figures = evaluate_run(run, **options, progress=progress)
     if json:
         print_json(figures)
         return

@@ -1,61 +1,22 @@
-"""``usl export``."""
+"""Write the images of a run, and what is known of them, for another tool."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from usl.cli.shared import Flag
+from usl.cli.options import verb
+from usl.cli.shared import Json
 from usl.console import bars, print_json, say
+from usl.labeling.exchange.contract import WRITERS
+from usl.labeling.exchange.export_images import export_run
 
-What = Literal["requested", "labeled", "all", "predicted"]
 
-
-def export(
-    run: Path,
-    /,
-    *,
-    to: str = "csv",
-    what: What = "requested",
-    out: Path | None = None,
-    source: str | None = None,
-    overwrite: Flag = False,
-    json: Flag = False,
-    **format_params: Any,
-) -> None:
-    """Write the images of a run, and what is known of them, for another tool.
-
-    Parameters
-    ----------
-    run
-        Run folder.
-    to
-        The format. {methods}
-    what
-        requested: what waits for a label; labeled; all; or predicted: all, with the model's label
-        where nobody gave one.
-    out
-        File or folder to write; the default is in the folder exports of the run.
-    source
-        Where the images are now, if they have moved.
-    overwrite
-        Replace an earlier export.
-    json
-        Print the result as JSON.
-    """
-    from usl.labeling.exchange.import_labels import export_run
-
+@verb(export_run, choice="to", kinds=[WRITERS])
+def export(run: Path, /, *, json: Json = False, **options: Any) -> None:
+    """Print how many images were written, and what to do with them."""
     with bars() as progress:
-        done = export_run(
-            run,
-            to,
-            out=out,
-            what=what,
-            source=source,
-            overwrite=overwrite,
-            progress=progress,
-            **format_params,
-        )
+        done = export_run(run, **options, progress=progress)
     if json:
         print_json(
             {

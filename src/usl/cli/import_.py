@@ -1,60 +1,35 @@
-"""``usl import``; the file has an underscore because the word is taken."""
+"""Take over labels that another tool, or a person with a table, has written.
+
+Images are matched by id, else by file name. A label that a person gave before is left as it is
+unless --overwrite is given.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any
 
-from usl.cli.shared import Flag, note_some
+from cyclopts import Parameter
+
+from usl.cli.options import verb
+from usl.cli.shared import Json, note_some
 from usl.console import bars, note, print_json, say
+from usl.labeling.exchange.import_labels import import_file
 
 
-def import_labels(
+@verb(import_file)
+def import_(
     run: Path,
-    file: Path,
+    path: Annotated[Path, Parameter(name="FILE")],
     /,
     *,
-    format: str | None = None,
-    annotator: str | None = None,
-    source: str | None = None,
-    overwrite: Flag = False,
-    json: Flag = False,
+    json: Json = False,
+    **options: Any,
 ) -> None:
-    """Take over labels that another tool, or a person with a table, has written.
-
-    Images are matched by id, else by file name. A label that a person gave before is left as it is
-    unless --overwrite is given.
-
-    Parameters
-    ----------
-    run
-        Run folder.
-    file
-        File or folder with labels; its format is told by its content.
-    format
-        Name of the format, where its content does not tell.
-    annotator
-        Who gave the answers; by default whom the file names.
-    source
-        Where the images are now, if they have moved.
-    overwrite
-        Let the file's labels replace others that a person gave.
-    json
-        Print the result as JSON.
-    """
-    from dataclasses import asdict
-
-    from usl.labeling.exchange.import_labels import import_file
-
+    """Print how many labels are new, and name those that do not fit."""
     with bars() as progress:
-        done = import_file(
-            run,
-            file,
-            format=format,
-            annotator=annotator,
-            source=source,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        done = import_file(run, path, **options, progress=progress)
     if json:
         print_json(asdict(done))
         return

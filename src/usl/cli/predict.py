@@ -1,44 +1,22 @@
-"""``usl predict``."""
+"""Label images that are not part of a run, with the model of that run."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from usl.cli.shared import Flag, report_unreadable
+from usl.cli.options import verb
+from usl.cli.shared import Json, report_unreadable
 from usl.console import bars, print_json, print_table, say
+from usl.training.predict import predict as predict_source
 
 
-def predict(
-    run: Path,
-    source: str,
-    /,
-    *,
-    out: Path,
-    overwrite: Flag = False,
-    json: Flag = False,
-) -> None:
-    """Label images that are not part of a run, with the model of that run.
-
-    Parameters
-    ----------
-    run
-        Run folder, trained.
-    source
-        The new images: anything select takes.
-    out
-        File to write, .csv or .parquet: a label and its probability for every image, the surest
-        first.
-    overwrite
-        Replace that file.
-    json
-        Print the result as JSON.
-    """
-    from collections import Counter
-
-    from usl.training.predict import predict as predict_source
-
+@verb(predict_source)
+def predict(run: Path, source: str, /, *, out: Path, json: Json = False, **options: Any) -> None:
+    """Print how many images each label was given to."""
     with bars() as progress:
-        found = predict_source(run, source, out=out, overwrite=overwrite, progress=progress)
+        found = predict_source(run, source, out=out, **options, progress=progress)
     report_unreadable(found.skipped)
     counts = dict(Counter(found.labels).most_common())
     if json:

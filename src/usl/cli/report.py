@@ -1,38 +1,21 @@
-"""``usl report``."""
+"""Write one HTML page that shows the picks, the map, the classes and the figures of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from usl.cli.shared import Flag
+from usl.cli.options import verb
+from usl.cli.shared import Json
 from usl.console import bars, print_json, say
+from usl.report.report import write_report
 
 
-def report(
-    run: Path,
-    /,
-    *,
-    source: str | None = None,
-    out: Path | None = None,
-    json: Flag = False,
-) -> None:
-    """Write one HTML page that shows the picks, the map, the classes and the figures of a run.
-
-    Parameters
-    ----------
-    run
-        Run folder.
-    source
-        Where the images are now, if they have moved.
-    out
-        File to write; the default is report.html in the run folder.
-    json
-        Print the result as JSON.
-    """
-    from usl.report.report import write_report
-
+@verb(write_report, python_only=["points"])
+def report(run: Path, /, *, json: Json = False, **options: Any) -> None:
+    """Print where the page is."""
     with bars() as progress:
-        path = write_report(run, source=source, out=out, progress=progress)
+        path = write_report(run, **options, progress=progress)
     if json:
         print_json({"report": str(path)})
     else:

@@ -1,151 +1,64 @@
-"""``usl select``."""
+"""Pick the images whose labels would teach the most about all the others.
+
+Only images of the subset train are looked at. A source without subsets is all train.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import fields
+from inspect import signature
 from typing import Annotated, Any
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
-from usl.cli.shared import Corrupt, Flag, print_plan, report_unreadable
+from usl.cli.options import verb
+from usl.cli.shared import DryRun, Json, print_plan, report_unreadable
 from usl.console import bars, note, print_json, say
+from usl.run.split import first_rows
+from usl.selection.constraints.quotas import parse_quotas
+from usl.selection.constraints.select_within import Constraints
+from usl.selection.contract import METHODS
+from usl.selection.dry_run import plan_run
+from usl.selection.start_run import start_run
 
-LIMITS = Parameter(group=Group("Constraints", sort_key=8), negative="", show_default=False)
 
-
+@verb(start_run, choice="method", kinds=[METHODS], groups={"Constraints": [Constraints]})
 def select(
     source: str,
     /,
     *,
-    budget: int,
-    out: Path,
-    method: str = "quorum",
-    model: str = "auto",
-    seed: int = 0,
-    overwrite: Flag = False,
-    json: Flag = False,
-    dry_run: Flag = False,
-    on_corrupt: Corrupt = "skip",
-    center: bool | None = None,
-    standardize: bool | None = None,
-    pca: int | None = None,
-    memory: str | None = None,
-    scratch: Path | None = None,
-    resume: Annotated[bool | None, Parameter(show_default=False)] = None,
-    exclude: Annotated[Path | None, LIMITS] = None,
-    include: Annotated[Path | None, LIMITS] = None,
-    collapse_duplicates: Annotated[bool | float, LIMITS] = False,
-    groups: Annotated[Path | None, LIMITS] = None,
-    quota: Annotated[list[str] | None, LIMITS] = None,
-    min_distance: Annotated[float | None, LIMITS] = None,
-    **method_params: Any,
+    collapse_duplicates: Annotated[bool | float, Parameter(show_default=False)] = False,
+    quotas: Annotated[list[str] | None, Parameter(name="--quota")] = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+    **options: Any,
 ) -> None:
-    """Pick the images whose labels would teach the most about all the others.
-
-    Only images of the subset train are looked at. A source without subsets is all train.
+    """Print what was picked, and what to do next.
 
     Parameters
     ----------
-    source
-        Folder, glob, manifest (CSV, JSONL, Parquet), embeddings (.npy, .npz, .parquet, .csv, or a
-        folder of .npy or .parquet shards), idx, CIFAR or MedMNIST files, or builtin:fashion_mnist.
-    budget
-        How many images you are willing to label (m).
-    out
-        Run folder to create.
-    method
-        How to pick. {methods}
-    model
-        Encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made by
-        usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
-    seed
-        Of every random draw; the same seed gives the same picks.
-    overwrite
-        Replace the run folder of --out. One that holds your labels is kept beside it.
-    json
-        Print the result as JSON.
-    dry_run
-        Say what would be done, and do nothing.
-    on_corrupt
-        What to do with an image that cannot be read.
-    center
-        Subtract the mean of the train subset; the default is the encoder's.
-    standardize
-        Divide by the standard deviation of the train subset; the default is the encoder's.
-    pca
-        Keep so many principal components; the default is the encoder's.
-    memory
-        Most memory to take, such as 4GB; tables that do not fit lie in files. The picks are the
-        same.
-    scratch
-        Folder for such files; the default is in the cache.
-    resume
-        Go on from what the same command had finished when it was stopped, and keep what is
-        finished. The default does so above 100,000 images.
-    exclude
-        Images never to pick: a file with one id per line, or a table with a column image_id.
-    include
-        Images to request in any case, as part of the budget: such a file.
-    collapse_duplicates
-        Of images nearer to each other than this, leave out all but one; alone: 0.1.
-    groups
-        Table with the columns image_id and group, for --quota.
-    quota
-        Number of picks of a group, NAME=COUNT, once for each; or equal, or proportional.
-    min_distance
-        Least distance between two picks in the feature space, 0 to 2.
+    exclude : images never to pick: a file with one id per line, or a table with a column
+        image_id.
+    include : images to request in any case, as part of the budget: such a file.
+    collapse_duplicates : of images nearer to each other than this, leave out all but one; alone:
+        0.1.
+    groups : table with the columns image_id and group, for --quota.
+    quotas : number of picks of a group, NAME=COUNT, once for each; or equal, or proportional.
     """
-    from usl.selection.constraints.quotas import parse_quotas
-    from usl.selection.constraints.select_within import Constraints
-
-    given: dict[str, Any] = {
-        "exclude": exclude,
-        "include": include,
+    limits = {one.name: options.pop(one.name, None) for one in fields(Constraints)}
+    limits |= {
         "collapse_duplicates": collapse_duplicates or None,
-        "groups": groups,
-        "quotas": parse_quotas(quota or ()),
-        "min_distance": min_distance,
+        "quotas": parse_quotas(quotas or ()),
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    constraints = Constraints(**given) if given else None
+    limits = {name: value for name, value in limits.items() if value is not None}
+    constraints = Constraints(**limits) if limits else None
     if dry_run:
-        from usl.selection.dry_run import plan_run
-
-        plan = plan_run(
-            source,
-            budget,
-            method=method,
-            model=model,
-            pca=pca,
-            memory=memory,
-            constraints=constraints,
-            **method_params,
-        )
-        print_plan(plan, as_json=json)
+        ran, planned = (signature(function).parameters.keys() for function in (start_run, plan_run))
+        options = {name: value for name, value in options.items() if name not in ran - planned}
+        print_plan(plan_run(source, **options, constraints=constraints), as_json=json)
         return
-    from usl.run.split import first_rows
-    from usl.selection.start_run import start_run
-
     with bars() as progress:
-        run = start_run(
-            source,
-            budget,
-            out,
-            method=method,
-            model=model,
-            seed=seed,
-            overwrite=overwrite,
-            on_corrupt=on_corrupt,
-            center=center,
-            standardize=standardize,
-            pca=pca,
-            memory=memory,
-            scratch=scratch,
-            resume=resume,
-            constraints=constraints,
-            progress=progress,
-            **method_params,
-        )
+        run = start_run(source, **options, constraints=constraints, progress=progress)
     encoder, picked = run.info["encoder"], run.info["selection"]
     report_unreadable([*run.info["source"]["unreadable"], *encoder["unreadable"]])
     advise_better_encoder(encoder["name"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.config import Toml
@@ -14,9 +14,9 @@ from usl.console import note, print_json, print_table, say
 from usl.core.errors import UsageError
 
 ENVIRONMENT, SETTINGS = "USL_", Path("usl.toml")  # where options come from, beside flags
-PLAIN = Parameter(negative="", show_default=False)  # --overwrite has no --no-overwrite
-Flag = Annotated[bool, PLAIN]
-Corrupt = Literal["skip", "fail"]
+FLAG: dict[str, Any] = {"negative": "", "show_default": False}  # no --no-overwrite
+Json = Annotated[bool, Parameter(help="Print the result as JSON.", **FLAG)]
+DryRun = Annotated[bool, Parameter(help="Say what would be done, and do nothing.", **FLAG)]
 
 
 class SettingsFile(Toml):

@@ -1,54 +1,40 @@
-"""``usl train``."""
+"""Learn from the labels of a run and label every other image of its collection."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from usl.cli.shared import Flag, report_unreadable
+from usl.cli.options import Sources, verb
+from usl.cli.shared import Json, report_unreadable
 from usl.console import bars, note, print_json, say
+from usl.core.methods import Methods
+from usl.training.contract import FROZEN, NETWORKS
+from usl.training.train import train as train_run
+from usl.training.train import training_method
 
 
-def train(
-    run: Path,
-    /,
-    *,
-    method: str = "label_spreading",
-    seed: int = 0,
-    source: str | None = None,
-    model: str | None = None,
-    json: Flag = False,
-    **method_params: Any,
-) -> None:
-    """Learn from the labels of a run and label every other image of its collection.
+def network_options(kind: Methods) -> Sources:
+    """What all methods that train a network have as options."""
+    if kind is not NETWORKS:
+        return {}
+    from usl.learning.loop_options import LoopOptions
+    from usl.training.train_network import train_network
 
-    Parameters
-    ----------
-    run
-        Run folder, with labels filled in.
-    method
-        How to learn. {methods}
-    seed
-        Of every random draw.
-    source
-        Where the images are now, if they have moved.
-    model
-        Another encoder than the one the selection used.
-    json
-        Print the result as JSON.
-    """
-    from usl.training.train import train as train_run
+    return {"Training a network": [train_network, LoopOptions]}
 
+
+@verb(
+    train_run,
+    choice="method",
+    kinds=[FROZEN, NETWORKS],
+    find=training_method,
+    shared=network_options,
+)
+def train(run: Path, /, *, json: Json = False, **options: Any) -> None:
+    """Print what was trained on how many labels."""
     with bars() as progress:
-        done = train_run(
-            run,
-            method=method,
-            seed=seed,
-            source=source,
-            model=model,
-            progress=progress,
-            **method_params,
-        )
+        done = train_run(run, **options, progress=progress)
     trained = done.info["training"]
     report_unreadable(trained["encoder"]["unreadable"])
     warn_of_thin_classes(trained)

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from usl.core.errors import UsageError, did_you_mean
+from usl.core.parameters import check_value
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,12 @@ class Methods:
 
     def names(self) -> list[str]:
         """Names of the methods, sorted. None of them is imported for it."""
+        return sorted(self.built_in() | self._installed().keys())
+
+    def built_in(self) -> set[str]:
+        """Names of the methods in the folder itself."""
         package = importlib.import_module(self.folder)
-        inside = {found.name for found in pkgutil.iter_modules(package.__path__)}
-        return sorted(inside | self._installed().keys())
+        return {found.name for found in pkgutil.iter_modules(package.__path__)}
 
     def load(self, name: str) -> ModuleType:
         """The module of one method: see :func:`find_method`."""
@@ -75,7 +79,10 @@ class Methods:
         return found
 
     def check(self, name: str, module: ModuleType, given: dict[str, Any]) -> None:
-        """Refuse parameters the method does not have, naming the nearest one it has."""
+        """Refuse parameters the method does not have, and values its signature rules out.
+
+        :class:`UsageError` names the nearest parameter it has, or the bound.
+        """
         known = self.parameters(module)
         for parameter in given:
             if parameter not in known:
@@ -90,14 +97,15 @@ class Methods:
         for parameter, details in known.items():
             if details.default is inspect.Parameter.empty and parameter not in given:
                 raise UsageError(f"Method {name!r} needs the parameter {parameter!r}.")
+        for parameter, value in given.items():
+            check_value(parameter, value, known[parameter].annotation)
 
     def _installed(self) -> dict[str, metadata.EntryPoint]:
         found = metadata.entry_points(group=self.group) if self.group else ()
         return {entry.name: entry for entry in found}
 
     def _import(self, name: str) -> ModuleType:
-        package = importlib.import_module(self.folder)
-        if any(found.name == name for found in pkgutil.iter_modules(package.__path__)):
+        if name in self.built_in():
             return importlib.import_module(f"{self.folder}.{name}")
         module: ModuleType = self._installed()[name].load()
         return module
@@ -126,10 +134,18 @@ def find_method(kinds: Sequence[Methods], name: str) -> tuple[Methods, ModuleTyp
     )
 
 
+def built_in_module(kinds: Sequence[Methods], name: str) -> ModuleType | None:
+    """The module of a method that comes with the package; None for any other, which is not run."""
+    return next((kind.load(name) for kind in kinds if name in kind.built_in()), None)
+
+
 def parameter_help(function: Callable[..., Any]) -> dict[str, str]:
-    """What a docstring's ``Parameters`` section says of each: ``name : text``, lines joined."""
+    """What a docstring's ``Parameters`` section says of each: ``name : text``, lines joined.
+
+    Of a dataclass the section ``Attributes`` is read.
+    """
     text = inspect.getdoc(function) or ""
-    pattern = r"^Parameters\n-+\n(.*?)(?=\n\n\S[^\n]*\n-|\Z)"
+    pattern = r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=\n\n\S[^\n]*\n-|\Z)"
     section = re.search(pattern, text, re.DOTALL | re.MULTILINE)
     helps: dict[str, str] = {}
     names: list[str] = []

@@ -1,4 +1,4 @@
-"""NumPy's files, read without ever unpickling."""
+"""Read ``.npy`` and ``.npz`` files without unpickling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words that readers share: subset names, column names, index ids, label texts."""
+"""What readers share: names of columns and subsets, ids, labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, did_you_mean
-from usl.data.collection import SUBSETS, Collection
+from usl.data.collection import SUBSETS, Collection, Images
 from usl.data.images import ArrayImages
 
 # What each column may be called, best name first; compared in lower case, "-" and " " as "_".
@@ -167,17 +167,32 @@ def stacked(
         raise DataError(f"{source}: holds no images.")
     labels = None
     if any(given is not None for _, _, given in parts):
-        labels = np.concatenate(
-            [
-                label_texts([None] * len(array) if given is None else given, names)
-                for _, array, given in parts
-            ]
-        )
+        labels = [
+            label_texts([None] * len(array) if given is None else given, names)
+            for _, array, given in parts
+        ]
+    pixels = images[0] if len(images) == 1 else np.concatenate(images)
+    counts = [(subset, len(array)) for subset, array, _ in parts]
+    return numbered(counts, ArrayImages(pixels, name=source), labels, source, kind)
+
+
+def numbered(
+    counts: Sequence[tuple[str, int]],
+    images: Images,
+    labels: Sequence[NDArray[np.object_]] | None,
+    source: str,
+    kind: str,
+) -> Collection:
+    """A collection of images that are known by their number in a subset.
+
+    ``counts`` are the subsets in order, each with its images; ``labels`` are theirs.
+    """
+    subsets, sizes = zip(*counts, strict=True)
     return Collection(
-        ids=np.array([i for subset, array, _ in parts for i in index_ids(subset, len(array))]),
-        subsets=np.repeat([subset for subset, _, _ in parts], list(map(len, images))),
-        images=ArrayImages(images[0] if len(images) == 1 else np.concatenate(images), name=source),
-        labels=labels,
+        ids=np.array([name for subset, n in counts for name in index_ids(subset, n)]),
+        subsets=np.repeat(subsets, sizes),
+        images=images,
+        labels=None if labels is None else np.concatenate(labels),
         source=source,
         kind=kind,
     )

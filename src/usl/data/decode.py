@@ -1,4 +1,4 @@
-"""One stored picture to one upright 8-bit ``L`` or ``RGB`` image, whatever its format."""
+"""Decode a picture of any format to an upright 8-bit ``L`` or ``RGB`` image."""
 
 from __future__ import annotations
 
@@ -70,6 +70,13 @@ def upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # the pixels are good, only the note about them is not
         return image
+
+
+def shrink(image: Image.Image, side: int) -> Image.Image:
+    """A copy of which no side is longer than ``side``; smaller ones stay as they are."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    return small
 
 
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What each file of a folder hashed to last time, so that big folders are read only once.
+"""Cache of file hashes by name, size and modification time, so that files are read once.
 
 The idea is git's index: a file whose name, size and modification time are unchanged is taken to
 be unchanged. Like git's, the memo keeps no file that was modified within the last two seconds

@@ -1,4 +1,4 @@
-"""Where pictures come from: files, one array, or somebody's data set object.
+"""Sources of images: files, one array, or a data set object.
 
 All three satisfy :class:`usl.data.collection.Images`, decode only when asked, and pickle, so that
 worker processes can share them.
@@ -7,8 +7,9 @@ worker processes can share them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,12 +70,26 @@ class FileImages:
         return FileImages(self.root, self.names[np.asarray(rows, dtype=np.int64)], memo=self.memo)
 
 
-class ArrayImages:
+class RowsOfImages:
+    """Some rows, int64 [n], of a source of images; taking fewer copies no pixels."""
+
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.rows)
+
+    def take(self, rows: ArrayLike) -> Self:
+        """The same source restricted to ``rows``."""
+        taken = copy(self)
+        taken.rows = self.rows[np.asarray(rows, dtype=np.int64)]
+        return taken
+
+
+class ArrayImages(RowsOfImages):
     """Images in one uint8 array [n, h, w], [n, h, w, 1] or [n, h, w, 3]; a memmap stays on disk."""
 
-    def __init__(
-        self, array: NDArray[Any], *, rows: NDArray[np.int64] | None = None, name: str = "images"
-    ) -> None:
+    def __init__(self, array: NDArray[Any], *, name: str = "images") -> None:
         shape = array.shape
         if array.dtype != np.uint8 or not (
             len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
@@ -84,12 +99,8 @@ class ArrayImages:
                 f"this is {array.dtype} {list(shape)}."
             )
         self.array = array[..., 0] if len(shape) == 4 and shape[3] == 1 else array
-        self.rows: NDArray[np.int64] = np.arange(len(array)) if rows is None else rows
+        self.rows = np.arange(len(array))
         self.name = name
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.rows)
 
     def read(self, row: int) -> Image.Image:
         """One image, ``L`` or ``RGB``."""
@@ -99,34 +110,18 @@ class ArrayImages:
         """Hash of the pixels and their shape; [h, w] and [h, w, 1] hash alike."""
         return array_digest(np.asarray(self.array[self.rows[row]]))
 
-    def take(self, rows: ArrayLike) -> ArrayImages:
-        """The same array restricted to ``rows``, without copying pixels."""
-        chosen = self.rows[np.asarray(rows, dtype=np.int64)]
-        return ArrayImages(self.array, rows=chosen, name=self.name)
 
-
-class ObjectImages:
+class ObjectImages(RowsOfImages):
     """Images fetched from a data set object by ``get(dataset, index)``.
 
     ``get`` returns a ``PIL.Image``, or a uint8 array [h, w(, 1 or 3)].
     """
 
     def __init__(
-        self,
-        dataset: Any,
-        get: Callable[[Any, int], Any],
-        *,
-        rows: NDArray[np.int64] | None = None,
-        name: str = "data set",
+        self, dataset: Any, get: Callable[[Any, int], Any], *, name: str = "data set"
     ) -> None:
-        self.dataset = dataset
-        self.get = get
-        self.rows: NDArray[np.int64] = np.arange(len(dataset)) if rows is None else rows
-        self.name = name
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.rows)
+        self.dataset, self.get, self.name = dataset, get, name
+        self.rows = np.arange(len(dataset))
 
     def read(self, row: int) -> Image.Image:
         """Fetch and convert one image."""
@@ -150,8 +145,3 @@ class ObjectImages:
     def digest(self, row: int) -> str:
         """Hash of the decoded pixels: an object keeps no file to hash."""
         return array_digest(np.asarray(self.read(row)))
-
-    def take(self, rows: ArrayLike) -> ObjectImages:
-        """The same object restricted to ``rows``."""
-        chosen = self.rows[np.asarray(rows, dtype=np.int64)]
-        return ObjectImages(self.dataset, self.get, rows=chosen, name=self.name)

@@ -1,4 +1,4 @@
-"""Which image files lie below a folder, or match a glob."""
+"""List the image files below a folder, or those that match a glob."""
 
 from __future__ import annotations
 

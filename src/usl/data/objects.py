@@ -17,7 +17,7 @@ import numpy as np
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.data.collection import SUBSETS, Collection
-from usl.data.columns import find_column, index_ids, label_texts, subset_name
+from usl.data.columns import find_column, label_texts, numbered, subset_name
 from usl.data.decode import decode_file
 from usl.data.images import ObjectImages
 from usl.data.readers.embeddings import from_array
@@ -125,14 +125,8 @@ def _collection(
     if not len(joined):
         raise DataError(f"The {kind} data set is empty.")
     name = type(parts[0][1]).__name__
-    return Collection(
-        ids=np.array([i for subset, part in parts for i in index_ids(subset, len(part))]),
-        subsets=np.repeat([subset for subset, _ in parts], [len(part) for _, part in parts]),
-        images=ObjectImages(joined, get, name=name),
-        labels=None if labels is None else np.concatenate(labels),
-        source=name,
-        kind=kind,
-    )
+    counts = [(subset, len(part)) for subset, part in parts]
+    return numbered(counts, ObjectImages(joined, get, name=name), labels, name, kind)
 
 
 def _parts(dataset: Any, subset: str) -> list[tuple[str, Any]]:

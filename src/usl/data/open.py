@@ -1,23 +1,22 @@
-"""One door for every source: a path, a glob, ``builtin:...``, an array, or a data set object."""
+"""Open any source: a path, a glob, ``builtin:...``, an array, or a data set object."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import os
-import pkgutil
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.data import readers
+from usl.core.methods import Methods
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
 from usl.data.tables import TABLE_SUFFIXES, column_names
 
+READERS = Methods("usl.data.readers", "read")
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
@@ -75,8 +74,7 @@ def open_features(source: Any) -> Any:
 
 def all_readers() -> list[ModuleType]:
     """The reader modules, in the order in which they are asked."""
-    names = [info.name for info in pkgutil.iter_modules(readers.__path__)]
-    modules = [import_module(f"{readers.__name__}.{name}") for name in names]
+    modules = [READERS.load(name) for name in READERS.names()]
     return sorted(modules, key=lambda module: (module.PRIORITY, module.__name__))
 
 

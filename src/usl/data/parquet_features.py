@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.files import cache_dir
 from usl.data.columns import find_column, numbered_columns, other_columns
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.workspace import scratch
 
 IN_MEMORY = 256 << 20  # bytes of a table up to which it is unpacked in memory

@@ -1,4 +1,4 @@
-"""Tables as people have them: CSV however a spreadsheet saved it, JSONL, Parquet.
+"""Read and write tables: CSV as any spreadsheet saves it, JSONL, Parquet.
 
 Delimited text is read with every cell as text (``007`` stays ``007``), in UTF-8 with or without a
 byte order mark or UTF-16 (Excel's "Unicode text"), with comma, semicolon or tab between cells,
@@ -119,8 +119,10 @@ def read_jsonl(path: Path) -> Table:
     return Table(path, columns, np.array(numbers, dtype=np.int64), unit="line")
 
 
-def read_text_table(path: Path) -> Table:
+def read_text_table(path: Path, *, blank: bool = False) -> Table:
     """Read CSV or its relatives; all columns are text, empty rows are left out.
+
+    Columns without a name are left out too, or with ``blank`` called ``" "``, ``"  "``...
 
     Raises
     ------
@@ -140,14 +142,14 @@ def read_text_table(path: Path) -> Table:
     if twice:
         raise DataError(f"{path}, row 1: two columns are called {twice[0]!r}. Rename one.")
 
-    blank: list[int] = []
+    empty: list[int] = []
     ragged: list[Any] = []
 
     def on_ragged(row: Any) -> str:
         if row.text.strip(" \t;,"):
             ragged.append(row)
         else:
-            blank.append(row.number)
+            empty.append(row.number)
         return "skip"
 
     keys = [str(index) for index in range(len(names))]
@@ -180,15 +182,15 @@ def read_text_table(path: Path) -> Table:
             f"{delimiter!r}, and give empty cells their delimiter."
         )
     numbers = np.setdiff1d(
-        np.arange(2, 2 + len(table) + len(blank), dtype=np.int64), np.array(blank, dtype=np.int64)
+        np.arange(2, 2 + len(table) + len(empty), dtype=np.int64), np.array(empty, dtype=np.int64)
     )
     filled = np.zeros(len(table), dtype=bool)
     for column in table.columns:
         filled |= pc.not_equal(pc.utf8_trim_whitespace(column), "").to_numpy()
     columns = {
-        name: table[key].filter(pa.array(filled)).combine_chunks()
-        for key, name in zip(keys, names, strict=True)
-        if name
+        name or " " * (number + 1): table[keys[number]].filter(pa.array(filled)).combine_chunks()
+        for number, name in enumerate(names)
+        if name or blank
     }
     return Table(path, columns, numbers[filled])
 
@@ -219,15 +221,16 @@ def header(text: str) -> tuple[list[str], str]:
 
 def csv_text(names: Sequence[str], columns: Sequence[Any]) -> str:
     """Render text columns (pyarrow string arrays) as CSV, quoting only the cells that need it."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = []
-    for column in columns:
+    for column in [pa.array(names, pa.string()), *columns]:
         special = pc.match_substring_regex(column, r'[",;\t\r\n]|^\s|\s$')
         quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
         cells.append(pc.if_else(special, quoted, column))
-    lines = pc.binary_join_element_wise(*cells, ",")
-    return "\n".join([",".join(names), *lines.to_pylist(), ""])
+    lines = pc.binary_join_element_wise(*cells[1:], ",")
+    return "\n".join([",".join(cells[0].to_pylist()), *lines.to_pylist(), ""])
 
 
 def _read_bytes(path: Path) -> bytes:

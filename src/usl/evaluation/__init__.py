@@ -1,1 +1,1 @@
-"""Stage 5, EVALUATION: figures, comparisons and the report. Only here is the truth read."""
+"""Stage 5, EVALUATION: metrics and comparisons. Only here is the truth read."""

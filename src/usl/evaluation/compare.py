@@ -16,16 +16,31 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.progress import Progress, silent
 from usl.evaluation.metrics import balance, coverage
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_oracle
 from usl.selection.select import select
-from usl.training.contract import FROZEN, NeighborModel
+from usl.training.contract import FROZEN
+from usl.training.models import NeighborModel
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
 Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
 
 ANSWERS = "labels"  # the parameter of an oracle that is filled in
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is selected from and tested on.
+
+    ``train``, ``test`` : float32 [n, d], [q, d], unit rows of one space; ``train_truth``,
+    ``test_truth`` : int64, class numbers from 0.
+    """
+
+    train: Float32
+    train_truth: NDArray[np.int64]
+    test: Float32
+    test_truth: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -42,12 +57,18 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Mean of paired differences with the bounds of its 95% bootstrap interval."""
+class Estimate:
+    """A mean with the bounds of its 95% bootstrap interval."""
 
     mean: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """Mean of ``n`` paired differences."""
+
     n: int
 
 
@@ -123,8 +144,10 @@ def compare(
         shared anyway; the seconds of a row count what they took.
     """
     keep = KeepInMemory() if keep is None else keep
+    data = Data(train, train_truth, test, test_truth)
     module = FROZEN.load(learner)
     params = dict(learner_params or {})
+    FROZEN.check(learner, module, params)
     if hasattr(module, "prepare"):  # what depends on the features alone is done once
         params |= module.prepare(train, **params)
     seeds = list(seeds)
@@ -132,18 +155,15 @@ def compare(
     rows = []
     for step, seed in enumerate(seeds):
         for method, given in methods.items():
-            picks, seconds = timed_picks(train, train_truth, budget, method, given, seed, keep)
-            figures = score(
-                picks, train, train_truth, test, test_truth, module, params, seed, links
-            )
+            picks, seconds = timed_picks(data, budget, method, given, seed, keep)
+            figures = score(picks, data, module, params, seed, links)
             rows.append(Row(method, seed, *figures, seconds=round(seconds, 4)))
         progress(step + 1, len(seeds), "comparison")
     return Comparison(tuple(rows), budget, learner)
 
 
 def timed_picks(
-    train: Float32,
-    train_truth: NDArray[np.int64],
+    data: Data,
     budget: int,
     method: str,
     params: Mapping[str, Any],
@@ -156,19 +176,16 @@ def timed_picks(
     """
     given = dict(params)
     if is_oracle(method):
-        given[ANSWERS] = train_truth.astype(str).astype(object)
+        given[ANSWERS] = data.train_truth.astype(str).astype(object)
     keep.saved = 0.0
     began = time.perf_counter()
-    found = select(train, budget, method=method, seed=seed, resume=keep, **given)
+    found = select(data.train, budget, method=method, seed=seed, resume=keep, **given)
     return found.indices, time.perf_counter() - began + keep.saved
 
 
 def score(
     picks: NDArray[np.int64],
-    train: Float32,
-    train_truth: NDArray[np.int64],
-    test: Float32,
-    test_truth: NDArray[np.int64],
+    data: Data,
     module: Any,
     params: Mapping[str, Any],
     seed: int,
@@ -177,24 +194,24 @@ def score(
     """Test and transductive accuracy, coverage and balance of one set of picks.
 
     Classes without a pick are unknown to the learner, and all their items count as errors.
-    ``links`` remembers the test items' neighbours; pass one for as long as ``train`` and ``test``
-    stay the same.
+    ``links`` remembers the test items' neighbours; pass one for as long as the data stay the same.
     """
+    train, train_truth = data.train, data.train_truth
     count = int(train_truth.max()) + 1
     found = np.unique(train_truth[picks])
     if len(found) < 2:  # nothing to learn: every item gets the only class there is
-        test_guess, train_guess = np.full(len(test), found[0]), np.full(len(train), found[0])
+        test_guess, train_guess = np.full(len(data.test), found[0]), np.full(len(train), found[0])
     else:
         classes = np.full(len(train), -1, dtype=np.int64)
         classes[picks] = np.searchsorted(found, train_truth[picks])
         model = module.fit(train, classes, np.ones(len(train)), len(found), seed=seed, **params)
         own = model.fitted()
         train_guess = found[(model.probabilities(train) if own is None else own).argmax(axis=1)]
-        test_guess = found[_probabilities(model, test, links).argmax(axis=1)]
+        test_guess = found[_probabilities(model, data.test, links).argmax(axis=1)]
     rest = np.ones(len(train), dtype=bool)
     rest[picks] = False
     return (
-        float((test_guess == test_truth).mean()),
+        float((test_guess == data.test_truth).mean()),
         float((train_guess == train_truth)[rest].mean()),
         coverage(train_truth[picks], count),
         balance(train_truth[picks], count),
@@ -214,7 +231,10 @@ def _probabilities(model: Any, test: Float32, links: Links | None) -> NDArray[np
 def paired_difference(
     first: ArrayLike, second: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> Difference:
-    """Mean of ``first - second`` with a 95% percentile bootstrap interval over the pairs."""
+    """Mean of ``first - second`` with a 95% percentile bootstrap interval over the pairs.
+
+    Draw for draw ``scipy.stats.bootstrap``, which takes no single pair and has renamed its seed.
+    """
     differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     rng = np.random.default_rng(seed)
     draws = rng.integers(len(differences), size=(resamples, len(differences)))

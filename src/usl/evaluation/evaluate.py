@@ -19,10 +19,12 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers
-from usl.run.folder import EVALUATION, Run
-from usl.run.predictions import predict_points
+from usl.run.folder import Run
+from usl.run.models import EVALUATION, MODEL
+from usl.run.picks import picked_ids
+from usl.training.models import load_model
 from usl.training.open_run import Opened, open_run
-from usl.training.train import trained_model
+from usl.training.predict import predict_points
 
 
 def evaluate(
@@ -40,12 +42,18 @@ def evaluate(
     :func:`usl.evaluation.metrics.classification_figures` where there are answers; ``picks``:
     ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class.
 
+    Parameters
+    ----------
+    run : run folder, trained.
+    collection : the images, where they live in memory.
+    source : where the images are now, if they have moved.
+
     Raises
     ------
     DataError : the run is not trained, or no answer is known.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    model, class_names = trained_model(run)
+    model, class_names = load_model(run.path / MODEL)
     opened = open_run(run, collection=collection, source=source, trained=True, progress=progress)
     truth, from_source = known_answers(opened)
     names = class_names + sorted(set(truth[truth != None].tolist()) - set(class_names))  # noqa: E711
@@ -88,7 +96,9 @@ def pick_figures(opened: Opened, classes: NDArray[np.int64], names: list[str]) -
     present = np.unique(classes[train])
     compact = np.searchsorted(present, classes)
     position = {name: row for row, name in enumerate(opened.ids.tolist())}
-    rows = np.array([position[i] for i in picked_ids(opened.run) if i in position], dtype=np.int64)
+    rows = np.array(
+        [position[i] for i in picked_ids(opened.run.path) if i in position], dtype=np.int64
+    )
     rows = rows[classes[rows] >= 0]
     count = len(present)
     return {
@@ -99,14 +109,6 @@ def pick_figures(opened: Opened, classes: NDArray[np.int64], names: list[str]) -
         },
         "collection": {"counts": _counts(classes[train], names)},
     }
-
-
-def picked_ids(run: Run) -> list[str]:
-    """Image ids of the picks, best first."""
-    import pyarrow.parquet
-
-    table = pyarrow.parquet.read_table(run.path / "selection.parquet", columns=["image_id"])
-    return [str(name) for name in table["image_id"].to_pylist()]
 
 
 def _counts(classes: NDArray[np.int64], names: list[str]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Figures of a prediction and of a set of picks, given the truth."""
+"""Metrics of a prediction (accuracy, macro-F1, confusion) and of picks (coverage, balance)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
 Classes = NDArray[np.int64]
-
-
-def confusion(truth: Classes, predicted: Classes, n_classes: int) -> NDArray[np.int64]:
-    """Counts [C, C]: row the true class, column the predicted one."""
-    flat = np.bincount(truth * n_classes + predicted, minlength=n_classes**2)
-    return flat.reshape(n_classes, n_classes)
 
 
 def classification_figures(
@@ -21,29 +16,25 @@ def classification_figures(
 ) -> dict[str, Any]:
     """Accuracy, macro-F1, per-class precision, recall and F1, and the confusion matrix.
 
-    Macro-F1 averages over the classes that occur in the truth. Fractions, not per cent.
+    Macro-F1 averages over the classes that occur in the truth. Fractions, not per cent. Of the
+    matrix, rows are true classes, columns predicted ones.
     """
-    table = confusion(truth, predicted, len(class_names))
-    hits = np.diag(table)
-    support, claimed = table.sum(axis=1), table.sum(axis=0)
-    recall = hits / np.maximum(support, 1)
-    precision = hits / np.maximum(claimed, 1)
-    f1 = 2 * hits / np.maximum(support + claimed, 1)
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    labels = np.arange(len(class_names))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, predicted, labels=labels, zero_division=0.0
+    )
+    columns = {"n": support, "precision": precision, "recall": recall, "f1": f1}
     return {
         "n": len(truth),
-        "accuracy": float(hits.sum() / max(1, len(truth))),
-        "macro_f1": float(f1[support > 0].mean()) if (support > 0).any() else 0.0,
+        "accuracy": float((truth == predicted).mean()),
+        "macro_f1": float(f1[support > 0].mean()),
         "per_class": [
-            {
-                "label": name,
-                "n": int(support[i]),
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-            }
+            {"label": name, **{key: column[i].item() for key, column in columns.items()}}
             for i, name in enumerate(class_names)
         ],
-        "confusion": table.tolist(),
+        "confusion": confusion_matrix(truth, predicted, labels=labels).tolist(),
     }
 
 
@@ -57,5 +48,4 @@ def balance(classes: Classes, n_classes: int) -> float:
     if n_classes < 2:
         return 1.0
     share = np.bincount(classes, minlength=n_classes) / max(1, len(classes))
-    share = share[share > 0]
-    return float(-(share * np.log(share)).sum() / np.log(n_classes)) + 0.0
+    return float(entr(share).sum() / np.log(n_classes)) + 0.0  # never -0.0

@@ -1,4 +1,4 @@
-"""How good a representation is, asked with labels: nearest neighbours, and a linear classifier."""
+"""Probes of a representation, with labels: k nearest neighbours and linear classification."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.data.collection import Collection
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 
 HELD_OUT = 5  # without a test subset every fifth image is held out
 MOST = 10_000  # images asked about
@@ -35,11 +36,11 @@ def knn_accuracy(
     classes, answers : int64 [n] and [q].
     k : neighbours; at most n.
     """
-    found, _ = nearest(unit(queries), unit(features), min(k, len(features)))
-    n_classes = int(max(classes.max(), answers.max())) + 1
-    votes = np.zeros((len(queries), n_classes), dtype=np.int64)
-    for row, neighbors in enumerate(found):
-        votes[row] = np.bincount(classes[neighbors], minlength=n_classes)
+    from sklearn.preprocessing import normalize
+
+    found, _ = nearest(normalize(queries), normalize(features), min(k, len(features)))
+    votes = np.zeros((len(queries), int(classes.max()) + 1), dtype=np.int64)
+    np.add.at(votes, (np.arange(len(queries))[:, None], classes[found]), 1)
     return float((votes.argmax(axis=1) == answers).mean())
 
 
@@ -61,12 +62,6 @@ def linear_accuracy(
     model = LogisticRegression(C=c, max_iter=300)
     model.fit((features - mean) / deviation, classes)
     return float((model.predict((queries - mean) / deviation) == answers).mean())
-
-
-def unit(rows: NDArray[Any]) -> Float32:
-    """Rows of unit length; rows of zeros stay."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 def knn_probe(

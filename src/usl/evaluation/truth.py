@@ -1,4 +1,4 @@
-"""What counts as a known answer. Only this room reads it."""
+"""Ground truth: which answers are known. Only this room reads it."""
 
 from __future__ import annotations
 

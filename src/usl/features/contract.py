@@ -41,7 +41,7 @@ class EncoderInfo:
 
 
 class Encoder(ABC):
-    """One way from a picture to a raw feature row; a new encoder is one file with a subclass.
+    """One way from a picture to a raw feature row; a new one is a file in ``features/encoders``.
 
     Attributes
     ----------
@@ -85,6 +85,11 @@ class Encoder(ABC):
         return EncoderInfo(
             self.name, self.key, self.dim, self.supervision, dict(self.preprocessing)
         )
+
+
+def has_timm() -> bool:
+    """Whether torch and timm are installed; neither is imported."""
+    return bool(find_spec("torch") and find_spec("timm"))
 
 
 def require_timm(what: str) -> None:

@@ -55,7 +55,7 @@ def embed(
     model: str | Encoder = "auto",
     *,
     cache: bool | str | Path | None = True,
-    on_corrupt: Literal["skip", "fail"] | str = "skip",
+    on_corrupt: Literal["skip", "fail"] = "skip",
     batch_size: int | None = None,
     workers: int | None = None,
     workspace: Workspace | None = None,
@@ -69,9 +69,12 @@ def embed(
 
     Parameters
     ----------
-    model : an encoder or the name of one (:func:`usl.features.open_encoder.open_encoder`).
+    collection : what to encode.
+    model : encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made
+        by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
     cache : True for the user's cache folder, a path for another one, False or None for no cache.
-    on_corrupt : ``skip`` unreadable images and list them in the result, or ``fail`` at the first.
+    on_corrupt : what to do with an image that cannot be read: leave it out and list it in the
+        result, or fail at the first.
     batch_size : images per forward pass; default: what suits the encoder. Rows do not depend on
         it, but for rounding (about 1e-5 for timm models, nothing for the others).
     workers : threads that read and decode ahead of the encoder; default: by the number of cores.

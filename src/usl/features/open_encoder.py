@@ -1,15 +1,16 @@
-"""Find an encoder by name."""
+"""Find an encoder by name: the families of :mod:`usl.features.encoders` are asked in turn."""
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.features.contract import CHECKPOINT_ENDINGS, Encoder, require_timm
-from usl.features.encoders.backbone import FILE_NAME, NetworkEncoder, backbone_path, shipped
-
-BUILT_IN = ("pixels", "efficientnet_lite1", "efficientnet_lite0")
+from usl.features import encoders
+from usl.features.contract import Encoder
 
 BETTER_ENCODER_ADVICE = (
     "the features are raw pixels (PCA), which show colours and layout, not contents. A much better "
@@ -49,53 +50,32 @@ def open_encoder(name: str = "auto") -> Encoder:
     """
     if name == "auto":
         name = best_installed()
-    if name == "pixels":
-        from usl.features.encoders.pixels import Pixels
+    for family in all_families():
+        encoder: Encoder | None = family.load(name)
+        if encoder is not None:
+            return encoder
+    raise _unknown(name)
 
-        return Pixels()
-    if name in BUILT_IN:
-        from usl.features.encoders.efficientnet_lite import EfficientNetLite
 
-        return EfficientNetLite(name)
-    own = shipped()
-    if name in own:
-        return NetworkEncoder(own[name], name)
-    if file := backbone_path(name):
-        return NetworkEncoder(file)
-    if name.startswith("local-dir:"):
-        require_timm(f"The encoder {name!r}")
-        from usl.features.encoders.timm_model import open_folder
+def all_families() -> list[ModuleType]:
+    """The modules of encoders, in the order in which they are asked."""
+    found = [info.name for info in pkgutil.iter_modules(encoders.__path__)]
+    modules = [import_module(f"{encoders.__name__}.{name}") for name in found]
+    return sorted(modules, key=lambda module: (module.PRIORITY, module.__name__))
 
-        return open_folder(name)
-    if "@" in name:
-        require_timm(f"The checkpoint encoder {name!r}")
-        from usl.features.encoders.checkpoint import open_checkpoint
 
-        return open_checkpoint(name)
-    if name.endswith(CHECKPOINT_ENDINGS):
-        if name.endswith(".safetensors") and not Path(name).expanduser().is_file():
-            raise DataError(f"{name}: no such weights file.")
-        raise UsageError(
-            f"encoder {name!r}: a checkpoint needs its architecture: write ARCH@{name}, "
-            f"as in resnet50@{name}."
-        )
-    if name.startswith("timm:"):
-        require_timm(f"The encoder {name!r}")
-    if find_spec("timm") and find_spec("torch"):
-        from usl.features.encoders.timm_model import known_names, open_timm
-
-        plain = name.removeprefix("timm:")
-        known = known_names()
-        # a tag, as in resnet50.a1_in1k, is checked by timm itself
-        if plain.split(".")[0] in known or plain.startswith(("hf-hub:", "hf_hub:")):
-            return open_timm(plain)
-        hint = did_you_mean(name, [*BUILT_IN, *own]) or did_you_mean(plain, known)
-    else:
-        hint = did_you_mean(name, [*BUILT_IN, *own])
+def _unknown(name: str) -> DataError | UsageError:
+    """The error on a name that no family knows."""
     if Path(name).expanduser().is_dir():
-        raise DataError(f"encoder {name!r}: this folder holds no {FILE_NAME}.")
-    raise UsageError(
-        f"unknown encoder {name!r}.{hint} Known: auto, {', '.join([*BUILT_IN, *own])}, "
-        f"any timm model (timm:NAME; needs usl[torch]), ARCH@CHECKPOINT, and the path of an "
-        f"{FILE_NAME} or of its folder."
+        from usl.features.encoders.backbone import FILE_NAME
+
+        return DataError(f"encoder {name!r}: this folder holds no {FILE_NAME}.")
+    families = all_families()
+    known = [own for family in families if hasattr(family, "names") for own in family.names()]
+    forms = [family.FORM for family in reversed(families) if hasattr(family, "FORM")]
+    hints = [family.near(name) for family in families if hasattr(family, "near")]
+    hint = did_you_mean(name, known) or "".join(hints)
+    return UsageError(
+        f"unknown encoder {name!r}.{hint} Known: auto, {', '.join([*known, *forms[:-1]])}, and "
+        f"{forms[-1]}."
     )

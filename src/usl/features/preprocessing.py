@@ -19,7 +19,7 @@ from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.lazy_table import LazyTable, as_table
+from usl.numeric.lazy_table import LazyTable, lazy_or_array
 from usl.numeric.pca import (
     Float64,
     affine,
@@ -109,7 +109,7 @@ class Preprocessing:
         UsageError
             ``pca`` below 1.
         """
-        table = as_table(rows)
+        table = lazy_or_array(rows)
         check_rows(table)
         n, width = table.shape
         if n == 0:
@@ -148,7 +148,7 @@ class Preprocessing:
         DataError
             another width than fitted, or a row with NaN or infinity (named).
         """
-        table = as_table(rows)
+        table = lazy_or_array(rows)
         check_rows(table, self.width)
         shape = (len(table), self.dimensions)
         result = (workspace or Workspace()).empty(shape, np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from usl.data.collection import Collection
 from usl.features.contract import Encoder
 from usl.features.embed import Embedding, embed
 from usl.features.preprocessing import Preprocessing
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import taken
 from usl.numeric.workspace import Workspace
 
@@ -56,7 +56,7 @@ def open_space(
     rows: NDArray[np.int64] | None = None,
     preprocessing: Preprocessing | None = None,
     settings: dict[str, Any] | None = None,
-    on_corrupt: str = "skip",
+    on_corrupt: Literal["skip", "fail"] = "skip",
     workspace: Workspace | None = None,
     progress: Progress = silent,
 ) -> Space:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from usl.core.errors import UsageError
 
 PRECISIONS = ("auto", "32", "bf16", "16")
@@ -54,6 +52,8 @@ class Hardware:
         return fabric
 
     def _resolved(self) -> str:
+        import torch
+
         names = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
         if self.precision != "auto":
             return names[self.precision]
@@ -68,6 +68,8 @@ def cpu_has_bfloat16() -> bool:
     With vector instructions for it alone (AVX-512 BF16), small networks train more slowly than in
     32 bits: 1,990 against 1,590 images/s for ``compact`` on two cores.
     """
+    import torch
+
     ask = getattr(torch.cpu, "get_capabilities", None)  # torch 2.7 and newer
     return bool(ask is not None and ask().get("amx_bf16"))
 

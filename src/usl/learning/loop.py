@@ -27,11 +27,11 @@ from usl.core.errors import TrainingFailedError, UsageError
 from usl.core.progress import Progress, silent
 from usl.learning.batches import Batches, step_generator
 from usl.learning.checkpoint import State, load_checkpoint, save_checkpoint
-from usl.learning.hardware import Hardware
 from usl.learning.log import Log
+from usl.learning.loop_options import CHECKPOINT, LoopOptions
 from usl.learning.optim import Optimizer
 
-CHECKPOINT = "checkpoint.safetensors"
+DEFAULTS = LoopOptions()
 
 Views = dict[str, Tensor]
 Names = Sequence[str] | NDArray[np.str_]
@@ -66,17 +66,13 @@ def run_loop(
     seed: int,
     settings: Mapping[str, Any] | None = None,
     folder: Path | None = None,
-    resume: bool = False,
-    hardware: Hardware | None = None,
-    accumulate: int = 1,
-    clip: float | None = None,
-    checkpoint_minutes: float = 5.0,
+    options: LoopOptions = DEFAULTS,
     log_every: int = 50,
     monitor: Monitor | None = None,
     monitor_every: int | None = None,
     ids: Names | None = None,
-    tensorboard: bool = False,
     label: str = "training",
+    go_on: str = "Go on with the same command and --resume.",
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Train ``task`` for ``steps`` steps, or on from its checkpoint; the records, one dict each.
@@ -88,15 +84,12 @@ def run_loop(
     seed : of everything random.
     settings : what defines this training; stored, and compared when it is resumed.
     folder : for ``checkpoint.safetensors`` and ``metrics.jsonl``; None keeps nothing.
-    resume : go on from the folder's checkpoint.
-    accumulate : micro-batches per step; the batch is divided among them.
-    clip : greatest norm of the gradient.
-    checkpoint_minutes : time between checkpoints. There is one at the end, too, and on Ctrl-C.
+    options : device, precision, accumulation, checkpoints; see :class:`LoopOptions`.
     log_every : steps per record; ``loss`` and the task's figures are means over them.
     monitor : called with the task in evaluation mode every ``monitor_every`` steps and at the end;
         its figures join the record.
     ids : names of the rows, for messages.
-    tensorboard : write the records as TensorBoard events as well.
+    go_on : how a training is gone on with, for the message of a stopped one that has a checkpoint.
 
     Raises
     ------
@@ -105,9 +98,10 @@ def run_loop(
     KeyboardInterrupt
         on Ctrl-C or SIGTERM, after the step in progress and a checkpoint.
     """
+    accumulate, clip = options.accumulate, options.clip
     if steps < 1 or accumulate < 1:
         raise UsageError(f"steps: {steps} and accumulate: {accumulate} given; use at least 1.")
-    fabric = (hardware or Hardware()).fabric()
+    fabric = options.hardware.fabric()
     settings = {
         **(settings or {}),
         "steps": steps,
@@ -121,9 +115,9 @@ def run_loop(
     task.train()
     wrapped, stepper = fabric.setup(task, optimizer.build(task))
     begun = State(0, 0.0, settings)
-    if resume and folder is not None:
+    if options.resume and folder is not None:
         begun = load_checkpoint(folder / CHECKPOINT, task, stepper.optimizer, settings)
-    log = Log(folder if fabric.is_global_zero else None, begun, tensorboard)
+    log = Log(folder if fabric.is_global_zero else None, begun, options.tensorboard)
     started = time.monotonic() - begun.seconds
     saved = time.monotonic()
 
@@ -133,6 +127,7 @@ def run_loop(
             save_checkpoint(folder / CHECKPOINT, task, stepper.optimizer, state)
 
     with ExitStack() as stack:
+        stack.enter_context(told_how_to_go_on(go_on, folder))
         stop = stack.enter_context(interruptible())
         ahead = stack.enter_context(prefetch(batches, begun.step, steps, fabric))
         stack.callback(log.close)
@@ -160,7 +155,7 @@ def run_loop(
             if last or done % log_every == 0:
                 log.write(done, optimizer.rate(step, steps), time.monotonic() - started)
             progress(done, steps, label)
-            if last or time.monotonic() - saved > 60 * checkpoint_minutes:
+            if last or time.monotonic() - saved > 60 * options.checkpoint_minutes:
                 save(done)
                 saved = time.monotonic()
             if stop.is_set() and done < steps:
@@ -255,6 +250,17 @@ def prefetch(batches: Batches, first: int, steps: int, fabric: Any) -> Iterator[
 
     with ThreadPoolExecutor(1) as pool:
         yield in_order()
+
+
+@contextmanager
+def told_how_to_go_on(how: str, folder: Path | None) -> Iterator[None]:
+    """On Ctrl-C, add to the message how a training with a checkpoint in ``folder`` goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if folder is None or not (folder / CHECKPOINT).is_file():
+            raise
+        raise KeyboardInterrupt(f"{stopped or 'Stopped.'} {how}") from None
 
 
 @contextmanager

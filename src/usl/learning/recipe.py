@@ -1,26 +1,37 @@
-"""Presets of the methods that train a network."""
+"""Recipes: the presets of the methods that train a network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from usl.learning.optim import Optimizer
+from usl.core.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from usl.learning.optim import Optimizer
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One named set of parameters of a method.
 
-    ``batch_size`` labelled images per step, ``ratio`` (mu) times as many unlabelled ones, among
-    them the labelled images or not, and ``parameters`` of ``build`` that differ from its defaults.
-    ``network`` is a file of ``usl.learning.networks``.
+    Attributes
+    ----------
+    optimizer : with its learning rate, decay and schedule.
+    batch_size : images per step, labelled ones where there are two streams.
+    epochs, steps : how long; a method that learns without labels counts epochs, others steps.
+    ratio : unlabelled images per labelled one (mu).
+    labeled_in_unlabeled : the labelled images are among the unlabelled ones.
+    parameters : of ``build``, those that differ from its defaults.
+    network : a file of ``usl.learning.networks``.
     """
 
     optimizer: Optimizer
     batch_size: int
-    steps: int
+    epochs: int = 0
+    steps: int = 0
     ratio: int = 0
     labeled_in_unlabeled: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -32,3 +43,36 @@ class Recipe:
         The literature takes the wider WRN-28-8 for the 100 classes of CIFAR-100.
         """
         return "wrn28_8" if self.network == "wrn28_2" and classes >= 100 else self.network
+
+
+def recipe_of(
+    module: ModuleType,
+    method: str,
+    preset: str,
+    given: Mapping[str, Any] | None = None,
+    **optimizer: float | None,
+) -> Recipe:
+    """The recipe ``preset`` of a method's module, with what a person has given in its place.
+
+    Parameters
+    ----------
+    given : parameters of the method.
+    **optimizer : ``lr`` and ``weight_decay``; None leaves the recipe's.
+
+    Raises
+    ------
+    UsageError
+        an unknown preset; the message names those there are.
+    """
+    recipes: Mapping[str, Recipe] = getattr(module, "RECIPES", {})
+    if preset not in recipes:
+        raise UsageError(
+            f"preset: {method!r} has no preset {preset!r}.{did_you_mean(preset, recipes)} "
+            f"It has: {', '.join(recipes)}."
+        )
+    found = recipes[preset]
+    return replace(
+        found,
+        optimizer=found.optimizer.changed(**optimizer),
+        parameters={**found.parameters, **(given or {})},
+    )

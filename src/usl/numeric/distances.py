@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32 as Float32
+from usl.numeric.arrays import Rows, Values
 from usl.numeric.blocks import map_blocks, rows_per_block
 
-Float32 = NDArray[np.float32]
 COINCIDENT = 2e-6
 DEPTH = 64  # columns in a pile, of which only the least is looked at
 FLOOR = 1e-6  # of distances, so that coinciding points have a finite density
@@ -59,7 +60,7 @@ def mean_neighbor_distance(
     squared: bool = False,
     count_self: bool = False,
     progress: Progress = silent,
-) -> NDArray[np.float64]:
+) -> Values:
     """Mean distance of every row to its k nearest rows: D-bar of Eq. 3, float64 [n].
 
     Parameters
@@ -75,25 +76,47 @@ def mean_neighbor_distance(
     n = len(features)
     base = halved(features)
 
-    def block(start: int, stop: int) -> NDArray[np.float64]:
+    def block(start: int, stop: int) -> Values:
         queries = features[start:stop]
         half = half_distances(queries, base)
         own = np.arange(start, stop)
         half[own - start, own] = -np.inf  # itself first, whatever duplicates there are
         half.partition(k - 1 if count_self else k, axis=1)
-        smallest = half[:, : k if count_self else k + 1]
-        near = squared_from_half(smallest, queries)  # -inf, the row itself, becomes 0
-        if not squared:
-            near = np.sqrt(near)
-        near.sort(axis=1)  # one order of summation, whatever the order of the rows
-        return np.asarray(near.sum(axis=1, dtype=np.float64) / k)
+        return mean_from_half(half[:, : k if count_self else k + 1], queries, k, squared)
 
     label = "density"
     rows = rows_per_block(4 * n)
     return np.concatenate(list(map_blocks(block, n, rows, progress=progress, label=label)))
 
 
-def density(mean_distance: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def mean_from_half(half: Float32, queries: Float32, k: int, squared: bool) -> Values:
+    """Sum over k of the distances, or of their squares, to the rows found near, float64 [q].
+
+    ``half`` : float32 [q, k], or one more where the row itself is among them, as -inf.
+    """
+    near = squared_from_half(half, queries)  # -inf becomes 0
+    if not squared:
+        near = np.sqrt(near)
+    near.sort(axis=1)  # one order of summation, whatever the order of the rows
+    return np.asarray(near.sum(axis=1, dtype=np.float64) / k)
+
+
+def nearest_from_half(
+    half: Float32, queries: Float32, k: int, numbers: NDArray[np.integer[Any]] | None = None
+) -> tuple[Rows, Float32]:
+    """The k nearest by half distances [q, n]: row numbers int64 and distances float32, [q, k].
+
+    By distance, then by number. ``numbers`` : of the rows, [q, n]; those of the columns by default.
+    """
+    best = smallest(half, k)
+    near = best if numbers is None else np.take_along_axis(numbers, best, axis=1)
+    distances = np.sqrt(squared_from_half(np.take_along_axis(half, best, axis=1), queries))
+    order = np.lexsort((near, distances), axis=1)
+    ordered = np.take_along_axis(near, order, axis=1).astype(np.int64)
+    return ordered, np.take_along_axis(distances, order, axis=1)
+
+
+def density(mean_distance: NDArray[np.floating[Any]]) -> Values:
     """Representativeness of Eq. 3: 1 / D-bar, float64 [n]; finite where neighbours coincide."""
     return np.asarray(1.0 / np.maximum(mean_distance, FLOOR), dtype=np.float64)
 
@@ -106,7 +129,7 @@ def nearest(
     exclude_self: bool = False,
     progress: Progress = silent,
     label: str = "neighbours",
-) -> tuple[NDArray[np.int64], Float32]:
+) -> tuple[Rows, Float32]:
     """The k nearest rows of ``base`` for each query: indices int64 [q, k], distances [q, k].
 
     Sorted by distance, then by index. With ``exclude_self`` the two tables are the same one and
@@ -114,19 +137,13 @@ def nearest(
     """
     prepared = halved(base)
 
-    def block(start: int, stop: int) -> tuple[NDArray[np.int64], Float32]:
+    def block(start: int, stop: int) -> tuple[Rows, Float32]:
         rows = queries[start:stop]
         half = half_distances(rows, prepared)
         if exclude_self:
             own = np.arange(start, stop)
             half[own - start, own] = np.inf
-        found = smallest(half, k)
-        distances = np.sqrt(squared_from_half(np.take_along_axis(half, found, axis=1), rows))
-        order = np.lexsort((found, distances), axis=1)
-        return (
-            np.take_along_axis(found, order, axis=1).astype(np.int64),
-            np.take_along_axis(distances, order, axis=1),
-        )
+        return nearest_from_half(half, rows, k)
 
     size = rows_per_block(12 * len(base))
     parts = list(map_blocks(block, len(queries), size, progress=progress, label=label))
@@ -135,7 +152,24 @@ def nearest(
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-def smallest(values: Float32, k: int) -> NDArray[np.int64]:
+def nearest_center(
+    features: Float32, centers: Float32, *, rows: Rows | None = None, block: int = 4096
+) -> Rows:
+    """The nearest of ``centers`` [m, d] for every row, or for ``rows``: int64 [n]; ties: the lower.
+
+    ``block`` : rows compared at once.
+    """
+    base = halved(centers)
+
+    def one_block(start: int, stop: int) -> Rows:
+        points = features[start:stop] if rows is None else features[rows[start:stop]]
+        return np.asarray(half_distances(points, base).argmin(axis=1))
+
+    n = len(features) if rows is None else len(rows)
+    return np.concatenate(list(map_blocks(one_block, n, block)))
+
+
+def smallest(values: Float32, k: int) -> Rows:
     """Columns of the k smallest entries of every row, int64 [q, k], in no particular order.
 
     Ties at the k-th value go to the lower columns.

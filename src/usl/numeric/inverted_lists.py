@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32, half_distances, halved, smallest
+from usl.numeric.distances import half_distances, halved, smallest
+from usl.numeric.lloyd import lloyd, random_centroids
 
-Rows = NDArray[np.int64]
 BLOCK = 16_384  # rows; fixed, because sums are rounded block by block
 EXACT_LISTS = 20_000  # lists whose distances to each other are all computed
 GROUPS_SEARCHED = 24  # for the lists near one, where not all are compared
@@ -147,11 +148,10 @@ class Groups:
     @classmethod
     def of(cls, centroids: Float32) -> Groups:
         """Group centroids by a few rounds of k-means; the same groups whatever the seed."""
-        from usl.numeric.kmeans import lloyd
-
         count = max(1, round(len(centroids) ** 0.5))
         rng = np.random.default_rng(0)
-        result = lloyd(centroids, count, rng=rng, iterations=GROUP_ROUNDS)
+        start = random_centroids(centroids, count, rng)
+        result = lloyd(centroids, start, iterations=GROUP_ROUNDS)
         squared = half_distances(result.centroids, halved(result.centroids))
         near = np.argsort(squared, axis=1, kind="stable")
         return cls(result.centroids, Lists.of(result.clusters, count), near)

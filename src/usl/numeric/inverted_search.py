@@ -18,8 +18,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks
-from usl.numeric.distances import Float32, half_distances, halved, smallest, squared_from_half
+from usl.numeric.distances import (
+    half_distances,
+    halved,
+    mean_from_half,
+    nearest_from_half,
+    smallest,
+)
 from usl.numeric.inverted_lists import Groups, Lists, near_lists
 
 RECALL = 0.98  # share of a row's k nearest that is found, aimed at
@@ -82,13 +89,13 @@ def approximate_mean_distance(
 
     def keep(rows: NDArray[np.int64], half: Float32, _: NDArray[np.int32] | None) -> None:
         half.partition(wanted - 1, axis=1)
-        result[rows] = _mean(half[:, :wanted], features[rows], k, squared)
+        result[rows] = mean_from_half(half[:, :wanted], features[rows], k, squared)
 
     _look(features, wanted, index, probing, keep, progress=progress, label="density")
     lost = np.flatnonzero(~np.isfinite(result))
     if len(lost):
         _, nearest_half = scan(features, lost, wanted)
-        result[lost] = _mean(nearest_half, features[lost], k, squared)
+        result[lost] = mean_from_half(nearest_half, features[lost], k, squared)
     return result
 
 
@@ -109,13 +116,7 @@ def approximate_nearest(
     distances = np.empty((len(features), k), dtype=np.float32)
 
     def keep(rows: NDArray[np.int64], half: Float32, numbers: NDArray[np.integer] | None) -> None:
-        assert numbers is not None
-        best = smallest(half, k)
-        near = np.take_along_axis(numbers, best, axis=1).astype(np.int64)
-        away = np.sqrt(squared_from_half(np.take_along_axis(half, best, axis=1), features[rows]))
-        order = np.lexsort((near, away), axis=1)
-        found[rows] = np.take_along_axis(near, order, axis=1)
-        distances[rows] = np.take_along_axis(away, order, axis=1)
+        found[rows], distances[rows] = nearest_from_half(half, features[rows], k, numbers)
 
     _look(features, k, index, probing, keep, which=True, progress=progress, label="neighbours")
     lost = np.flatnonzero(~np.isfinite(distances[:, -1]))
@@ -161,14 +162,6 @@ def _look(
 
     for done, _ in enumerate(map_blocks(chunk, len(chunks), 1)):
         progress(int(index.lists.starts[chunks[done][1]]), len(features), label)
-
-
-def _mean(half: Float32, queries: Float32, k: int, squared: bool) -> NDArray[np.float64]:
-    near = squared_from_half(half, queries)
-    if not squared:
-        near = np.sqrt(near)
-    near.sort(axis=1)  # one order of summation, whatever the order of the lists
-    return np.asarray(near.sum(axis=1, dtype=np.float64) / k)
 
 
 def _chunks(lists: Lists, most: int) -> list[tuple[int, int]]:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks
-from usl.numeric.distances import Float32, half_distances, halved
+from usl.numeric.distances import half_distances, halved, nearest_center
 from usl.numeric.inverted_lists import Groups, Lists, list_sums, near_lists
-from usl.numeric.kmeans import KMeans, fill_empty, inertia_of
+from usl.numeric.lloyd import KMeans, fill_empty, inertia_of
 
 NEAR, LAST_NEAR = 64, 256  # centroids that a row is compared with, and in the last assignment
 FIRST_SHARE = 0.1  # of all centroids, that a row is compared with in the first
@@ -68,13 +69,8 @@ def first_assignment(features: Float32, centroids: Float32) -> NDArray[np.int32]
     Among the centroids of the groups that lie nearest to the row's own group.
     """
     groups = Groups.of(centroids)
-    bases = halved(groups.centers)
     found = np.empty(len(features), dtype=np.int32)
-
-    def nearest_group(start: int, stop: int) -> NDArray[np.int64]:
-        return np.asarray(half_distances(features[start:stop], bases).argmin(axis=1))
-
-    of = np.concatenate(list(map_blocks(nearest_group, len(features), 4096)))
+    of = nearest_center(features, groups.centers)
     lists = Lists.of(of, len(groups.centers))
     width = max(NEAR, round(FIRST_SHARE * len(centroids)))
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.numeric.arrays import Rows
+
 Array = NDArray[Any]
-Rows = NDArray[np.int64]
 
 
 class LazyTable(ABC):
@@ -152,7 +153,7 @@ class Chosen(LazyTable):
         return place_of(self.table, int(self.rows[row]))
 
 
-def as_table(features: Any) -> Any:
+def lazy_or_array(features: Any) -> Any:
     """A lazy table as it is, anything else as an array."""
     return features if isinstance(features, LazyTable) else np.asanyarray(features)
 

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
-from usl.numeric.distances import Float32, half_distances, halved, squared_distances
+from usl.numeric.arrays import Float32, Rows
+from usl.numeric.blocks import one_blas_thread, rows_per_block
+from usl.numeric.distances import half_distances, halved, nearest_center, squared_distances
 from usl.numeric.inverted_lists import Lists
-from usl.numeric.kmeans import lloyd
+from usl.numeric.lloyd import lloyd, random_centroids
 
-Rows = NDArray[np.int64]
 ONE_LIST = 8_192  # rows that are compared all with all
 SAMPLE_PER_LIST, ROUNDS = 64, 5  # of the k-means that makes the lists
 BLOCK = 2_048
@@ -51,7 +51,9 @@ def near_duplicates(
     if not len(rows):
         return original
     search = _Search(features, distance, _centroids(features, rows))
-    lists = _lists(features, rows, search.centroids)
+    count = len(search.centroids)
+    size = rows_per_block(8 * count)
+    lists = Lists.of(nearest_center(features, search.centroids, rows=rows, block=size), count)
     if first is not None:
         number = np.empty(len(features), dtype=np.int64)
         number[rows[lists.order]] = np.repeat(np.arange(len(lists)), lists.sizes)
@@ -133,16 +135,5 @@ def _centroids(features: Float32, rows: Rows) -> Float32:
     rng = np.random.default_rng(0)
     count = round(len(rows) ** 0.5)
     sample = rng.permutation(rows)[: SAMPLE_PER_LIST * count]
-    return lloyd(features[np.sort(sample)], count, rng=rng, iterations=ROUNDS).centroids
-
-
-def _lists(features: Float32, rows: Rows, centroids: Float32) -> Lists:
-    """The rows (positions into ``rows``) by nearest centroid."""
-    base = halved(centroids)
-
-    def block(start: int, stop: int) -> NDArray[np.int32]:
-        nearest = half_distances(features[rows[start:stop]], base).argmin(axis=1)
-        return np.asarray(nearest, dtype=np.int32)
-
-    size = rows_per_block(8 * len(centroids))
-    return Lists.of(np.concatenate(list(map_blocks(block, len(rows), size))), len(centroids))
+    points = features[np.sort(sample)]
+    return lloyd(points, random_centroids(points, count, rng), iterations=ROUNDS).centroids

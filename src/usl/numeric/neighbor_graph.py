@@ -8,7 +8,8 @@ from scipy import sparse
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 
 
 def check_neighbors(k: int) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, mean_neighbor_distance, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import mean_neighbor_distance, nearest
 from usl.numeric.inverted_lists import Lists
 from usl.numeric.inverted_search import (
     Index,
@@ -22,7 +23,6 @@ from usl.numeric.inverted_search import (
 )
 from usl.numeric.kmeans import kmeans
 from usl.numeric.kmeans_large import move_to_means
-from usl.numeric.stage_cache import Keep
 
 EXACT_ROWS = 100_000  # up to here the exact search is a matter of seconds
 LIST_ROWS = 100  # rows per list of a partition made for the search alone
@@ -52,61 +52,12 @@ def typical_distance(
     clusters : int [n], a partition that may serve as the lists, if it is fine enough.
     squared : average squared distances instead.
     """
+    how: Any = {"squared": squared, "count_self": count_self, "progress": progress}
     if looks_at_all(len(features), k, exact):
-        found = mean_neighbor_distance(
-            features, k, squared=squared, count_self=count_self, progress=progress
-        )
-        return found, None
+        return mean_neighbor_distance(features, k, **how), None
     index = make_index(features, clusters, progress)
     probing = probes_needed(features, k, index)
-    found = approximate_mean_distance(
-        features, k, index, probing, squared=squared, count_self=count_self, progress=progress
-    )
-    return found, probing
-
-
-def kept_typical_distance(
-    features: Float32,
-    k: int,
-    *,
-    keep: Keep,
-    rows: NDArray[np.int64] | None = None,
-    exact: bool | None = None,
-    clusters: NDArray[np.int64] | None = None,
-    squared: bool = False,
-    count_self: bool = False,
-    progress: Progress = silent,
-) -> tuple[NDArray[np.float64], Probing | None]:
-    """:func:`typical_distance` as a stage to keep, the same for all who ask for it.
-
-    ``rows`` : which of the table that ``keep`` knows ``features`` are; None for all.
-    """
-
-    def compute() -> dict[str, NDArray[np.float64]]:
-        mean, probing = typical_distance(
-            features,
-            k,
-            exact=exact,
-            clusters=clusters,
-            squared=squared,
-            count_self=count_self,
-            progress=progress,
-        )
-        how = [] if probing is None else [probing.probes, probing.recall]
-        return {"mean": mean, "probing": np.array(how, dtype=np.float64)}
-
-    everything = looks_at_all(len(features), k, exact)  # then any partition will do
-    parts: dict[str, Any] = {
-        "k": k,
-        "squared": squared,
-        "count_self": count_self,
-        "lists": None if everything else clusters,
-        "all": everything,
-        "rows": rows,
-    }
-    found = keep.arrays("density", parts, compute)
-    how = found["probing"].tolist()
-    return found["mean"], Probing(int(how[0]), how[1]) if how else None
+    return approximate_mean_distance(features, k, index, probing, **how), probing
 
 
 def nearest_others(
@@ -123,27 +74,6 @@ def nearest_others(
     return approximate_nearest(features, k, index, probing, progress=progress)
 
 
-def kept_nearest_others(
-    features: Float32,
-    k: int,
-    *,
-    keep: Keep,
-    rows: NDArray[np.int64] | None = None,
-    progress: Progress = silent,
-) -> tuple[NDArray[np.int64], Float32]:
-    """:func:`nearest_others` as a stage to keep, the same for all who ask for it.
-
-    ``rows`` : which of the table that ``keep`` knows ``features`` are; None for all.
-    """
-
-    def compute() -> dict[str, NDArray[Any]]:
-        found, distances = nearest_others(features, k, progress=progress)
-        return {"found": found, "distances": distances}
-
-    made = keep.arrays("neighbors", {"k": k, "rows": rows}, compute)
-    return made["found"], made["distances"]
-
-
 def looks_at_all(n: int, k: int, exact: bool | None) -> bool:
     """Whether the search is exact, and a partition without influence."""
     few = n < 4 * LIST_ROWS or (exact is None and n <= EXACT_ROWS)
@@ -156,15 +86,9 @@ def make_index(
     """Inverted lists over the table: those of ``clusters``, or of a finer partition."""
     n = len(features)
     if clusters is not None and n <= LONGEST * (count := int(clusters.max()) + 1):
-        centroids = means_of(features, clusters, count)
+        centroids = np.zeros((count, features.shape[1]), dtype=np.float32)
+        move_to_means(features, Lists.of(clusters, count), centroids)
         return Index.of(clusters.astype(np.int32), centroids)
     rng = np.random.default_rng(0)
     found = kmeans(features, n // LIST_ROWS, rng=rng, iterations=ITERATIONS, progress=progress)
     return Index.of(found.clusters, found.centroids)
-
-
-def means_of(features: Float32, clusters: NDArray[np.int64], count: int) -> Float32:
-    """Mean of each cluster, float32 [count, d]; zero for one without rows."""
-    centroids = np.zeros((count, features.shape[1]), dtype=np.float32)
-    move_to_means(features, Lists.of(clusters, count), centroids)
-    return centroids

@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UslWarning
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32
-from usl.numeric.lazy_table import LazyTable, as_table, place_of
+from usl.numeric.lazy_table import LazyTable, lazy_or_array, place_of
 from usl.numeric.workspace import Workspace
 
 
 def check_table(features: ArrayLike | LazyTable | os.PathLike[str]) -> Any:
     """The features as a table with a shape; :class:`DataError` unless [n, d] of real numbers."""
-    table = as_table(features)
+    table = lazy_or_array(features)
     if table.ndim != 2 or 0 in table.shape:
         raise DataError(f"features: shape {table.shape} given; a non-empty [n, d] table is needed.")
     if table.dtype.kind not in "fiub":

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from usl.core.parameters import Positive
 from usl.learning.precision import widen
-from usl.pretraining.checks import check_at_least
 
 
 class NormalizedLinear(nn.Module):  # type: ignore[misc]
@@ -90,7 +90,8 @@ def projection_head(
     UsageError
         fewer than one output, or another number of layers.
     """
-    check_at_least(1, projection=outputs, layers=layers)
+    Positive.check("projection", outputs)
+    Positive.check("layers", layers)
     hidden = hidden_layers(inputs, layers - 1, generator=generator, batch_norm=batch_norm)
     if normalized:
         return nn.Sequential(*hidden, NormalizedLinear(inputs, outputs, generator))

@@ -7,7 +7,7 @@ self-supervised and semi-supervised learning", CVPR 2021 (EMAN).
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,9 @@ from usl.core.errors import UsageError
 from usl.learning.ema import follow, teacher_of
 from usl.learning.precision import widen
 from usl.learning.ranks import gather, world_size
-from usl.pretraining.checks import check_at_least, check_choice, check_momentum
+from usl.learning.ring import Ring
 
 BatchNorm = Literal["eman", "split", "plain"]
-BATCH_NORMS = ("eman", "split", "plain")
 
 
 class KeyEncoder(nn.Module):  # type: ignore[misc]
@@ -38,9 +37,6 @@ class KeyEncoder(nn.Module):  # type: ignore[misc]
 
     def __init__(self, query: nn.Module, momentum: float, bn: BatchNorm, splits: int) -> None:
         super().__init__()
-        check_momentum(momentum)
-        check_choice("bn", bn, BATCH_NORMS)
-        check_at_least(2, splits=splits)
         self.momentum, self.bn, self.splits = momentum, bn, splits
         self.network = teacher_of(query)
         self.train()
@@ -110,23 +106,13 @@ def in_parts(network: nn.Module, images: Tensor, parts: int) -> Tensor:
     return torch.cat(outputs)
 
 
-class KeyQueue(nn.Module):  # type: ignore[misc]
-    """The last keys of all processes, the oldest replaced first.
-
-    Attributes
-    ----------
-    rows : buffer, float32 [size, width], unit rows; random directions until they are replaced.
-    pointer : buffer, int64 scalar, where the next key goes.
-    """
+class KeyQueue(Ring):
+    """The last keys of all processes: unit rows, random directions until they are replaced."""
 
     def __init__(self, size: int, width: int, generator: torch.Generator) -> None:
-        super().__init__()
-        check_at_least(1, queue=size)
-        start = functional.normalize(torch.randn(size, width, generator=generator), dim=1)
-        self.rows: Tensor
-        self.pointer: Tensor
-        self.register_buffer("rows", start)
-        self.register_buffer("pointer", torch.zeros((), dtype=torch.int64))
+        super().__init__(size, width)
+        start = torch.randn(size, width, generator=generator)
+        self.rows.copy_(functional.normalize(start, dim=1))
 
     def check(self, batch: int) -> None:
         """Refuse a batch of keys per process that does not go into the queue evenly.
@@ -146,12 +132,13 @@ class KeyQueue(nn.Module):  # type: ignore[misc]
 
     def push(self, keys: Tensor) -> None:
         """Put the keys of all processes, [b, width] each and without gradient, for the oldest."""
-        everyone = gather(keys)
-        offsets = torch.arange(len(everyone), device=self.rows.device)
-        # An index computed on the device: reading the pointer would wait for it.
-        places = (self.pointer + offsets) % len(self.rows)
-        self.rows.index_copy_(0, places, everyone.to(self.rows.dtype))
-        self.pointer.copy_((self.pointer + len(everyone)) % len(self.rows))
+        super().push(gather(keys))
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *more: Any) -> None:
+        """As any module; version 0.1.0 called the counter ``pointer``."""
+        if (pointer := state.pop(f"{prefix}pointer", None)) is not None:
+            state[f"{prefix}pushed"] = pointer
+        super()._load_from_state_dict(state, prefix, *more)
 
 
 def fitting_queue(queue: int, batch: int, images: int | None = None) -> int:

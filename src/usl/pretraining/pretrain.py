@@ -6,10 +6,12 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +22,20 @@ from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
-from usl.features.start_backbone import start_backbone
-from usl.learning.backbone import save_backbone
-from usl.learning.batches import Shuffled, part_of
-from usl.learning.hardware import Hardware
-from usl.learning.loop import CHECKPOINT, run_loop
-from usl.learning.pictures import Pictures, open_pictures
-from usl.pretraining.contract import METHODS, recipe_of
-from usl.pretraining.momentum import fitting_queue
-from usl.pretraining.monitor import Monitor, Probe
+from usl.learning.loop_options import CHECKPOINT, LoopOptions
+from usl.learning.recipe import Recipe, recipe_of
+from usl.pretraining.contract import METHODS
 from usl.run.folder import environment, source_record
+
+if TYPE_CHECKING:
+    from usl.learning.pictures import Pictures
+    from usl.pretraining.monitor import Probe
 
 INFO, ENCODER = "pretraining.json", "encoder.safetensors"
 LEAST_RANK = 2.0  # effective rank below which a representation is called collapsed
 
 # From the collection and its readable train pictures to figures; see usl.evaluation.probe.
-ProbeMaker = Callable[[Collection, NDArray[np.int64], Pictures], Probe]
+ProbeMaker = Callable[[Collection, NDArray[np.int64], "Pictures"], "Probe"]
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,11 @@ def pretrain(
     lr: float | None = None,
     weight_decay: float | None = None,
     seed: int = 0,
-    hardware: Hardware | None = None,
-    accumulate: int = 1,
-    clip: float | None = None,
-    checkpoint_minutes: float = 5.0,
     monitor_epochs: int = 5,
     probe: ProbeMaker | None = None,
-    tensorboard: bool = False,
-    resume: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
-    **method_params: Any,
+    **params: Any,
 ) -> Pretrained:
     """Train a network on the train subset of a source, without labels.
 
@@ -85,48 +79,54 @@ def pretrain(
 
     Parameters
     ----------
-    method, method_params : a file of ``usl.pretraining`` and the parameters of its ``build``.
-    preset : recipe of the method: ``cpu``, or the literature's.
-    network : a file of ``usl.learning.networks``; default: the recipe's.
-    init : begin with the weights of this encoder instead of random ones.
-    size : side of the pictures in pixels; default: the network's.
-    epochs, batch_size, lr, weight_decay : default: the recipe's; a set smaller than the recipe's
-        batch is trained in batches of half its size.
-    probe : makes the labelled probe of the monitor; labels are read for nothing else.
+    source : as for a selection; only the subset train is trained on.
+    out : folder for the encoder, its checkpoint and its record.
+    method : how to learn without labels.
+    preset : recipe of the method: ``cpu``, or one of the literature's (``cifar``, ``imagenet``).
+    network : ``compact`` (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50; the default is the
+        recipe's (cpu: compact).
+    init : begin with the weights of this encoder; the default is random weights.
+    size : side of the pictures in pixels; the default is the network's.
+    epochs : passes over the images; the default is the recipe's.
+    batch_size : images per step; the default is the recipe's, but at most half the images.
+    lr : peak learning rate; the default is the recipe's.
+    weight_decay : of weights, not of biases; the default is the recipe's.
+    seed : of every random draw.
     monitor_epochs : epochs between looks at the representation.
+    probe : makes the labelled probe of the monitor; labels are read for nothing else.
+    overwrite : replace an earlier training.
+    **params : how to run it (:class:`usl.learning.loop_options.LoopOptions`: ``device``,
+        ``accumulate``, ``resume`` and more), and the method's own parameters.
 
     Raises
     ------
-    UsageError, DataError
-        a parameter out of range, a single image, a folder that is in use, a checkpoint of another
-        training.
-    TrainingFailedError
-        a loss that is not finite; the last checkpoint is kept.
+    UsageError, DataError : a parameter out of range, a single image, a folder that is in use, a
+        checkpoint of another training.
+    TrainingFailedError : a loss that is not finite; the last checkpoint is kept.
     """
+    from usl.features.start_backbone import start_backbone
+    from usl.learning.backbone import save_backbone
+    from usl.learning.batches import Shuffled, part_of
+    from usl.learning.loop import run_loop
+    from usl.pretraining.monitor import Monitor
+
     began = time.perf_counter()
+    options, method_params = LoopOptions.taken_from(params)
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
-    recipe = recipe_of(module, method, preset)
+    recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
     folder = Path(out)
     leader = int(os.environ.get("RANK", "0")) == 0  # under torchrun the others write nothing
     if leader:
-        check_folder(folder, resume=resume, overwrite=overwrite)
+        check_folder(folder, resume=options.resume, overwrite=overwrite)
     collection = open_collection(source)
     backbone, supervision = start_backbone(network or recipe.network, init, size, seed)
-    train = collection.rows_in("train")
-    pictures = train_pictures(collection, train, backbone.size, progress)
+    train, pictures = train_pictures(collection, backbone.size, progress)
     n = len(pictures)
-    if n < 2:
-        raise DataError(f"{collection.source}: {n} readable image; training needs at least 2.")
     batch = batch_size or min(recipe.batch_size, max(2, n // 2))
     rows = Shuffled(n, batch, seed)
     epochs = epochs or recipe.epochs
-    optimizer = recipe.optimizer.changed(lr=lr, weight_decay=weight_decay)
-    parameters = {**recipe.parameters, **method_params}
-    accepted = METHODS.parameters(module)
-    if "queue" in accepted and "queue" not in method_params:
-        size_of_queue = parameters.get("queue", accepted["queue"].default)
-        parameters["queue"] = fitting_queue(size_of_queue, batch // accumulate, n)
+    parameters = with_fitting_queue(module, recipe, method_params, batch // options.accumulate, n)
     task = module.build(backbone, seed=seed, **parameters)
     ids = collection.ids[train][pictures.rows]
     settings = {
@@ -141,73 +141,74 @@ def pretrain(
         "batch_size": batch,
     }
     info: dict[str, Any] = {
-        **environment(),
-        "source": source_record(source, collection),
-        "settings": {**settings, "seed": seed, "optimizer": repr(optimizer)},
+        **images_record(source, collection, train, pictures),
+        "settings": {**settings, "seed": seed, "optimizer": repr(recipe.optimizer)},
         "supervision": supervision,
-        "images": n,
-        "unreadable": [[str(collection.ids[train[row]]), why] for row, why in pictures.skipped],
     }
-    if leader:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / INFO, info)
     labelled = None if probe is None else probe(collection, train[pictures.rows], pictures)
-    try:
+    with kept_if_begun(folder, info) if leader else nullcontext():
         history = run_loop(
             task,
             lambda step, rank, ranks: load(pictures, part_of(rows.rows(step), rank, ranks)),
             steps=epochs * rows.per_epoch,
-            optimizer=optimizer,
+            optimizer=recipe.optimizer,
             seed=seed,
             settings=settings,
             folder=folder,
-            resume=resume,
-            hardware=hardware,
-            accumulate=accumulate,
-            clip=clip,
-            checkpoint_minutes=checkpoint_minutes,
+            options=options,
             log_every=min(50, rows.per_epoch),
             monitor=Monitor(pictures, backbone.size, seed, labelled),
             monitor_every=monitor_epochs * rows.per_epoch,
             ids=ids,
-            tensorboard=tensorboard,
             label=method,
             progress=progress,
         )
-    except BaseException as stopped:
-        kept = (folder / CHECKPOINT).is_file()
-        if leader and not kept:  # there is nothing to go on from
+    warn_of_collapse(folder, last := history[-1])
+    info["result"] = {name: value for name, value in last.items() if name != "lr"}
+    info["seconds"] = round(time.perf_counter() - began, 1)
+    if leader:
+        about = {"method": method, "preset": preset, "epochs": epochs, "images": n, "seed": seed}
+        save_backbone(folder / ENCODER, task.backbone, supervision, **about)
+        write_json(folder / INFO, info)
+    return Pretrained(folder, info)
+
+
+@contextmanager
+def kept_if_begun(folder: Path, info: Mapping[str, Any]) -> Iterator[None]:
+    """The folder of a training with its record; it goes if there is nothing to go on from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / INFO, info)
+    try:
+        yield
+    except BaseException:
+        if not (folder / CHECKPOINT).is_file():
             shutil.rmtree(folder, ignore_errors=True)
-        if kept and isinstance(stopped, KeyboardInterrupt):
-            raise KeyboardInterrupt(
-                f"{stopped or 'Stopped.'} Go on with the same command and --resume."
-            ) from None
         raise
-    last = history[-1]
+
+
+def with_fitting_queue(
+    module: ModuleType, recipe: Recipe, given: Mapping[str, Any], batch: int, images: int
+) -> Mapping[str, Any]:
+    """The parameters; a queue of keys that nobody asked for fits the batch and the collection."""
+    accepted = METHODS.parameters(module)
+    if "queue" not in accepted or "queue" in given:
+        return recipe.parameters
+    from usl.pretraining.momentum import fitting_queue
+
+    wanted = recipe.parameters.get("queue", accepted["queue"].default)
+    return {**recipe.parameters, "queue": fitting_queue(wanted, batch, images)}
+
+
+def warn_of_collapse(folder: Path, last: Mapping[str, Any]) -> None:
+    """Warn where nearly all images have the same features in the end."""
     if last["effective_rank"] < LEAST_RANK:
         warnings.warn(
             f"{folder}: the representation has collapsed (effective rank "
             f"{last['effective_rank']}): nearly all images look the same to it. Lower lr, or raise "
             "batch_size or epochs.",
             UslWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    info["result"] = {name: value for name, value in last.items() if name != "lr"}
-    info["seconds"] = round(time.perf_counter() - began, 1)
-    if not leader:
-        return Pretrained(folder, info)
-    save_backbone(
-        folder / ENCODER,
-        task.backbone,
-        supervision,
-        method=method,
-        preset=preset,
-        epochs=epochs,
-        images=n,
-        seed=seed,
-    )
-    write_json(folder / INFO, info)
-    return Pretrained(folder, info)
 
 
 def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
@@ -234,17 +235,34 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
     shutil.rmtree(folder)
 
 
+def images_record(
+    source: Any, collection: Collection, train: NDArray[np.int64], pictures: Pictures
+) -> dict[str, Any]:
+    """What is recorded about the images, and what could not be read."""
+    return {
+        **environment(),
+        "source": source_record(source, collection),
+        "images": len(pictures),
+        "unreadable": [[str(collection.ids[train[row]]), why] for row, why in pictures.skipped],
+    }
+
+
 def train_pictures(
-    collection: Collection, rows: NDArray[np.int64], size: int, progress: Progress
-) -> Pictures:
-    """The pictures of the train subset."""
+    collection: Collection, size: int, progress: Progress
+) -> tuple[NDArray[np.int64], Pictures]:
+    """The rows of the train subset, and their pictures: two or more."""
+    rows = collection.rows_in("train")
     if collection.images is None:
         raise DataError(f"{collection.source}: holds features, no images to train on.")
     if len(rows) == 0:
         raise DataError(f"{collection.source}: the train subset is empty.")
-    return open_pictures(
-        collection.images.take(rows), size, name=collection.source, progress=progress
-    )
+    from usl.learning.pictures import open_pictures
+
+    taken = collection.images.take(rows)
+    pictures = open_pictures(taken, size, name=collection.source, progress=progress)
+    if (n := len(pictures)) < 2:
+        raise DataError(f"{collection.source}: {n} readable image; training needs at least 2.")
+    return rows, pictures
 
 
 def load(pictures: Pictures, rows: NDArray[np.int64]) -> Mapping[str, Any]:

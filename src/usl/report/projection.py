@@ -1,4 +1,4 @@
-"""A map of the points: t-SNE of the picks and a sample of the others, the rest set among them."""
+"""Projection to two dimensions: t-SNE of the picks and a sample; the rest is interpolated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from usl.core.errors import UsageError
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
 
 FILE = "map.npz"

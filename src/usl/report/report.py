@@ -48,7 +48,7 @@ POLICY = (
 )
 LIMIT = 4_900_000  # bytes that the map may fill the page up to
 TOO_FEW = 3  # points do not make a map below this
-BEFORE_MAP = 4  # sections: the map is made last, of the room that all the others leave
+BEFORE_MAP = 4  # sections: the map is made last, of the bytes that all the others leave
 
 
 def write_report(
@@ -67,9 +67,10 @@ def write_report(
 
     Parameters
     ----------
-    run : the run folder.
-    source, collection : where the images are now, if they have moved or live in memory.
-    out : the file to write; the default is ``report.html`` in the run folder.
+    run : run folder.
+    source : where the images are now, if they have moved.
+    collection : the images, where they live in memory.
+    out : file to write; the default is report.html in the run folder.
     points : how many other images t-SNE places beside the picks, 0 to 5,000.
     progress : called as work proceeds.
 
@@ -138,8 +139,8 @@ def page(facts: Facts, projection: Projection | None, progress: Progress = silen
     style = asset("report.css") + highlight_rules()
     script = "\n".join(asset(name) for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    room = LIMIT - sum(len(part.encode()) for part in (*sections, style, script))
-    sections.insert(BEFORE_MAP, map_section(facts, projection, room, progress))
+    limit = LIMIT - sum(len(part.encode()) for part in (*sections, style, script))
+    sections.insert(BEFORE_MAP, map_section(facts, projection, limit, progress))
     document = tag(
         "html",
         tag(

@@ -9,21 +9,27 @@ labels.sqlite           every answer ever given              (usl label)
 preprocessing.npz       centring, standardising and PCA, fitted on the train subset
 encoder.safetensors     the encoder a selection trained  (--end-to-end)
 model.npz               the trained classifier           (usl train)
+model-preprocessing.npz its feature space, where that is not the selection's
 trained.safetensors     the network under it, where one was trained; training/ holds its checkpoint
-predictions.csv         a label for every image          (usl train)
+predictions.csv         a label for every image, and .parquet  (usl train)
 evaluation.json         figures against known answers    (usl evaluate)
+rounds/NN/              later selections, each with its picks: :mod:`usl.run.rounds`
+models/NAME/            models that were kept beside the active one: :mod:`usl.run.models`
+columns.parquet         the run's own columns about images: :mod:`usl.run.columns`
 comparison.json         the same over methods and seeds  (usl demo)
 map.npz                 the report's map, kept for reuse (usl report)
 report.html             all of it on one page            (usl report)
 exports/                for other tools                  (usl export)
 ======================= ==========================================================================
+
+A run is a list of rounds, models and columns. Round 0 and the active model lie at the top of the
+folder; a run of the first version is one of each.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -35,14 +41,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from usl.core.errors import DataError, UsageError
-from usl.core.files import read_json, sync_folder, write_json
+from usl.core.files import new_folder, read_json, write_json
 from usl.data.collection import Collection
 from usl.data.open import open_collection
+from usl.run.columns import Columns, read_columns
+from usl.run.models import TrainedModel, list_models
+from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split
+from usl.run.tables import ID, read_table, write_table
 
 FORMAT = 1
 INFO, IMAGES = "run.json", "images.parquet"
-EVALUATION = "evaluation.json"
 ANSWERS = "labels.sqlite"
 PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "pyarrow", "pillow", "torch")
 
@@ -78,6 +87,18 @@ class Run:
         write_json(self.path / INFO, info)
         return type(self)(self.path, info)
 
+    def rounds(self) -> list[SelectionRound]:
+        """Its selections in order; the first is the one that made the run."""
+        return list_rounds(self.path, self.info.get("selection", {}))
+
+    def models(self) -> list[TrainedModel]:
+        """Its trained models, the active one first; none before a training."""
+        return list_models(self.path, self.info.get("training"))
+
+    def columns(self) -> Columns:
+        """Its own columns about images."""
+        return read_columns(self.path)
+
     def split(self) -> Split:
         """Read the split file as it is now, labels that were filled in included."""
         return Split.read(self.path)
@@ -102,13 +123,10 @@ class Run:
 
     def recorded_digests(self) -> dict[str, str]:
         """Content hash of every image when the run was made, by image id."""
-        import pyarrow.parquet
-
-        try:
-            table = pyarrow.parquet.read_table(self.path / IMAGES)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / IMAGES} cannot be read ({error}).") from error
-        return dict(zip(table["image_id"].to_pylist(), table["digest"].to_pylist(), strict=True))
+        table = read_table(
+            self.path / IMAGES, [ID, "digest"], more=(), fix="Restore it, or select anew."
+        )
+        return dict(zip(table[ID].to_pylist(), table["digest"].to_pylist(), strict=True))
 
     def checked_split(self, collection: Collection) -> Split:
         """The split matched to the collection by id and content; new images appended."""
@@ -130,18 +148,10 @@ def new_run(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterato
     """
     target = Path(path)
     check_free(target, overwrite=overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
-    temporary.mkdir()
-    try:
+    with new_folder(target) as temporary:
         yield temporary
         if target.exists():
             _set_aside(target)
-        os.replace(temporary, target)
-        sync_folder(target.parent)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
 
 
 def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
@@ -179,19 +189,15 @@ def _set_aside(target: Path) -> None:
 def write_images(folder: Path, collection: Collection) -> None:
     """Write ``images.parquet``: what the run's images were when it was made."""
     import pyarrow as pa
-    import pyarrow.parquet
-
-    from usl.core.files import atomic_write
 
     table = pa.table(
         {
-            "image_id": pa.array(collection.ids.tolist(), pa.string()),
+            ID: pa.array(collection.ids.tolist(), pa.string()),
             "subset": pa.array(collection.subsets.tolist(), pa.string()),
             "digest": pa.array(collection.digests().tolist(), pa.string()),
         }
     )
-    with atomic_write(folder / IMAGES) as handle:
-        pyarrow.parquet.write_table(table, handle)
+    write_table(folder / IMAGES, table)
 
 
 def source_record(source: object, collection: Collection) -> dict[str, Any]:

@@ -1,63 +1,116 @@
-"""A label and a confidence for every image of a run."""
+"""The predictions of a model: ``predictions.parquet`` and ``.csv``, a label for every image.
+
+======================= ===========================================================================
+image_id, subset        as in the split file
+label                   a person's if there is one, else the most probable class
+confidence              the model's probability of that label
+source                  ``human`` or ``predicted``
+======================= ===========================================================================
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError
-from usl.core.files import atomic_write
-from usl.features.space import Space, restrict
-from usl.run.folder import Run
-from usl.training.contract import Model, Probabilities
-from usl.training.open_run import Opened
+from usl.run.split import Split
+from usl.run.tables import ID, read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-def predict_points(model: Model, space: Space, train_points: NDArray[np.bool_]) -> Probabilities:
-    """Probabilities of every point: the method's own for train, the model's for all others."""
-    own = model.fitted()
-    if own is None:
-        return model.probabilities(space.features)
-    if len(own) != train_points.sum():
-        raise DataError(
-            f"The model was trained on {len(own):,} images, but there are now "
-            f"{int(train_points.sum()):,} in the train subset. Train again: usl train RUN."
-        )
-    others = restrict(space, ~train_points)
-    result = np.empty((len(space.features), own.shape[1]))
-    result[train_points] = own
-    if len(others.features):
-        result[~train_points] = model.probabilities(others.features)
-    return result
+PREDICTIONS = "predictions.parquet"
+COLUMNS = (ID, "subset", "label", "confidence", "source")
 
 
-def write_predictions(
-    run: Run,
-    opened: Opened,
-    probabilities: Probabilities,
-    class_names: list[str],
-    human: NDArray[np.bool_],
-) -> None:
-    """Write ``predictions.csv`` and ``.parquet``: a person's labels first, then the surest."""
-    table = prediction_table(opened.ids, opened.subsets, probabilities, class_names, human)
-    for ending in (".parquet", ".csv"):
-        write_table(run.path / f"predictions{ending}", table)
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A label for each of n images.
+
+    ``ids``, ``subsets``, ``labels`` object [n] of ``str`` (a label None where there is none);
+    ``confidence`` float64 [n]; ``own`` bool [n], whether the model said it and no person.
+    """
+
+    ids: NDArray[np.object_]
+    subsets: NDArray[np.object_]
+    labels: NDArray[np.object_]
+    confidence: NDArray[np.float64]
+    own: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.ids)
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Those of the ``rows`` int64 [m], in that order."""
+        return type(self)(**{name: values[rows] for name, values in vars(self).items()})
+
+    def by_id(self) -> dict[str, tuple[str | None, float]]:
+        """Label and confidence of each image."""
+        pairs = zip(self.labels.tolist(), self.confidence.tolist(), strict=True)
+        return dict(zip(self.ids.tolist(), pairs, strict=True))
+
+    def aligned(self, row_of: Mapping[str, int], n: int) -> Self:
+        """Those of a collection of n rows, in its order; no label and NaN where nothing is said."""
+        rows = np.array([row_of.get(name, -1) for name in self.ids.tolist()], dtype=np.int64)
+        known = rows >= 0
+        ids, subsets, labels = (np.full(n, None, dtype=object) for _ in range(3))
+        found = type(self)(ids, subsets, labels, np.full(n, np.nan), np.zeros(n, dtype=bool))
+        for name, values in vars(self).items():
+            getattr(found, name)[rows[known]] = values[known]
+        return found
+
+
+def read_predictions(folder: Path) -> Predictions | None:
+    """The predictions of a folder, in the order of the file; None before a training.
+
+    Raises :class:`DataError` naming a file that is damaged.
+    """
+    path = folder / PREDICTIONS
+    if not path.is_file():
+        return None
+    table = read_table(path, COLUMNS, more=(), fix="Train again: usl train.")
+    ids, subsets, labels, sources = (
+        np.array(table[name].to_pylist(), dtype=object)
+        for name in (ID, "subset", "label", "source")
+    )
+    confidence = table["confidence"].to_numpy().astype(np.float64)
+    return Predictions(ids, subsets, labels, confidence, sources == "predicted")
+
+
+def machine_labelled(folder: Path, split: Split) -> Predictions | None:
+    """The train images whose label is a prediction, by id in ascending order; None if untrained.
+
+    Images that a person has labelled since, in the ``split``, are left out.
+    """
+    found = read_predictions(folder)
+    if found is None:
+        return None
+    human = set(split.ids[split.sources == "human"].tolist())
+    asked = np.array([name not in human for name in found.ids.tolist()], dtype=bool)
+    rows = np.flatnonzero((found.subsets == "train") & found.own & asked)
+    return found.take(rows[np.argsort(found.ids[rows], kind="stable")])
+
+
+def write_predictions(folder: Path, table: pa.Table) -> None:
+    """Write a :func:`prediction_table` into the folder of a model."""
+    write_table(folder / PREDICTIONS, table)
+    write_table((folder / PREDICTIONS).with_suffix(".csv"), table)
 
 
 def prediction_table(
     ids: NDArray[np.str_],
     subsets: NDArray[np.str_],
-    probabilities: Probabilities,
+    probabilities: NDArray[np.float64],
     class_names: list[str],
     human: NDArray[np.bool_],
 ) -> pa.Table:
-    """``image_id``, ``subset``, ``label``, ``confidence`` (its probability) and ``source``."""
+    """The table of n images with ``probabilities`` [n, C]: a person's first, then the surest."""
     import pyarrow as pa
 
     best = probabilities.argmax(axis=1)
@@ -65,22 +118,10 @@ def prediction_table(
     order = np.lexsort((np.arange(len(best)), -confidence, ~human))
     return pa.table(
         {
-            "image_id": pa.array(ids[order].tolist(), pa.string()),
+            ID: pa.array(ids[order].tolist(), pa.string()),
             "subset": pa.array(subsets[order].tolist(), pa.string()),
             "label": pa.array([class_names[number] for number in best[order].tolist()]),
             "confidence": confidence[order],
             "source": pa.array(np.where(human, "human", "predicted")[order].tolist()),
         }
     )
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table as ``.csv`` or ``.parquet``, by the ending."""
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    with atomic_write(path) as handle:
-        if path.suffix == ".parquet":
-            pyarrow.parquet.write_table(table, handle)
-        else:
-            pyarrow.csv.write_csv(table, handle)

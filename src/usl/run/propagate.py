@@ -1,12 +1,13 @@
-"""Pass the label of a pick on to the items its selection named (paper 6.12).
+"""Label propagation: pass the label of a pick on to the items its selection named (paper 6.12).
 
-A selection may ask for that (``usl_t --propagate 20``: the densest 20 of each cluster). It happens
-when labels are there, in the split file: state ``labeled``, source ``propagated``.
+A selection may ask for it (``usl_t --propagate 20``: the densest 20 of each cluster). The labels
+are passed on when there are any, in the split file: state ``labeled``, source ``propagated``.
 """
 
 from __future__ import annotations
 
 from usl.run.folder import Run
+from usl.run.picks import read_picks
 from usl.run.split import Split
 
 COLUMN = "propagated_to"
@@ -17,18 +18,13 @@ def propagate(run: Run, split: Split) -> Split:
 
     Labels that were passed on before are renewed, so a corrected pick corrects its followers.
     """
-    import pyarrow.parquet
-
-    path = run.path / "selection.parquet"
-    if COLUMN not in pyarrow.parquet.read_schema(path).names:
+    table = read_picks(run.path, COLUMN)
+    if COLUMN not in table.column_names:
         return split
-    table = pyarrow.parquet.read_table(path, columns=["image_id", COLUMN])
     row_of = {name: row for row, name in enumerate(split.ids.tolist())}
     rows: list[int] = []
     labels: list[str] = []
-    for pick, followers in zip(
-        *(table[name].to_pylist() for name in table.column_names), strict=True
-    ):
+    for pick, followers in zip(*table.to_pydict().values(), strict=True):
         if pick not in row_of or split.sources[row_of[pick]] != "human":
             continue
         open_rows = [row_of[name] for name in followers if name in row_of]

@@ -33,10 +33,8 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, did_you_mean
 from usl.core.files import atomic_write
 from usl.data.tables import read_text_table
-from usl.run.split_csv import SOURCES, parse, render
+from usl.run.split_csv import CSV_NAME, SOURCES, csv_bytes, parse, signature, write_mirror
 
-CSV_NAME = "split.csv"
-PARQUET_NAME = "split.parquet"
 FIELDS = ("ids", "subsets", "states", "labels", "weights", "sources")
 
 
@@ -52,6 +50,7 @@ class Split:
     weights : float64 array [n], finite and not negative.
     sources : str array [n], empty where the state is not ``labeled``.
     path : the file it was read from, if any; numbers : int64 [n], each row's number there.
+    seen : the file's :func:`usl.run.split_csv.signature` just before.
     """
 
     ids: NDArray[np.str_]
@@ -62,6 +61,7 @@ class Split:
     sources: NDArray[np.str_]
     path: str = ""
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    seen: tuple[int, int, int] | None = None
 
     @classmethod
     def start(cls, ids: ArrayLike, subsets: ArrayLike, *, picks: ArrayLike = ()) -> Self:
@@ -163,12 +163,12 @@ class Split:
         """
         ids, subsets = np.asarray(ids, dtype=np.str_), np.asarray(subsets, dtype=np.str_)
         split, positions = self, self.positions(ids)
-        if (positions < 0).any():
-            # A spreadsheet or a Mac may have touched the id: stray blanks, decomposed umlauts.
-            tidy = [unicodedata.normalize("NFC", str(word)).strip() for word in self.ids]
-            split = replace(self, ids=np.where(positions < 0, np.array(tidy), self.ids))
-            positions = split.positions(ids)
-            split._refuse_repeated_ids()
+        for forgive in (_tidy, _with_slashes):
+            if (positions < 0).any():
+                meant = np.array([forgive(word) for word in split.ids.tolist()])
+                split = replace(split, ids=np.where(positions < 0, meant, split.ids))
+                positions = split.positions(ids)
+                split._refuse_repeated_ids()
         unknown = np.flatnonzero(positions < 0)
         if len(unknown):
             word = str(self.ids[unknown[0]])
@@ -188,13 +188,20 @@ class Split:
                     )
         new = np.ones(len(ids), dtype=bool)
         new[positions] = False
-        return split._extended(type(self).start(ids[new], subsets[new]))
+        return split.extended(type(self).start(ids[new], subsets[new]))
 
-    def _extended(self, other: Split) -> Self:
+    def without_labels(self, rows: ArrayLike, states: Sequence[str]) -> Self:
+        """The split with ``rows`` int [m] that have no label (any more) and these states [m]."""
+        rows = np.asarray(rows, dtype=np.int64)
+        all_states, labels, sources = self.states.copy(), self.labels.copy(), self.sources.copy()
+        all_states[rows], labels[rows], sources[rows] = states, None, ""
+        return replace(self, states=all_states, labels=labels, sources=sources)
+
+    def extended(self, other: Split) -> Self:
         """This split followed by the rows of another; row numbers go on counting."""
         numbers = self.numbers
         if len(numbers):
-            numbers = np.append(numbers, numbers[-1] + 1 + np.arange(len(other)))
+            numbers = np.append(numbers, numbers.max() + 1 + np.arange(len(other)))
         if not len(other):
             return self
         both = {name: np.append(getattr(self, name), getattr(other, name)) for name in FIELDS}
@@ -227,21 +234,21 @@ class Split:
         """
         path = Path(path)
         path = path / CSV_NAME if path.is_dir() else path
+        seen = signature(path)
         table = read_text_table(path)
-        split = cls(**parse(table), path=str(path), numbers=table.numbers)
+        split = cls(**parse(table), path=str(path), numbers=table.numbers, seen=seen)
         split._refuse_repeated_ids()
         return split
 
     def write(self, folder: str | Path) -> None:
-        """Write ``split.csv`` and its mirror ``split.parquet`` into ``folder``."""
-        content, mirror = render({name: getattr(self, name) for name in FIELDS})
-        with atomic_write(Path(folder) / CSV_NAME) as handle:
-            handle.write(content)
-        _write_parquet(folder, mirror)
+        """Write ``split.csv`` and its mirror ``split.parquet`` into the ``folder`` of a new run.
 
-    def write_mirror(self, folder: str | Path) -> None:
-        """Write ``split.parquet`` alone; ``split.csv`` may hold columns of the user's own."""
-        _write_parquet(folder, render({name: getattr(self, name) for name in FIELDS})[1])
+        Columns of the user's own are not kept: change a run with
+        :func:`usl.run.split_csv.rewrite`.
+        """
+        with atomic_write(Path(folder) / CSV_NAME) as handle:
+            handle.write(csv_bytes(self))
+        write_mirror(self, folder)
 
 
 def first_rows(count: int) -> str:
@@ -249,11 +256,14 @@ def first_rows(count: int) -> str:
     return "row 2" if count == 1 else f"rows 2 to {count + 1:,}"
 
 
-def _write_parquet(folder: str | Path, mirror: Any) -> None:
-    import pyarrow.parquet as pq
+def _tidy(word: str) -> str:
+    """An id without what a spreadsheet or a Mac may do to it: stray blanks, split umlauts."""
+    return unicodedata.normalize("NFC", word).strip()
 
-    with atomic_write(Path(folder) / PARQUET_NAME) as handle:
-        pq.write_table(mirror, handle)
+
+def _with_slashes(word: str) -> str:
+    """An id as it is on every system, where a person on Windows has written a path."""
+    return word.replace("\\", "/")
 
 
 def _strings(values: ArrayLike) -> Any:

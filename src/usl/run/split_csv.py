@@ -1,20 +1,28 @@
-"""The columns of a split file as text, read with forgiveness and written plainly.
+"""Read and write ``split.csv``: forgive what people do to it, and keep their own columns.
 
-What the columns mean stands in :mod:`usl.run.split`.
+What the columns mean stands in :mod:`usl.run.split`. ``split.csv`` of a run that exists is written
+here alone, by :func:`rewrite`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, did_you_mean
+from usl.core.files import atomic_write
 from usl.data.collection import SUBSETS
-from usl.data.tables import Table, csv_text
+from usl.data.tables import Table, column_names, csv_text, read_text_table
 
+if TYPE_CHECKING:
+    from usl.run.split import Split
+
+CSV_NAME, PARQUET_NAME = "split.csv", "split.parquet"
 COLUMNS = ("image_id", "subset", "state", "label", "weight", "source")
 STATES = ("requested", "labeled", "unlabeled")
 SOURCES = ("human", "propagated", "predicted")
@@ -63,29 +71,121 @@ def parse(table: Table) -> dict[str, NDArray[Any]]:
     }
 
 
-def render(fields: Mapping[str, NDArray[Any]]) -> tuple[bytes, Any]:
-    """The CSV file's bytes and the typed pyarrow table of a ``Split``'s fields.
+class FileChangedError(DataError):
+    """The split file is not as it was when it was read."""
+
+
+def signature(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written or replaced: time, size and number on the disk."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def rewrite(split: Split, *, safe: str = "") -> None:
+    """Write a split into the file it was read from, and the mirror beside it.
+
+    The user's own columns stay, and the order of all. Their cells go with the rows, by ``numbers``;
+    rows that were appended are empty in them.
+
+    Parameters
+    ----------
+    safe : a sentence for the refusal, on what is not lost.
+
+    Raises
+    ------
+    FileChangedError : the file has changed since it was read; it is left alone.
+    DataError : the file cannot be written.
+    """
+    content = rendered(split, safe=safe)
+    replace_csv(split, content, safe=safe)
+
+
+def rendered(split: Split, *, safe: str = "") -> bytes:
+    """The new content of the split's file; writes the mirror. What takes long of a rewriting."""
+    path = check_unchanged(split)
+    with _plain_refusal(path, safe):
+        write_mirror(split, path.parent)
+    names = column_names(path)
+    return csv_bytes(split, None if names == list(COLUMNS) else read_text_table(path, blank=True))
+
+
+def replace_csv(split: Split, content: bytes, *, safe: str = "") -> None:
+    """Put the :func:`rendered` content in place, unless the file has changed."""
+    path = check_unchanged(split)
+    with _plain_refusal(path, safe), atomic_write(path) as handle:
+        handle.write(content)
+
+
+def check_unchanged(split: Split) -> Path:
+    """The file a split was read from; FileChangedError if that is another one by now."""
+    path = Path(split.path)
+    if signature(path) != split.seen:
+        raise FileChangedError(
+            f"{path} was changed meanwhile, and is left as it is. Run the same command once more."
+        )
+    return path
+
+
+def csv_bytes(split: Split, former: Table | None = None) -> bytes:
+    """The CSV file's bytes, in the order of columns of the ``former`` file, with those it has more.
 
     The CSV starts with a byte order mark only if it holds more than ASCII: Excel needs the mark to
     take such a file for UTF-8.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    labels = pa.array(fields["labels"], pa.string(), from_pandas=True)
-    columns = {
-        "image_id": pa.array(fields["ids"], pa.string()),
-        "subset": _coded(fields["subsets"], SUBSETS),
-        "state": _coded(fields["states"], STATES),
-        "label": labels,
-        "weight": pa.array(fields["weights"], pa.float64()),
-        "source": _coded(fields["sources"], ("", *SOURCES)),
-    }
-    values, inverse = np.unique(fields["weights"], return_inverse=True)
+    columns: dict[str, Any] = typed_columns(split)
+    values, inverse = np.unique(split.weights, return_inverse=True)
     weights = pa.array([repr(value).removesuffix(".0") for value in values.tolist()], pa.string())
-    texts = columns | {"label": labels.fill_null(""), "weight": weights.take(pa.array(inverse))}
-    text = csv_text(COLUMNS, [texts[name] for name in COLUMNS])
-    content = text.encode("utf-8" if text.isascii() else "utf-8-sig")
-    return content, pa.table(columns)
+    columns["label"] = columns["label"].fill_null("")
+    columns["weight"] = weights.take(pa.array(inverse))
+    if former is not None:
+        numbers = split.numbers if len(split.numbers) else np.full(len(split), -1)
+        rows = pc.index_in(pa.array(numbers), value_set=pa.array(former.numbers))
+        own = {name: cells.take(rows).fill_null("") for name, cells in former.columns.items()}
+        columns = {name: columns.pop(name.lower(), own[name]) for name in own} | columns
+    text = csv_text([name.strip() for name in columns], list(columns.values()))
+    return text.encode("utf-8" if text.isascii() else "utf-8-sig")
+
+
+def write_mirror(split: Split, folder: str | Path) -> None:
+    """Write ``split.parquet`` alone, the typed mirror of ``split.csv``."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    with atomic_write(Path(folder) / PARQUET_NAME) as handle:
+        pyarrow.parquet.write_table(pa.table(typed_columns(split)), handle)
+
+
+def typed_columns(split: Split) -> dict[str, Any]:
+    """The six columns as pyarrow arrays; a label is null where there is none."""
+    import pyarrow as pa
+
+    return {
+        "image_id": pa.array(split.ids, pa.string()),
+        "subset": _coded(split.subsets, SUBSETS),
+        "state": _coded(split.states, STATES),
+        "label": pa.array(split.labels, pa.string(), from_pandas=True),
+        "weight": pa.array(split.weights, pa.float64()),
+        "source": _coded(split.sources, ("", *SOURCES)),
+    }
+
+
+@contextmanager
+def _plain_refusal(path: Path, safe: str) -> Iterator[None]:
+    """Turn an OSError into a :class:`DataError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written ({error.strerror or error}). {safe}{' ' if safe else ''}"
+            "Close other programs that have the file open, see that the folder can be written and "
+            "the disk has space, then try again."
+        ) from error
 
 
 def _coded(values: NDArray[np.str_], known: Sequence[str]) -> Any:
@@ -102,7 +202,11 @@ def _trimmed(table: Table) -> dict[str, NDArray[np.object_]]:
     """The six columns as object arrays of text."""
     import pyarrow.compute as pc
 
-    spelled = {name.lower(): column for name, column in table.columns.items()}
+    spelled: dict[str, Any] = {}
+    for name, column in table.columns.items():
+        if name.lower() in COLUMNS and name.lower() in spelled:
+            raise DataError(f"{table.path}, row 1: two columns are called {name!r}. Rename one.")
+        spelled[name.lower()] = column
     columns = {}
     for name in COLUMNS:
         if name in spelled:

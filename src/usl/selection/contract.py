@@ -1,21 +1,28 @@
-"""What a selection method receives and returns.
+"""What a selection method receives, returns and says of itself.
 
-A method is one file in this room with one function::
+A method is one file in ``selection/methods`` with one function::
 
     def pick(features, budget, *, labeled, candidates, seed, progress, <own parameters>) -> Picks
 
-It sees arrays only: no data set, no path, no label. ``usl.select`` has checked them before. Only a
-method that asks for ``keep`` in its signature is given it.
+It sees arrays only: no data set, no path, no label. ``usl.select`` has checked them before.
 
 - ``features``: float32 [n, d], rows of unit length (a row of zeros stays zero).
+  :func:`usl.numeric.table.as_table` gives it the verbs for what takes all rows to compute.
 - ``budget``: how many rows to pick, 1 <= budget <= len(candidates).
 - ``labeled``: int64 [L], sorted rows that already have a label.
 - ``candidates``: int64 [c], sorted rows that may be picked; never a labelled one.
 - ``seed``: every random draw comes from ``np.random.default_rng(seed)``.
 - ``progress``: report with ``progress(done, total, step)``.
+
+Two more are handed only to a method that asks for them in its signature:
+
 - ``keep``: a :class:`usl.numeric.stage_cache.Keep` for stages that take long, so that a stopped
-selection
-  goes on after the last finished one.
+  selection goes on after the last finished one.
+- ``predictions``: float64 [n, C], the class probabilities of every row by the present model, or
+  None on a cold start. ``labeled`` says which rows it has learned from.
+
+Bounds of its own parameters stand in the signature, ``k: Annotated[int, Positive] = 20``
+(:mod:`usl.core.parameters`): values out of bounds are refused before it is called.
 
 A method that is meant for many items also says how much memory it takes, tables [n, d] aside, and
 how long its long stages do, in seconds by their names (:mod:`usl.selection.shared.seconds` helps)::
@@ -23,8 +30,19 @@ how long its long stages do, in seconds by their names (:mod:`usl.selection.shar
     def needed(n, width, budget, labeled, parameters) -> int  # bytes; labeled: how many rows
     def seconds(n, width, budget, labeled, parameters) -> dict[str, float]
 
-and one whose picks of a smaller budget are the first of a larger one, while no budget exceeds a
-parameter ``pool`` it may have, says ``NESTED = True``: a benchmark then picks once for all budgets.
+Further words that its module may say:
+
+- ``DRAWN = "why"``: row numbers are drawn, so that another order of the rows has other picks, as
+  good. ``DRAWN_COLD``: where nothing is labelled alone. Without them picks must be the same.
+- ``NESTED = True``: picks of a smaller budget are the first of a larger one, while no budget
+  exceeds a parameter ``pool`` it may have. A benchmark then picks once for all budgets.
+- ``ORACLE = True``: it reads the true labels, as its parameter ``labels``: a yardstick alone.
+- ``UNRANKED = True``: the order of the picks is that of the draw, not best first.
+- ``NAME``: how people write it, ``"k-means"``.
+- ``SYMBOLS``: for the report, the symbol of a parameter (``_`` before an index) and its meaning,
+  ``{"lam": ("λ", "weight of the regulariser, Eq. 7")}``; without it, the docstring's first words.
+- ``TERMS``: alike, what ``confidence``, ``density``, ``regularizer`` and ``utility`` of its picks
+  are; under ``"utility usl_t"`` where the parameter ``chosen`` of the result is ``usl_t``.
 """
 
 from __future__ import annotations

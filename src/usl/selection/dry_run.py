@@ -5,21 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from usl.core.errors import DataError
 from usl.data.collection import Collection
-from usl.data.open import open_collection
 from usl.features.dry_run import describe
-from usl.numeric.workspace import Workspace
-from usl.selection.constraints.files import read_constraints
 from usl.selection.constraints.resolve import Share, Wanted
-from usl.selection.constraints.select_within import (
-    Constraints,
-    check_budget,
-    check_constraints,
-    check_end_to_end,
-)
+from usl.selection.constraints.select_within import Constraints
 from usl.selection.contract import DEFAULT, METHODS, SECONDS
 from usl.selection.memory_bound import run_needs
+from usl.selection.prepare import prepare
 
 
 def plan_run(
@@ -40,11 +32,11 @@ def plan_run(
     that says them (:mod:`usl.selection.shared.seconds`), on this many cores with nothing else to
     do.
 
-    ``constraints`` are checked before anything else, as far as that goes without features, with
-    the errors of the run itself; ``constraints`` in the plan says what is left (:func:`planned`).
+    What the run would refuse is refused, as far as that shows without features, with the errors of
+    the run itself; ``constraints`` in the plan says what they leave (:func:`planned`).
     """
-    collection = open_collection(source)
-    left = within(collection, budget, constraints, bool(method_params.get("end_to_end")))
+    ready = prepare(source, budget, method, model, pca, memory, None, constraints, method_params)
+    collection = ready.collection
     plan, raw, default = describe(collection, model, "train")
     n, width, pca = plan["images"], plan["width"], default if pca is None else pca
     dimensions = min(width, pca or width)
@@ -56,37 +48,18 @@ def plan_run(
         "memory_mb": round((held + work + tables) / 1e6),
         "least_memory_mb": round((held + work) / 1e6),
     }
-    bound = Workspace(memory)
-    if bound.memory is not None:
-        bound.hold(held)
-        bound.reserve(work)
-        plan["tables_in_files"] = held + work + tables > bound.memory
+    if ready.workspace.memory is not None:
+        plan["tables_in_files"] = held + work + tables > ready.workspace.memory
     seconds = getattr(METHODS.load(method), SECONDS, None)
     if seconds is not None:
         stages = seconds(n, dimensions, budget, 0, method_params)
         plan |= {f"{stage}_seconds": round(taken, 1) for stage, taken in stages.items()}
-    return plan | ({} if left is None else {"constraints": left})
+    if constraints is not None:
+        plan["constraints"] = planned(ready.wanted, ready.shares)
+    return plan
 
 
-def within(
-    collection: Collection, budget: int, constraints: Constraints | None, end_to_end: bool
-) -> dict[str, Any] | None:
-    """What constraints leave to a selection from the train subset; None where there are none."""
-    train = collection.rows_in("train")
-    if not len(train):
-        raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")
-    check_budget(budget, len(train))
-    if constraints is None:
-        return None
-    wanted, _ = read_constraints(constraints, collection, train)
-    wanted = wanted.restricted(train, len(collection), collection.ids)
-    found, parts = check_constraints(wanted, len(train), budget, collection.ids[train])
-    if end_to_end:
-        check_end_to_end(wanted)
-    return planned(wanted, found, parts)
-
-
-def planned(constraints: Constraints, wanted: Wanted, parts: list[Share]) -> dict[str, Any]:
+def planned(wanted: Wanted, parts: list[Share]) -> dict[str, Any]:
     """What is known of a selection within constraints while there are no features.
 
     ``candidates`` that the method may pick from, ``included`` and ``excluded`` items, ``to_pick``;
@@ -113,8 +86,8 @@ def planned(constraints: Constraints, wanted: Wanted, parts: list[Share]) -> dic
     plan["needs_features"] = [
         name
         for name, value in (
-            ("collapse_duplicates", constraints.distance_of_duplicates),
-            ("min_distance", constraints.min_distance),
+            ("collapse_duplicates", wanted.asked.distance_of_duplicates),
+            ("min_distance", wanted.asked.min_distance),
         )
         if value is not None
     ]

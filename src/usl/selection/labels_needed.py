@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import map_blocks
-from usl.numeric.distances import Float32, nearest, squared_distances
+from usl.numeric.distances import nearest, squared_distances
 from usl.numeric.unit_rows import unit_rows
 from usl.selection.ranking import coverage_order
 from usl.selection.result import Selection
 from usl.selection.select import row_numbers
 
-Rows = NDArray[np.int64]
 ITEMS, FOLDS, RESAMPLES = 20_000, 50, 200
 CLEAR, STANDS_OUT = 5.0, 2.0  # how many times less later labels bring: at all, and than elsewhere
 NEARLY = 0.7  # of the clearest break: the first number that comes up to that

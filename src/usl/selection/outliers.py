@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import map_blocks
-from usl.numeric.distances import Float32, mean_neighbor_distance, nearest, squared_distances
+from usl.numeric.distances import mean_neighbor_distance, nearest, squared_distances
 from usl.numeric.unit_rows import unit_rows
 from usl.selection.result import Selection
 
-Rows = NDArray[np.int64]
 EXACT = 20_000  # items whose neighbours are all looked for
 SAMPLE, SCREENED, TYPICAL = 4_096, 2_000, 1_000  # above: to compare with, to look at, to calibrate
 FLAT = 0.05  # least spread of log distances: nobody stands out where all are alike

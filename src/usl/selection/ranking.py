@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
 from usl.numeric.distances import (
-    Float32,
     half_distances,
     halved,
     nearest,

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from usl.core.files import write_json_lines
+from usl.run.picks import write_picks
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LISTS = ("represented", "propagated_to", "duplicates")
 METRICS = "metrics.jsonl"
 
 
@@ -93,16 +95,6 @@ class Selection:
 
         A method that trains also leaves ``metrics.jsonl``.
         """
-        import pyarrow.csv
-        import pyarrow.parquet
-
-        from usl.core.files import atomic_write, write_json_lines
-
-        table = self.table(ids)
-        with atomic_write(Path(folder) / "selection.parquet") as handle:
-            pyarrow.parquet.write_table(table, handle)
-        with atomic_write(Path(folder) / "selection.csv") as handle:
-            flat = [name for name in table.column_names if name not in LISTS]
-            pyarrow.csv.write_csv(table.select(flat), handle)
+        write_picks(Path(folder), self.table(ids))
         if self.history:
             write_json_lines(Path(folder) / METRICS, self.history)

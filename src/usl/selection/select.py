@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.stage_cache import Keep, KeepOnDisk
 from usl.numeric.unit_rows import check_table, unit_rows
@@ -20,6 +20,8 @@ from usl.selection.known_methods import takes
 from usl.selection.memory_bound import reserve
 from usl.selection.ranking import coverage_order, nearest_earlier, representatives
 from usl.selection.result import Selection
+
+SUM_TOLERANCE = 1e-2  # of a row of predictions: half precision rounds a thousand classes
 
 
 def select(
@@ -33,6 +35,7 @@ def select(
     memory: int | str | Workspace | None = None,
     scratch: str | os.PathLike[str] | None = None,
     resume: bool | str | os.PathLike[str] | Keep = False,
+    predictions: ArrayLike | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Selection:
@@ -57,6 +60,8 @@ def select(
         go on from those that the same selection left when it was stopped. The picks are the same.
         A :class:`usl.numeric.stage_cache.KeepInMemory` serves several selections from the same
         features.
+    predictions : float [n, C], class probabilities of every row by the present model, for a method
+        that asks for them; None on a cold start.
     progress : called as work proceeds.
     **method_params : the method's own parameters; an unknown one is refused.
 
@@ -90,6 +95,7 @@ def select(
         )
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
+    probabilities = checked_predictions(predictions, n, method)
     workspace = memory if isinstance(memory, Workspace) else Workspace(memory, scratch)
     reserve(workspace, method, given, int(budget), len(known), method_params)
     table = unit_rows(given, workspace, progress=progress)
@@ -98,6 +104,8 @@ def select(
             method_params["keep"] = resume
         else:
             method_params["keep"] = KeepOnDisk(table, None if resume is True else resume)
+    if takes(module, "predictions"):
+        method_params["predictions"] = probabilities
     picks: Picks = module.pick(
         table,
         int(budget),
@@ -131,6 +139,40 @@ def row_numbers(given: ArrayLike, n: int, name: str) -> NDArray[np.int64]:
     if len(unique) < len(rows):
         raise DataError(f"{name}: {len(rows) - len(unique)} row numbers are repeated.")
     return unique.astype(np.int64)
+
+
+def checked_predictions(given: ArrayLike | None, n: int, method: str) -> NDArray[np.float64] | None:
+    """Predictions as float64 [n, C] for a method that asks for them; None for none.
+
+    Raises
+    ------
+    UsageError
+        the method does not ask for predictions.
+    DataError
+        no table of n rows, or a row that is no distribution over the classes.
+    """
+    if given is None:
+        return None
+    if not takes(METHODS.load(method), "predictions"):
+        raise UsageError(f"predictions: the method {method!r} does not use them. Leave them out.")
+    table = np.asarray(given)
+    if table.ndim != 2 or len(table) != n or not np.issubdtype(table.dtype, np.number):
+        raise DataError(
+            f"predictions: {table.dtype} {table.shape} given; class probabilities [{n}, classes] "
+            "are needed, a row per item."
+        )
+    table = table.astype(np.float64)
+    for fault, wrong in (
+        ("holds NaN or infinity", ~np.isfinite(table).all(axis=1)),
+        ("holds a probability below 0", (table < 0).any(axis=1)),
+        ("does not sum to 1", ~np.isclose(table.sum(axis=1), 1, atol=SUM_TOLERANCE)),
+    ):
+        if wrong.any():
+            raise DataError(
+                f"predictions: row {int(wrong.argmax())} {fault} ({int(wrong.sum())} such rows). "
+                "Give class probabilities, such as a softmax."
+            )
+    return table
 
 
 def _check_promise(picks: Picks, budget: int, candidates: NDArray[np.int64], method: str) -> None:

@@ -6,32 +6,23 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from usl.core.errors import DataError, TrainingFailedError, UsageError
+from usl.core.errors import TrainingFailedError
 from usl.core.files import cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.data.open import open_collection
 from usl.features.space import Space, open_space
-from usl.numeric.workspace import Workspace
 from usl.run import folder as runs
 from usl.run.folder import Run
 from usl.run.split import Split
-from usl.selection.constraints.files import read_constraints
 from usl.selection.constraints.result import Constrained
-from usl.selection.constraints.select_within import (
-    Constraints,
-    check_budget,
-    check_constraints,
-    check_end_to_end,
-    select_within,
-)
-from usl.selection.contract import DEFAULT, METHODS
-from usl.selection.memory_bound import bound_run
+from usl.selection.constraints.select_within import Constraints, select_within
+from usl.selection.contract import DEFAULT
+from usl.selection.prepare import Prepared, prepare
 from usl.selection.result import Selection
 from usl.selection.select import select
 
@@ -47,7 +38,7 @@ def start_run(
     model: str = "auto",
     seed: int = 0,
     overwrite: bool = False,
-    on_corrupt: str = "skip",
+    on_corrupt: Literal["skip", "fail"] = "skip",
     center: bool | None = None,
     standardize: bool | None = None,
     pca: int | None = None,
@@ -62,51 +53,40 @@ def start_run(
 
     Parameters
     ----------
-    source : whatever :func:`usl.data.open_collection` understands.
-    budget : how many images to request labels for.
-    out : the run folder to create.
-    method, seed, method_params : as in :func:`usl.select`.
-    model : encoder; ``auto`` is the best that is installed.
-    overwrite : replace an existing run. One with a person's labels in it is kept beside.
-    on_corrupt : ``skip`` or ``fail`` at an image that cannot be read.
-    center, standardize, pca : preprocessing before the unit sphere; None for the encoder's own.
+    source : folder, glob, manifest (CSV, JSONL, Parquet), embeddings (.npy, .npz, .parquet, .csv,
+        or a folder of .npy or .parquet shards), idx, CIFAR or MedMNIST files, or
+        builtin:fashion_mnist.
+    budget : how many images you are willing to label (m).
+    out : run folder to create.
+    method : how to pick.
+    model : encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made
+        by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
+    seed : of every random draw; the same seed gives the same picks.
+    overwrite : replace an earlier run. One that holds your labels is kept beside it.
+    on_corrupt : what to do with an image that cannot be read.
+    center : subtract the mean of the train subset; the default is the encoder's.
+    standardize : divide by the standard deviation of the train subset; the default is the
+        encoder's.
+    pca : keep so many principal components; the default is the encoder's.
     constraints : what to keep to (:class:`usl.Constraints`), with items by id or listed in files.
-    memory, scratch : as in :func:`usl.select`; the bound is for the whole run but the encoder.
-    resume : keep finished stages in the user's cache, and go on from those that the same selection
-        left when it was stopped; None does so above 100,000 images.
+    memory : most memory to take, such as 4GB, the encoder's aside; tables that do not fit lie in
+        files. The picks are the same.
+    scratch : folder for such files; the default is in the cache.
+    resume : go on from what the same selection had finished when it was stopped, and keep what is
+        finished. The default does so above 100,000 images.
+    **method_params : the method's own parameters.
     """
-    # Whatever can be refused is refused before any image is read.
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
-    module = METHODS.load(method)
-    oracle = bool(getattr(module, "ORACLE", False))
-    given = {**method_params, "labels": None} if oracle else method_params
-    METHODS.check(method, module, given)
-    collection = open_collection(source)
-    train = collection.rows_in("train")
-    if not len(train):
-        raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")
-    check_budget(budget, len(train))
-    if oracle and collection.labels is None:
-        raise DataError(
-            f"{method} is an oracle and needs the label of every image, but {collection.source} "
-            "holds none. Choose another method."
-        )
-    wanted, files = read_constraints(constraints or Constraints(), collection, train)
-    wanted = wanted.restricted(train, len(collection), collection.ids)
-    check_constraints(wanted, len(train), budget, collection.ids[train])
-    if method_params.get("end_to_end"):
-        check_trainable(collection, model)
-        check_end_to_end(wanted)
-    workspace = Workspace(memory, scratch)
-    encoder = bound_run(workspace, collection, model, method, budget, pca, method_params)
+    ready = prepare(source, budget, method, model, pca, memory, scratch, constraints, method_params)
+    collection, train, oracle = ready.collection, ready.train, ready.oracle
     space = open_space(
         collection,
-        encoder,
+        ready.encoder,
         rows=train,
         settings={"center": center, "standardize": standardize, "pca": pca},
         on_corrupt=on_corrupt,
-        workspace=workspace,
+        workspace=ready.workspace,
         progress=progress,
     )
     embedded = time.perf_counter()
@@ -120,20 +100,13 @@ def start_run(
     settings = {
         "method": method,
         "seed": seed,
-        "memory": workspace,
+        "memory": ready.workspace,
         "resume": len(space.rows) > RESUMABLE if resume is None else resume,
         "progress": progress,
         **method_params,
     }
-    picks: Selection
     try:
-        if constraints is None:
-            picks = select(space.features, budget, **settings)
-        else:
-            readable_rows = np.searchsorted(train, space.rows)
-            wanted = wanted.restricted(readable_rows, len(train), collection.ids[train])
-            ids = collection.ids[space.rows]
-            picks = select_within(space.features, budget, wanted, ids=ids, **settings)
+        picks = pick(ready, space, budget, constraints, settings)
     except TrainingFailedError as error:
         left = Path(out).with_name(f"{Path(out).name}.failed.jsonl")
         write_json_lines(left, error.history)
@@ -161,7 +134,7 @@ def start_run(
                 "seed": seed,
                 "parameters": picks.parameters,
                 "oracle": oracle,
-                **constraints_record(picks, files),
+                **constraints_record(picks, ready.files),
                 "features": array_digest(space.features),
             },
             "seconds": {
@@ -177,23 +150,25 @@ def start_run(
     return Run.open(out)
 
 
+def pick(
+    ready: Prepared,
+    space: Space,
+    budget: int,
+    constraints: Constraints | None,
+    settings: dict[str, Any],
+) -> Selection:
+    """The picks from the images that could be read."""
+    if constraints is None:
+        return select(space.features, budget, **settings)
+    ids, readable = ready.collection.ids, np.searchsorted(ready.train, space.rows)
+    wanted = ready.wanted.restricted(readable, ids[ready.train])
+    return select_within(space.features, budget, wanted, ids=ids[space.rows], **settings)
+
+
 def constraints_record(picks: Selection, files: dict[str, str]) -> dict[str, Any]:
     """What ``run.json`` says of constraints; nothing where there were none."""
     found = picks.constraints if isinstance(picks, Constrained) else None
     return {"constraints": {**files, **found}} if found else {}
-
-
-def check_trainable(collection: Collection, model: str) -> None:
-    """Refuse end-to-end training without images, or of an encoder that is no network."""
-    if collection.images is None:
-        raise DataError(f"{collection.source}: end_to_end needs images; it holds features alone.")
-    from usl.features.open_encoder import open_encoder
-
-    if not hasattr(open_encoder(model), "backbone"):
-        raise UsageError(
-            f"end_to_end: the encoder {model!r} cannot be trained. Use cifar-cld-small, the result "
-            "of usl pretrain, or a timm model: --model NAME."
-        )
 
 
 def trainable(collection: Collection, space: Space, method_params: Any, seed: int) -> Any:

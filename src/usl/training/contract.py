@@ -13,204 +13,24 @@ A method with a parameter ``augmented`` gets a function there: ``augmented(v)`` 
 of v random views of every item, float16 [v, n, d], encoded when first asked for, cached from then
 on. It is None where nobody has images to make views of.
 
-A model is arrays and their interpretation, so that it is stored without pickle.
+The model is one of those in :mod:`usl.training.models`.
+
+Bounds of a method's own parameters stand in the signature, ``k: Annotated[int, Positive] = 10``
+(:mod:`usl.core.parameters`): values out of bounds are refused before it is called. Its module may
+say ``NAME``, how people write it.
 """
 
 from __future__ import annotations
 
-import os
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError
-from usl.core.files import atomic_write
 from usl.core.methods import Methods
-from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32, nearest
-from usl.numeric.neighbor_graph import similarity
 
-MODEL = "model.npz"
 AUGMENTED = "augmented"
 SHARED = ("seed", "progress", AUGMENTED)
 FROZEN = Methods("usl.training.frozen", "fit", SHARED, group="usl.training")
 NETWORKS = Methods("usl.training.networks", "build", ("seed",), group="usl.training.networks")
 Augmented = Callable[[int], NDArray[Any]] | None
-Probabilities = NDArray[np.float64]
-
-
-class Model(Protocol):
-    """A trained classifier over the run's feature space."""
-
-    def probabilities(self, features: Float32) -> Probabilities:
-        """Class probabilities of new items, float64 [q, C]; rows sum to 1."""
-
-    def fitted(self) -> Probabilities | None:
-        """Probabilities of the n training items where the method gives them itself, else None."""
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is stored."""
-
-
-@dataclass(frozen=True)
-class LinearModel:
-    """Softmax of a linear map: ``weight`` [C, d], ``bias`` [C]."""
-
-    weight: NDArray[np.float64]
-    bias: NDArray[np.float64]
-
-    def probabilities(self, features: Float32) -> Probabilities:
-        """Softmax probabilities, float64 [q, C]."""
-        logits = features @ self.weight.T + self.bias
-        logits -= logits.max(axis=1, keepdims=True)
-        exponential = np.exp(logits)
-        return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
-
-    def fitted(self) -> None:
-        """None: training items are predicted like any others."""
-        return None
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is stored."""
-        return {"weight": self.weight, "bias": self.bias}
-
-
-@dataclass(frozen=True)
-class NeighborModel:
-    """A transductive result extended to new items by their neighbours.
-
-    ``train`` float32 [n, d] holds the items it was trained on, ``scores`` [n, C] their
-    probabilities. A new item gets the mean over its ``k`` nearest items, weighted by
-    max(cosine, 0) ** ``power``.
-    """
-
-    train: Float32
-    scores: Probabilities
-    k: int = 10
-    power: float = 4.0
-
-    def probabilities(self, features: Float32) -> Probabilities:
-        """Similarity-weighted mean over the k nearest training items, float64 [q, C]."""
-        return self.vote(*self.links(features))
-
-    def links(self, features: Float32) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The k nearest training items of each item and their weights, [q, k].
-
-        They are the same for every model of these items, ``k`` and ``power``.
-        """
-        found, distances = nearest(features, self.train, min(self.k, len(self.train)))
-        weights = similarity(distances, self.power)
-        weights[weights.sum(axis=1) == 0] = 1.0
-        weights /= weights.sum(axis=1, keepdims=True)
-        return found, weights
-
-    def vote(self, found: NDArray[np.int64], weights: NDArray[np.float64]) -> Probabilities:
-        """Probabilities of the items with these :meth:`links`, float64 [q, C]."""
-        return np.asarray(np.einsum("qk,qkc->qc", weights, self.scores[found]))
-
-    def fitted(self) -> Probabilities:
-        """The transductive probabilities, float64 [n, C]."""
-        return self.scores
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is stored."""
-        return {
-            "train": self.train,
-            "scores": self.scores.astype(np.float32),
-            "k": np.array(self.k),
-            "power": np.array(self.power),
-        }
-
-
-@dataclass(frozen=True)
-class SupportModel:
-    """A vote of labelled items: p = softmax(z S^T / temperature + log w) Y.
-
-    ``projection`` [d, e] maps an item to z, after which it gets unit length; ``supports`` [m, e]
-    are the labelled items S, mapped the same way; ``log_weights`` [m] is log w and ``votes``
-    [m, C] is Y, rows of sum 1.
-    """
-
-    projection: Float32
-    supports: Float32
-    log_weights: Float32
-    votes: Float32
-    temperature: float
-
-    def probabilities(self, features: Float32) -> Probabilities:
-        """Class probabilities, float64 [q, C]."""
-
-        def block(start: int, stop: int) -> Probabilities:
-            mapped = features[start:stop] @ self.projection
-            mapped /= np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-12)
-            logits = mapped @ self.supports.T / np.float32(self.temperature) + self.log_weights
-            shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-            found = (shares @ self.votes).astype(np.float64)
-            return np.asarray(found / found.sum(axis=1, keepdims=True))
-
-        rows = rows_per_block(12 * len(self.supports))
-        parts = list(map_blocks(block, len(features), rows))
-        return np.concatenate(parts) if parts else np.empty((0, self.votes.shape[1]))
-
-    def fitted(self) -> None:
-        """None: training items are predicted like any others."""
-        return None
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is stored."""
-        return {
-            "projection": self.projection,
-            "supports": self.supports,
-            "log_weights": self.log_weights,
-            "votes": self.votes,
-            "temperature": np.array(self.temperature),
-        }
-
-
-MODELS: dict[str, type[LinearModel] | type[NeighborModel] | type[SupportModel]] = {
-    "linear": LinearModel,
-    "neighbor": NeighborModel,
-    "support": SupportModel,
-}
-
-
-def save_model(path: str | os.PathLike[str], model: Model, class_names: list[str]) -> None:
-    """Write a model as ``.npz`` (arrays only, no pickle), whole or not at all."""
-    kind = next(name for name, made in MODELS.items() if isinstance(model, made))
-    with atomic_write(path) as handle:
-        arrays: dict[str, Any] = {
-            "kind": np.array(kind),
-            "class_names": np.array(class_names),
-            **model.arrays(),
-        }
-        np.savez(handle, **arrays)
-
-
-def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
-    """Read a model and its class names. Raises :class:`DataError` naming a broken file."""
-    try:
-        with np.load(Path(path), allow_pickle=False) as stored:
-            arrays = dict(stored)
-        kind = str(arrays.pop("kind"))
-        class_names = [str(name) for name in arrays.pop("class_names")]
-        if kind == "neighbor":
-            arrays["scores"] = arrays["scores"].astype(np.float64)
-            return (
-                NeighborModel(
-                    arrays["train"], arrays["scores"], int(arrays["k"]), float(arrays["power"])
-                ),
-                class_names,
-            )
-        if kind == "support":
-            temperature = float(arrays.pop("temperature"))
-            return SupportModel(**arrays, temperature=temperature), class_names
-        return LinearModel(arrays["weight"], arrays["bias"]), class_names
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not a model of this program ({error}).") from error

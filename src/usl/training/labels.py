@@ -1,4 +1,4 @@
-"""The labels of a run as numbers, for those who learn from them."""
+"""Class numbers and weights of a run's labels, for training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UslWarning
 from usl.run.folder import Run
 from usl.run.split import Split, first_rows
+from usl.run.split_csv import CSV_NAME
 from usl.training.open_run import Opened
 
 
@@ -64,7 +65,7 @@ def given_labels(opened: Opened) -> Labels:
 def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
     """The classes among the ``labels`` of readable train images, sorted; at least two."""
     requested = len(split.requested())
-    path = run.path / "split.csv"
+    path = run.path / CSV_NAME
     if not labels:
         raise DataError(
             f"{path} holds no labels yet. Label the images of {first_rows(requested)} (usl label "

@@ -1,4 +1,4 @@
-"""A run opened again: its images, its split and its features, in one row order."""
+"""Open a run again: its images, its split and its features, in one row order."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.answers.sync import checked_split
 from usl.run.folder import Run
+from usl.run.models import SPACE
 from usl.run.split import Split
 
-PREPROCESSING, MODEL_PREPROCESSING = "preprocessing.npz", "model-preprocessing.npz"
+PREPROCESSING = "preprocessing.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ def recorded_space(
 
     Whether the encoder still is the recorded one, its key tells.
     """
-    file = MODEL_PREPROCESSING if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
+    file = SPACE if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
     return open_space(
         collection,
         "auto" if collection.features is not None else _encoder_name(run, record),

@@ -14,9 +14,12 @@ from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection
+from usl.features.space import Space, restrict
 from usl.run.folder import Run
-from usl.run.predictions import prediction_table, write_table
-from usl.training.contract import MODEL, Probabilities, load_model
+from usl.run.models import MODEL
+from usl.run.predictions import prediction_table
+from usl.run.tables import write_table
+from usl.training.models import Model, Probabilities, load_model
 from usl.training.open_run import recorded_space
 
 
@@ -52,10 +55,10 @@ def predict(
 
     Parameters
     ----------
-    run : a trained run.
-    source : whatever :func:`usl.data.open_collection` understands.
-    out : file to write, ``.csv`` or ``.parquet``: the surest first, columns as in
-        ``predictions.csv``.
+    run : run folder, trained.
+    source : the new images: anything that a selection can begin with.
+    out : file to write, .csv or .parquet: a label and its probability for every image, the surest
+        first; columns as in predictions.csv.
     overwrite : replace that file.
 
     Raises
@@ -89,3 +92,21 @@ def predict(
         write_table(target, prediction_table(ids, subsets, probabilities, class_names, nobody))
     skipped = (*collection.skipped, *space.embedding.skipped)
     return Predicted(ids, probabilities, class_names, skipped, target)
+
+
+def predict_points(model: Model, space: Space, train_points: NDArray[np.bool_]) -> Probabilities:
+    """Probabilities of every point: the method's own for train, the model's for all others."""
+    own = model.fitted()
+    if own is None:
+        return model.probabilities(space.features)
+    if len(own) != train_points.sum():
+        raise DataError(
+            f"The model was trained on {len(own):,} images, but there are now "
+            f"{int(train_points.sum()):,} in the train subset. Train again: usl train RUN."
+        )
+    others = restrict(space, ~train_points)
+    result = np.empty((len(space.features), own.shape[1]))
+    result[train_points] = own
+    if len(others.features):
+        result[~train_points] = model.probabilities(others.features)
+    return result

@@ -18,25 +18,16 @@ from usl.data.collection import Collection
 from usl.features.contract import require_torch
 from usl.features.space import restrict
 from usl.labeling.answers.sync import checked_split
-from usl.run.folder import EVALUATION, Run
-from usl.run.predictions import predict_points, write_predictions
+from usl.run.folder import Run
+from usl.run.models import EVALUATION, MODEL, SPACE
+from usl.run.predictions import prediction_table, write_predictions
 from usl.run.propagate import propagate
-from usl.training.contract import (
-    AUGMENTED,
-    FROZEN,
-    MODEL,
-    NETWORKS,
-    Model,
-    load_model,
-    save_model,
-)
+from usl.run.split_csv import rewrite, write_mirror
+from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
 from usl.training.labels import Labels, given_labels, missing_classes
-from usl.training.open_run import MODEL_PREPROCESSING, Opened, open_run
-
-
-def list_methods() -> list[str]:
-    """Names of the training methods, those on frozen features and those that train a network."""
-    return sorted(FROZEN.names() + NETWORKS.names())
+from usl.training.models import Model, save_model
+from usl.training.open_run import Opened, open_run
+from usl.training.predict import predict_points
 
 
 def training_method(method: str) -> tuple[Methods, ModuleType]:
@@ -64,10 +55,14 @@ def train(
 
     Parameters
     ----------
-    run : the run folder.
-    method, method_params : the training method and its own parameters.
-    source, collection : where the images are now, if they have moved or live in memory.
+    run : run folder, with labels filled in.
+    method : how to learn.
+    seed : of every random draw.
+    collection : the images, where they live in memory.
+    source : where the images are now, if they have moved.
     model : another encoder than the one the selection used.
+    **method_params : the method's own parameters, and of one that trains a network those of
+        :func:`usl.training.train_network.train_network`.
 
     Raises
     ------
@@ -80,8 +75,10 @@ def train(
     run = run if isinstance(run, Run) else Run.open(run)
     found = collection if collection is not None else run.collection(source)
     split = propagate(run, checked := checked_split(run, found))
-    if split is not checked:
-        split.write(run.path)
+    if split is checked:
+        write_mirror(split, run.path)  # the CSV stays as the person left it
+    else:
+        rewrite(split)
     if kind is NETWORKS:
         from usl.training.train_network import fit_network
 
@@ -145,14 +142,9 @@ def keep(opened: Opened, fitted: Model, labels: Labels) -> None:
     # A person's answer stands, whatever the model thinks of it.
     given = np.flatnonzero((labels.classes >= 0) & labels.human)
     probabilities[given] = np.eye(len(labels.names))[labels.classes[given]]
-    opened.split.write_mirror(run.path)  # the CSV stays as the person left it
     (run.path / EVALUATION).unlink(missing_ok=True)  # it was of the former model
     save_model(run.path / MODEL, fitted, labels.names)
     if opened.space.embedding.encoder.key != run.info["encoder"]["key"]:
-        opened.space.preprocessing.save(run.path / MODEL_PREPROCESSING)
-    write_predictions(run, opened, probabilities, labels.names, labels.human)
-
-
-def trained_model(run: Run) -> tuple[Model, list[str]]:
-    """The model of a run and its class names."""
-    return load_model(run.path / MODEL)
+        opened.space.preprocessing.save(run.path / SPACE)
+    table = prediction_table(opened.ids, opened.subsets, probabilities, labels.names, labels.human)
+    write_predictions(run.path, table)

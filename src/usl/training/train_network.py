@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.errors import DataError, UsageError
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress
 from usl.data.collection import Collection
@@ -24,19 +24,21 @@ from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.features.start_backbone import start_backbone
 from usl.learning.backbone import save_backbone
-from usl.learning.hardware import Hardware
 from usl.learning.loop import run_loop
+from usl.learning.loop_options import LoopOptions
 from usl.learning.pictures import open_pictures
-from usl.learning.recipe import Recipe
+from usl.learning.recipe import recipe_of
 from usl.run.folder import Run
+from usl.run.models import NETWORK
 from usl.run.split import Split
-from usl.training.contract import NETWORKS, LinearModel
+from usl.training.contract import NETWORKS
 from usl.training.labels import Labels, given_labels, labels_of
+from usl.training.models import LinearModel
 from usl.training.open_run import Opened
 from usl.training.shared.streams import Streams
 from usl.training.shared.student import Classifier, Student
 
-FOLDER, ENCODER = "training", "trained.safetensors"
+FOLDER = "training"
 
 
 @dataclass(frozen=True)
@@ -129,21 +131,15 @@ def train_network(
     lr: float | None = None,
     weight_decay: float | None = None,
     labeled_in_unlabeled: bool | None = None,
-    clip: float | None = None,
-    accumulate: int = 1,
-    device: str = "auto",
-    precision: str = "auto",
-    checkpoint_minutes: float = 5.0,
-    tensorboard: bool = False,
-    resume: bool = False,
     progress: Progress,
-    **method_params: Any,
+    **params: Any,
 ) -> Trained:
     """Train a network by one method of this room.
 
     Parameters
     ----------
     model : begin with the network and the weights of this encoder; default: random weights.
+    seed : of every random draw.
     preset : recipe of the method: cpu, or one of the literature's (cifar, imagenet).
     network : with random weights: compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50;
         the default is the recipe's (cpu: compact).
@@ -156,13 +152,8 @@ def train_network(
     weight_decay : of weights; biases and batch normalisation have none.
     labeled_in_unlabeled : the unlabelled stream holds the labelled images too; the default is the
         recipe's (FixMatch: yes, CoMatch: no).
-    clip : greatest norm of the gradient.
-    accumulate : micro-batches per step, for less memory.
-    device : auto, cpu, cuda or mps. Under torchrun every process takes one device.
-    precision : auto (bfloat16 where the processor multiplies matrices of it), 32, bf16 or 16.
-    checkpoint_minutes : time between checkpoints.
-    tensorboard : write TensorBoard events too.
-    resume : go on with a training of this run that was stopped.
+    **params : how to run it (:class:`usl.learning.loop_options.LoopOptions`), and the method's own
+        parameters.
 
     Raises
     ------
@@ -171,9 +162,11 @@ def train_network(
     TrainingFailedError
         a loss that is not finite; the last checkpoint is kept.
     """
+    options, method_params = LoopOptions.taken_from(params)
     NETWORKS.check(method, module, method_params)
-    recipe = recipe_of(module, method, preset)
-    optimizer = recipe.optimizer.changed(lr=lr, weight_decay=weight_decay)
+    recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
+    if recipe.ratio and ratio == 0:
+        raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
     network = network or recipe.network_for(len(class_names))
     backbone, supervision = start_backbone(network, model, size, seed)
     pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
@@ -181,27 +174,18 @@ def train_network(
     labeled = np.flatnonzero(classes >= 0)
     if len(labeled) == 0:
         raise DataError(f"{examples.name}: none of the labelled images can be read.")
-    every = np.arange(len(pictures))
     if labeled_in_unlabeled is None:
         labeled_in_unlabeled = recipe.labeled_in_unlabeled
+    every = np.arange(len(pictures))
     unlabeled = every if labeled_in_unlabeled else np.flatnonzero(classes < 0)
-    if recipe.ratio and ratio == 0:
-        raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
     if recipe.ratio and len(unlabeled) == 0:
         raise DataError(f"{examples.name}: every image has a label; use supervised.")
-    parameters = {**recipe.parameters, **method_params}
-    task: Student = module.build(backbone, len(class_names), seed=seed, **parameters)
+    task: Student = module.build(backbone, len(class_names), seed=seed, **recipe.parameters)
     if frozen:
         task.freeze()
+    batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
     streams = Streams(
-        pictures,
-        labeled,
-        classes[labeled],
-        weights[labeled],
-        unlabeled,
-        batch_size or recipe.batch_size,
-        recipe.ratio if ratio is None else ratio,
-        seed,
+        pictures, labeled, classes[labeled], weights[labeled], unlabeled, batch, mu, seed
     )
     total = steps or recipe.steps
     task.prepare(images=len(pictures), unlabeled=len(unlabeled), steps=total)
@@ -209,7 +193,7 @@ def train_network(
     settings = {
         "method": method,
         "preset": preset,
-        "parameters": parameters,
+        "parameters": recipe.parameters,
         "network": backbone.name,
         "model": model,
         "size": backbone.size,
@@ -220,54 +204,27 @@ def train_network(
         "images": json_digest(ids.tolist()),
         "labels": json_digest([class_names, classes.tolist(), weights.tolist()]),
     }
-    try:
-        history = run_loop(
-            task,
-            streams,
-            steps=total,
-            optimizer=optimizer,
-            seed=seed,
-            settings=settings,
-            folder=folder / FOLDER,
-            resume=resume,
-            hardware=Hardware(device, precision),
-            accumulate=accumulate,
-            clip=clip,
-            checkpoint_minutes=checkpoint_minutes,
-            ids=ids,
-            tensorboard=tensorboard,
-            label=method,
-            progress=progress,
-        )
-    except KeyboardInterrupt as stopped:
-        raise KeyboardInterrupt(
-            f"{stopped or 'Stopped.'} Go on with the same command and --resume."
-        ) from None
-    kept: Classifier = task.kept
-    save_backbone(
-        folder / ENCODER,
-        kept.backbone,
-        "labels of this collection" if supervision == "none" else supervision,
-        method=method,
-        preset=preset,
-        labels=len(labeled),
+    history = run_loop(
+        task,
+        streams,
+        steps=total,
+        optimizer=recipe.optimizer,
         seed=seed,
+        settings=settings,
+        folder=folder / FOLDER,
+        options=options,
+        ids=ids,
+        label=method,
+        progress=progress,
     )
+    kept: Classifier = task.kept
+    told = "labels of this collection" if supervision == "none" else supervision
+    about = {"method": method, "preset": preset, "labels": len(labeled), "seed": seed}
+    save_backbone(folder / NETWORK, kept.backbone, told, **about)
     return Trained(
-        folder / ENCODER,
+        folder / NETWORK,
         Preprocessing(kept.backbone.dim, unit=False),
         LinearModel(*(value.detach().double().numpy() for value in kept.head.parameters())),
-        {**settings, "steps": total, "optimizer": repr(optimizer)},
+        {**settings, "steps": total, "optimizer": repr(recipe.optimizer)},
         history,
     )
-
-
-def recipe_of(module: ModuleType, method: str, preset: str) -> Recipe:
-    """The recipe ``preset`` of a method's module."""
-    recipes: Mapping[str, Recipe] = getattr(module, "RECIPES", {})
-    if preset not in recipes:
-        raise UsageError(
-            f"preset: {method!r} has no preset {preset!r}.{did_you_mean(preset, recipes)} "
-            f"It has: {', '.join(recipes)}."
-        )
-    return recipes[preset]

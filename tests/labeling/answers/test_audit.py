@@ -10,7 +10,7 @@ from usl.labeling.answers.audit import Z95, accuracy_of_collection, wilson
 from usl.labeling.answers.entries import Answer, Round
 from usl.labeling.answers.rounds import draw_audit, draw_check
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def run(tmp_path):
 
 
 def figures(run, store):
-    return accuracy_of_collection(run, settle(run, store), store)
+    return accuracy_of_collection(run, sync(run, store), store)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def simulated(folder, seed, *, check):
         if check:
             images = draw_check(run, store, 120).images
             store.add([Answer(i, "label", truth[i], round="check-1") for i in images])
-        split = settle(run, store)
+        split = sync(run, store)
         found = accuracy_of_collection(run, split, store)
     human = set(split.ids[split.sources == "human"].tolist())
     good = sum(name in human or truth[name] == "cat" for name in ids)

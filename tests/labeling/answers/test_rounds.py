@@ -13,11 +13,11 @@ from usl.labeling.answers.rounds import (
     draw_audit,
     draw_check,
     find_round,
-    machine_labelled,
     round_images,
 )
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
+from usl.run.predictions import machine_labelled
 
 SURE = {name: 0.5 + place / 100 for place, name in enumerate(IDS)}  # 000.jpg is most doubtful
 
@@ -32,19 +32,19 @@ def run(tmp_path):
 
 
 def test_who_is_labelled_by_the_model(run):
-    machine = machine_labelled(run, run.split())
+    machine = machine_labelled(run.path, run.split())
     assert machine.ids.tolist() == IDS[2:]
     assert set(machine.labels.tolist()) == {"cat"}
     assert machine.confidence.tolist() == [SURE[name] for name in IDS[2:]]
     edit(run, row3="emu")  # a person's label that came after the training
-    assert machine_labelled(run, run.split()).ids.tolist() == IDS[3:]
+    assert machine_labelled(run.path, run.split()).ids.tolist() == IDS[3:]
     write_predictions(run, dict.fromkeys(IDS, "cat"), subset="test")
-    assert len(machine_labelled(run, run.split())) == 0
+    assert len(machine_labelled(run.path, run.split())) == 0
     (run.path / "predictions.parquet").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"predictions\.parquet cannot be read.*usl train"):
-        machine_labelled(run, run.split())
+        machine_labelled(run.path, run.split())
     (run.path / "predictions.parquet").unlink()
-    assert machine_labelled(run, run.split()) is None
+    assert machine_labelled(run.path, run.split()) is None
 
 
 def test_an_audit_is_kept_and_the_next_one_takes_others(run, store):
@@ -114,7 +114,7 @@ def test_a_check_takes_the_most_doubtful(run, store):
     assert dict(check.passed) == places
     assert check.passed
     store.add([Answer(check.images[0], "label", "dog", round="check-1")])
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[check.images[0]] == ("labeled", "dog", "human")
     again = draw_check(run, store, 100)
     assert again.images == tuple(free[1:])
@@ -137,11 +137,11 @@ def test_nothing_to_draw_from(run, store):
 
 
 def test_images_of_a_round(run, store):
-    settle(run, store)
+    sync(run, store)
     assert round_images(run, store) == IDS[2:5]
     store.add([Answer(IDS[3], "label", "cat"), Answer(IDS[10], "label", "cat", round="check-1")])
     assert round_images(run, store) == IDS[2:5]
-    settle(run, store)
+    sync(run, store)
     assert round_images(run, store) == IDS[2:5]  # labelled since, and still of the round
     audit = draw_audit(run, store, 3)
     assert round_images(run, store, "audit-1") == list(audit.images)

@@ -11,11 +11,13 @@ import pytest
 from label_run import IDS, edit, make_run, rows, write_predictions
 
 from usl.core.errors import DataError, UslWarning
-from usl.labeling.answers import sync as settling
-from usl.labeling.answers import sync_state as written
+from usl.labeling.answers import sync as syncing
+from usl.labeling.answers import sync_state
 from usl.labeling.answers.entries import Answer, ClassName
 from usl.labeling.answers.store import Store, store_path
-from usl.labeling.answers.sync import PERSON, bring_up_to_date, originally_requested, settle
+from usl.labeling.answers.sync import PERSON, bring_up_to_date, sync
+from usl.labeling.answers.sync_state import originally_requested
+from usl.run import split_csv
 
 FIRST, SECOND, LAST = IDS[0], IDS[1], IDS[-1]
 HUMAN, REQUESTED, NONE = (
@@ -36,7 +38,7 @@ def cat(image=FIRST, **fields):
 
 def test_without_a_store_nothing_is_touched(run):
     before = {path: path.stat().st_mtime_ns for path in run.path.iterdir()}
-    assert settle(run).states.tolist() == run.split().states.tolist()
+    assert sync(run).states.tolist() == run.split().states.tolist()
     (run.path / "split.csv").rename(run.path / "elsewhere.csv")
     bring_up_to_date(run)  # does not even look
     (run.path / "elsewhere.csv").rename(run.path / "split.csv")
@@ -45,7 +47,7 @@ def test_without_a_store_nothing_is_touched(run):
 
 def test_answers_reach_the_split_file_and_its_mirror(run, store):
     store.add([cat(), Answer(SECOND, "bad"), Answer(IDS[2], "skip"), cat(IDS[3], round="check-1")])
-    split = settle(run, store)
+    split = sync(run, store)
     assert rows(run)[FIRST] == rows(run)[IDS[3]] == HUMAN
     assert rows(run)[SECOND] == NONE
     assert rows(run)[IDS[2]] == REQUESTED
@@ -60,101 +62,101 @@ def test_answers_reach_the_split_file_and_its_mirror(run, store):
 def test_a_second_time_nothing_changes(run, store):
     store.add([cat(), Answer(SECOND, "unsure"), cat(LAST, annotator="B")])
     edit(run, row3="dog")
-    settle(run, store)
+    sync(run, store)
     files = [run.path / "split.csv", run.path / "split.parquet"]
     stamps = [(path.stat().st_mtime_ns, path.stat().st_ino) for path in files]
     history = store.history(undos=True)
     for _ in range(3):
-        settle(run, store)
-        settle(run)
+        sync(run, store)
+        sync(run)
     assert [(path.stat().st_mtime_ns, path.stat().st_ino) for path in files] == stamps
     assert store.history(undos=True) == history
 
 
 def test_an_undo_asks_again_or_leaves_as_it_was(run, store):
     ids = store.add([cat(), cat(LAST)])
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[LAST] == HUMAN
     store.undo(ids)
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == REQUESTED
     assert rows(run)[LAST] == NONE
 
 
 def test_a_conflict_stays_requested_until_it_is_adjudicated(run, store):
     store.add([cat(annotator="A")])
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == HUMAN
     store.add([Answer(FIRST, "label", "dog", "B")])
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == REQUESTED
     assert originally_requested(store) == {FIRST}
     store.add([cat(annotator="A", final=True)])
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == HUMAN
 
 
 def test_an_audit_never_reaches_the_split_file(run, store):
     before = (run.path / "split.csv").read_bytes()
     store.add([cat(round="audit-1"), cat(LAST, round="audit-12", final=True)])
-    settle(run, store)
+    sync(run, store)
     assert (run.path / "split.csv").read_bytes() == before
 
 
 def test_edits_by_hand_enter_the_history(run, store):
     edit(run, row1="dog", row20="emu")  # before anything was answered
-    settle(run, store)
+    sync(run, store)
     assert [(a.image_id, a.label, a.annotator, a.final) for a in store.history()] == [
         (FIRST, "dog", PERSON, True),
         (LAST, "emu", PERSON, True),
     ]
     assert store.classes() == [ClassName("dog", "1"), ClassName("emu", "2")]
     store.add([cat(SECOND)])
-    settle(run, store)
+    sync(run, store)
     edit(run, row2="dog")  # corrects the page
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[SECOND] == ("labeled", "dog", "human")
     assert [a.label for a in store.history() if a.image_id == SECOND] == ["cat", "dog"]
     store.add([Answer(SECOND, "label", "fox")])  # and the page corrects it back
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[SECOND] == ("labeled", "fox", "human")
 
 
 def test_labels_from_before_the_store_are_kept_when_the_page_starts(run):
     edit(run, row1="dog", row2="emu")
     with Store.open(run.path) as store:
-        settle(run, store)
+        sync(run, store)
         store.add([Answer(SECOND, "label", "fox")])
-        settle(run, store)
+        sync(run, store)
     assert rows(run)[FIRST] == ("labeled", "dog", "human")
     assert rows(run)[SECOND] == ("labeled", "fox", "human")
 
 
 def test_a_label_withdrawn_by_hand(run, store):
     store.add([cat()])
-    settle(run, store)
+    sync(run, store)
     edit(run, row1="unlabeled")
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == NONE
     assert store.history()[-1].kind == "unsure"
     edit(run, row1="requested")  # asked anew
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == REQUESTED
     store.add([Answer(FIRST, "label", "dog")])
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == ("labeled", "dog", "human")
 
 
 def test_an_old_copy_saved_over_the_labels_loses_none(run, store):
     old = (run.path / "split.csv").read_text()
     store.add([cat(name) for name in IDS[:4]])
-    settle(run, store)
+    sync(run, store)
     (run.path / "split.csv").write_text(old)  # a spreadsheet that was open all the time
     edit(run, row5="dog")  # with one label of its own
     with pytest.warns(UslWarning, match=r"split\.csv: 4 images were requested again.*put back"):
-        settle(run, store)
+        sync(run, store)
     assert [rows(run)[name][1] for name in IDS[:5]] == ["cat"] * 4 + ["dog"]
-    settle(run, store)  # and no warning any more
+    sync(run, store)  # and no warning any more
 
 
 def test_rows_weights_and_columns_of_the_users_own_stay(run, store):
@@ -163,7 +165,7 @@ def test_rows_weights_and_columns_of_the_users_own_stay(run, store):
     lines[3] = lines[3].replace("n2", '"a; ""b"""')
     (run.path / "split.csv").write_text("\r\n".join(lines), encoding="utf-16")
     store.add([cat("003.jpg"), Answer("004.jpg", "label", "Käse, reif")])
-    settle(run, store)
+    sync(run, store)
     text = (run.path / "split.csv").read_text(encoding="utf-8-sig").splitlines()
     assert text[0] == "Note,weight,label,image_id,subset,STATE,source"
     assert text[3] == '"a; ""b""",2.5,,017.jpg,train,requested,'
@@ -176,8 +178,8 @@ def test_rows_weights_and_columns_of_the_users_own_stay(run, store):
 @pytest.mark.parametrize("label", ["-", "=1+1", "007", "NaN", "null", '"', "a\u00a0b", "é", "; ,"])
 def test_odd_labels_are_no_edits_by_hand(run, store, label):
     store.add([Answer(FIRST, "label", label)])
-    settle(run, store)
-    settle(run, store)
+    sync(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == ("labeled", label, "human")
     assert len(store.history()) == 1
 
@@ -186,19 +188,19 @@ def test_labels_that_no_person_gave(run, store):
     split = run.split()
     split.with_labels([0, 6, 7], ["dog"] * 3, source="propagated").write(run.path)
     store.add([cat(IDS[6]), Answer(IDS[7], "bad")])
-    settle(run, store)
+    sync(run, store)
     assert [a.annotator for a in store.history()] == ["", ""]
     assert rows(run)[FIRST] == rows(run)[IDS[7]] == ("labeled", "dog", "propagated")
     assert rows(run)[IDS[6]] == HUMAN
     # a training that passes labels on writes over what is only unlabelled: no edit either
     store.undo(store.add([cat(IDS[1])]))
-    settle(run, store)
+    sync(run, store)
     ids = store.add([cat(IDS[1]), Answer(IDS[8], "unsure")])
-    settle(run, store)
+    sync(run, store)
     store.undo(ids)
-    settle(run, store)
+    sync(run, store)
     run.split().with_labels([1, 8], ["dog"] * 2, source="propagated").write(run.path)
-    settle(run, store)
+    sync(run, store)
     assert PERSON not in {a.annotator for a in store.history()}
     assert rows(run)[IDS[1]] == rows(run)[IDS[8]] == ("labeled", "dog", "propagated")
 
@@ -206,17 +208,17 @@ def test_labels_that_no_person_gave(run, store):
 def test_images_that_came_later_and_rows_that_were_deleted(run, store):
     write_predictions(run, {"new.jpg": "dog", FIRST: "dog"})
     store.add([cat("new.jpg"), cat()])
-    split = settle(run, store)
+    split = sync(run, store)
     assert split.ids.tolist() == [*IDS, "new.jpg"]
     assert split.numbers.tolist() == run.split().numbers.tolist()
     assert rows(run)["new.jpg"] == HUMAN
     lines = (run.path / "split.csv").read_text().splitlines()
     (run.path / "split.csv").write_text("\n".join(lines[:1] + lines[2:-1]))
-    settle(run, store)
+    sync(run, store)
     assert run.split().ids.tolist() == IDS[1:]  # deleted rows stay deleted
     store.add([cat("nowhere.jpg")])
     with pytest.warns(UslWarning, match=r"1 answered images are not in split\.csv"):
-        settle(run, store)
+        sync(run, store)
 
 
 class Stopped(BaseException):
@@ -227,17 +229,17 @@ class Stopped(BaseException):
 def test_stopped_while_writing_no_edit_by_hand_is_seen(run, store, monkeypatch, place):
     store.add([cat()])
 
-    def dies(path, content):
+    def dies(split, content, **options):
         if place == "after":
-            written.write_split(path, content)
+            split_csv.replace_csv(split, content, **options)
         raise Stopped
 
-    monkeypatch.setattr(settling, "write_split", dies)
+    monkeypatch.setattr(syncing, "replace_csv", dies)
     with pytest.raises(Stopped):
-        settle(run, store)
+        sync(run, store)
     monkeypatch.undo()
     store.add([Answer(FIRST, "label", "dog")])  # meanwhile the label has changed
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == ("labeled", "dog", "human")
     assert [a.annotator for a in store.history()] == ["", ""]
 
@@ -246,20 +248,20 @@ def test_a_file_that_changes_under_our_hands(run, store, monkeypatch):
     store.add([cat()])
     stop = iter([True, False, True, False, False])
 
-    def intend(connection, known):
-        written.intend(connection, known)
+    def announce(connection, known):
+        sync_state.announce(connection, known)
         if next(stop, False):
             edit(run, row2="dog")
 
-    monkeypatch.setattr(settling, "intend", intend)
-    settle(run, store)
+    monkeypatch.setattr(syncing, "announce", announce)
+    sync(run, store)
     assert rows(run)[FIRST] == HUMAN
     assert rows(run)[SECOND] == ("labeled", "dog", "human")
     numbers = iter(range(100))
     store.add([cat(LAST)])
-    monkeypatch.setattr(settling, "intend", lambda *_: edit(run, row3=f"dog {next(numbers)}"))
+    monkeypatch.setattr(syncing, "announce", lambda *_: edit(run, row3=f"dog {next(numbers)}"))
     with pytest.raises(DataError, match=r"split\.csv: another program keeps changing it"):
-        settle(run, store)
+        sync(run, store)
 
 
 def test_several_settle_at_once_while_others_answer(run, store):
@@ -268,7 +270,7 @@ def test_several_settle_at_once_while_others_answer(run, store):
     def settles():
         try:
             for _ in range(8):
-                settle(run)
+                sync(run)
         except BaseException as error:
             failures.append(error)
 
@@ -285,7 +287,7 @@ def test_several_settle_at_once_while_others_answer(run, store):
     for thread in threads:
         thread.join()
     assert failures == []
-    settle(run)
+    sync(run)
     last = {a.image_id: a.label for a in store.history()}
     assert {name: row[1] for name, row in rows(run).items() if row[1]} == last
     assert PERSON not in {a.annotator for a in store.history()}
@@ -299,7 +301,7 @@ def test_edits_and_answers_in_any_order_lose_nothing(quick_folder):
         expected = dict.fromkeys(IDS)
         given = 0
         with Store.open(run.path) as store:
-            settle(run, store)
+            sync(run, store)
             for _ in range(30):
                 row, word = rng.randrange(len(IDS)), rng.choice(["cat", "dog", "emu"])
                 if rng.random() < 0.5:
@@ -309,7 +311,7 @@ def test_edits_and_answers_in_any_order_lose_nothing(quick_folder):
                     edit(run, **{f"row{row + 1}": word})
                     given += rows(run)[IDS[row]] != ("labeled", expected[IDS[row]], "human")
                 expected[IDS[row]] = word
-                settle(run, store)
+                sync(run, store)
             assert {name: row[1] for name, row in rows(run).items()} == expected
             assert len(store.history()) == given
 
@@ -340,28 +342,28 @@ def test_what_cannot_be_written_is_named(run, store, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(written, "atomic_write", full)
+    monkeypatch.setattr(split_csv, "atomic_write", full)
     with pytest.raises(DataError, match=r"split\.csv cannot be written \(No space.*are safe in"):
-        settle(run, store)
+        sync(run, store)
     monkeypatch.undo()
-    settle(run, store)
+    sync(run, store)
     assert rows(run)[FIRST] == HUMAN
 
 
 def test_a_label_by_hand_that_cannot_be_kept_is_named(run, store):
     edit(run, row4="x" * 300)
     with pytest.raises(DataError, match=r"split\.csv, row 5: label: 'xxx.*more than 200"):
-        settle(run, store)
+        sync(run, store)
 
 
 def test_a_broken_split_file_stays_broken(run, store):
     store.add([cat()])
     (run.path / "split.csv").write_text("nonsense\n1\n")
     with pytest.raises(DataError, match="no column 'image_id'"):
-        settle(run, store)
+        sync(run, store)
     (run.path / "split.csv").unlink()
     with pytest.raises(DataError, match=r"split\.csv: cannot be read"):
-        settle(run, store)
+        sync(run, store)
     assert store_path(run.path).exists()
 
 
@@ -370,5 +372,5 @@ def test_an_empty_split(tmp_path):
     write_predictions(run, {FIRST: "dog"})
     with Store.open(run.path) as store:
         store.add([cat()])
-        assert settle(run, store).ids.tolist() == [FIRST]
+        assert sync(run, store).ids.tolist() == [FIRST]
     assert np.array_equal(run.split().numbers, [2])

@@ -17,13 +17,8 @@ from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.exchange import import_labels as exchange
 from usl.labeling.exchange.contract import WRITERS, Given
-from usl.labeling.exchange.import_labels import (
-    export_formats,
-    export_run,
-    guess_format,
-    import_file,
-    import_formats,
-)
+from usl.labeling.exchange.export_images import export_formats, export_run
+from usl.labeling.exchange.import_labels import guess_format, import_file, import_formats
 from usl.run.split import Split
 
 TOOLS = ["csv", "cvat", "fiftyone", "folders", "huggingface", "jsonl", "label_studio", "parquet"]
@@ -265,7 +260,7 @@ def test_a_split_file_that_changes_meanwhile_is_left_alone(tmp_path, monkeypatch
         return real(run, answers)
 
     monkeypatch.setattr(exchange, "record", slow)
-    with pytest.raises(DataError, match=r"was changed meanwhile\. Import once more"):
+    with pytest.raises(DataError, match=r"split\.csv was changed meanwhile.*Run .* once more"):
         import_file(run, table(tmp_path, ["b.jpg,cat,"]))
     assert labels_of(run) == {"c.jpg": "by hand"}
 
@@ -331,7 +326,7 @@ def test_answers_enter_a_history_that_is_there(tmp_path):
     found = import_file(run, path, overwrite=True, annotator="me")
     assert (found.changed, found.conflicts) == (1, [])
     assert labels_of(run)["a.jpg"] == "dog"
-    assert exchange.settle(run).labels.tolist() == run.split().labels.tolist()
+    assert exchange.sync(run).labels.tolist() == run.split().labels.tolist()
 
 
 def test_an_import_may_settle_what_others_left_open(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 
 from exchange_runs import STRANGE, builtin_run, files_in, labels_of, make_run
 from usl.core.errors import DataError
-from usl.labeling.exchange.import_labels import export_run, guess_format, import_file
+from usl.labeling.exchange.export_images import export_run
+from usl.labeling.exchange.import_labels import guess_format, import_file
 
 LABELS = ["cat", "T-shirt/top", "unlabeled", "..", "Cat", "con", "50%", ".x", "日本"]
 

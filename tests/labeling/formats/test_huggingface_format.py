@@ -10,7 +10,8 @@ from PIL import Image
 
 from exchange_runs import STRANGE, builtin_run, files_in, labels_of, make_run
 from usl.data.open import open_collection
-from usl.labeling.exchange.import_labels import export_run, guess_format, import_file
+from usl.labeling.exchange.export_images import export_run
+from usl.labeling.exchange.import_labels import guess_format, import_file
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from exchange_runs import STRANGE, labels_of, make_run
 from usl.core.errors import DataError
 from usl.labeling.exchange.contract import Export, Item
-from usl.labeling.exchange.import_labels import export_run, guess_format, import_file
+from usl.labeling.exchange.export_images import export_run
+from usl.labeling.exchange.import_labels import guess_format, import_file
 from usl.labeling.formats import jsonl as tool
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=10).map(str.strip).filter(bool)

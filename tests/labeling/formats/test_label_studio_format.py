@@ -12,7 +12,8 @@ import pytest
 from exchange_runs import STRANGE, builtin_run, files_in, labels_of, make_run
 from usl.core.errors import DataError, UsageError
 from usl.labeling.answers.store import Store
-from usl.labeling.exchange.import_labels import export_run, guess_format, import_file
+from usl.labeling.exchange.export_images import export_run
+from usl.labeling.exchange.import_labels import guess_format, import_file
 
 NASTY = ['a"b', "<i>&amp;</i>", "x\ny", "日本", "T-shirt/top", "'", "]]>", "]", "$image", "a  b"]
 

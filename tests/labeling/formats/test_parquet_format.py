@@ -8,7 +8,8 @@ import pytest
 
 from exchange_runs import STRANGE, labels_of, make_run
 from usl.core.errors import DataError
-from usl.labeling.exchange.import_labels import export_run, guess_format, import_file
+from usl.labeling.exchange.export_images import export_run
+from usl.labeling.exchange.import_labels import guess_format, import_file
 
 
 def test_a_run_there_and_back(tmp_path):

@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
 from usl.labeling.page.app import make_app
-from usl.labeling.page.auth import Door, Keyring
-from usl.labeling.page.page_state import Work
-from usl.labeling.page.picture_cache import Shelf
+from usl.labeling.page.auth import Auth, Keyring
+from usl.labeling.page.page_state import PageState
+from usl.labeling.page.picture_cache import PictureCache
 from usl.labeling.page.pictures import Pictures
 from usl.labeling.page.server import Server, address_of, listen
 from usl.run.folder import Run
@@ -70,11 +70,11 @@ class App:
     def __init__(self, path, *, listening="127.0.0.1", password=None, **options):
         self.run = Run.open(path)
         self.store = Store.open(path)
-        settle(self.run, self.store)
+        sync(self.run, self.store)
         collection = self.run.collection()
-        pictures = Pictures(collection.images, Shelf(None))
-        self.work = Work(self.run, collection, self.store, pictures, **options)
-        self.door = Door(Keyring.of_run(path), password)
+        pictures = Pictures(collection.images, PictureCache(None))
+        self.work = PageState(self.run, collection, self.store, pictures, **options)
+        self.door = Auth(Keyring.of_run(path), password)
         self.asgi = make_app(self.work, self.door, listening=listening)
 
     @property

@@ -235,8 +235,10 @@ def test_annotators_conflicts_and_adjudication(site, visit):
 def test_a_check_offers_the_prediction_and_an_audit_is_blind(path, site, visit):
     table = {
         "image_id": ["p003.jpg", "p004.jpg"],
+        "subset": ["train", "train"],
         "label": ["dog", "cat"],
         "confidence": [0.4, 0.5],
+        "source": ["predicted", "predicted"],
     }
     pyarrow.parquet.write_table(pa.table(table), path / "predictions.parquet")
     images = ("p003.jpg", "p004.jpg")

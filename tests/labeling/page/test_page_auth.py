@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import os
 
-from usl.labeling.page.auth import Door, Keyring, Throttle
+from usl.labeling.page.auth import Auth, Keyring, Throttle
 
 
 def test_a_restart_keeps_pages_signed_in(tmp_path):
-    first = Door(Keyring.of_run(tmp_path))
+    first = Auth(Keyring.of_run(tmp_path))
     first.keyring.keep(4321)
-    second = Door(Keyring.of_run(tmp_path))
+    second = Auth(Keyring.of_run(tmp_path))
     assert second.keyring.port == 4321
     assert second.knows(first.cookie)
     assert first.token != second.token
     assert not second.opens(first.token)
-    other = Door(Keyring.of_run(tmp_path / "other"))
+    other = Auth(Keyring.of_run(tmp_path / "other"))
     assert not other.knows(first.cookie)
     assert other.cookie_name != first.cookie_name
 
@@ -28,7 +28,7 @@ def test_only_the_owner_can_read_the_key(tmp_path):
 
 
 def test_tokens_and_cookies_are_of_one_piece():
-    door = Door(Keyring(None, "name", b"k" * 32))
+    door = Auth(Keyring(None, "name", b"k" * 32))
     assert not door.opens("")
     assert not door.opens(door.token[:-1])
     assert not door.opens(door.token + "x")
@@ -36,7 +36,7 @@ def test_tokens_and_cookies_are_of_one_piece():
     assert not door.knows("")
     assert not door.unlocks("")
     assert not door.unlocks("None")
-    assert Door(Keyring(None, "name", b"k" * 32), "pässword").unlocks("pässword")
+    assert Auth(Keyring(None, "name", b"k" * 32), "pässword").unlocks("pässword")
 
 
 def test_guessing_takes_longer_and_longer():

@@ -10,10 +10,10 @@ from page_run import make_photos
 from PIL import Image
 
 from usl.core.errors import DataError
-from usl.data.decode import decode_file
+from usl.data.decode import decode_file, shrink
 from usl.data.images import ArrayImages, FileImages
-from usl.labeling.page.picture_cache import Shelf
-from usl.labeling.page.pictures import Pictures, decode_small, fitting, shrink
+from usl.labeling.page.picture_cache import PictureCache
+from usl.labeling.page.pictures import Pictures, decode_small, fitting
 
 
 def opened(picture):
@@ -22,7 +22,7 @@ def opened(picture):
 
 def files(folder, **shelf):
     names = sorted(path.name for path in folder.iterdir())
-    return Pictures(FileImages(folder, names), Shelf(None, **shelf))
+    return Pictures(FileImages(folder, names), PictureCache(None, **shelf))
 
 
 def smooth(size):
@@ -64,7 +64,7 @@ def test_the_orientation_is_applied(tmp_path):
 
 def test_small_pictures_arrive_pixel_for_pixel():
     array = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
-    picture = Pictures(ArrayImages(array), Shelf(None)).get(1, 1280)
+    picture = Pictures(ArrayImages(array), PictureCache(None)).get(1, 1280)
     assert picture.kind == "image/png"
     np.testing.assert_array_equal(np.asarray(opened(picture)), array[1])
 
@@ -107,7 +107,7 @@ def test_many_who_ask_at_once_share_the_work(tmp_path):
             return super().read(row)
 
     gate = threading.Event()
-    pictures = Pictures(Slow(np.zeros((3, 8, 8), np.uint8)), Shelf(None))
+    pictures = Pictures(Slow(np.zeros((3, 8, 8), np.uint8)), PictureCache(None))
     pictures.prepare([0, 1, 2], 640)
     threads = [threading.Thread(target=pictures.get, args=(2, 640)) for _ in range(6)]
     for thread in threads:
@@ -131,7 +131,7 @@ def test_what_is_asked_for_overtakes_what_is_prepared():
             return super().read(row)
 
     gate = threading.Event()
-    pictures = Pictures(Ordered(np.zeros((5, 8, 8), np.uint8)), Shelf(None))
+    pictures = Pictures(Ordered(np.zeros((5, 8, 8), np.uint8)), PictureCache(None))
     pictures.prepare([0, 1, 2, 3], 640)
     pictures.get(3, 640)  # behind three others in the queue, one of which is stuck
     assert Ordered.order == [3]
@@ -140,14 +140,14 @@ def test_what_is_asked_for_overtakes_what_is_prepared():
 
 
 def test_the_shelf_is_bounded_and_survives(tmp_path):
-    shelf = Shelf(tmp_path, memory=250, disk=450)
+    shelf = PictureCache(tmp_path, memory=250, disk=450)
     for number in range(8):
         shelf.put(f"{number:02d}name", bytes([number]) * 100)
     assert sum(map(len, shelf._kept.values())) <= 250
     shelf.prune()
     left = list(tmp_path.glob("??/*"))
     assert len(left) == 4
-    again = Shelf(tmp_path)
+    again = PictureCache(tmp_path)
     found = [again.get(f"{number:02d}name") for number in range(8)]
     assert sum(one is not None for one in found) == 4
     assert all(one is None or one == bytes([n]) * 100 for n, one in enumerate(found))
@@ -155,9 +155,9 @@ def test_the_shelf_is_bounded_and_survives(tmp_path):
 
 def test_a_shelf_that_cannot_be_written_is_no_fault(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    shelf = Shelf(tmp_path / "file")
+    shelf = PictureCache(tmp_path / "file")
     shelf.put("name", b"content")
     assert shelf.get("name") == b"content"
     (tmp_path / "na").mkdir()
     (tmp_path / "na" / "name").write_bytes(b"")
-    assert Shelf(tmp_path).get("name") is None
+    assert PictureCache(tmp_path).get("name") is None

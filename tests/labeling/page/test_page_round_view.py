@@ -10,8 +10,8 @@ from page_run import answer
 from usl.core.errors import UsageError
 from usl.labeling.answers.entries import CHECK, Answer, Round
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
-from usl.labeling.page.round_view import Desk
+from usl.labeling.answers.sync import sync
+from usl.labeling.page.round_view import RoundView
 
 
 def said(state):
@@ -85,7 +85,7 @@ def test_the_queue_stays_when_answers_are_settled(app):
     assert len(order) == 40
     page.post([answer("aaaaaaaa", order[:7], "cat", kind="label")], **{"as": "anna"})
     page.post([answer("bbbbbbbb", [next(r for r in range(60) if r not in order)], "cat")])
-    settle(page.run, page.store)
+    sync(page.run, page.store)
     assert (page.run.split().states == "requested").sum() == 33
     # a second server, another annotator: the same blind queue
     assert app().get("/api/state?as=ben")[1]["order"] == order
@@ -118,7 +118,7 @@ def test_conflicts_are_found_and_settled(app):
     assert state["order"] == [other, third]  # settled ones can still be looked at
     assert said(state) == {other: "dog"}
     assert said(page.get("/api/state?as=anna")[1])[other] == "cat"  # what was said stays said
-    split = settle(page.run, page.store)
+    split = sync(page.run, page.store)
     label = dict(zip(split.ids.tolist(), split.labels.tolist(), strict=True))
     assert label[page.work.ids[other]] == "dog"
     assert label[page.work.ids[third]] is None
@@ -169,7 +169,8 @@ def test_a_check_shows_the_prediction_and_an_audit_does_not(app, path):
     import pyarrow as pa
     import pyarrow.parquet
 
-    table = {"image_id": ["p003.jpg"], "label": ["dog"], "confidence": [0.4321]}
+    table = {"image_id": ["p003.jpg"], "subset": ["train"], "label": ["dog"]}
+    table |= {"confidence": [0.4321], "source": ["predicted"]}
     pyarrow.parquet.write_table(pa.table(table), path / "predictions.parquet")
     with Store.open(path) as store:
         drawn = store.add_round(Round("", CHECK, ("p003.jpg",), population=1))
@@ -181,12 +182,12 @@ def test_a_check_shows_the_prediction_and_an_audit_does_not(app, path):
 def test_eight_at_once_lose_nothing(app):
     page = app()
     ids, rows = page.work.ids, page.work.rows
-    desk = Desk(page.store, "labels", ids, rows)
+    round_view = RoundView(page.store, "labels", ids, rows)
 
     def work(number):
         for row in range(30):
-            desk.apply(answer(f"key-{number}-{row:04d}", [row], "cat"), f"a{number}")
-            desk.changes(f"a{number}", 0)
+            round_view.apply(answer(f"key-{number}-{row:04d}", [row], "cat"), f"a{number}")
+            round_view.changes(f"a{number}", 0)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -194,11 +195,11 @@ def test_eight_at_once_lose_nothing(app):
     for thread in threads:
         thread.join()
     assert len(page.store.history()) == 240
-    assert all(len(desk.state(f"a{number}")["answers"]) == 30 for number in range(8))
+    assert all(len(round_view.state(f"a{number}")["answers"]) == 30 for number in range(8))
 
 
 def test_operations_without_sense_are_named(app):
-    desk = app().work.desk
+    round_view = app().work.round_view
     for operation, word in [
         ({"type": "answer", "rows": [0], "kind": "label", "label": "cat"}, "key"),
         ({"key": "../../../x", "type": "answer"}, "key"),
@@ -210,4 +211,4 @@ def test_operations_without_sense_are_named(app):
         (undo("aaaaaaaa", "nothing-"), "undo"),
     ]:
         with pytest.raises(UsageError, match=word):
-            desk.apply(operation, "")
+            round_view.apply(operation, "")

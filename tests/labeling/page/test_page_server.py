@@ -14,7 +14,7 @@ from page_run import Served, answer
 from usl.core.errors import DataError, MissingDependencyError, UsageError
 from usl.labeling.answers.entries import AUDIT, Round
 from usl.labeling.answers.store import Store
-from usl.labeling.page.background_sync import Settler
+from usl.labeling.page.background_sync import BackgroundSync
 from usl.labeling.page.serve import open_round, serve, set_classes, summary
 from usl.labeling.page.server import address_of, listen
 from usl.run.folder import Run
@@ -139,7 +139,7 @@ def test_answers_reach_the_split_file_when_all_is_quiet():
         if len(calls) == 1:
             raise OSError("open in a spreadsheet")
 
-    settler = Settler(settle, quiet=0.2)
+    settler = BackgroundSync(settle, quiet=0.2)
     for _ in range(5):
         settler.touch()
     assert done.wait(20)

@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch")
 from usl.core.errors import UsageError  # noqa: E402
 from usl.core.methods import parameter_help  # noqa: E402
 from usl.pretraining import grouping  # noqa: E402
+from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.methods import cld, moco, simclr  # noqa: E402
 
 
@@ -141,7 +142,7 @@ def test_sum_of_terms_with_moco(tiny, drive):
     loss, _ = driver.step(0)
     torch.testing.assert_close(loss, ((terms[0] + terms[1]) / 2 + 0.7 * group).detach())
     torch.testing.assert_close(task.contrast.queue.rows, torch.cat([key, queue[4:]]))
-    assert task.contrast.queue.pointer == 4
+    assert task.contrast.queue.pushed == 4
 
 
 @pytest.mark.parametrize("instance", ["simclr", "moco"])
@@ -207,9 +208,9 @@ def test_more_clusters_than_images(tiny, drive):
     ("name", "value"),
     [("lam", -1), ("clusters", 1), ("iterations", 0), ("group_temperature", 0), ("instance", "x")],
 )
-def test_parameters_out_of_range(tiny, name, value):
+def test_parameters_out_of_range(name, value):
     with pytest.raises(UsageError, match=f"{name}: "):
-        small(tiny(0), **{name: value})
+        METHODS.check("cld", cld, {name: value})
 
 
 @pytest.mark.parametrize("module", [cld, moco, simclr])

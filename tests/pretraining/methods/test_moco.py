@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
+from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.methods import moco  # noqa: E402
 from usl.pretraining.momentum import KeyEncoder, KeyQueue, fitting_queue, in_parts  # noqa: E402
 
@@ -45,8 +46,8 @@ def test_loss_and_gradient(draws):
 def test_queue_begins_with_unit_rows_and_is_part_of_the_state():
     queue = KeyQueue(50, 6, torch.Generator().manual_seed(0))
     torch.testing.assert_close(queue.rows.norm(dim=1), torch.ones(50))
-    assert set(queue.state_dict()) == {"rows", "pointer"}
-    assert queue.state_dict()["pointer"].dtype == torch.int64
+    assert set(queue.state_dict()) == {"rows", "pushed"}
+    assert queue.state_dict()["pushed"].dtype == torch.int64
 
 
 def test_queue_holds_the_latest_keys_and_wraps_around():
@@ -58,11 +59,18 @@ def test_queue_holds_the_latest_keys_and_wraps_around():
 
     queue.push(batch(1))
     assert torch.equal(queue.rows, torch.cat([batch(1), start[2:]]))
-    assert queue.pointer == 2
+    assert queue.pushed == 2
     for step in (2, 3, 4):
         queue.push(batch(step))
     assert torch.equal(queue.rows, torch.cat([batch(4), batch(2), batch(3)]))
-    assert queue.pointer == 2
+    assert queue.pushed % 6 == 2
+
+
+def test_a_queue_of_a_former_checkpoint_goes_on_where_it_was():
+    queue = KeyQueue(6, 2, torch.Generator().manual_seed(0))
+    queue.load_state_dict({"rows": torch.zeros(6, 2), "pointer": torch.tensor(4)})
+    queue.push(torch.ones(3, 2))
+    assert queue.rows[:, 0].tolist() == [1, 0, 0, 0, 1, 1]
 
 
 def test_the_task_queues_the_keys_of_the_second_view(tiny, drive):
@@ -76,7 +84,7 @@ def test_the_task_queues_the_keys_of_the_second_view(tiny, drive):
             expected[place : place + 4] = unit(contrast.encoder.network(views["second"]))
         driver.step(step)
         torch.testing.assert_close(contrast.queue.rows, expected)
-        assert contrast.queue.pointer == (4 * (step + 1)) % 8
+        assert contrast.queue.pushed == 4 * (step + 1)
 
 
 def test_the_loss_is_against_the_queue_before_the_step(tiny, drive):
@@ -239,6 +247,6 @@ def test_fitting_queue_is_no_larger_than_the_collection():
     ("name", "value"),
     [("temperature", 0), ("momentum", 1.0), ("momentum", math.nan), ("queue", 0), ("bn", "emam")],
 )
-def test_parameters_out_of_range(tiny, name, value):
+def test_parameters_out_of_range(name, value):
     with pytest.raises(UsageError, match=f"{name}: "):
-        small(tiny(0), **{name: value})
+        METHODS.check("moco", moco, {name: value})

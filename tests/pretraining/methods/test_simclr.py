@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
+from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.methods import moco, simclr  # noqa: E402
 
 
@@ -101,13 +102,15 @@ def test_round_trip(tiny, round_trip):
 @pytest.mark.parametrize("method", [simclr, moco])
 @pytest.mark.parametrize("crop", [0.0, 1.5])
 def test_a_box_has_a_share_of_the_area(tiny, method, crop):
-    with pytest.raises(UsageError, match=f"crop={crop} given; it must be from 0.01 to 1"):
+    with pytest.raises(UsageError, match=f"crop: {crop} given; it must be at (least 0.01|most 1)"):
+        METHODS.check(method.__name__, method, {"crop": crop})
+    with pytest.raises(UsageError, match="scale="):
         method.build(tiny(0), crop=crop)
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("temperature", 0.0), ("temperature", float("nan")), ("projection", 0)]
 )
-def test_parameters_out_of_range(tiny, name, value):
+def test_parameters_out_of_range(name, value):
     with pytest.raises(UsageError, match=name):
-        simclr.build(tiny(0), **{name: value})
+        METHODS.check("simclr", simclr, {name: value})

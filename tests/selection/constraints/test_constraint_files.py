@@ -227,7 +227,7 @@ def test_a_dry_run_refuses_what_the_run_would(
     def refuse(*_, **__):
         raise AssertionError("the encoder was opened, or an item read")
 
-    monkeypatch.setattr("usl.selection.start_run.check_trainable", lambda *_: None)
+    monkeypatch.setattr("usl.selection.prepare.check_trainable", lambda *_: None)
     for place in ("usl.selection.dry_run.describe", "usl.selection.start_run.open_space"):
         monkeypatch.setattr(place, refuse)
     errors = []

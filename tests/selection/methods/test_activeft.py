@@ -7,6 +7,7 @@ import pytest
 
 import usl
 from usl.core.errors import UsageError
+from usl.numeric.table import as_table
 from usl.selection.methods.activeft import loss_and_gradient
 
 
@@ -29,7 +30,7 @@ def test_loss_and_gradient_are_those_of_the_definition(cloud, tau, labels):
     rows = cloud[:60].astype(np.float64)
     fixed = rows[50 : 50 + labels]
     centroids = rows[:5] * np.array([[0.5], [1], [2], [1.3], [0.9]])
-    value, gradient = loss_and_gradient(rows, centroids, fixed, tau)
+    value, gradient = loss_and_gradient(as_table(rows), centroids, fixed, tau)
     assert value == pytest.approx(loss(rows, centroids, centroids, fixed, tau))
     numerical = np.zeros_like(gradient)
     for index in np.ndindex(centroids.shape):
@@ -43,7 +44,9 @@ def test_loss_and_gradient_are_those_of_the_definition(cloud, tau, labels):
 
 
 def test_a_very_low_temperature_stays_finite(cloud):
-    value, gradient = loss_and_gradient(cloud, cloud[:4].astype(np.float64), cloud[:0], 1e-4)
+    value, gradient = loss_and_gradient(
+        as_table(cloud), cloud[:4].astype(np.float64), cloud[:0], 1e-4
+    )
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
 
@@ -54,7 +57,8 @@ def test_training_lowers_the_loss_and_finds_the_blobs(blobs):
     start = usl.select(features, 6, method="activeft", iterations=0, seed=1)
 
     def at(rows):
-        return loss_and_gradient(features, features[rows].astype(np.float64), features[:0], 0.07)[0]
+        start = features[rows].astype(np.float64)
+        return loss_and_gradient(as_table(features), start, features[:0], 0.07)[0]
 
     assert at(found.indices) < at(start.indices)
     assert len(np.unique(classes[found.indices])) == 6 > len(np.unique(classes[start.indices]))
@@ -70,7 +74,7 @@ def test_the_first_step_is_one_of_adam(cloud):
     """A first step of Adam moves every coordinate by lr: with a huge one the signs decide."""
     drawn = np.random.default_rng(2).choice(np.arange(300), 4, replace=False)
     start = cloud[drawn].astype(np.float64)
-    _, gradient = loss_and_gradient(cloud, start, cloud[:0], 0.07)
+    _, gradient = loss_and_gradient(as_table(cloud), start, cloud[:0], 0.07)
     moved = start - 0.3 * np.sign(gradient)
     expected = []
     for centroid in moved:

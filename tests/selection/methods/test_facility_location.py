@@ -40,7 +40,7 @@ def test_picks_are_those_of_the_dense_definition(cloud, labeled):
 def test_lazy_and_full_renewal_agree(cloud, monkeypatch, batch):
     expected, _ = dense_greedy(cloud, 40, [], np.arange(300))
     monkeypatch.setattr(facility_location, "BATCH", batch)
-    monkeypatch.setattr(facility_location, "TILE", (32, 64))
+    monkeypatch.setattr("usl.numeric.pairwise_sums.TILE", (32, 64))
     found = usl.select(cloud, 40, method="facility_location")
     assert found.indices.tolist() == expected
 
@@ -51,7 +51,7 @@ def test_most_gains_are_never_renewed_on_clear_clusters(blobs, monkeypatch):
     original = facility_location._gains
 
     def counting(table, candidates, rows, *rest):
-        work.append(len(candidates) * len(rows))
+        work.append(len(candidates) * (len(table) if rows is None else len(rows)))
         return original(table, candidates, rows, *rest)
 
     monkeypatch.setattr(facility_location, "_gains", counting)

@@ -37,8 +37,8 @@ def test_picks_are_those_of_the_dense_definition(cloud, h, labeled):
 def test_several_tiles_on_one_thread_and_on_three(monkeypatch, blobs):
     features, _ = blobs
     expected, _ = naive(features, 20, [], np.arange(600), 1.0)
-    monkeypatch.setattr("usl.selection.methods.maxherding.TILE", (64, 100))
-    monkeypatch.setattr("usl.selection.shared.nearest_pick.BLOCK", 128)
+    monkeypatch.setattr("usl.numeric.pairwise_sums.TILE", (64, 100))
+    monkeypatch.setattr("usl.numeric.farthest.BLOCK", 128)
     for threads in (1, 3):
         monkeypatch.setattr(blocks, "thread_count", lambda threads=threads: threads)
         assert usl.select(features, 20, method="maxherding").indices.tolist() == expected

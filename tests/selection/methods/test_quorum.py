@@ -8,12 +8,8 @@ import pytest
 import usl
 from support import unit
 from usl.core.errors import TrainingFailedError, UsageError
-from usl.core.progress import silent
-from usl.numeric.neighbor_graph import neighbor_weights, normalized
-from usl.numeric.neighbor_search import nearest_others
-from usl.numeric.stage_cache import NOTHING, KeepInMemory
+from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.methods import quorum, usl_t
-from usl.selection.methods.quorum import DAMPING, STEPS, information, spread
 
 
 def cloud(n, width=8, seed=0):
@@ -53,52 +49,6 @@ def test_a_pick_has_the_largest_consensus_times_density_of_its_cluster(k):
     assert len(set(found.clusters[found.indices].tolist())) == 10
 
 
-def test_information_is_the_mutual_information_of_the_spread():
-    features = cloud(60)
-    graph = normalized(neighbor_weights(features, 5, 4.0)).toarray()
-    anchors = np.array([3, 20, 41])
-    reached = sum(np.linalg.matrix_power(DAMPING * graph, t) for t in range(STEPS + 1))[:, anchors]
-    shares = reached / reached.sum(axis=1, keepdims=True)
-    weights = np.linspace(0.5, 3, 60)
-    joint = shares * (weights / weights.sum())[:, None]  # of item and anchor
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    inside = joint > 0
-    expected = (joint[inside] * np.log(joint[inside] / independent[inside])).sum()
-    scores = spread(normalized(neighbor_weights(features, 5, 4.0)).astype(np.float32), anchors)
-    np.testing.assert_allclose(scores, reached, atol=1e-5)
-    assert information(scores, weights) == pytest.approx(expected, abs=1e-4)
-
-
-def test_information_prefers_one_pick_per_group(blobs):
-    features, classes = blobs
-    graph = normalized(neighbor_weights(features, 10, 4.0)).astype(np.float32)
-    groups = [np.flatnonzero(classes == c) for c in np.unique(classes)]
-    apart = np.array([rows[0] for rows in groups])
-    crowded = np.concatenate([groups[0][:2], apart[2:]])
-    told, less = (
-        information(spread(graph, anchors), np.ones(len(features))) for anchors in (apart, crowded)
-    )
-    assert 0 < less < told - 0.1
-    assert told <= np.log(len(apart)) + 1e-6
-
-
-def test_averaging_moves_items_towards_their_neighbors():
-    features = cloud(80)
-    near = quorum.Near(*nearest_others(features, 10))
-    averaged = quorum._averaged(features, near)
-    weights = neighbor_weights(features, 10, 1.0).toarray() > 0
-    expected = np.stack([features[i] + features[weights[i]].mean(axis=0) for i in range(80)])
-    np.testing.assert_allclose(averaged, unit(expected), atol=1e-5)
-
-
-def test_the_room_of_an_item_is_its_mean_distance_to_its_neighbors():
-    features = cloud(120)
-    near = quorum.Stages(features, None, NOTHING, silent).neighbors(20)
-    distances = np.sort(np.linalg.norm(features[:, None] - features[None], axis=2), axis=1)
-    expected = distances[:, 1:21].mean(axis=1)
-    np.testing.assert_allclose(quorum._room(near, 20), expected / expected.mean(), rtol=1e-4)
-
-
 def test_rare_kinds_get_picks_by_their_room():
     # One large group, and eight small ones as wide as it: their neighbours are farther away.
     rng = np.random.default_rng(0)
@@ -111,36 +61,6 @@ def test_rare_kinds_get_picks_by_their_room():
         return np.mean([len(np.unique(group[rows])) for rows in picks])
 
     assert found(2.0) > found(0.0) + 0.4
-
-
-def test_the_start_is_spread_out_and_has_no_row_twice():
-    corners = np.eye(6, dtype=np.float32)
-    rows, even = np.repeat(corners, 40, axis=0), np.ones(240)
-    for seed in range(5):
-        start = quorum._start(rows, 6, even, np.random.default_rng(seed))
-        np.testing.assert_array_equal(np.sort(start, axis=0), np.sort(corners, axis=0))
-    more = quorum._start(rows, 9, even, np.random.default_rng(0))  # only six differ
-    assert more.shape == (9, 6)
-
-
-def test_the_start_is_the_best_of_a_few_draws():
-    rng = np.random.default_rng(0)
-    rows, weights = cloud(400), rng.uniform(0.2, 3, size=400)
-
-    def left(start):
-        squared = ((rows[:, None] - start[None]) ** 2).sum(axis=2).min(axis=1)
-        return squared @ weights
-
-    drawn = [left(quorum._start(rows, 10, weights, np.random.default_rng(s))) for s in range(20)]
-    plain = [left(rows[np.random.default_rng(s).choice(400, 10)]) for s in range(20)]
-    assert np.mean(drawn) < 0.9 * np.mean(plain)
-
-
-def test_rows_that_weigh_next_to_nothing_are_no_start():
-    rows = np.concatenate([np.tile(np.eye(6, dtype=np.float32)[5], (30, 1)), cloud(60, width=6)])
-    weights = np.concatenate([np.full(30, 1e-9), np.ones(60)])
-    start = quorum._start(rows, 8, weights, np.random.default_rng(0))
-    assert not (start == np.eye(6)[5]).all(axis=1).any()
 
 
 def test_of_many_items_a_sample_is_looked_at():
@@ -182,7 +102,7 @@ def test_room_is_not_negative():
 
 
 def test_ways_to_pick_are_named():
-    with pytest.raises(UsageError, match="pick_by: 'luck' given; use both, "):
+    with pytest.raises(UsageError, match="pick_by: 'luck' is unknown; use one of both, "):
         usl.select(cloud(30), 3, method="quorum", pick_by="luck")
 
 

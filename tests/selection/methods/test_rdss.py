@@ -7,6 +7,7 @@ import pytest
 
 import usl
 from usl.core.errors import UsageError
+from usl.numeric.table import as_table
 from usl.selection.methods import rdss
 
 
@@ -47,7 +48,7 @@ def test_own_parameters(cloud, alpha, sigma):
 
 def test_the_mean_kernel_in_tiles(cloud, monkeypatch):
     monkeypatch.setattr("usl.numeric.pairwise_sums.TILE", (32, 50))
-    mu = rdss._mean_kernel(cloud, 0.7, lambda *_: None)
+    mu = rdss._mean_kernel(as_table(cloud), 0.7, lambda *_: None)
     np.testing.assert_allclose(mu, np.exp(-squared(cloud) / (2 * 0.49)).mean(0), rtol=1e-5)
 
 
@@ -58,10 +59,10 @@ def test_one_pick_is_the_densest(cloud):
 
 
 def test_the_median_distance_from_a_sample(cloud, monkeypatch):
-    exact = rdss._median_distance(cloud, 0)
+    exact = rdss._median_distance(as_table(cloud), 0)
     monkeypatch.setattr(rdss, "SAMPLE", 100)
-    assert rdss._median_distance(cloud, 0) == pytest.approx(exact, rel=0.03)
-    assert rdss._median_distance(np.ones((5, 2), np.float32), 0) == 1.0
+    assert rdss._median_distance(as_table(cloud), 0) == pytest.approx(exact, rel=0.03)
+    assert rdss._median_distance(as_table(np.ones((5, 2), np.float32)), 0) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_what_is_held_for_every_item(many, monkeypatch):
     """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("usl.numeric.blocks.BLOCK_BYTES", 1 << 14)
-    for name in ("inverted_lists", "kmeans_large", "kmeans"):
+    for name in ("inverted_lists", "kmeans_large", "lloyd"):
         monkeypatch.setattr(f"usl.numeric.{name}.BLOCK", 256)
     monkeypatch.setattr(repulsion, "BLOCK", 256)
     monkeypatch.setattr(representativeness, "typical_distance", lambda t, *_, **__: (t[:, 0], None))

@@ -7,6 +7,7 @@ from numpy.lib.format import read_array
 from usl.core.errors import DataError, UsageError
 from usl.core.files import cache_dir
 from usl.selection.start_run import start_run
+from usl.training.contract import FROZEN
 from usl.training.frozen.flexmatch_features import (
     aligned,
     cross_entropy,
@@ -211,7 +212,6 @@ def test_a_prior_moves_the_answers_towards_it(blobs):
         ({"views": -1}, "views"),
     ],
 )
-def test_bad_parameters(blobs, params, message):
-    features, classes = blobs
+def test_bad_parameters(params, message):
     with pytest.raises(UsageError, match=message):
-        fit(features, few(classes, 5), np.ones(600), 6, **params)
+        FROZEN.check("flexmatch_features", FROZEN.load("flexmatch_features"), params)

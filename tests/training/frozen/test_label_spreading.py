@@ -7,8 +7,9 @@ from sklearn.semi_supervised import LabelSpreading
 from graphs import dense_normalized
 from usl.core.errors import DataError, UsageError
 from usl.numeric.neighbor_graph import neighbor_weights, normalized
-from usl.training.contract import load_model
+from usl.training.contract import FROZEN
 from usl.training.frozen.label_spreading import fit, prepare
+from usl.training.models import load_model
 from usl.training.shared.class_shares import voted_shares
 
 
@@ -77,9 +78,9 @@ def test_items_no_label_reaches_take_the_nearest_label():
         ({"class_prior": "x"}, "class_prior"),
     ],
 )
-def test_bad_parameters(cloud, params, message):
+def test_bad_parameters(params, message):
     with pytest.raises(UsageError, match=message):
-        fit(cloud, np.where(np.arange(300) < 4, np.arange(300) % 2, -1), np.ones(300), 2, **params)
+        FROZEN.check("label_spreading", FROZEN.load("label_spreading"), params)
 
 
 def test_broken_model_files_are_named(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from support import unit
 from usl.core.errors import UsageError
+from usl.training.contract import FROZEN
 from usl.training.frozen.nearest_mean import fit
 
 
@@ -35,4 +36,4 @@ def test_opposite_labels_and_a_wrong_temperature():
     assert np.isfinite(p).all()
     assert p[2].argmax() == 1
     with pytest.raises(UsageError, match="temperature: 0 given"):
-        fit(features, np.array([0, 0, 1]), np.ones(3), 2, temperature=0)
+        FROZEN.check("nearest_mean", FROZEN.load("nearest_mean"), {"temperature": 0})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from usl.core.errors import UsageError
+from usl.training.contract import FROZEN
 from usl.training.frozen import paws
 from usl.training.frozen.paws import Supports, fit, make_supports, paws_loss, sharpen, vote
 
@@ -152,7 +153,6 @@ def test_wide_features_are_trained_in_their_leading_directions(blobs, monkeypatc
         ({"class_prior": "x"}, "class_prior"),
     ],
 )
-def test_bad_parameters(blobs, params, message):
-    features, classes = blobs
+def test_bad_parameters(params, message):
     with pytest.raises(UsageError, match=message):
-        fit(features, few(classes, 5), np.ones(600), 6, **params)
+        FROZEN.check("paws", FROZEN.load("paws"), params)

@@ -5,6 +5,7 @@ import pytest
 
 from usl.core.errors import UsageError
 from usl.numeric.neighbor_graph import neighbor_weights
+from usl.training.contract import FROZEN
 from usl.training.frozen.poisson import fit, potentials, prepare
 from usl.training.shared.class_shares import voted_shares
 
@@ -128,6 +129,6 @@ def test_a_prepared_graph_changes_nothing(problem):
     ("params", "message"),
     [({"k": 0}, "k: 0"), ({"sharpness": 0}, "sharpness"), ({"class_prior": "x"}, "class_prior")],
 )
-def test_bad_parameters(problem, params, message):
+def test_bad_parameters(params, message):
     with pytest.raises(UsageError, match=message):
-        fit(*problem, 3, **params)
+        FROZEN.check("poisson", FROZEN.load("poisson"), params)

@@ -11,6 +11,7 @@ from students import Tiny  # noqa: E402
 from two_processes import needs_gloo, on_two_processes  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
 from usl.learning.ring import Ring  # noqa: E402
+from usl.training.contract import NETWORKS  # noqa: E402
 from usl.training.networks import comatch  # noqa: E402
 from usl.training.shared import comatch_losses  # noqa: E402
 from usl.training.shared.comatch_memory import PseudoLabels  # noqa: E402
@@ -366,7 +367,7 @@ def test_classes_are_taken_for_equally_frequent_in_the_literatures_presets_only(
 )
 def test_parameters_out_of_range(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        make(**wrong)
+        NETWORKS.check("comatch", comatch, wrong)
 
 
 def test_without_flips():

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 from two_processes import needs_gloo, on_two_processes  # noqa: E402
 from usl.learning.augment import Plain  # noqa: E402
 from usl.learning.batches import part_of  # noqa: E402
-from usl.learning.hardware import Hardware  # noqa: E402
 from usl.learning.loop import run_loop  # noqa: E402
+from usl.learning.loop_options import LoopOptions  # noqa: E402
 from usl.learning.optim import Optimizer  # noqa: E402
 from usl.training.networks import fixmatch  # noqa: E402
 
@@ -61,7 +61,7 @@ def trained():
         steps=STEPS,
         optimizer=Optimizer("sgd", lr=0.3, nesterov=True),
         seed=0,
-        hardware=Hardware("cpu", "32"),
+        options=LoopOptions(device="cpu", precision="32"),
         log_every=1,
     )
     return task.state_dict(), [record["above_tau"] for record in records]

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from students import Tiny  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
+from usl.training.contract import NETWORKS  # noqa: E402
 from usl.training.networks import mixmatch  # noqa: E402
 from usl.training.shared.student import labeled_loss  # noqa: E402
 
@@ -276,4 +277,4 @@ def test_the_state_is_whole():
 )
 def test_parameters_out_of_range(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        make(**wrong)
+        NETWORKS.check("mixmatch", mixmatch, wrong)

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 from students import Loop, Tiny, check_round_trip, gradient_of, same, state_of  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
 from usl.learning.augment import MoCoV2  # noqa: E402
+from usl.training.contract import NETWORKS  # noqa: E402
 from usl.training.networks import simclrv2, simclrv2_cld  # noqa: E402
 
 
@@ -99,6 +100,10 @@ def test_a_short_training_still_tunes():
 
 
 def test_what_cannot_be_done_is_refused():
+    def build(given):
+        NETWORKS.check("simclrv2", simclrv2, given)
+        simclrv2.build(Tiny(), 3, **given)
+
     for given, message in (
         ({"head_layers": 2}, "head_layers: 2"),
         ({"head_layers": 1, "distill_share": 0.0}, "has to be distilled"),
@@ -107,7 +112,7 @@ def test_what_cannot_be_done_is_refused():
         ({"temperature": 0.0}, "temperature: 0.0"),
     ):
         with pytest.raises(UsageError, match=message):
-            simclrv2.build(Tiny(), 3, **given)
+            build(given)
     with pytest.raises(UsageError, match="ratio: 0"):
         Loop(simclrv2.build(Tiny(), 3), ratio=0).step(0)
 

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from students import Loop, Tiny, check_round_trip  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
+from usl.training.contract import NETWORKS  # noqa: E402
 from usl.training.networks import softmatch  # noqa: E402
 
 
@@ -82,7 +83,7 @@ def test_one_unlabelled_image_has_no_variance():
 
 def test_what_cannot_be_done_is_refused():
     with pytest.raises(UsageError, match="n_sigma: 0"):
-        softmatch.build(Tiny(), 3, n_sigma=0)
+        NETWORKS.check("softmatch", softmatch, {"n_sigma": 0})
 
 
 def test_the_state_is_all_there_is():

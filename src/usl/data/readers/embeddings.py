@@ -1,4 +1,4 @@
-"""Features of one's own: one row of numbers per image, from any encoder.
+"""Embeddings of one's own: one row of numbers per image, from any encoder.
 
 On disk, one of
 
@@ -54,13 +54,13 @@ def matches(path: Path) -> bool:
     if suffix not in TABLE_SUFFIXES or not path.is_file():
         return False
     names = column_names(path)
-    if suffix == ".parquet" and _features_or_broken(path):
+    if suffix == ".parquet" and features_or_broken(path):
         return True
     has_numbers = find_column(names, "features") or numbered_columns(names)
     return bool(has_numbers) or (not find_column(names, "path") and len(other_columns(names)) > 1)
 
 
-def _features_or_broken(path: Path) -> bool:
+def features_or_broken(path: Path) -> bool:
     """Whether a Parquet file holds features, or is broken, which ``read`` then says."""
     try:
         return bool(feature_columns(path))
@@ -206,18 +206,11 @@ def _matrix(table: Table) -> NDArray[Any]:
 
 def _list_column(table: Table, name: str) -> NDArray[Any]:
     """A column whose cells are lists of d numbers (in CSV: written as ``[1, 2]`` or ``1 2``)."""
-    column = table.columns[name]
-    if not isinstance(column, list) and not _is_text(column):
-        column = column.to_pylist()
-    rows = []
-    for row, cell in enumerate(column):
+    rows: list[NDArray[np.float32]] = []
+    for row, cell in enumerate(table.values(name)):
+        listed = cell if isinstance(cell, list) else re.findall(r"[^\s,;\[\]()]+", str(cell))
         try:
-            text = (
-                cell
-                if isinstance(cell, (list, tuple))
-                else re.findall(r"[^\s,;\[\]()]+", str(cell))
-            )
-            rows.append(np.asarray(text, dtype=np.float32))
+            rows.append(np.asarray(listed, dtype=np.float32))
         except (TypeError, ValueError) as error:
             raise DataError(f"{table.where(row)}: {name} is not a list of numbers.") from error
         if rows[row].shape != rows[0].shape or not rows[row].size:
@@ -233,28 +226,18 @@ def _numbers(table: Table, name: str) -> NDArray[Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = (
-        pa.array(table.columns[name])
-        if isinstance(table.columns[name], list)
-        else table.columns[name]
-    )
-    if _is_text(column):
+    column = table.columns[name]
+    column = pa.array(column) if isinstance(column, list) else column
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.utf8_trim_whitespace(column)
     try:
-        numbers: NDArray[Any] = pc.cast(column, pa.float32(), safe=False).to_numpy(
-            zero_copy_only=False
-        )
+        cast = pc.cast(column, pa.float32(), safe=False)
+        numbers: NDArray[Any] = cast.to_numpy(zero_copy_only=False)
     except pa.ArrowException:
         row = next(r for r, v in enumerate(column.to_pylist()) if not _is_number(v))
         value = column[row].as_py()
         raise DataError(f"{table.where(row)}: {name} is {value!r}, not a number.") from None
     return numbers
-
-
-def _is_text(column: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def _is_number(value: Any) -> bool:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,4 +159,4 @@ def _read_metadata(folder: Path) -> Collection:
         for name in list_images(folder).names
         if os.path.abspath(folder / name) not in listed
     ]
-    return Collection(**{**vars(collection), "skipped": tuple(unlisted)})
+    return replace(collection, skipped=tuple(unlisted))

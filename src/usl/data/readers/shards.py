@@ -1,4 +1,4 @@
-"""Features in several files: a folder of ``.npy`` or ``.parquet`` shards, or a glob of them.
+"""Embeddings in several files: a folder of ``.npy`` or ``.parquet`` shards, or a glob of them.
 
 On disk, one of
 
@@ -27,8 +27,8 @@ from usl.data.arrays import load_npy
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
 from usl.data.listing import expand_glob, is_glob
-from usl.data.parquet_features import feature_columns, read_parquet_features
-from usl.data.readers.embeddings import from_features, from_parquet
+from usl.data.parquet_features import read_parquet_features
+from usl.data.readers.embeddings import features_or_broken, from_features, from_parquet
 from usl.numeric.lazy_table import Joined
 
 PRIORITY = 25
@@ -114,10 +114,7 @@ def _of_folder(path: Path) -> list[Path]:
 def _hold_no_features(files: list[Path]) -> bool:
     """Whether Parquet files are something else, such as lists of images; broken ones are ours."""
     parquet = sorted(file for file in files if file.suffix.lower() == ".parquet")
-    try:
-        return bool(parquet) and not feature_columns(parquet[0])
-    except DataError:
-        return False
+    return bool(parquet) and not features_or_broken(parquet[0])
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -1,1 +1,13 @@
-"""Encoders, one file each, from a picture to a raw feature row: usl.features.contract."""
+"""Encoders, one file a family, from a picture to a raw feature row.
+
+A new family is one new file here; nothing else is edited. Such a module has a subclass of
+:class:`usl.features.contract.Encoder` and
+
+- ``PRIORITY``: families are asked in ascending order, and the first that knows a name opens it.
+  0 fixed names, 10 files of our own, 20 names of a form of their own, 90 the last resort;
+- ``load(name) -> Encoder | None``: the encoder, None for a name of another family, or the error
+  that says what is missing. Cheap, and without torch.
+
+It may have ``names() -> list[str]``, its fixed names, ``FORM``, how its other names look, and
+``near(name) -> str``, a hint at the nearest such name; the error on an unknown name tells them.
+"""

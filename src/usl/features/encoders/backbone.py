@@ -18,20 +18,36 @@ from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
 from usl.features.contract import Encoder, require_timm
 from usl.features.shared.resize import square_float
-from usl.features.shared.torch_threads import on_every_core
+from usl.features.shared.torch_threads import full_passes
 from usl.learning.backbone_file import find_record, read_record
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
     from PIL import Image
 
+PRIORITY = 10
 FILE_NAME = "encoder.safetensors"  # in the folder of a pre-training or a run
+FORM = f"the path of an {FILE_NAME} or of its folder"
 SHIPPED = Path(__file__).parents[1] / "weights"
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
 
 # Pictures per forward pass, always filled up, always on one thread: the same shape and the same
 # thread count mean the same bits in any company and on any number of cores.
 PASS = 32
+
+
+def names() -> list[str]:
+    """Names of the encoders that come with the package."""
+    return list(shipped())
+
+
+def load(name: str) -> Encoder | None:
+    """The encoder of the package's file of this name, or of the file or folder of this path."""
+    own = shipped()
+    if name in own:
+        return NetworkEncoder(own[name], name)
+    path = backbone_path(name)
+    return NetworkEncoder(path) if path else None
 
 
 class NetworkEncoder(Encoder):
@@ -57,12 +73,17 @@ class NetworkEncoder(Encoder):
         self.name = name or str(self.path)
         require_timm(f"The encoder {self.name!r}")
         record = read_record(self.path)
-        self.size, self.dim, self.supervision = record.size, record.dim, record.supervision
-        self.meta = record.meta
+        self.meta: Mapping[str, Any] = record.meta
         # of the whole file, record included: mean and std change the rows as weights do
-        self._digest = bytes_digest(self.path.read_bytes())
-        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", record.network)
-        self.key = f"{safe}-{self.size}-{INPUT_VERSION}-{self._digest[:16]}"
+        digest = bytes_digest(self.path.read_bytes())
+        self._settle(record.network, record, record.supervision, digest)
+
+    def _settle(self, network: str, measures: Any, supervision: str, digest: str) -> None:
+        """What follows from the network, with ``size`` and ``dim`` as of ``measures``."""
+        self.size, self.dim, self.supervision = measures.size, measures.dim, supervision
+        self._digest = digest
+        safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", network)
+        self.key = f"{safe}-{self.size}-{INPUT_VERSION}-{digest[:16]}"
         self.batch_size = max(64, PASS * thread_count())
         self._network: Any = None
         self._device = "cpu"
@@ -81,25 +102,14 @@ class NetworkEncoder(Encoder):
         if self._network is None:
             self._device = "cuda" if torch.cuda.is_available() else "cpu"
             self._network = self.backbone().eval().to(self._device)
-        rows = np.empty((len(prepared), self.dim), dtype=np.float32)
 
-        def one_pass(start: int) -> None:
-            part = prepared[start : start + PASS]
-            batch = np.zeros((PASS, 3, self.size, self.size), dtype=np.float32)
-            batch[: len(part)] = part
-            with torch.inference_mode():
-                pixels = torch.from_numpy(batch).to(self._device) / 255
-                rows[start : start + len(part)] = self._network(pixels)[: len(part)].cpu().numpy()
+        def pooled(batch: Any) -> Any:
+            return self._network(batch.to(self._device) / 255)
 
-        starts = range(0, len(prepared), PASS)
-        if self._device == "cpu":
-            on_every_core(one_pass, starts)
-        else:
-            # TF32 would round inputs to 10 bits: cached rows would depend on the machine
-            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                for start in starts:
-                    one_pass(start)
-        return rows
+        # TF32 would round inputs to 10 bits: cached rows would depend on the machine
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            side_by_side = self._device == "cpu"
+            return full_passes(pooled, prepared, PASS, self.dim, side_by_side=side_by_side)
 
     def backbone(self) -> Any:
         """A fresh trainable :class:`usl.learning.backbone.Backbone` with the file's weights.

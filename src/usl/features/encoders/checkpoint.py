@@ -19,16 +19,34 @@ from typing import Any
 from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
 from usl.core.hashing import bytes_digest, json_digest
 from usl.core.progress import Progress, silent
-from usl.features.contract import CHECKPOINT_ENDINGS, Encoder
-from usl.features.encoders.backbone import INPUT_VERSION, PASS, NetworkEncoder
-from usl.features.encoders.timm_model import TimmEncoder, known_names
+from usl.features.contract import CHECKPOINT_ENDINGS, Encoder, require_timm
+from usl.features.encoders.backbone import NetworkEncoder
+from usl.features.encoders.timm_model import LOCAL, TimmEncoder, known_names
 from usl.features.shared.download import file_name, is_address, local_copy
 from usl.features.shared.fit_weights import CIFAR_ARCH, fit
 from usl.features.shared.known_checkpoints import CLD_CIFAR, Foreign, block_names, recognise
-from usl.numeric.blocks import thread_count
+
+PRIORITY, FORM = 20, "ARCH@CHECKPOINT"
 
 # Where training scripts put the weights inside what they save, the most specific first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "resnet", "teacher", "student")
+
+
+def load(name: str) -> Encoder | None:
+    """The encoder of ``ARCH@FILE_OR_URL``; a file alone is refused with advice."""
+    if name.startswith(LOCAL):
+        return None
+    if "@" in name:
+        require_timm(f"The checkpoint encoder {name!r}")
+        return open_checkpoint(name)
+    if not name.endswith(CHECKPOINT_ENDINGS):
+        return None
+    if name.endswith(".safetensors") and not Path(name).expanduser().is_file():
+        raise DataError(f"{name}: no such weights file.")
+    raise UsageError(
+        f"encoder {name!r}: a checkpoint needs its architecture: write ARCH@{name}, "
+        f"as in resnet50@{name}."
+    )
 
 
 def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
@@ -92,14 +110,8 @@ class CheckpointNetwork(NetworkEncoder):
 
     def __init__(self, name: str, path: Path, backbone: Any, digest: str, supervision: str) -> None:
         """Wrap ``backbone``; ``digest`` is that of the file and of all that was settled for it."""
-        self.name, self.path, self.supervision = name, path, supervision
-        self.size, self.dim = backbone.size, backbone.dim
-        self.meta: Mapping[str, Any] = {}
-        self.key = f"{CIFAR_ARCH}-{self.size}-{INPUT_VERSION}-{digest[:16]}"
-        self.batch_size = max(64, PASS * thread_count())
-        self._network: Any = None
-        self._device = "cpu"
-        self._backbone, self._digest = backbone, digest
+        self.name, self.path, self.meta, self._backbone = name, path, {}, backbone
+        self._settle(CIFAR_ARCH, backbone, supervision, digest)
 
     def backbone(self) -> Any:
         """A fresh trainable :class:`usl.learning.backbone.Backbone` with the file's weights."""

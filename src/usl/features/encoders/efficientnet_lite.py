@@ -19,12 +19,13 @@ from usl.core.errors import DataError, missing_extra
 from usl.core.hashing import bytes_digest
 from usl.features.contract import Encoder, require_timm
 from usl.features.shared.resize import square_float
-from usl.features.shared.torch_threads import on_every_core
+from usl.features.shared.torch_threads import full_passes
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
     from PIL import Image
 
+PRIORITY = 1
 INPUT_SIZE = {"efficientnet_lite1": 160, "efficientnet_lite0": 128}  # pixels
 DIM = 320
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
@@ -33,6 +34,16 @@ INPUT_VERSION = "v1"  # of everything between the picture and the network's inpu
 # the second-level cache (64 would be a third slower), and the same shape and the same thread count
 # mean the same bits in any company and on any number of cores.
 PASS = 16
+
+
+def names() -> list[str]:
+    """Its two names, the better first."""
+    return list(INPUT_SIZE)
+
+
+def load(name: str) -> Encoder | None:
+    """The encoder of this name; what is missing for it comes with the command."""
+    return EfficientNetLite(name) if name in INPUT_SIZE else None
 
 
 def package_of(name: str) -> str:
@@ -94,19 +105,12 @@ class EfficientNetLite(Encoder):
 
         if self._network is None:
             self._network = build_network(self.name, self.weights)
-        rows = np.empty((len(prepared), DIM), dtype=np.float32)
 
-        def one_pass(start: int) -> None:
-            part = prepared[start : start + PASS]
-            batch = np.zeros((PASS, 3, self.size, self.size), dtype=np.float32)
-            batch[: len(part)] = part
-            with torch.inference_mode():
-                pixels = torch.from_numpy(batch).contiguous(memory_format=torch.channels_last)
-                pooled = self._network(pixels).mean((2, 3))
-            rows[start : start + len(part)] = pooled[: len(part)].numpy()
+        def pooled(batch: Any) -> Any:
+            pixels = batch.contiguous(memory_format=torch.channels_last)
+            return self._network(pixels).mean((2, 3))
 
-        on_every_core(one_pass, range(0, len(prepared), PASS))
-        return rows
+        return full_passes(pooled, prepared, PASS, DIM)
 
 
 def build_network(name: str, weights: Path) -> Any:

@@ -14,7 +14,18 @@ from usl.features.shared.resize import square_uint8
 if TYPE_CHECKING:
     from PIL import Image
 
+PRIORITY = 0
 SIZE = 32
+
+
+def names() -> list[str]:
+    """Its one name."""
+    return [Pixels.name]
+
+
+def load(name: str) -> Encoder | None:
+    """The encoder; it needs no weights."""
+    return Pixels() if name == Pixels.name else None
 
 
 class Pixels(Encoder):

@@ -9,7 +9,7 @@ import re
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.hashing import DIGEST_BYTES, json_digest
-from usl.features.contract import Encoder
+from usl.features.contract import Encoder, has_timm, require_timm
 from usl.features.shared.torch_threads import on_every_core
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
     from PIL import Image
 
+PRIORITY, FORM = 90, "any timm model (timm:NAME; needs usl[torch])"
+PREFIX = "timm:"
+HUB = ("hf-hub:", "hf_hub:")
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
 LOCAL = "local-dir:"  # timm's own word before a folder
 PASS = 4  # pictures per forward pass on one core
@@ -34,6 +37,23 @@ PASS = 4  # pictures per forward pass on one core
 IMAGENET = {"in1k", "in12k", "in21k", "in22k", "inw21k"}
 SELF_SUPERVISED = ("dino", "mae", "fcmae", "ijepa", "lvd142m", "lvd1689m", "seer")
 IMAGE_TEXT = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "dfn", "webli")
+
+
+def load(name: str) -> Encoder | None:
+    """The pretrained timm model, or the one in a folder."""
+    if name.startswith((LOCAL, PREFIX)):
+        require_timm(f"The encoder {name!r}")
+    if name.startswith(LOCAL):
+        return open_folder(name)
+    plain = name.removeprefix(PREFIX)
+    # a tag, as in resnet50.a1_in1k, is checked by timm itself
+    known = has_timm() and (plain.startswith(HUB) or plain.split(".")[0] in known_names())
+    return open_timm(plain) if known else None
+
+
+def near(name: str) -> str:
+    """A hint at the architecture of timm whose name is nearest."""
+    return did_you_mean(name.removeprefix(PREFIX), known_names()) if has_timm() else ""
 
 
 class TimmEncoder(Encoder):
@@ -147,7 +167,7 @@ def open_timm(name: str) -> TimmEncoder:
     """
     import timm
 
-    if not name.startswith(("hf-hub:", "hf_hub:")):
+    if not name.startswith(HUB):
         check_pretrained(name)
     try:
         with no_pointless_retries():
@@ -256,15 +276,11 @@ def supervision(full_name: str) -> str:
         return "ImageNet labels"
     if "eupe" in parts or "mim" in parts:  # pupils of teachers of several kinds
         return "unknown"
-    if _any_starts(parts, SELF_SUPERVISED):
+    if any(part.startswith(SELF_SUPERVISED) for part in parts):
         return "none"
-    if _any_starts(parts, IMAGE_TEXT) or any("clip" in part for part in parts):
+    if any(part.startswith(IMAGE_TEXT) or "clip" in part for part in parts):
         return "image-text pairs"
     return "ImageNet labels" if IMAGENET & set(parts) else "unknown"
-
-
-def _any_starts(parts: Iterable[str], words: tuple[str, ...]) -> bool:
-    return any(part.startswith(words) for part in parts)
 
 
 def state_digest(state: Mapping[str, Any]) -> str:

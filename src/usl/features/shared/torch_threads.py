@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from usl.numeric.blocks import thread_count
 
@@ -31,3 +34,36 @@ def on_every_core(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
             return list(pool.map(function, items))
     finally:
         torch.set_num_threads(threads)
+
+
+def full_passes(
+    network: Callable[[Any], Any],
+    prepared: Sequence[NDArray[Any]],
+    size: int,
+    dim: int,
+    *,
+    side_by_side: bool = True,
+) -> NDArray[np.float32]:
+    """Rows, float32 [b, dim], of b prepared pictures, ``size`` in a pass, the last one filled up.
+
+    ``side_by_side`` runs one pass per core.
+    """
+    import torch
+
+    rows = np.empty((len(prepared), dim), dtype=np.float32)
+
+    def one_pass(start: int) -> None:
+        part = prepared[start : start + size]
+        batch = np.zeros((size, *part[0].shape), dtype=np.float32)
+        batch[: len(part)] = part
+        with torch.inference_mode():
+            found = network(torch.from_numpy(batch))
+        rows[start : start + len(part)] = found[: len(part)].cpu().numpy()
+
+    starts = range(0, len(prepared), size)
+    if side_by_side:
+        on_every_core(one_pass, starts)
+    else:
+        for start in starts:
+            one_pass(start)
+    return rows

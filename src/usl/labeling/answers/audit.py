@@ -18,9 +18,9 @@ from typing import Any
 
 from usl.labeling.answers.entries import AUDIT, CHECK, LABEL
 from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
-from usl.labeling.answers.rounds import Machine, machine_labelled
 from usl.labeling.answers.store import Store
 from usl.run.folder import Run
+from usl.run.predictions import Predictions, machine_labelled
 from usl.run.split import Split
 
 Z95 = 1.959963984540054  # the standard normal quantile of 0.975
@@ -53,13 +53,13 @@ def wilson(right: int, n: int, *, z: float = Z95) -> tuple[float, float]:
 
 
 def accuracy_of_collection(
-    run: Run, split: Split, store: Store, machine: Machine | None = None
+    run: Run, split: Split, store: Store, machine: Predictions | None = None
 ) -> dict[str, Any] | None:
     """What the audits say of the run's present predictions; None without audit or predictions.
 
     Parameters
     ----------
-    split : the run's split, settled.
+    split : the run's split, after a sync.
     machine : the predictions, if they have been read already.
 
     Returns
@@ -76,7 +76,7 @@ def accuracy_of_collection(
     while nothing is judged.
     """
     audits = [one for one in store.rounds() if one.kind == AUDIT]
-    machine = machine_labelled(run, split) if machine is None else machine
+    machine = machine_labelled(run.path, split) if machine is None else machine
     if not audits or machine is None:
         return None
     predicted = dict(zip(machine.ids.tolist(), machine.labels.tolist(), strict=True))

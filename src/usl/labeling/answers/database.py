@@ -47,7 +47,7 @@ SCHEMA = (
         position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
         images TEXT NOT NULL, seed INTEGER NOT NULL, population INTEGER NOT NULL,
         passed TEXT NOT NULL, time TEXT NOT NULL)""",
-    # What settle() last wrote into split.csv, and what it is about to write (see settle.py).
+    # What sync() last wrote into split.csv, and what it is about to write (see sync_state.py).
     """CREATE TABLE written (
         image_id TEXT PRIMARY KEY, before TEXT NOT NULL, state TEXT NOT NULL, label TEXT,
         next_state TEXT, next_label TEXT)""",

@@ -1,4 +1,4 @@
-"""What is asked: the picks, an audit of the predictions, a check of the most doubtful ones.
+"""Rounds of questions: the picks, an audit (a random sample) and a check (the least sure ones).
 
 ``labels``: the images that the split file requests, always there. ``audit-1``, ``audit-2``...:
 drawn once, uniformly, from the train images that a model has labelled; the answers stay out of the
@@ -10,67 +10,16 @@ An image is in one audit only, and audited images are in no check.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round
 from usl.labeling.answers.outcomes import OPEN, outcomes
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import originally_requested, settle
+from usl.labeling.answers.sync import sync
+from usl.labeling.answers.sync_state import originally_requested
 from usl.run.folder import Run
-from usl.run.split import Split
-
-PREDICTIONS = "predictions.parquet"
-
-
-@dataclass(frozen=True, eq=False)
-class Machine:
-    """The train images whose label is a prediction, by id in ascending order.
-
-    ``ids`` str [m], ``labels`` object [m] of ``str``, ``confidence`` float64 [m].
-    """
-
-    ids: NDArray[np.str_]
-    labels: NDArray[np.object_]
-    confidence: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.ids)
-
-
-def machine_labelled(run: Run, split: Split) -> Machine | None:
-    """What the model says of the train images without a person's label; None before a training.
-
-    Raises :class:`DataError` when the predictions cannot be read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    path = run.path / PREDICTIONS
-    if not path.is_file():
-        return None
-    try:
-        table = pyarrow.parquet.read_table(
-            path, columns=["image_id", "subset", "label", "confidence", "source"]
-        )
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read ({error}). Train again: usl train.") from error
-    human = set(split.ids[split.sources == "human"].tolist())
-    names = table["image_id"].to_pylist()
-    kept = (np.array(table["subset"].to_pylist(), dtype=np.str_) == "train") & (
-        np.array(table["source"].to_pylist(), dtype=np.str_) == "predicted"
-    )
-    kept &= np.array([name not in human for name in names], dtype=bool)
-    rows = np.flatnonzero(kept)
-    ids = np.array([names[row] for row in rows.tolist()], dtype=np.str_)
-    order = np.argsort(ids, kind="stable")
-    labels = np.array(table["label"].to_pylist(), dtype=object)
-    rows, ids = rows[order], ids[order]
-    return Machine(ids, labels[rows], table["confidence"].to_numpy()[rows])
+from usl.run.predictions import Predictions, machine_labelled
 
 
 def round_images(run: Run, store: Store, name: str = LABELS) -> list[str]:
@@ -155,10 +104,10 @@ def audited_images(store: Store) -> set[str]:
     return {name for one in store.rounds() if one.kind == AUDIT for name in one.images}
 
 
-def _predictions(run: Run, store: Store, count: int) -> Machine:
+def _predictions(run: Run, store: Store, count: int) -> Predictions:
     if count < 1:
         raise UsageError(f"count: {count} images cannot be drawn; give at least 1.")
-    machine = machine_labelled(run, settle(run, store))
+    machine = machine_labelled(run.path, sync(run, store))
     if machine is None:
         raise DataError(f"{run.path}: nothing is predicted yet. First: usl train {run.path}")
     if not len(machine):

@@ -5,7 +5,7 @@ of threads, processes and browser tabs may write at the same time.
 
 The current answer of an annotator to an image of a round is the last entry that is not undone;
 what all of them amount to is in :mod:`usl.labeling.answers.outcomes`. Whoever adds answers calls
-:func:`usl.labeling.answers.sync.settle` before (hand edits of ``split.csv`` come first) and after.
+:func:`usl.labeling.answers.sync.sync` before (hand edits of ``split.csv`` come first) and after.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The answers into ``split.csv``, and what people change there back among the answers.
+"""Two-way sync of answers and split file: answers into ``split.csv``, hand edits into the history.
 
-The split file stays the authority for all that comes after. The store remembers for each image what
-it wrote there last, so an edit by hand is recognised, and enters the history as an answer of the
-annotator ``split.csv``, with the last word over what was said before:
+The split file is the authority for every later step. The store remembers what it wrote there last
+for each image, so it knows an edit by hand. Such an edit enters the history as an answer of the
+annotator ``split.csv``, and has the last word over earlier answers:
 
 - another label: that label; the state ``unlabeled``: nobody can tell;
 - ``requested`` where the answers had left the image unlabelled: it is asked anew;
@@ -19,7 +19,7 @@ import random
 import sqlite3
 import time
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,28 +28,22 @@ from usl.data.collection import Collection
 from usl.labeling.answers.entries import LABEL, SKIP, UNSURE, Answer, checked
 from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
 from usl.labeling.answers.store import Store, store_path
-from usl.labeling.answers.sync_state import (
-    Cell,
-    Written,
-    done,
-    intend,
-    remembered,
-    rendered,
-    signature,
-    write_split,
-)
+from usl.labeling.answers.sync_state import Cell, RowState, announce, confirm, row_states
 from usl.run.folder import Run
-from usl.run.split import CSV_NAME, FIELDS, Split
+from usl.run.predictions import read_predictions
+from usl.run.split import Split
+from usl.run.split_csv import CSV_NAME, FileChangedError, check_unchanged, rendered, replace_csv
 
 PERSON = CSV_NAME  # who is said to have given what was typed into the split file
 TRIES = 12  # when the file changes under our hands
 PAUSE, LONGEST_PAUSE = 0.01, 0.4  # seconds before the next: at most so long at first, and at last
+SAFE = "The answers are safe in labels.sqlite."
 
 
 def bring_up_to_date(run: Run) -> None:
-    """Settle where there are answers at all; without, not even the split file is read."""
+    """Sync where there are answers at all; without, not even the split file is read."""
     if store_path(run.path).is_file():
-        settle(run)
+        sync(run)
 
 
 def checked_split(run: Run, collection: Collection) -> Split:
@@ -58,13 +52,13 @@ def checked_split(run: Run, collection: Collection) -> Split:
     return run.checked_split(collection)
 
 
-def settle(run: Run, store: Store | None = None) -> Split:
-    """Bring store and split file to the same state; the split as it is then.
+def sync(run: Run, store: Store | None = None) -> Split:
+    """Bring store and split file to the same state; returns the split as it is then.
 
-    May be called at any time, by several programs at once; a second call changes nothing. Without
-    ``labels.sqlite`` the split is only read. Rows, their order, weights and columns of the user's
-    own stay; a row is appended only for an answered image that has none yet (it was added to the
-    collection after the selection).
+    Several programs may call this at any time, also at once; a second call changes nothing.
+    Without ``labels.sqlite`` the split is only read. Rows, their order, weights and the user's own
+    columns stay. A row is appended only for an answered image that has none yet, because it was
+    added to the collection after the selection.
 
     Raises
     ------
@@ -74,39 +68,40 @@ def settle(run: Run, store: Store | None = None) -> Split:
         if not store_path(run.path).is_file():
             return run.split()
         with Store.open(run.path) as opened:
-            return settle(run, opened)
-    path = run.path / CSV_NAME
+            return sync(run, opened)
     for turn in range(TRIES):
-        if turn:  # not all that settle at once try again at once
+        if turn:  # not all that sync at once try again at once
             most = min(LONGEST_PAUSE, PAUSE * 2.0**turn)
             time.sleep(random.Random().uniform(0, most))
-        seen = signature(path)
-        rows = Rows(split := run.split())
-        # Others' answers wait for these transactions: what takes long is done outside.
-        with store.transaction() as connection:
-            if signature(path) != seen:
-                continue
-            plan = _plan(run, rows, store, connection)
-            intend(connection, plan.known)
-        if plan.cells:
-            split = plan.applied_to(split)
-            content = rendered(path, split)
-            with store.transaction() as connection:
-                if signature(path) != seen:
-                    continue
-                write_split(path, content)
-                done(connection, plan.cells)
-        for note in plan.notes:
-            warnings.warn(note, UslWarning, stacklevel=2)
-        return split
-    raise DataError(f"{path}: another program keeps changing it. Close that one, then try again.")
+        try:
+            return _sync_once(run, store)
+        except FileChangedError:
+            continue
+    raise DataError(
+        f"{run.path / CSV_NAME}: another program keeps changing it. Close that one, then try again."
+    )
 
 
-def originally_requested(store: Store) -> set[str]:
-    """Images that were requested before they were answered."""
+def _sync_once(run: Run, store: Store) -> Split:
+    """Bring both to the same state.
+
+    Raises :class:`FileChangedError` when the split file changes under our hands.
+    """
+    rows = Rows(split := run.split())
+    # Others' answers wait for these transactions: what takes long is done outside.
     with store.transaction() as connection:
-        rows = connection.execute("SELECT image_id FROM written WHERE before = 'requested'")
-        return {row[0] for row in rows}
+        check_unchanged(split)
+        plan = _plan(run, rows, store, connection)
+        announce(connection, plan.known)
+    if plan.cells:
+        split = plan.applied_to(split)
+        content = rendered(split, safe=SAFE)
+        with store.transaction() as connection:
+            replace_csv(split, content, safe=SAFE)
+            confirm(connection, plan.cells)
+    for note in plan.notes:
+        warnings.warn(note, UslWarning, stacklevel=3)
+    return split
 
 
 class Rows:
@@ -146,29 +141,19 @@ class Plan:
 
     cells: dict[str, Cell] = field(default_factory=dict)
     added: dict[str, str] = field(default_factory=dict)
-    known: dict[str, Written] = field(default_factory=dict)
+    known: dict[str, RowState] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def applied_to(self, split: Split) -> Split:
         """The split with the cells written, and rows for the images that had none."""
-        if self.added:
-            new = Split.start(list(self.added), list(self.added.values()))
-            both = {name: np.append(getattr(split, name), getattr(new, name)) for name in FIELDS}
-            first = int(split.numbers[-1]) + 1 if len(split) else 2
-            numbers = np.append(split.numbers, first + np.arange(len(new)))
-            split = replace(split, **both, numbers=numbers)  # type: ignore[arg-type]
+        split = split.extended(Split.start(list(self.added), list(self.added.values())))
         row_of = {name: row for row, name in enumerate(split.ids.tolist())}
         given = {row_of[image]: cell for image, cell in self.cells.items()}
-        named = [(row, label) for row, (_, label) in given.items() if label is not None]
-        rows = [row for row, _ in named]
-        split = split.with_labels(
-            rows, [label for _, label in named], weights=split.weights[np.array(rows, np.int64)]
-        )
-        bare = np.array([row for row, (_, label) in given.items() if label is None], np.int64)
-        states, labels, sources = split.states.copy(), split.labels.copy(), split.sources.copy()
-        states[bare] = [given[row][0] for row in bare.tolist()]
-        labels[bare], sources[bare] = None, ""
-        return replace(split, states=states, labels=labels, sources=sources)
+        labels = {row: label for row, (_, label) in given.items() if label is not None}
+        bare = {row: state for row, (state, label) in given.items() if label is None}
+        weights = split.weights[np.array(list(labels), dtype=np.int64)]
+        split = split.with_labels(list(labels), list(labels.values()), weights=weights)
+        return split.without_labels(list(bare), list(bare.values()))
 
 
 def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) -> Plan:
@@ -178,36 +163,37 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
     2. See what all answers amount to.
     3. Compare with what the file says.
     """
-    former = remembered(connection)
+    former = row_states(connection)
     known = dict(former)
     edits, asked_again = _edits(rows, known)
     store.add(edits)
-    names = {edit.label for edit in edits if edit.label} - {one.name for one in store.classes()}
-    if names:
+    if names := {edit.label for edit in edits if edit.label} - {c.name for c in store.classes()}:
         store.set_classes([*store.classes(), *sorted(names)])
     found = outcomes(store.history())
-    missing = [image for image in found if image not in rows.of and image not in known]
-    plan = Plan()
-    plan.added = _subsets(run, [i for i in missing if found[i].kind == LABEL])
+    missing = [
+        image
+        for image, outcome in found.items()
+        if outcome.kind == LABEL and image not in rows.of and image not in known
+    ]
+    plan = Plan(added=_subsets(run, missing))
     for image, outcome in found.items():
         if image not in rows.of and image not in plan.added:
             continue  # its row was deleted: so it shall be
         cell = rows.cell(image) or ("unlabeled", None)
         before = known[image].before if image in known else cell[0]
-        wanted = _wanted(outcome, before)
+        wanted = _cell_for(outcome, before)
         if wanted == cell or (wanted[1] is None and rows.by_machine(image)):
             continue
         plan.cells[image] = wanted
         last = known[image].last if image in known else cell
-        known[image] = Written(before, last, wanted)
-    put_back = [image for image in asked_again if image in plan.cells]
-    if put_back:
+        known[image] = RowState(before, last, wanted)
+    if put_back := [image for image in asked_again if image in plan.cells]:
         plan.notes.append(
             f"{rows.split.path}: {len(put_back)} images were requested again though they have been "
             f"answered ({put_back[0]!r} is one); their answers were put back. To withdraw a label "
             "for good, set the state to unlabeled."
         )
-    if lost := len([i for i in missing if found[i].kind == LABEL]) - len(plan.added):
+    if lost := len(missing) - len(plan.added):
         plan.notes.append(
             f"{store.path}: {lost} answered images are not in {CSV_NAME} and not among the "
             "predictions; their labels are kept, but not used. Add rows for them."
@@ -216,14 +202,14 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
     return plan
 
 
-def _wanted(outcome: Outcome, before: str) -> Cell:
+def _cell_for(outcome: Outcome, before: str) -> Cell:
     """What the split file should say of an image with these answers."""
     if outcome.kind == LABEL:
         return "labeled", outcome.label
     return ("unlabeled" if outcome.kind == UNLABELED else before), None
 
 
-def _edits(rows: Rows, known: dict[str, Written]) -> tuple[list[Answer], list[str]]:
+def _edits(rows: Rows, known: dict[str, RowState]) -> tuple[list[Answer], list[str]]:
     """Answers for what a person changed in the file, and images that are requested once more.
 
     In the order of the rows. ``known`` is brought up to what the file says.
@@ -238,7 +224,7 @@ def _edits(rows: Rows, known: dict[str, Written]) -> tuple[list[Answer], list[st
         before = "unlabeled"
         if told is not None:
             if cell in (told.last, told.coming):
-                known[image] = Written(told.before, cell)
+                known[image] = RowState(told.before, cell)
                 continue
             if rows.by_machine(image):
                 continue  # never an edit by hand
@@ -257,18 +243,14 @@ def _edits(rows: Rows, known: dict[str, Written]) -> tuple[list[Answer], list[st
             edits.append(checked(edit))
         except UsageError as error:
             raise DataError(f"{rows.split.where(rows.of[image])}: {error}") from error
-        known[image] = Written(before, cell)
+        known[image] = RowState(before, cell)
     return edits, asked_again
 
 
 def _subsets(run: Run, images: list[str]) -> dict[str, str]:
     """The subsets of those images that the model has labelled."""
-    import pyarrow.parquet
-
-    path = run.path / "predictions.parquet"
-    if not images or not path.is_file():
+    found = read_predictions(run.path) if images else None
+    if found is None:
         return {}
-    table = pyarrow.parquet.read_table(path, columns=["image_id", "subset"])
-    wanted = set(images)
-    pairs = zip(table["image_id"].to_pylist(), table["subset"].to_pylist(), strict=True)
-    return {image: subset for image, subset in pairs if image in wanted}
+    subset_of = dict(zip(found.ids.tolist(), found.subsets.tolist(), strict=True))
+    return {image: subset_of[image] for image in images if image in subset_of}

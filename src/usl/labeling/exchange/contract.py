@@ -25,9 +25,10 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.methods import Methods
 from usl.core.progress import Progress, silent
 
@@ -160,3 +161,20 @@ def text_or_none(value: Any, where: str) -> str | None:
         raise DataError(f"{where}: the label should be text, this is {str(value)[:60]}.")
     text = "" if value is None else str(value).strip()
     return text or None
+
+
+def format_names(kind: Methods) -> list[str]:
+    """The formats that define the function of this kind."""
+    return [name for name in kind.names() if hasattr(kind.load(name), kind.function)]
+
+
+def format_module(name: str, kind: Methods) -> ModuleType:
+    """The module of a format that can be written, or read."""
+    known = format_names(kind)
+    if not name.endswith(".py") and name not in known:
+        verb = "written" if kind is WRITERS else "read"
+        raise UsageError(
+            f"Unknown format {name!r}.{did_you_mean(name, known)} Formats that can be {verb}: "
+            f"{', '.join(known)}; or give the path of a .py file."
+        )
+    return kind.load(name)

@@ -1,7 +1,7 @@
-"""``usl export`` and ``usl import``: a run's images to other tools, and labels back.
+"""``usl import``: labels that another tool, or a person with a table, has written.
 
-The formats are the files of :mod:`usl.labeling.formats`. What is written is whole or not there at
-all; what is read never takes the place of a label a person gave, unless that is asked for.
+The formats are the files of :mod:`usl.labeling.formats`. What is read never takes the place of a
+label a person gave, unless that is asked for.
 """
 
 from __future__ import annotations
@@ -10,45 +10,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 
-from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.core.files import atomic_write
-from usl.core.methods import Methods
+from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.data.images import FileImages
 from usl.labeling.answers.entries import LABELS, Answer, tidy
 from usl.labeling.answers.outcomes import current
 from usl.labeling.answers.store import Store, store_path
-from usl.labeling.answers.sync import bring_up_to_date, settle
-from usl.labeling.answers.sync_state import rendered, signature
-from usl.labeling.exchange.contract import READERS, WRITERS, Export, Given
+from usl.labeling.answers.sync import bring_up_to_date, sync
+from usl.labeling.exchange.contract import READERS, Given, format_module, format_names
 from usl.labeling.exchange.incoming import Conflict, Unknown, Verdict, match, tidy_label, weigh
 from usl.labeling.exchange.names import Finder
-from usl.labeling.exchange.outgoing import What, chosen_rows, classes_of, items_of, model_name
-from usl.labeling.exchange.pictures import open_pictures
-from usl.labeling.exchange.place import RECORD, check_place, new_place
 from usl.run.folder import Run
-from usl.run.split import CSV_NAME, Split
-
-EXPORTS = "exports"  # where exports go by default, in the run folder
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written: ``out`` and the ``paths`` in it, how many ``images``, how many labelled.
-
-    ``next`` is what to do with it, one step each.
-    """
-
-    out: Path
-    paths: list[Path]
-    images: int
-    labeled: int
-    next: list[str]
+from usl.run.split import Split
+from usl.run.split_csv import rewrite
 
 
 @dataclass(frozen=True)
@@ -79,76 +56,9 @@ class Imported:
     recorded: int = 0
 
 
-def export_formats() -> list[str]:
-    """Names of the formats that can be written."""
-    return _able(WRITERS)
-
-
 def import_formats() -> list[str]:
     """Names of the formats that can be read."""
-    return _able(READERS)
-
-
-def export_run(
-    run: Run | str | os.PathLike[str],
-    to: str,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    what: What = "requested",
-    source: str | None = None,
-    overwrite: bool = False,
-    progress: Progress = silent,
-    **format_params: Any,
-) -> Exported:
-    """Write images of a run for another tool.
-
-    Parameters
-    ----------
-    run : the run folder.
-    to : a format's name, or the path of a ``.py`` file; ``format_params`` are its own.
-    out : file or folder to write; by default in ``exports/`` of the run folder.
-    what : ``requested`` images wait for a label, ``labeled`` ones have one; ``all``; or
-        ``predicted``, all, those nobody labelled with the model's label.
-    source : where the images are now, if they have moved.
-    overwrite : replace ``out``; a folder only if an export wrote it and nothing changed in it
-        since.
-
-    Raises
-    ------
-    UsageError
-        unknown format or parameter, a place that is taken.
-    DataError
-        nothing to export, no pictures where the format needs them, images that changed, a disk
-        that is full.
-    """
-    module = _format(to, WRITERS)
-    WRITERS.check(to, module, format_params)
-    run = run if isinstance(run, Run) else Run.open(run)
-    name = Path(to).stem if to.endswith(".py") else to
-    suffix = getattr(module, "SUFFIX", "")
-    home = run.path / EXPORTS / (what + suffix if suffix else f"{name}-{what}")
-    home = Path(os.path.abspath(home if out is None else Path(out)))
-    check_place(home, folder=not suffix, overwrite=overwrite)
-
-    split = settle(run)
-    rows = chosen_rows(split, what)
-    items = items_of(run, split, rows, what)
-    pictures = None
-    if getattr(module, "PICTURES", True):
-        pictures = open_pictures(run, split, rows, to=name, source=source)
-    export = Export(
-        run=run.path,
-        items=items,
-        classes=classes_of(run, split, _named_classes(run)),
-        home=home,
-        model=model_name(run),
-        pictures=pictures,
-        progress=progress,
-    )
-    with new_place(home, folder=not suffix, about={"to": name, "what": what}) as temporary:
-        steps = module.write(export, temporary, **format_params)
-    paths = [home] if suffix else sorted(p for p in home.iterdir() if p.name != RECORD)
-    return Exported(home, paths, len(items), sum(item.label is not None for item in items), steps)
+    return format_names(READERS)
 
 
 def import_file(
@@ -168,13 +78,13 @@ def import_file(
 
     Parameters
     ----------
-    run : the run folder.
-    path : the file or folder.
-    format : its format; by default told by its content.
+    run : run folder.
+    path : file or folder with labels; its format is told by its content.
+    format : name of the format, where its content does not tell.
     annotator : who gave the answers; by default whom the file names, else the format's name.
     source : where the images are now, if they have moved; needed only for tools that name files
         by their path.
-    overwrite : let labels of the file replace others that a person gave.
+    overwrite : let the file's labels replace others that a person gave.
 
     Raises
     ------
@@ -188,13 +98,12 @@ def import_file(
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.")
     name = format or guess_format(path)
-    given: list[Given] = _format(name, READERS).read(path)
+    given: list[Given] = format_module(name, READERS).read(path)
     tool = Path(name).stem if name.endswith(".py") else name
     who = None if annotator is None else tidy("annotator", annotator)
     progress(1, 3, "read")
 
     bring_up_to_date(run)
-    seen = signature(run.path / CSV_NAME)
     before = run.split()
     found = match(given, Finder(before.ids.tolist(), lambda: _files(run, before, source)))
     if not found.known:
@@ -209,12 +118,12 @@ def import_file(
     recorded = record(run, verdict.answers)
     after = before
     if recorded is not None:
-        after = settle(run)
+        after = sync(run)
     elif verdict.labels:
         rows = np.array(list(verdict.labels), dtype=np.int64)
         weights = before.weights[rows]
         after = before.with_labels(rows, list(verdict.labels.values()), weights=weights)
-        _write_split(run.path / CSV_NAME, after, seen)
+        rewrite(after, safe="Nothing was imported.")
     progress(3, 3, "read")
     return _summary(tool, found.skipped, found.unknown, verdict, before, after, recorded)
 
@@ -225,7 +134,7 @@ def guess_format(path: Path) -> str:
     Raises :class:`DataError` when no format, or more than one, recognises it.
     """
     known = import_formats()
-    found = [name for name in known if _format(name, READERS).recognizes(path)]
+    found = [name for name in known if format_module(name, READERS).recognizes(path)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -248,7 +157,7 @@ def record(run: Run, answers: Sequence[Answer]) -> int | None:
     if not store_path(run.path).is_file() and len(people) < 2:
         return None
     with Store.open(run.path) as store:
-        settle(run, store)
+        sync(run, store)
         said = current(store.history(round=LABELS))
         new = [
             answer
@@ -261,21 +170,6 @@ def record(run: Run, answers: Sequence[Answer]) -> int | None:
         for label in sorted({answer.label for answer in new if answer.label}):
             store.add_class(label)
     return len(new)
-
-
-def _write_split(path: Path, split: Split, seen: tuple[int, int, int]) -> None:
-    """Write the split file if it still is as it was ``seen``; columns of the user's own stay."""
-    content = rendered(path, split)
-    if signature(path) != seen:
-        raise DataError(f"{path} was changed meanwhile. Import once more.")
-    try:
-        with atomic_write(path) as handle:
-            handle.write(content)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be written ({error.strerror or error}); nothing was imported. Close "
-            "other programs that have the file open, see that the disk has space, and try again."
-        ) from error
 
 
 def _summary(
@@ -311,31 +205,6 @@ def _summary(
         new_classes=sorted(set(verdict.labels.values()) - known),
         recorded=recorded or 0,
     )
-
-
-def _able(kind: Methods) -> list[str]:
-    """The formats that define the function of this kind."""
-    return [name for name in kind.names() if hasattr(kind.load(name), kind.function)]
-
-
-def _format(name: str, kind: Methods) -> ModuleType:
-    """The module of a format that can be written, or read."""
-    known = _able(kind)
-    if not name.endswith(".py") and name not in known:
-        verb = "written" if kind is WRITERS else "read"
-        raise UsageError(
-            f"Unknown format {name!r}.{did_you_mean(name, known)} Formats that can be {verb}: "
-            f"{', '.join(known)}; or give the path of a .py file."
-        )
-    return kind.load(name)
-
-
-def _named_classes(run: Run) -> list[str]:
-    """The classes of the labelling page, in its order."""
-    if not store_path(run.path).is_file():
-        return []
-    with Store.open(run.path) as store:
-        return [one.name for one in store.classes()]
 
 
 def _files(run: Run, split: Split, source: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a file says, matched with the images of a run and weighed against what is known.
+"""Match imported labels with the images of a run, and weigh them against the labels it has.
 
 1. Names become rows of the split; what is unknown is listed.
 2. Of one annotator's answers to an image the latest counts; several annotators are settled as

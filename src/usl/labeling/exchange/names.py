@@ -21,7 +21,9 @@ from usl.data.columns import tidy_id
 from usl.data.decode import EXTENSIONS
 
 UNSAFE = re.compile(r'[\\/:*?"<>|%#&]')
-DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # on Windows
+DEVICES = re.compile(  # on Windows
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\..*)?$", re.IGNORECASE
+)
 LONGEST = 150  # bytes, of 255 that file systems allow
 UNLABELED = "unlabeled"
 
@@ -67,9 +69,10 @@ class Finder:
         self._paths: dict[str, list[tuple[str, int]]] | None = None
 
     def id(self, word: str) -> int | None:
-        """The row of an id; stray blanks and decomposed umlauts are forgiven. None: unknown."""
-        found = self._rows.get(word)
-        return self._rows.get(tidy_id(word.strip())) if found is None else found
+        """The row of an id, None if unknown; blanks, split umlauts and ``\\`` are forgiven."""
+        tidy = tidy_id(word.strip())
+        spellings = (word, tidy, tidy.replace("\\", "/"))
+        return next((self._rows[one] for one in spellings if one in self._rows), None)
 
     def file(self, name: str) -> int | None:
         """The row of a file name: an id, a name made by :func:`stems`, the end of one file's path.
@@ -137,9 +140,10 @@ def _plain(word: str) -> tuple[str, bool]:
     """The id as a file name without ending, and whether nothing but ``/`` was replaced."""
     text = split_ending(tidy_id(word))[0].replace("/", "_")
     safe = _printable(UNSAFE.sub("_", text), "_").lstrip(" .-~").rstrip(" .") or "image"
+    safe = f"_{safe}" if DEVICES.match(safe) else safe
     short = safe.encode()[:LONGEST].decode(errors="ignore").rstrip(" .")
     ending = split_ending(short)[1]  # one more: without it, this would be another's name
-    return short, short == text and not ending and not DEVICES.match(text)
+    return short, short == text and not ending
 
 
 def _encoded(label: str) -> str:

@@ -1,10 +1,10 @@
-"""What leaves a run: which images, their labels, why they were picked, what a model thinks."""
+"""The items of an export: images with their labels, ranks, scores and predictions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.version import __version__
 from usl.labeling.exchange.contract import Item
 from usl.run.folder import Run
+from usl.run.picks import PICKS, read_picks
+from usl.run.predictions import read_predictions
 from usl.run.split import Split
 
 What = Literal["requested", "labeled", "all", "predicted"]
@@ -70,7 +72,7 @@ def items_of(run: Run, split: Split, rows: NDArray[np.int64], what: str) -> list
                 rank=rank,
                 score=score,
                 prediction=guess,
-                confidence=confidence,
+                confidence=_finite(confidence),
             )
         )
     return items
@@ -89,24 +91,17 @@ def model_name(run: Run) -> str | None:
     return None if method is None else f"usl-{__version__}:{method}"
 
 
-def _predictions(run: Run) -> dict[str, tuple[str | None, float | None]]:
+def _predictions(run: Run) -> dict[str, tuple[str | None, float]]:
     """The model's label and its probability by image id; images a person answered are left out."""
-    table = _table(run, "predictions.parquet")
-    if table is None:
-        return {}
-    columns = [table[name].to_pylist() for name in ("image_id", "label", "confidence", "source")]
-    return {
-        word: (label, _finite(confidence))
-        for word, label, confidence, source in zip(*columns, strict=True)
-        if source != "human"
-    }
+    found = read_predictions(run.path)
+    return {} if found is None else found.take(np.flatnonzero(found.own)).by_id()
 
 
 def _ranks(run: Run) -> dict[str, tuple[int | None, float | None]]:
     """Rank and score of every pick by image id."""
-    table = _table(run, "selection.parquet")
-    if table is None:
+    if not (run.path / PICKS).is_file():
         return {}
+    table = read_picks(run.path, "rank", *SCORES)
     score = next((name for name in SCORES if name in table.column_names), None)
     scores = [None] * len(table) if score is None else table[score].to_pylist()
     ids, ranks = table["image_id"].to_pylist(), table["rank"].to_pylist()
@@ -116,19 +111,5 @@ def _ranks(run: Run) -> dict[str, tuple[int | None, float | None]]:
     }
 
 
-def _table(run: Run, name: str) -> Any:
-    """A table of the run folder, or None if there is none."""
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    path = run.path / name
-    if not path.is_file():
-        return None
-    try:
-        return pyarrow.parquet.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read ({error}). Make it anew.") from error
-
-
-def _finite(value: Any) -> float | None:
+def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None

@@ -202,19 +202,16 @@ def _read_folders(archive: zipfile.ZipFile, path: Path) -> list[Given]:
             f"{path}: holds neither {ANNOTATIONS} nor class folders of images. Export as 'CVAT for "
             "images 1.1', or as 'ImageNet 1.0' with images."
         )
-    given = []
-    for name in names:
-        folder, file = name.parts[0], "/".join(name.parts[1:])
-        given.append(
-            Given(
-                f"{path}, {name}",
-                file,
-                label=class_of(folder),
-                is_file=True,
-                also=name.name.removeprefix(f"{folder}_"),
-            )
+    return [
+        Given(
+            f"{path}, {name}",
+            "/".join(name.parts[1:]),
+            label=class_of(name.parts[0]),
+            is_file=True,
+            also=name.name.removeprefix(f"{name.parts[0]}_"),
         )
-    return given
+        for name in names
+    ]
 
 
 def _annotations_in(archive: zipfile.ZipFile) -> str | None:

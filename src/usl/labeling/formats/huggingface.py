@@ -111,13 +111,13 @@ def _write_table(path: Path, records: Sequence[dict[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet
 
-    names = list(records[0])
-    columns = [pa.array([record[name] for record in records], pa.string()) for name in names]
+    schema = pa.schema([(name, pa.string()) for name in records[0]])
+    table = pa.Table.from_pylist(list(records), schema=schema)
     if path.suffix == ".parquet":
-        pyarrow.parquet.write_table(pa.table(dict(zip(names, columns, strict=True))), path)
+        pyarrow.parquet.write_table(table, path)
         return
-    text = csv_text(names, [column.fill_null("") for column in columns])
-    path.write_text(text, encoding="utf-8", newline="")
+    cells = [column.combine_chunks().fill_null("") for column in table.columns]
+    path.write_text(csv_text(table.column_names, cells), encoding="utf-8", newline="")
 
 
 def _tables(path: Path) -> list[Path]:

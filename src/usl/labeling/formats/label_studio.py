@@ -198,24 +198,13 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 def _annotations(task: dict[str, Any], path: Path, number: int) -> Iterator[Given]:
     """The annotations of a task in the full form."""
-    data = task["data"] if isinstance(task["data"], dict) else {}
-    name, is_file = _image(data)
+    image = _image(task["data"] if isinstance(task["data"], dict) else {})
     where = f"{path}, task {task.get('id', number)}"
     answers = [a for a in task.get("annotations") or [] if isinstance(a, dict)]
     if not answers:
-        yield Given(where, name, why="no annotation", is_file=is_file)
+        yield _given(where, image, (None, "no annotation"), {}, None)
     for answer in answers:
-        label, why = _chosen(answer)
-        yield Given(
-            where,
-            name,
-            label=label,
-            why=why,
-            is_file=is_file,
-            annotator=_person(answer.get("completed_by")),
-            seconds=seconds_or_none(answer.get("lead_time")),
-            time=str(answer.get("updated_at") or answer.get("created_at") or ""),
-        )
+        yield _given(where, image, _chosen(answer), answer, answer.get("completed_by"))
 
 
 def _chosen(answer: dict[str, Any]) -> tuple[str | None, str]:
@@ -240,21 +229,30 @@ def _single(choices: list[Any]) -> tuple[str | None, str]:
 
 def _flat(record: dict[str, Any], path: Path, number: int) -> Iterator[Given]:
     """One annotation in JSON-MIN: the task's data with the answer among them."""
-    name, is_file = _image(record)
     value = record.get(NAME, record.get("choice"))
     if isinstance(value, dict):
         value = value.get("choices")
     choices = value if isinstance(value, list) else [] if value is None else [value]
-    label, why = _single(choices)
-    yield Given(
-        f"{path}, entry {number}",
-        name,
-        label=label,
-        why=why,
-        is_file=is_file,
-        annotator=_person(record.get("annotator")),
-        seconds=seconds_or_none(record.get("lead_time")),
-        time=str(record.get("updated_at") or record.get("created_at") or ""),
+    where = f"{path}, entry {number}"
+    yield _given(where, _image(record), _single(choices), record, record.get("annotator"))
+
+
+def _given(
+    where: str,
+    image: tuple[str, bool],
+    chosen: tuple[str | None, str],
+    answer: dict[str, Any],
+    annotator: Any,
+) -> Given:
+    """An answer with who gave it, when, and in what time."""
+    return Given(
+        where,
+        image[0],
+        *chosen,
+        is_file=image[1],
+        annotator=_person(annotator),
+        seconds=seconds_or_none(answer.get("lead_time")),
+        time=str(answer.get("updated_at") or answer.get("created_at") or ""),
     )
 
 

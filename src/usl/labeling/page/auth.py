@@ -1,9 +1,12 @@
-"""Who may use the page: a token in the address becomes a cookie; beyond this machine, a password.
+"""Authentication: a token in the address becomes a session cookie; beyond this machine, a password.
 
 As Jupyter does it. The address printed in the terminal holds a random token; opening it sets a
 cookie and leads to the same page without the token, so that it stays in no history and on no
-screenshot. The cookie is a keyed hash: restarting the server on the same run keeps open pages
-signed in, another password or run does not.
+screenshot. The cookie is an HMAC: restarting the server on the same run keeps open pages signed
+in, another password or run does not. All comparisons take constant time.
+
+Starlette's ``SessionMiddleware`` signs data that a browser keeps, which needs one more package;
+here is nothing to keep but the fact of having been let in.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from pathlib import Path
 
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
+from usl.labeling.page.hosts import ip_address
 
 FREE_TRIES = 5  # wrong passwords before the waiting begins
 LONGEST_WAIT = 300.0  # seconds
@@ -57,7 +61,7 @@ class Keyring:
 
 
 class Throttle:
-    """Slows down guessing: after a few wrong tries every further one doubles the wait.
+    """Rate limit against guessing: after a few wrong tries every further one doubles the wait.
 
     Counted by address (IPv6: by its /64 network, of which one machine has all).
     """
@@ -89,18 +93,15 @@ class Throttle:
 
 
 def _network(address: str) -> str:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if found.version == 4:
+    found = ip_address(address)
+    if found is None or found.version == 4:
         return address
     return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 @dataclass
-class Door:
-    """The tokens, the cookie and the password of one server."""
+class Auth:
+    """The tokens, the session cookie and the password of one server."""
 
     keyring: Keyring
     password: str | None = None
@@ -111,7 +112,7 @@ class Door:
         """Derive the cookie."""
         given = b"password:" + self.password.encode() if self.password is not None else b"open"
         self.cookie_name = f"usl-{self.keyring.name}"
-        self.cookie = hmac.new(self.keyring.secret, given, hashlib.sha256).hexdigest()
+        self.cookie = hmac.digest(self.keyring.secret, given, "sha256").hex()
         self._tickets: set[str] = set()
 
     def ticket(self) -> str:
@@ -122,13 +123,9 @@ class Door:
 
     def opens(self, token: str) -> bool:
         """Tell whether a token from an address is good; a ticket is used up by this."""
-        if _same(token, self.token):
-            return True
-        for ticket in list(self._tickets):
-            if _same(token, ticket):
-                self._tickets.discard(ticket)
-                return True
-        return False
+        used = {ticket for ticket in tuple(self._tickets) if _same(token, ticket)}
+        self._tickets -= used
+        return _same(token, self.token) or bool(used)
 
     def knows(self, cookie: str) -> bool:
         """Tell whether a cookie is ours."""

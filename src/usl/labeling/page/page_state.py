@@ -1,4 +1,4 @@
-"""What the page is about: a run, one round of questions, and what is known of every image."""
+"""State of the labelling page: a run, one round of questions, and what is known of each image."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from usl.core.errors import UsageError
+from usl.core.errors import DataError, UsageError
 from usl.data.collection import Collection
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round, tidy
 from usl.labeling.answers.outcomes import CONFLICT, Outcome, agreement, outcomes
 from usl.labeling.answers.rounds import round_images
 from usl.labeling.answers.store import Store
 from usl.labeling.page.pictures import AHEAD, Pictures
-from usl.labeling.page.round_view import FINAL, Desk
+from usl.labeling.page.round_view import FINAL, RoundView
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
-from usl.run.split import CSV_NAME as BY_HAND  # the annotator of edits by hand
+from usl.run.predictions import read_predictions
+from usl.run.split_csv import CSV_NAME as BY_HAND  # the annotator of edits by hand
 
 STRIP = 24  # pictures shown of what a pick stands for
 FIRST_LARGE = 640  # longest side from which on a picture is one to look at, not a thumbnail
 
 
-class Work:
+class PageState:
     """A run on the page.
 
     Parameters
@@ -61,8 +60,8 @@ class Work:
         self._place = {row: place for place, row in enumerate(self._order)}
         self._predicted = _predictions(run) if self.kind == CHECK else {}
         only = None if round is None else self._order
-        self.desk = Desk(store, self.name, self.ids, self.rows, only=only)
-        self.desk.follow()
+        self.round_view = RoundView(store, self.name, self.ids, self.rows, only=only)
+        self.round_view.follow()
 
     def asks(self) -> bool:
         """Whether a visitor is to say who they are: where several people may be at work."""
@@ -72,8 +71,8 @@ class Work:
 
     def people(self) -> list[str]:
         """The names under which answers were given."""
-        self.desk.follow()
-        return [name for name in self.desk.annotators() if name not in ("", BY_HAND)]
+        self.round_view.follow()
+        return [name for name in self.round_view.annotators() if name not in ("", BY_HAND)]
 
     def named(self, given: str) -> str:
         """Whose answers a request is about. UsageError for a name that cannot be used."""
@@ -93,7 +92,7 @@ class Work:
 
     @staticmethod
     def view_name(annotator: str, review: bool) -> str:
-        """The desk's view that a request is about."""
+        """The view that a request is about."""
         return FINAL if review else annotator
 
     def classes(self) -> list[dict[str, str]]:
@@ -106,7 +105,7 @@ class Work:
         """What the page starts from, for one annotator."""
         return {
             **self._common(annotator),
-            **self.desk.state(annotator),
+            **self.round_view.state(annotator),
             "mode": "label",
             "order": self._order,
         }
@@ -129,7 +128,9 @@ class Work:
         history = self.store.history()
         found = outcomes(history)
         rows = {self.rows[name]: one for name, one in found.items() if name in self.rows}
-        disputed = [row for row, one in rows.items() if one.kind == CONFLICT or _settled(one)]
+        disputed = [
+            row for row, one in rows.items() if one.kind == CONFLICT or (one.disputed and one.final)
+        ]
         disputed.sort(key=lambda row: self._place.get(row, len(self.ids) + row))
         agreed = agreement(history)
         counts = dict.fromkeys(self.people(), 0)
@@ -139,7 +140,7 @@ class Work:
                     counts[answer.annotator] += 1
         return {
             **self._common(annotator),
-            **self.desk.state(FINAL),
+            **self.round_view.state(FINAL),
             "mode": "review",
             "order": disputed,
             "similar": False,
@@ -187,18 +188,10 @@ class Work:
             self.pictures.prepare(self._order[place + 1 : place + 1 + AHEAD], side)
 
 
-def _settled(one: Outcome) -> bool:
-    return one.disputed and one.final
-
-
-def _predictions(run: Run) -> dict[str, tuple[str, float]]:
+def _predictions(run: Run) -> dict[str, tuple[str | None, float]]:
     """Label and confidence of every image, where the run has been trained."""
-    import pyarrow.parquet
-
     try:
-        table = pyarrow.parquet.read_table(run.path / "predictions.parquet")
-    except (OSError, ValueError):
-        return {}
-    labels = np.asarray(table["label"].to_pylist(), dtype=object)
-    pairs = zip(labels.tolist(), table["confidence"].to_pylist(), strict=True)
-    return dict(zip(table["image_id"].to_pylist(), pairs, strict=True))
+        found = read_predictions(run.path)
+    except DataError:
+        return {}  # a help, not a need
+    return {} if found is None else found.by_id()

@@ -1,4 +1,4 @@
-"""Encoded pictures kept at hand: the latest in memory, more on disk, both bounded."""
+"""LRU cache of encoded pictures: the latest in memory, more on disk, both bounded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DISK = 512 << 20
 PRUNE_EVERY = 32 << 20  # bytes written between looks at the size of the folder
 
 
-class Shelf:
+class PictureCache:
     """Byte strings by name.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Pictures as the screen needs them: decoded, upright, no larger than asked for, soon again.
+"""Pictures for the screen: decoded, turned upright, shrunk, and prefetched.
 
 Only rows of the collection can be asked for. Where a row's file lies is resolved when it is read,
 and a file that is, or has become, a link out of the collection's folder is refused. Every picture
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
 from usl.data.collection import Images
-from usl.data.decode import FORMATS, decode_file, to_grey_or_rgb, upright
+from usl.data.decode import FORMATS, decode_file, shrink, to_grey_or_rgb, upright
 from usl.data.images import FileImages
-from usl.labeling.page.picture_cache import Shelf
+from usl.labeling.page.picture_cache import PictureCache
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,8 +30,6 @@ SIZES = (160, 320, 640, 960, 1280, 1600, 2048, 2880, 4096)  # longest side in pi
 LOSSLESS = 160  # pictures of at most this side are sent as PNG: every pixel counts
 QUALITY = 88  # of JPEG
 AHEAD = 4  # pictures made ready after the one asked for
-
-Work = Callable[[], "Picture"]
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,12 @@ class Pictures:
     Parameters
     ----------
     images : where they come from.
-    shelf : where encoded ones are kept.
+    cache : where encoded ones are kept.
     threads : decoders for what is asked for; one more makes the next ones ready.
     """
 
-    def __init__(self, images: Images, shelf: Shelf, *, threads: int = 2) -> None:
-        self.images, self.shelf = images, shelf
+    def __init__(self, images: Images, cache: PictureCache, *, threads: int = 2) -> None:
+        self.images, self.cache = images, cache
         self._root = _real(images.root) if isinstance(images, FileImages) else Path()
         self._asked = ThreadPoolExecutor(threads, "picture")
         self._ahead = ThreadPoolExecutor(1, "ahead")
@@ -106,10 +104,10 @@ class Pictures:
 
     def _make(self, row: int, size: int) -> Picture:
         name = self._name(row, size)
-        if (kept := self.shelf.get(name)) is not None:
+        if (kept := self.cache.get(name)) is not None:
             return Picture(kept, kind_of(kept))
         picture = encode(self._decode(row, size))
-        self.shelf.put(name, picture.content)
+        self.cache.put(name, picture.content)
         return picture
 
     def _path(self, row: int) -> Path | None:
@@ -162,17 +160,6 @@ def decode_small(path: Path, name: str, size: int) -> Image.Image:
     except Exception:  # the plain way finds the words for it
         pass
     return shrink(decode_file(path, name), size)
-
-
-def shrink(image: Image.Image, size: int) -> Image.Image:
-    """The picture with its longest side at most ``size``; smaller ones stay as they are."""
-    from PIL import Image
-
-    if max(image.size) <= size:
-        return image
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def encode(image: Image.Image) -> Picture:

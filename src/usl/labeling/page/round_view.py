@@ -1,4 +1,4 @@
-"""One round of questions as its annotators see it: a mirror of the store that follows along.
+"""One round as its annotators see it: a view of the store in memory that follows along.
 
 Each annotator has a view of their own and sees nobody else's answers. The mirror reads what is new
 in the store before every answer, so that other tabs, other servers and imports show up, too.
@@ -48,7 +48,7 @@ class View:
         return (row, "", None) if now is None else (row, now.kind, now.label)
 
 
-class Desk:
+class RoundView:
     """The answers to one round.
 
     Parameters
@@ -199,7 +199,7 @@ class Desk:
                 raise UsageError(f"rows: {row} is no image of this round.")
         kind, label, seconds = (operation.get(name) for name in ("kind", "label", "seconds"))
         if not isinstance(kind, str) or not isinstance(label, str | None):
-            raise UsageError("kind, label: text, please.")
+            raise UsageError("kind, label: send text.")
         time = None
         if isinstance(seconds, int | float) and 0 <= seconds <= LONGEST:
             time = round(float(seconds), 2) / len(rows)
@@ -230,7 +230,7 @@ class Desk:
     def _set_classes(self, operation: dict[str, Any]) -> None:
         given = operation.get("classes")
         if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
-            raise UsageError("classes: a list, please.")
+            raise UsageError("classes: send a list.")
         classes = [ClassName(_text(one, "name"), _text(one, "hotkey")) for one in given]
         names = {one.name for one in classes}
         with self.store.transaction():
@@ -268,5 +268,5 @@ def _pace(view: View) -> float | None:
 def _text(given: dict[str, Any], name: str) -> str:
     value = given.get(name)
     if not isinstance(value, str):
-        raise UsageError(f"{name}: text, please.")
+        raise UsageError(f"{name}: send text.")
     return value

@@ -6,7 +6,9 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError, UsageError, missing_extra
 from usl.core.files import cache_dir
@@ -16,8 +18,12 @@ from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
 from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
 from usl.labeling.answers.rounds import draw_audit, draw_check, round_images
 from usl.labeling.answers.store import Store
-from usl.labeling.answers.sync import settle
+from usl.labeling.answers.sync import sync
+from usl.labeling.page.hosts import is_loopback
 from usl.run.folder import Run
+
+if TYPE_CHECKING:
+    from usl.labeling.page.page_state import PageState
 
 PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
 SHORTEST = 8  # characters of a password
@@ -45,13 +51,16 @@ def serve(
 
     Parameters
     ----------
-    run : the run folder.
-    classes : names to begin with; those that are there already stay.
-    annotator : whose answers they are; None asks where several people may be at work.
-    audit, check : so many predictions to judge blindly, or of the most doubtful; one that is not
-        finished is gone on with. At most one of the two.
-    host, port : where to listen; port 0 takes the one of last time, or any. Beyond this machine
-        only with a ``password`` of 8 characters or more.
+    run : run folder.
+    classes : names to choose from; those that are there already stay, and more can be added on
+        the page.
+    annotator : your name, where several people label: each sees only their own answers.
+    audit : judge so many predictions, drawn at random and unseen: tells how right all of them are.
+        One that is not finished is gone on with.
+    check : look at so many of the most doubtful predictions; the answers become labels.
+    host : where to listen. Beyond this machine only with a password.
+    port : 0 for the one of last time, or any that is free.
+    password : for people on other machines, 8 characters or more.
     open_browser : open the page.
     source : where the images are now, if they have moved.
     ready : called with the page's address once it is served.
@@ -65,7 +74,7 @@ def serve(
     MissingDependencyError : the packages of ``usl[label]`` are not installed.
     """
     check_parameters(host, password, audit, check)
-    tell = tell or _print
+    tell = tell or partial(print, file=sys.stderr)
     run = run if isinstance(run, Run) else Run.open(run)
     collection = run.collection(source)
     if collection.images is None:
@@ -74,27 +83,18 @@ def serve(
             f"the label column of {run.path / 'split.csv'} instead."
         )
     with Store.open(run.path) as store:
-        settle(run, store)  # edits by hand come first
+        sync(run, store)  # edits by hand come first
         drawn = None
         if audit is not None or check is not None:
             drawn = open_round(run, store, audit, check, tell)
         set_classes(run, store, classes or (), predicted=drawn is not None)
         try:
-            _serve(
-                run,
-                collection,
-                store,
-                drawn,
-                annotator=annotator,
-                host=host,
-                port=port,
-                password=password,
-                open_browser=open_browser,
-                ready=ready,
-                tell=tell,
+            state = _page_state(
+                run, collection, store, drawn, annotator, not is_loopback(host), tell
             )
+            _serve(state, host, port, password, open_browser, ready, tell)
         finally:
-            settle(run, store)
+            sync(run, store)
         for line in summary(run, store, drawn):
             tell(line)
 
@@ -104,8 +104,6 @@ def check_parameters(host: str, password: str | None, audit: int | None, check: 
     for package in PACKAGES:
         if find_spec(package) is None:
             raise missing_extra(package.replace("_", "-"), "label", "The labelling page")
-    from usl.labeling.page.guard import is_loopback
-
     if audit is not None and check is not None:
         raise UsageError("audit, check: one at a time; an audit stays blind.")
     if password is not None and len(password) < SHORTEST:
@@ -148,13 +146,37 @@ def set_classes(run: Run, store: Store, names: Sequence[str], *, predicted: bool
         store.set_classes([known.get(name, name) for name in wanted])
 
 
-def _serve(
+def _page_state(
     run: Run,
     collection: Collection,
     store: Store,
     drawn: Round | None,
-    *,
     annotator: str | None,
+    ask: bool,
+    tell: Callable[[str], None],
+) -> PageState:
+    """What the page is about; says which images are gone."""
+    from usl.labeling.page.page_state import PageState
+    from usl.labeling.page.picture_cache import PictureCache
+    from usl.labeling.page.pictures import Pictures
+
+    assert collection.images is not None
+    named = isinstance(collection.images, FileImages)  # others have no name to be kept under
+    cache = PictureCache(cache_dir() / "pictures" if named else None)
+    pictures = Pictures(collection.images, cache)
+    state = PageState(
+        run, collection, store, pictures, round=drawn, annotator=annotator or None, ask=ask
+    )
+    if state.missing:
+        tell(
+            f"Note: {len(state.missing)} requested images are not in {collection.source} any more "
+            f"({state.missing[0]!r} is one); they are left out."
+        )
+    return state
+
+
+def _serve(
+    state: PageState,
     host: str,
     port: int,
     password: str | None,
@@ -162,34 +184,18 @@ def _serve(
     ready: Callable[[str], None] | None,
     tell: Callable[[str], None],
 ) -> None:
-    """Put the parts together and serve them until a signal comes."""
+    """Put the server together and run it until a signal comes."""
     from usl.labeling.page.app import make_app
-    from usl.labeling.page.auth import Door, Keyring
-    from usl.labeling.page.background_sync import Settler
-    from usl.labeling.page.guard import is_loopback
-    from usl.labeling.page.page_state import Work
-    from usl.labeling.page.picture_cache import Shelf
-    from usl.labeling.page.pictures import Pictures
+    from usl.labeling.page.auth import Auth, Keyring
+    from usl.labeling.page.background_sync import BackgroundSync
     from usl.labeling.page.server import Server, address_of, listen, open_in_browser
 
-    assert collection.images is not None
-    files = isinstance(collection.images, FileImages)  # others have no name to be kept under
-    pictures = Pictures(collection.images, Shelf(cache_dir() / "pictures" if files else None))
-    beyond = not is_loopback(host)
-    work = Work(
-        run, collection, store, pictures, round=drawn, annotator=annotator or None, ask=beyond
-    )
-    if work.missing:
-        tell(
-            f"Note: {len(work.missing)} requested images are not in {collection.source} any more "
-            f"({work.missing[0]!r} is one); they are left out."
-        )
-    keyring = Keyring.of_run(run.path)
-    door = Door(keyring, password)
+    keyring = Keyring.of_run(state.run.path)
+    auth = Auth(keyring, password)
     opened = listen(host, port, wish=keyring.port)
     keyring.keep(opened.getsockname()[1])
     address = address_of(opened, host)
-    if beyond:
+    if not is_loopback(host):
         tell(
             f"Warning: {host} can be reached from other machines, and pictures, answers and the "
             "password travel unencrypted. On a network you do not trust use an SSH tunnel."
@@ -197,20 +203,20 @@ def _serve(
 
     def is_ready() -> None:
         if ready is not None:
-            ready(f"{address}?token={door.token}")
+            ready(f"{address}?token={auth.token}")
         else:
-            tell(f"Labelling {run.path} at {address}?token={door.token}")
+            tell(f"Labelling {state.run.path} at {address}?token={auth.token}")
             tell("Stop with Ctrl-C; nothing is lost.")
         if open_browser:
-            open_in_browser(f"{address}?token={door.ticket()}")
+            open_in_browser(f"{address}?token={auth.ticket()}")
 
-    settler = Settler(lambda: settle(run, store))
-    work.similar.warm_in_background()
+    background = BackgroundSync(lambda: sync(state.run, state.store))
+    state.similar.warm_in_background()
     try:
-        Server(make_app(work, door, listening=host, settler=settler), is_ready).run([opened])
+        Server(make_app(state, auth, listening=host, sync=background), is_ready).run([opened])
     finally:
-        settler.close()
-        pictures.close()
+        background.close()
+        state.pictures.close()
         opened.close()
 
 
@@ -234,7 +240,3 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     elif len(asked) > left or not left:
         lines.append(f"Next: usl train {run.path}")
     return lines
-
-
-def _print(line: str) -> None:
-    print(line, file=sys.stderr)

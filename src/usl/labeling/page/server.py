@@ -1,4 +1,4 @@
-"""The web server under the page: its socket, its signals, and the browser that it opens."""
+"""The uvicorn server under the page: its socket, its signals, and the browser that it opens."""
 
 from __future__ import annotations
 

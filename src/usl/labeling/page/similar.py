@@ -1,4 +1,4 @@
-"""Which images are like one: those a pick stands for, and its nearest in feature space."""
+"""Nearest neighbours of an image, and those a pick stands for, to label them together."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from usl.core.errors import DataError
 from usl.data.collection import Collection
 from usl.features.cache import ENDING, FeatureCache
 from usl.features.preprocessing import Preprocessing
-from usl.numeric.distances import Float32, squared_distances
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import squared_distances
 from usl.run.folder import Run
+from usl.run.picks import read_picks
 
 NEAREST = 96  # offered besides what a pick stands for
 MOST = 480  # offered in all
@@ -125,12 +127,11 @@ def _number(distance: float) -> float | None:
 
 def _represented(run: Run) -> tuple[dict[str, int], Any]:
     """Number of each pick by id, and for each number the ids it stands for (an Arrow array)."""
-    import pyarrow.parquet
-
     try:
-        columns = ["image_id", "represented"]
-        table = pyarrow.parquet.read_table(run.path / "selection.parquet", columns=columns)
-    except (OSError, ValueError, KeyError):
+        table = read_picks(run.path, "represented")
+    except DataError:
+        return {}, []  # a help, not a need
+    if "represented" not in table.column_names:
         return {}, []
     ids = table["image_id"].to_pylist()
     return {name: number for number, name in enumerate(ids)}, table["represented"].combine_chunks()

@@ -1,4 +1,4 @@
-"""What every augmentation shares: the check of the input, cache-sized parts, and draws."""
+"""Base of all augmentations: checks of the input, cache-sized parts, random draws."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ class Augmentation(ABC):
     """A callable from uint8 pictures to float32 views; see :meth:`__call__`."""
 
     size: int
+    scale: tuple[float, float] | None = None  # shares of the area, where a random box is drawn
+
+    def __post_init__(self) -> None:
+        """Check the parameters that augmentations share; :class:`UsageError`."""
+        check_range("size", self.size, 1)
+        if self.scale is not None and not (
+            len(self.scale) == 2 and 0 < self.scale[0] <= self.scale[1] <= 1
+        ):
+            raise UsageError(
+                f"scale={self.scale!r} given; it must be (low, high), 0 < low <= high <= 1."
+            )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """One view of every picture.
@@ -64,12 +75,6 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
     if not low <= value <= high:
         limits = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
         raise UsageError(f"{name}={value!r} given; it must be {limits}.")
-
-
-def check_scale(scale: tuple[float, float]) -> None:
-    """:class:`UsageError` unless two shares of a picture's area in order."""
-    if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
-        raise UsageError(f"scale={scale!r} given; it must be (low, high), 0 < low <= high <= 1.")
 
 
 def uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:

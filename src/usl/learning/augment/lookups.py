@@ -1,4 +1,4 @@
-"""The operations of RandAugment that look at levels or neighbours: Pillow's ``ImageOps``.
+"""RandAugment's operations on levels and neighbours, as Pillow's ``ImageOps``.
 
 Pictures are float32 [b, c, h, w] in 0..1; every picture has its own parameter.
 """
@@ -21,18 +21,10 @@ def autocontrast(images: Tensor) -> Tensor:
 
 def equalize(images: Tensor) -> Tensor:
     """Make the 256 levels of every channel about equally frequent."""
-    b, c, h, w = images.shape
-    levels = _levels(images).view(b * c, h * w)
-    # 1. Histogram of every channel.
-    counts = images.new_zeros(b * c, 256)
-    counts.scatter_add_(1, levels, counts.new_ones(1).expand_as(levels))
-    # 2. Pillow's table: the pixels below a level, in steps of 1/255 of all but the last level's.
-    last = counts.gather(1, levels.amax(1, keepdim=True))
-    step = ((h * w - last) / 255).floor_()
-    below = counts.cumsum(1) - counts
-    table = ((below + (step / 2).floor_()) / step.clamp(min=1)).floor_().clamp_(max=255)
-    table = torch.where(step > 0, table, torch.arange(256.0, device=images.device))
-    return (table.gather(1, levels) / 255).view(b, c, h, w)
+    from torchvision.transforms.v2 import functional
+
+    levels = (images * 255).round_().byte()
+    return functional.equalize(levels).float() / 255
 
 
 def posterize(images: Tensor, bits: Tensor) -> Tensor:
@@ -68,8 +60,3 @@ def sharpen(images: Tensor, factors: Tensor) -> Tensor:
     blend = smooth + (middle - smooth) * per_image(factors)
     result[:, :, 1:-1, 1:-1] = blend.clamp_(0, 1)
     return result
-
-
-def _levels(images: Tensor) -> Tensor:
-    """The nearest of the levels 0..255, int64."""
-    return (images * 255).round_().long()

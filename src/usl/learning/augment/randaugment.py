@@ -92,14 +92,12 @@ FIXMATCH = Policy(
     whole_cutout=True,
 )
 # What the code released with CoMatch (Li et al. 2021) does on CIFAR: always level 10.
-COMATCH = Policy(
+COMATCH = replace(
+    FIXMATCH,
     levels=(10, 10),
-    probability=0.5,
     enhance=(0.1, 1.8),
     posterize=(0, 4),
     solarize=(0, 256),
-    rotate=30,
-    shear=0.3,
     translate=10 / 32,
     bilinear=True,
     moved_fill=128 / 255,
@@ -176,11 +174,11 @@ def apply_(
     def run(first: int, last: int) -> slice:
         return slice(ends[first] - counts[first], ends[last])
 
-    # 2. Brightness, contrast and color are one computation, and so are the affine maps.
     # 1. What the levels mean.
     factors = policy.enhance[0] + policy.enhance[1] * strength
     bits = policy.posterize[0] + _whole(policy.posterize[1] * strength)
     thresholds = policy.solarize[0] + _whole(policy.solarize[1] * strength)
+    # 2. Brightness, contrast and color are one computation, and so are the affine maps.
     if (part := run(ENHANCE, 2)).stop > part.start:
         enhance_(images[part], kinds[part], factors[part])
     if (part := run(AFFINE, 7)).stop > part.start:

@@ -7,16 +7,16 @@ discrimination", CVPR 2021; the loss as in the paper of this project, Eq. 69-70,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from usl.core.parameters import AtLeast, Between, NotNegative, Positive
 from usl.learning.augment import FIFTH, Augmentation, MoCoV2, SimCLR
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
-from usl.pretraining.checks import check_at_least, check_choice, check_positive
-from usl.pretraining.contract import Recipe
+from usl.learning.recipe import Recipe
 from usl.pretraining.grouping import group_loss
 from usl.pretraining.heads import hidden_layers, projection_head
 from usl.pretraining.methods.moco import MomentumContrast
@@ -75,18 +75,18 @@ def build(
     *,
     seed: int = 0,
     instance: Literal["simclr", "moco"] = "simclr",
-    lam: float = 0.25,
-    clusters: int = 32,
-    iterations: int = 5,
-    group_temperature: float = 0.4,
-    temperature: float = 0.2,
-    projection: int = 128,
+    lam: Annotated[float, NotNegative] = 0.25,
+    clusters: Annotated[int, AtLeast(2)] = 32,
+    iterations: Annotated[int, Positive] = 5,
+    group_temperature: Annotated[float, Positive] = 0.4,
+    temperature: Annotated[float, Positive] = 0.2,
+    projection: Annotated[int, Positive] = 128,
     layers: Literal[1, 2] = 2,
     normalized: bool = False,
-    momentum: float = 0.999,
-    queue: int = 65536,
+    momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
+    queue: Annotated[int, Positive] = 65536,
     bn: BatchNorm = "eman",
-    splits: int = 8,
+    splits: Annotated[int, AtLeast(2)] = 8,
     strength: float = 0.5,
     blur: bool = False,
     flip: bool = True,
@@ -121,14 +121,9 @@ def build(
     Raises
     ------
     UsageError
-        a parameter out of range; in the first step, more clusters than images in the batch or a
-        queue that is not a multiple of the batch.
+        in the first step, more clusters than images in the batch or a queue that is not a multiple
+        of the batch.
     """
-    check_choice("instance", instance, ("simclr", "moco"))
-    check_positive(temperature=temperature, group_temperature=group_temperature)
-    check_at_least(0, lam=lam)
-    check_at_least(1, iterations=iterations)
-    check_at_least(2, clusters=clusters)
     generator = torch.Generator().manual_seed(seed)
     of_batch = instance == "simclr"
     in_common = layers - 1 if shared else 0

@@ -8,19 +8,18 @@ learning", 2020 (head, augmentation, temperature).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from usl.core.parameters import AtLeast, Between, Positive
 from usl.learning.augment import Augmentation, MoCoV2
-from usl.learning.augment.batches import check_range
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
-from usl.pretraining.checks import check_positive
-from usl.pretraining.contract import Recipe
+from usl.learning.recipe import Recipe
 from usl.pretraining.heads import projection_head
 from usl.pretraining.methods.simclr import two_views
 from usl.pretraining.momentum import BatchNorm, KeyEncoder, KeyQueue
@@ -62,17 +61,17 @@ def build(
     backbone: nn.Module,
     *,
     seed: int = 0,
-    temperature: float = 0.2,
-    projection: int = 128,
-    momentum: float = 0.999,
-    queue: int = 65536,
+    temperature: Annotated[float, Positive] = 0.2,
+    projection: Annotated[int, Positive] = 128,
+    momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
+    queue: Annotated[int, Positive] = 65536,
     bn: BatchNorm = "eman",
-    splits: int = 8,
+    splits: Annotated[int, AtLeast(2)] = 8,
     symmetric: bool = False,
     blur: bool = True,
     flip: bool = True,
     layers: Literal[1, 2] = 2,
-    crop: float = 0.2,
+    crop: Annotated[float, Between(0.01, 1)] = 0.2,
 ) -> MoCo:
     """MoCo v2 on ``backbone``, which is trained in place.
 
@@ -97,9 +96,8 @@ def build(
     Raises
     ------
     UsageError
-        a parameter out of range; in the first step, a queue that is not a multiple of the batch.
+        in the first step, a queue that is not a multiple of the batch.
     """
-    check_range("crop", crop, 0.01, 1)
     generator = torch.Generator().manual_seed(seed)
     head = projection_head(backbone.dim, projection, generator=generator, layers=layers)
     contrast = MomentumContrast(
@@ -133,7 +131,6 @@ class MomentumContrast(nn.Module):  # type: ignore[misc]
     ) -> None:
         """``query`` maps images to projections [b, width]; it is copied, not kept."""
         super().__init__()
-        check_positive(temperature=temperature)
         self.temperature = temperature
         self.encoder = KeyEncoder(query, momentum, bn, splits)
         self.queue = KeyQueue(queue, width, generator)

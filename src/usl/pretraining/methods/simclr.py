@@ -7,20 +7,19 @@ of visual representations", ICML 2020, Eq. 1 and Algorithm 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from usl.core.parameters import Between, Positive
 from usl.learning.augment import Augmentation, SimCLR
-from usl.learning.augment.batches import check_range
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
 from usl.learning.ranks import gather, rank
-from usl.pretraining.checks import check_positive
-from usl.pretraining.contract import Recipe
+from usl.learning.recipe import Recipe
 from usl.pretraining.heads import projection_head
 
 RECIPES = {
@@ -54,12 +53,12 @@ def build(
     backbone: nn.Module,
     *,
     seed: int = 0,
-    temperature: float = 0.5,
-    projection: int = 128,
+    temperature: Annotated[float, Positive] = 0.5,
+    projection: Annotated[int, Positive] = 128,
     strength: float = 0.5,
     blur: bool = False,
     flip: bool = True,
-    crop: float = 0.08,
+    crop: Annotated[float, Between(0.01, 1)] = 0.08,
     last_norm: bool = True,
 ) -> Contrast:
     """SimCLR on ``backbone``, which is trained in place.
@@ -75,14 +74,7 @@ def build(
     crop : least share of the picture's area in a view; the preset cpu takes 0.2.
     last_norm : the last layer of the head is normalised over the batch, too; not with the preset
         cpu.
-
-    Raises
-    ------
-    UsageError
-        a parameter out of range.
     """
-    check_positive(temperature=temperature)
-    check_range("crop", crop, 0.01, 1)
     head = projection_head(
         backbone.dim,
         projection,

@@ -1,8 +1,9 @@
-"""Charts by hand: curves by step with a zone of warning below a limit; a strip of bars."""
+"""Charts as SVG: curves by step with a zone of warning below a limit, strips of bars, legends."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from usl.report.drawing.markup import Html, tag
@@ -42,10 +43,10 @@ class Curve:
     colour: str
 
 
-def round_step(extent: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that divides an extent into few intervals."""
-    power = 10.0 ** math.floor(math.log10(extent / STEPS))
-    return next(m * power for m in (1, 2, 5, 10) if extent <= STEPS * m * power * (1 + 1e-9))
+def round_step(extent: float, most: int = STEPS) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that makes ``most`` intervals at the most."""
+    power = 10.0 ** math.floor(math.log10(extent / most))
+    return next(m * power for m in (1, 2, 5, 10) if extent <= most * m * power * (1 + 1e-9))
 
 
 def axis(low: float, high: float) -> Axis:
@@ -113,13 +114,12 @@ def line_chart(
         marks += band(*(across(step) for step in span))
     for tick in scale.ticks:
         y = f"{scale.place(tick):.1f}"
-        kind = "grid even" if tick == scale.stressed else "grid"
-        marks.append(tag("line", x1=str(LEFT), x2=str(RIGHT), y1=y, y2=y, class_=kind))
-        marks.append(tag("text", tick_text(tick), x=str(LEFT - 6), y=y, class_="tick level"))
+        marks.append(level(y, LEFT, RIGHT, "grid even" if tick == scale.stressed else "grid"))
+        marks.append(tag("text", tick_text(tick), x=LEFT - 6, y=y, class_="tick level"))
     for step, kind in ((0, "start"), (end, "end")):
         place = f"{across(step):.1f}"
         words_of = end_words.format(step) if step else "0"
-        marks.append(tag("text", words_of, x=place, y=str(HEIGHT - 7), class_=f"tick {kind}"))
+        marks.append(tag("text", words_of, x=place, y=HEIGHT - 7, class_=f"tick {kind}"))
     for curve in curves:
         places = [f"{across(step):.1f} {scale.place(v):.1f}" for step, v in curve.points]
         style, (x, y) = f"--c:{curve.colour}", places[-1].split()
@@ -128,47 +128,66 @@ def line_chart(
         )
         marks.append(tag("circle", cx=x, cy=y, r="3", class_="last", style=style))
     if warned:  # last, so that no curve runs through the word
-        marks.append(tag("text", "warning", x=str(RIGHT - 8), y=str(BOTTOM - 9), class_="warned"))
+        marks.append(tag("text", "warning", x=RIGHT - 8, y=BOTTOM - 9, class_="warned"))
     return tag("svg", *marks, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=words)
 
 
 def warning_zone(y: float) -> list[Html]:
     """The part of the plot below a height, marked as a warning."""
-    place = f"{y:.1f}"
+    below, width = f"{BOTTOM - y:.1f}", RIGHT - LEFT
     return [
-        tag(
-            "rect",
-            x=str(LEFT),
-            y=place,
-            width=str(RIGHT - LEFT),
-            height=f"{BOTTOM - y:.1f}",
-            class_="zone",
-        ),
-        tag("line", x1=str(LEFT), x2=str(RIGHT), y1=place, y2=place, class_="limit"),
+        tag("rect", x=LEFT, y=f"{y:.1f}", width=width, height=below, class_="zone"),
+        level(y, LEFT, RIGHT, "limit"),
     ]
 
 
 def band(first: float, last: float, here: float) -> list[Html]:
     """A part of the plot between two places, at least as wide as a curve, and a line in it."""
     width = max(last - first, 3.0)
-    x = f"{here:.1f}"
+    x, height = f"{(first + last - width) / 2:.1f}", BOTTOM - TOP
     return [
-        tag(
-            "rect",
-            x=f"{(first + last - width) / 2:.1f}",
-            y=str(TOP),
-            width=f"{width:.1f}",
-            height=str(BOTTOM - TOP),
-            class_="span",
-        ),
-        tag("line", x1=x, x2=x, y1=str(TOP), y2=str(BOTTOM), class_="here"),
+        tag("rect", x=x, y=TOP, width=f"{width:.1f}", height=height, class_="span"),
+        upright(f"{here:.1f}", TOP, BOTTOM, "here"),
     ]
+
+
+def level(y: float | str, left: float | str, right: float | str, kind: str) -> Html:
+    """A horizontal line."""
+    place = f"{y:.1f}" if isinstance(y, float) else y
+    return tag("line", x1=left, x2=right, y1=place, y2=place, class_=kind)
+
+
+def upright(x: float | str, top: float, bottom: float, kind: str) -> Html:
+    """A vertical line."""
+    return tag("line", x1=x, x2=x, y1=top, y2=bottom, class_=kind)
+
+
+def chart(title: str, ends: list[Html], drawing: Html, caption: str) -> Html:
+    """A figure: its title, the last values, the drawing, and how to read it."""
+    return tag(
+        "figure",
+        tag("h3", title),
+        tag("p", *ends, class_="ends"),
+        drawing,
+        tag("figcaption", caption),
+        class_="chart",
+    )
+
+
+def legend(items: Iterable[tuple[Html, str, str | None]]) -> Html:
+    """Samples of what is drawn, each with its words and, if need be, a class."""
+    return tag("ul", *[tag("li", *item, class_=kind) for *item, kind in items], class_="legend")
+
+
+def swatch(colour: str) -> Html:
+    """A patch of a colour for a legend."""
+    return tag("span", class_="swatch", style=f"--c:{colour}")
 
 
 def line_sample(kind: str) -> Html:
     """A piece of a curve for a legend."""
-    piece = tag("line", x1="0", x2="22", y1="5", y2="5", class_=f"curve {kind}".strip())
-    return tag("svg", piece, width="22", height="10", aria_hidden="true")
+    piece = level("5", 0, 22, f"curve {kind}".strip())
+    return tag("svg", piece, width=22, height=10, aria_hidden="true")
 
 
 def bar_strip(counts: list[int], mean: float, words: str) -> Html:
@@ -179,11 +198,11 @@ def bar_strip(counts: list[int], mean: float, words: str) -> Html:
         f"M{i * width:.2f} {TALL}V{TALL - TALL * count / top:.2f}h{width - gap:.2f}V{TALL}z"
         for i, count in enumerate(counts)
     )
-    level = f"{TALL - TALL * mean / top:.2f}"
+    middle = f"{TALL - TALL * mean / top:.2f}"
     return tag(
         "svg",
         tag("path", d=bars, class_="bar"),
-        tag("line", x1="0", x2=str(ACROSS), y1=level, y2=level, class_="level"),
+        level(middle, 0, ACROSS, "level"),
         viewBox=f"0 0 {ACROSS} {TALL}",
         preserveAspectRatio="none",
         class_="sizes",

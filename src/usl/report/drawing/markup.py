@@ -1,4 +1,4 @@
-"""HTML built by plain functions, escaped unless it was built here, and how figures are written."""
+"""HTML from plain functions, escaped unless made here; and how figures are written."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def table(
         )
         for row in rows
     ]
-    inside = tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", head),
-        tag("tbody", *body),
-        class_=class_ or None,
-    )
+    return boxed_table(caption, head, body, class_ or None)
+
+
+def boxed_table(caption: str, head: Html, body: Iterable[Html], class_: str | None) -> Html:
+    """A table of ready rows in a box that scrolls sideways."""
+    parts = (tag("caption", caption), tag("thead", head), tag("tbody", *body))
+    inside = tag("table", *parts, class_=class_)
     return tag("div", inside, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 

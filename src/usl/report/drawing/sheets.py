@@ -1,9 +1,7 @@
-"""Thumbnails by the thousand: many on one sheet, as small as the room on the page demands."""
+"""Contact sheets: thousands of thumbnails in a few JPEG files, within a limit of bytes."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,8 @@ import numpy as np
 
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
+from usl.data.decode import shrink
+from usl.report.drawing.thumbnails import encoded
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,10 +56,10 @@ def make_sheets(
     images: Images,
     needed: Sequence[int],
     wanted: Sequence[int],
-    room: int,
+    limit: int,
     progress: Progress = silent,
 ) -> Sheets | None:
-    """Thumbnails of the rows ``needed``, then of those ``wanted``, in at most ``room`` bytes.
+    """Thumbnails of the rows ``needed``, then of those ``wanted``, in at most ``limit`` bytes.
 
     1. Read as many as could fit. Those that cannot be read have none. Of ``wanted``, reading ends
        at 10^9 pixels: photographs of 12 megapixels would take minutes.
@@ -69,31 +69,31 @@ def make_sheets(
 
     None where not even one fits.
     """
-    most = max(0, room) // LEAST
+    most = max(0, limit) // LEAST
     found = read_small(images, needed[:most], wanted[: most - len(needed[:most])], progress)
     longest = max((max(picture.size) for _, picture in found), default=0)
     enough = min((side for side in SIDES if side >= longest), default=SIDES[0])
     sides = [side for side in SIDES if side <= enough]
     while found:
         for side in sides:
-            files, each = fill(found, side, room)
-            if each * len(found) <= room:
-                sizes = [fitted(picture, side).size for _, picture in found]
+            files, each = fill(found, side, limit)
+            if each * len(found) <= limit:
+                sizes = [shrink(picture, side).size for _, picture in found]
                 return Sheets(side, [row for row, _ in found], sizes, files)
         sides = sides[-1:]
-        found = found[: min(len(found) - 1, int(0.97 * room / each))]
+        found = found[: min(len(found) - 1, int(0.97 * limit / each))]
     return None
 
 
-def fill(found: Found, side: int, room: int) -> tuple[list[str], float]:
-    """Sheets of the pictures, until there is no more room, and the bytes that each takes."""
+def fill(found: Found, side: int, limit: int) -> tuple[list[str], float]:
+    """Sheets of the pictures, until the limit is passed, and the bytes that each takes."""
     files: list[str] = []
     count = size = 0
     for start in range(0, len(found), ACROSS**2):
         part = [picture for _, picture in found[start : start + ACROSS**2]]
         files.append(sheet(part, side))
         count, size = count + len(part), size + len(files[-1])
-        if size > room:
+        if size > limit:
             break
     return files, size / count
 
@@ -115,16 +115,9 @@ def read_small(
             continue
         if done >= len(needed):
             pixels += picture.width * picture.height
-        found.append((row, fitted(picture, SIDES[0])))
+        found.append((row, shrink(picture, SIDES[0]).convert("RGB")))
     progress(total, total, "thumbnails")
     return found
-
-
-def fitted(picture: Image.Image, side: int) -> Image.Image:
-    """A copy in RGB of which no side is longer than ``side``."""
-    small = picture.copy()
-    small.thumbnail((side, side))
-    return small.convert("RGB")
 
 
 def sheet(pictures: Sequence[Image.Image], side: int) -> str:
@@ -134,12 +127,10 @@ def sheet(pictures: Sequence[Image.Image], side: int) -> str:
     down = -(-len(pictures) // ACROSS)
     whole = np.zeros((down * side, ACROSS * side, 3), dtype=np.uint8)
     for number, picture in enumerate(pictures):
-        pixels = np.asarray(fitted(picture, side))
+        pixels = np.asarray(shrink(picture, side))
         below, beside = side - pixels.shape[0], side - pixels.shape[1]
         top, left = number // ACROSS * side, number % ACROSS * side
         filled = np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="edge")
         whole[top : top + side, left : left + side] = filled
-    content = io.BytesIO()
     # Full resolution of the colours keeps them within the square; "optimize" fails on pure noise.
-    Image.fromarray(whole).save(content, "JPEG", quality=QUALITY, subsampling=0)
-    return base64.b64encode(content.getvalue()).decode()
+    return encoded(Image.fromarray(whole), "JPEG", quality=QUALITY, subsampling=0)

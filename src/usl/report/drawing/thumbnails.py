@@ -1,12 +1,13 @@
-"""Pictures inside the page: small copies as data URIs, and a placeholder where there is none."""
+"""Thumbnails as data URIs, and a placeholder where a picture cannot be read."""
 
 from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
+from usl.data.decode import shrink
 from usl.report.drawing.markup import Html, tag
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ def placeholder(name: str, reason: str) -> Html:
 
 def data_uri(picture: Image.Image) -> str:
     """A small copy as ``data:image/...``: PNG for tiny pictures, JPEG for all others."""
-    content = io.BytesIO()
     if max(picture.size) <= TINY:
-        picture.save(content, "PNG", optimize=True)
-        kind = "png"
-    else:
-        small = picture.copy()
-        small.thumbnail((SIDE, SIDE))
-        small.save(content, "JPEG", quality=QUALITY, optimize=True)
-        kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+        return f"data:image/png;base64,{encoded(picture, 'PNG', optimize=True)}"
+    text = encoded(shrink(picture, SIDE), "JPEG", quality=QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{text}"
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> str:
+    """The file of a picture in base64."""
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return base64.b64encode(content.getvalue()).decode()

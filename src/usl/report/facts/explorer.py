@@ -1,4 +1,4 @@
-"""What the page's script knows of each dot: one compressed block of data, read by explorer.js."""
+"""The data behind the interactive map: one compressed block that explorer.js reads."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def explorer_data(
     groups: Groups,
     colours: Sequence[str],
     at: NDArray[np.float64],
-    room: int,
+    limit: int,
     progress: Progress = silent,
 ) -> Html:
-    """The data as an inert element of the page, at most ``room`` bytes; nothing if they do not fit.
+    """The data as an inert element of the page, at most ``limit`` bytes; nothing if too large.
 
     It is base64 of zlib of JSON: ids of any content are neither markup nor script there. Lists with
     an entry for each dot are in the order of the collection.
@@ -55,14 +55,14 @@ def explorer_data(
         [place.get(pick.row, -1), pick.rank, pick.figures.get("represents")] for pick in facts.picks
     ]
     plain = packed(record)
-    if len(plain) > room:
+    if len(plain) > limit:
         return Html("")
     if facts.collection.images is not None:
         # The first picks have a picture on the page already. The others are in random order.
         needed = [pick.row for pick in facts.picks[SHOWN:] if pick.row in place]
         others = projection.rows[~np.isin(projection.rows, facts.pick_points())][:SAMPLED]
         wanted = facts.rows[others].tolist()
-        left = room - len(plain) - SPARE
+        left = limit - len(plain) - SPARE
         sheets = make_sheets(facts.collection.images, needed, wanted, left, progress)
         if sheets is not None:
             record["pictures"] = sheets.record(place)

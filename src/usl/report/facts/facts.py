@@ -1,4 +1,4 @@
-"""What the report can know: everything in the run folder, and the images themselves."""
+"""The facts a report is made of: what the run folder holds, and the images themselves."""
 
 from __future__ import annotations
 
@@ -18,18 +18,13 @@ from usl.evaluation.truth import source_answers
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.labeling.answers.sync import bring_up_to_date
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.report.facts.people import People, read_people
-from usl.report.facts.records import (
-    COMPARISON,
-    Predictions,
-    out_of_date,
-    read_history,
-    read_optional,
-    read_predictions,
-    read_selection,
-)
-from usl.run.folder import EVALUATION, Run
+from usl.report.facts.records import COMPARISON, out_of_date, read_history, read_optional
+from usl.run.folder import Run
+from usl.run.models import EVALUATION
+from usl.run.picks import read_picks
+from usl.run.predictions import Predictions, read_predictions
 from usl.run.split import Split
 from usl.selection.result import Selection
 from usl.training.open_run import PREPROCESSING
@@ -98,10 +93,9 @@ class Facts:
     def selection(self) -> Selection:
         """The picks of :meth:`pick_points` as a selection from ``features``, without figures."""
         points = self.pick_points()
-        place = np.full(len(self.picks) + 1, -1, dtype=np.int64)  # the last entry maps -1 to -1
-        there = {int(row): number for number, row in enumerate(self.rows[points].tolist())}
-        for number, pick in enumerate(self.picks):
-            place[number] = there.get(pick.row, -1)
+        there = {row: number for number, row in enumerate(self.rows[points].tolist())}
+        # the last entry maps -1 to -1
+        place = np.array([*(there.get(pick.row, -1) for pick in self.picks), -1], dtype=np.int64)
         method = self.run.info["selection"]["method"]
         return Selection(points, place[self.stands[self.rows]], {}, method)
 
@@ -117,7 +111,7 @@ def zero_rows_are_known() -> Iterator[None]:
 def gather(run: Run, collection: Collection, progress: Progress = silent) -> Facts:
     """Read all there is. Only a run without a readable selection or split file is an error."""
     notes: list[str] = []
-    selection = read_selection(run)
+    selection = read_picks(run.path).to_pydict()
     row_of = {name: row for row, name in enumerate(collection.ids.tolist())}
     try:
         bring_up_to_date(run)
@@ -134,6 +128,9 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
     features, rows = train_points(run, collection, notes, progress)
     history = read_history(run, notes)
     people = read_people(run, split, notes)
+    predictions = read_predictions(run.path)
+    if predictions is not None:
+        predictions = predictions.aligned(row_of, len(collection))
     facts = Facts(
         run=run,
         collection=collection,
@@ -142,7 +139,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         features=features,
         rows=rows,
         truth=truth,
-        predictions=read_predictions(run, row_of, len(collection)),
+        predictions=predictions,
         stands=read_stands(selection, row_of, len(collection)),
         evaluation=read_optional(run, EVALUATION),
         comparison=read_optional(run, COMPARISON),

@@ -1,4 +1,4 @@
-"""What the colours of the map mean: known or predicted classes, or who stands for whom."""
+"""The colours of the map: true or predicted classes, or the pick that stands for an image."""
 
 from __future__ import annotations
 

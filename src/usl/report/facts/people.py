@@ -1,4 +1,4 @@
-"""What the store of answers knows, for the report."""
+"""What annotators answered, for the report: agreement, conflicts, the outcome of an audit."""
 
 from __future__ import annotations
 

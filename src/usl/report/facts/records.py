@@ -1,78 +1,23 @@
-"""The files of the run folder that the report reads, and whether they still fit together."""
+"""Records of the run folder for the report, and notes on what in them is out of date."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from usl.core.errors import DataError
-from usl.core.files import read_json
-from usl.run.folder import EVALUATION, Run
+from usl.core.files import read_record
+from usl.run.folder import Run
+from usl.run.models import EVALUATION
 from usl.run.split import Split
 from usl.selection.result import METRICS
 
 COMPARISON = "comparison.json"
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What the trained model says of each row of the collection; ``own`` where nobody told it.
-
-    ``labels`` object [n] of ``str`` or None; ``confidence`` float64 [n]; ``own`` bool [n].
-    """
-
-    labels: NDArray[np.object_]
-    confidence: NDArray[np.float64]
-    own: NDArray[np.bool_]
-
-
-def read_selection(run: Run) -> dict[str, list[Any]]:
-    """The columns of ``selection.parquet``."""
-    import pyarrow.parquet
-
-    path = run.path / "selection.parquet"
-    try:
-        return dict(pyarrow.parquet.read_table(path).to_pydict())
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}). Restore it, or select anew: usl select."
-        ) from error
-
-
-def read_predictions(run: Run, row_of: dict[str, int], n: int) -> Predictions | None:
-    """``predictions.parquet`` in the order of a collection of n rows."""
-    import pyarrow.parquet
-
-    path = run.path / "predictions.parquet"
-    if not path.is_file():
-        return None
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}). Train again: usl train.") from error
-    rows = np.array([row_of.get(name, -1) for name in table["image_id"].to_pylist()], np.int64)
-    known = rows >= 0
-    labels = np.full(n, None, dtype=object)
-    confidence, own = np.full(n, np.nan), np.zeros(n, dtype=bool)
-    labels[rows[known]] = np.array(table["label"].to_pylist(), dtype=object)[known]
-    confidence[rows[known]] = table["confidence"].to_numpy()[known]
-    own[rows[known]] = np.array([s == "predicted" for s in table["source"].to_pylist()])[known]
-    return Predictions(labels, confidence, own)
-
-
 def read_optional(run: Run, name: str) -> dict[str, Any] | None:
     """A record of the run folder, or None where it has not been made."""
     path = run.path / name
-    if not path.is_file():
-        return None
-    record = read_json(path)
-    if not isinstance(record, dict):
-        raise DataError(f"{path}: not a record of this program. Delete it, and make it again.")
-    return record
+    return read_record(path) if path.is_file() else None
 
 
 def read_history(run: Run, notes: list[str]) -> tuple[dict[str, Any], ...]:
@@ -101,10 +46,11 @@ def out_of_date(run: Run, split: Split) -> list[str]:
     notes = []
     training = run.info.get("training")
     labels = len(split.labeled("train"))
-    if training and training["labels"] != labels:
+    learned = training["labels"] + training.get("propagated", 0) if training else labels
+    if learned != labels:
         notes.append(
-            f"The classifier learned from {training['labels']:,} labels; split.csv now holds "
-            f"{labels:,}. Train again: usl train."
+            f"The classifier learned from {learned:,} labels; split.csv now holds {labels:,}. "
+            "Train again: usl train."
         )
     figures = read_optional(run, EVALUATION)
     if figures and training:

@@ -1,1 +1,1 @@
-"""The parts of the report, one file each: ``section(facts) -> Html``, empty if nothing is known."""
+"""The sections of the report: each file has ``section(facts) -> Html``, empty without data."""

@@ -1,10 +1,10 @@
-"""How often the classifier is right: in all, per class, and what it takes for what."""
+"""Accuracy of the classifier: overall, per class, and as a confusion matrix."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from usl.report.drawing.markup import Html, per_cent, plural, section, table, tag
+from usl.report.drawing.markup import Html, boxed_table, per_cent, plural, section, table, tag
 from usl.report.facts.facts import Facts
 from usl.report.sections.header import features_of, shown_name
 
@@ -42,13 +42,11 @@ def accuracy_section(facts: Facts) -> Html:
         rows,
         text_columns=(0, 1),
     )
-    details = [subset_details(name, figures[name]) for name in subsets[:1]]
+    details = [
+        tag("div", per_class(name, figures[name]), confusions(name, figures[name]), class_="pair")
+        for name in subsets[:1]
+    ]
     return section("Accuracy", tag("p", intro), overall, *details, id_="accuracy")
-
-
-def subset_details(subset: str, figures: dict[str, Any]) -> Html:
-    """Per-class table and confusions of one subset, side by side."""
-    return tag("div", per_class(subset, figures), confusions(subset, figures), class_="pair")
 
 
 def per_class(subset: str, figures: dict[str, Any]) -> Html:
@@ -78,14 +76,7 @@ def confusions(subset: str, figures: dict[str, Any]) -> Html:
         ]
         rows.append(tag("tr", tag("th", name, scope="row", class_="text"), *cells))
     caption = f"Confusion ({subset}): images by true class (row) and predicted class (column)"
-    inside = tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", tag("tr", *head)),
-        tag("tbody", *rows),
-        class_="heat",
-    )
-    return tag("div", inside, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return boxed_table(caption, tag("tr", *head), rows, "heat")
 
 
 def heat_cell(count: int, share: float, right: bool) -> Html:

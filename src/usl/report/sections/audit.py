@@ -1,4 +1,4 @@
-"""What people said: how good the labelled collection is, by an audit; how far people agree."""
+"""Audit of the labels, and how far annotators agree."""
 
 from __future__ import annotations
 

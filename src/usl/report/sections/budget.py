@@ -1,4 +1,4 @@
-"""How many labels it takes: coverage along the picks, and a number to stop at where there is one.
+"""How many labels are enough: coverage along the picks, and where to stop.
 
 Made of features and picks alone; no label is read.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.report.drawing.charts import Curve, axis, decades, line_chart
+from usl.report.drawing.charts import Curve, axis, chart, decades, line_chart
 from usl.report.drawing.markup import Html, per_cent, plural, section, tag
 from usl.report.facts.facts import Facts, zero_rows_are_known
 from usl.report.sections.collapse import short
@@ -77,10 +77,9 @@ def coverage_chart(facts: Facts, found: LabelsNeeded) -> Html:
         f"{per_cent(values[-1])} with {plural(m, 'label')}, {per_cent(ahead[-1][1])} expected with "
         f"{end:,}"
     )
-    return tag(
-        "figure",
-        tag("h3", "Coverage"),
-        tag("p", *ends(m, per_cent(values[-1]), end, per_cent(ahead[-1][1])), class_="ends"),
+    return chart(
+        "Coverage",
+        ends(m, per_cent(values[-1]), end, per_cent(ahead[-1][1])),
         line_chart(
             curves(tuple(known), tuple(ahead)),
             axis(min(0.0, *values), 1.0),
@@ -88,13 +87,9 @@ def coverage_chart(facts: Facts, found: LabelsNeeded) -> Html:
             end_words="{:,} labels",
             span=span(found),
         ),
-        tag(
-            "figcaption",
-            f"How near the labelled {facts.noun}s are to all: 0 is no better than a single one at "
-            f"random, 1 is all of them labelled. Dotted: beyond the {m:,} picks, if it goes on "
-            "as it did.",
-        ),
-        class_="chart",
+        f"How near the labelled {facts.noun}s are to all: 0 is no better than a single one at "
+        f"random, 1 is all of them labelled. Dotted: beyond the {m:,} picks, if it goes on as it "
+        "did.",
     )
 
 
@@ -109,10 +104,9 @@ def gain_chart(found: LabelsNeeded) -> Html:
         return Html("")
     last, expected = (short(points[-1][1]) for points in (known, ahead))
     spoken = f"{last} points with label {m:,}, {expected} expected with {end:,}"
-    return tag(
-        "figure",
-        tag("h3", "What one more label adds"),
-        tag("p", *ends(m, last, end, expected), class_="ends"),
+    return chart(
+        "What one more label adds",
+        ends(m, last, end, expected),
         line_chart(
             curves(known, ahead),
             decades(min(shown), max(shown)),
@@ -120,12 +114,8 @@ def gain_chart(found: LabelsNeeded) -> Html:
             end_words="{:,} labels",
             span=span(found),
         ),
-        tag(
-            "figcaption",
-            "Points of coverage, averaged over neighbouring ranks, from the second label on. A "
-            "sudden drop would be a place to stop; a straight decline has none.",
-        ),
-        class_="chart",
+        "Points of coverage, averaged over neighbouring ranks, from the second label on. A sudden "
+        "drop would be a place to stop; a straight decline has none.",
     )
 
 

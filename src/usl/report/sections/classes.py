@@ -1,4 +1,4 @@
-"""The classes of the picks, beside what a random and a stratified draw would give (Fig. 2c, 5)."""
+"""Classes of the picks, beside those of a random and a stratified draw (Fig. 2c, 5)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.evaluation.metrics import balance, coverage
+from usl.report.drawing.charts import legend, level, upright
 from usl.report.drawing.markup import Html, join, per_cent, plural, section, table, tag
 from usl.report.facts.facts import Facts
 
@@ -89,7 +90,7 @@ def classes_section(facts: Facts) -> Html:
         "Classes of the picks",
         tag("p", join(text)),
         cut_note(shown, names),
-        legend(),
+        bars_legend(),
         table(
             "Picks per class: this selection, a random draw (mean, and the range of 9 in 10 "
             f"of {DRAWS:,} draws), and a stratified one, which needs every answer",
@@ -163,34 +164,23 @@ def bar(
 
     marks = [tag("rect", class_="bar", x="0", y="3", width=at(value), height="12", rx="2")]
     if equal is not None:
-        marks.append(tag("line", class_="equal", x1=at(equal), x2=at(equal), y1="0", y2="28"))
+        marks.append(upright(at(equal), 0, 28, "equal"))
     if expected is not None:
         low, mean, high = (getattr(expected, part)[number] for part in ("low", "mean", "high"))
-        marks.append(tag("line", class_="range", x1=at(low), x2=at(high), y1="21", y2="21"))
+        marks.append(level("21", at(low), at(high), "range"))
         marks.append(tag("circle", class_="mean", cx=at(mean), cy="21", r="3.5"))
     return tag("svg", *marks, class_="strip", height="28", width="100%", aria_hidden="true")
 
 
-def legend() -> Html:
+def bars_legend() -> Html:
     """What the marks of a bar mean."""
-
-    def sample(*marks: Html) -> Html:
-        return tag("svg", *marks, class_="strip", width="28", height="22", aria_hidden="true")
-
     dot = tag("circle", class_="mean", cx="14", cy="11", r="4")
-    whisker = tag("line", class_="range", x1="2", x2="26", y1="11", y2="11")
-    return tag(
-        "ul",
-        tag(
-            "li",
-            sample(tag("rect", class_="bar", y="4", width="28", height="14", rx="2")),
-            "this selection",
-        ),
-        tag("li", sample(whisker, dot), "random: mean, and 9 in 10 draws"),
-        tag(
-            "li",
-            sample(tag("line", class_="equal", x1="14", x2="14", y1="0", y2="22")),
-            "stratified: equal numbers",
-        ),
-        class_="legend",
+    marks = {
+        "this selection": [tag("rect", class_="bar", y="4", width="28", height="14", rx="2")],
+        "random: mean, and 9 in 10 draws": [level("11", 2, 26, "range"), dot],
+        "stratified: equal numbers": [upright("14", 0, 22, "equal")],
+    }
+    size = {"width": 28, "height": 22, "aria_hidden": "true"}
+    return legend(
+        (tag("svg", *drawn, class_="strip", **size), words, None) for words, drawn in marks.items()
     )

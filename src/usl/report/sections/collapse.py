@@ -1,4 +1,4 @@
-"""Whether learned clusters have collapsed, by the last figures of their training, in words."""
+"""Signs of cluster collapse, by the last figures of the training, in words."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""The comparison with other ways to select, if one was made: means, spreads, paired differences."""
+"""Comparison with other selections: means, standard deviations, paired differences."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
+from usl.report.drawing.charts import level, round_step, upright
 from usl.report.drawing.markup import MINUS, NOTHING, Html, per_cent, section, table, tag
 from usl.report.facts.facts import Facts
 from usl.report.sections.header import features_of, shown_name
@@ -21,12 +22,12 @@ def comparison_section(facts: Facts) -> Html:
     values = {
         name: [row["test"] for row in record["rows"] if row["method"] == name] for name in methods
     }
-    low, high, ticks = axis([value for own in values.values() for value in own])
+    scale = axis([value for own in values.values() for value in own])
     first = next(iter(methods))
     rows = [
         [
-            method_name(name, found["oracle"]),
-            strip(values[name], found["test"], low, high, ticks, first=name == first),
+            shown_name(name) + (" (oracle) *" if found["oracle"] else ""),
+            strip(values[name], found["test"], scale, first=name == first),
             per_cent(found["test"]["mean"]),
             f"{100 * found['test']['sd']:.1f}",
             gain(record["differences"].get(f"{first} - {name}")),
@@ -35,16 +36,11 @@ def comparison_section(facts: Facts) -> Html:
         ]
         for name, found in methods.items()
     ]
-    rows.append(["", tick_labels(low, high, ticks), "", "", "", "", ""])
-    notes = []
+    rows.append(["", tick_labels(scale), "", "", "", "", ""])
+    note = None
     if any(found["oracle"] for found in methods.values()):
-        notes.append(
-            tag(
-                "p",
-                "* An oracle: it has read every label, which a selection is meant to spare.",
-                class_="quiet",
-            )
-        )
+        words = "* An oracle: it has read every label, which a selection is meant to spare."
+        note = tag("p", words, class_="quiet")
     encoder = facts.run.info["encoder"]
     return section(
         "Against other selections",
@@ -70,14 +66,9 @@ def comparison_section(facts: Facts) -> Html:
             rows,
             class_="strips",
         ),
-        *notes,
+        note,
         id_="comparison",
     )
-
-
-def method_name(name: str, oracle: bool) -> str:
-    """A method with a star if it is an oracle."""
-    return f"{shown_name(name)} (oracle) *" if oracle else shown_name(name)
 
 
 def gain(difference: dict[str, float] | None) -> str:
@@ -88,68 +79,46 @@ def gain(difference: dict[str, float] | None) -> str:
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", MINUS)
 
 
-def axis(values: list[float]) -> tuple[float, float, list[float]]:
-    """Ends of an axis that holds all values, and two to seven round marks on it."""
+class Scale(NamedTuple):
+    """Ends of an axis and the values that it names."""
+
+    low: float
+    high: float
+    ticks: list[float]
+
+    def place(self, value: float) -> str:
+        """A value as a place along the axis."""
+        return f"{100 * (value - self.low) / (self.high - self.low):.2f}%"
+
+
+def axis(values: list[float]) -> Scale:
+    """An axis that holds all values, and two to seven round marks on it."""
     low, high = min(values), max(values)
-    room = max(high - low, 0.01)
-    step = next(s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if room / s <= 5)
+    step = round_step(max(high - low, 0.025), 5)  # half a point at least
     first = math.floor(low / step)
     last = max(math.ceil(high / step), first + 1)
     ticks = [step * i for i in range(first, last + 1)]
-    return ticks[0] - 0.1 * step, ticks[-1] + 0.1 * step, ticks
+    return Scale(ticks[0] - 0.1 * step, ticks[-1] + 0.1 * step, ticks)
 
 
-def place(value: float, low: float, high: float) -> str:
-    """A value as a place along the axis."""
-    return f"{100 * (value - low) / (high - low):.2f}%"
-
-
-def strip(
-    values: list[float],
-    summary: dict[str, float],
-    low: float,
-    high: float,
-    ticks: list[float],
-    *,
-    first: bool,
-) -> Html:
+def strip(values: list[float], summary: dict[str, float], scale: Scale, *, first: bool) -> Html:
     """One method on the axis. The figures stand beside it: hidden from screen readers."""
     middle, mean, sd = f"{HEIGHT // 2}", summary["mean"], summary["sd"]
-    marks = [
-        tag(
-            "line",
-            class_="grid",
-            x1=place(t, low, high),
-            x2=place(t, low, high),
-            y1="0",
-            y2=str(HEIGHT),
-        )
-        for t in ticks
-    ]
+    marks = [upright(scale.place(tick), 0, HEIGHT, "grid") for tick in scale.ticks]
     marks += [
-        tag("circle", class_="seed", cx=place(value, low, high), cy=middle, r="3.5")
-        for value in values
+        tag("circle", class_="seed", cx=scale.place(value), cy=middle, r="3.5") for value in values
     ]
-    marks.append(
-        tag(
-            "line",
-            class_="range",
-            x1=place(mean - sd, low, high),
-            x2=place(mean + sd, low, high),
-            y1=middle,
-            y2=middle,
-        )
-    )
-    marks.append(tag("circle", class_="mean", cx=place(mean, low, high), cy=middle, r="5.5"))
+    marks.append(level(middle, scale.place(mean - sd), scale.place(mean + sd), "range"))
+    marks.append(tag("circle", class_="mean", cx=scale.place(mean), cy=middle, r="5.5"))
     kind = "strip first" if first else "strip"
-    return tag("svg", *marks, class_=kind, width="100%", height=str(HEIGHT), aria_hidden="true")
+    return tag("svg", *marks, class_=kind, width="100%", height=HEIGHT, aria_hidden="true")
 
 
-def tick_labels(low: float, high: float, ticks: list[float]) -> Html:
+def tick_labels(scale: Scale) -> Html:
     """The axis below the strips."""
-    digits = 1 if any(round(100 * t, 6) % 1 for t in ticks) else 0
+    digits = 1 if any(round(100 * t, 6) % 1 for t in scale.ticks) else 0
     shown = [
-        tag("text", f"{100 * t:.{digits}f}%", x=place(t, low, high), y="12", class_="tick")
-        for t in ticks
+        tag("text", f"{100 * t:.{digits}f}%", x=scale.place(t), y="12", class_="tick")
+        for t in scale.ticks
     ]
     return tag("svg", *shown, class_="strip", width="100%", height="16", aria_hidden="true")

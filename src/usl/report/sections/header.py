@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from usl.core.methods import built_in_module
 from usl.features.embed import GIVEN
 from usl.report.drawing.markup import MINUS, Html, join, per_cent, plural, tag
 from usl.report.facts.facts import Facts
 from usl.run.split import first_rows
+from usl.selection.contract import METHODS
+from usl.training.contract import FROZEN
 
-SHOWN_NAMES = {
-    "usl": "USL",
-    "usl_t": "USL-T",
-    "kmeans": "k-means",
-    "label_spreading": "label spreading",
-}
 PROTOCOLS = {
     "test": "test {noun}s right",
     "val": "validation {noun}s right",
@@ -47,8 +44,9 @@ def title(facts: Facts) -> str:
 
 
 def shown_name(method: str) -> str:
-    """A method as it is written in a sentence."""
-    return SHOWN_NAMES.get(method, method.replace("\\", "/").rpartition("/")[2])
+    """A method as it is written in a sentence; the file's name for one outside the package."""
+    module = built_in_module([METHODS, FROZEN], method)
+    return getattr(module, "NAME", method.replace("\\", "/").rpartition("/")[2])
 
 
 def features_of(encoder: str) -> str:

@@ -1,4 +1,4 @@
-"""How the clusters were learned: figures by step as small charts, and what they warn of."""
+"""Training curves of learned clusters, and what they warn of."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from usl.report.drawing.charts import (
     Curve,
     axis,
     bar_strip,
+    chart,
+    legend,
     line_chart,
     line_sample,
     log_axis,
+    swatch,
 )
 from usl.report.drawing.markup import Html, figure, plural, section, tag
 from usl.report.facts.facts import Facts, Pick
@@ -99,13 +102,13 @@ def learning_section(facts: Facts) -> Html:
     """Charts, a verdict and the final sizes; empty where no such figures were recorded."""
     heads = by_head(facts.history)
     parameters = facts.run.info["selection"]["parameters"]
-    charts = [chart(panel, heads) for panel in panels(parameters)]
+    charts = [panel_chart(panel, heads) for panel in panels(parameters)]
     if not any(charts):
         return Html("")
     return section(
         "How the clusters were learned",
         verdict(heads),
-        legend(heads),
+        heads_legend(heads),
         tag("div", *charts, class_="charts"),
         sizes(facts.picks),
         id_="learning",
@@ -136,7 +139,7 @@ def colour(place: int, heads: dict[int, list[dict[str, Any]]]) -> str:
     return "var(--accent)" if len(heads) == 1 else f"var(--k{place % COLOURS})"
 
 
-def chart(panel: Panel, heads: dict[int, list[dict[str, Any]]]) -> Html:
+def panel_chart(panel: Panel, heads: dict[int, list[dict[str, Any]]]) -> Html:
     """One panel with its final figures and its caption."""
     curves: list[Curve] = []
     ends = []
@@ -153,18 +156,16 @@ def chart(panel: Panel, heads: dict[int, list[dict[str, Any]]]) -> Html:
     if not curves:
         return Html("")
     spoken = "; ".join(f"{words} ends at {value}".strip() for _, words, value in ends)
-    return tag(
-        "figure",
-        tag("h3", panel.title),
-        tag("p", *[series_end(*end, several=len(panel.series) > 1) for end in ends], class_="ends"),
+    return chart(
+        panel.title,
+        [series_end(*end, several=len(panel.series) > 1) for end in ends],
         line_chart(
             curves,
             scale(panel, [value for drawn in curves for _, value in drawn.points]),
             limit=panel.limit,
             words=f"{panel.title} by step: {spoken}",
         ),
-        tag("figcaption", panel.caption),
-        class_="chart",
+        panel.caption,
     )
 
 
@@ -188,20 +189,15 @@ def series_end(kind: str, words: str, value: str, *, several: bool) -> Html:
     return tag("span", sample, f"{words} " if words else "at the end ", tag("strong", value))
 
 
-def legend(heads: dict[int, list[dict[str, Any]]]) -> Html | None:
+def heads_legend(heads: dict[int, list[dict[str, Any]]]) -> Html | None:
     """Which colour is which head, where there are several."""
     if len(heads) < 2:
         return None
-    first = min(heads)
-    items = [
-        tag(
-            "li",
-            tag("span", class_="swatch", style=f"--c:{colour(place, heads)}"),
-            f"head {head}" + (" (its clusters are the ones used)" if head == first else ""),
-        )
+    used = {min(heads): " (its clusters are the ones used)"}
+    return legend(
+        (swatch(colour(place, heads)), f"head {head}{used.get(head, '')}", None)
         for place, head in enumerate(heads)
-    ]
-    return tag("ul", *items, class_="legend")
+    )
 
 
 def sizes(picks: tuple[Pick, ...]) -> Html | None:

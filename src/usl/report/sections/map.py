@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
+from usl.report.drawing.charts import legend, swatch
 from usl.report.drawing.markup import Html, section, tag
 from usl.report.facts.explorer import explorer_data
 from usl.report.facts.facts import Facts
@@ -29,12 +30,12 @@ OFFSETS = sorted(
 
 
 def map_section(
-    facts: Facts, projection: Projection | None, room: int, progress: Progress = silent
+    facts: Facts, projection: Projection | None, limit: int, progress: Progress = silent
 ) -> Html:
     """The picks among all the others, in two dimensions.
 
     A picture that is complete by itself, and what the page's script needs to make it answer. The
-    two take at most ``room`` bytes, if need be with fewer and smaller thumbnails.
+    two take at most ``limit`` bytes, if need be with fewer and smaller thumbnails.
     """
     if projection is None:
         return Html("")
@@ -42,9 +43,9 @@ def map_section(
     at, height = fit_to_page(projection.xy)
     drawing = tag("div", picture(facts, projection, groups, at, height), class_="stage")
     words = tag("figcaption", caption(facts, projection, groups))
-    figure = tag("figure", drawing, legend(groups), words)
+    figure = tag("figure", drawing, groups_legend(groups), words)
     colours = [colour(number, groups) for number in range(len(groups.names))]
-    left = room - len(figure.encode())
+    left = limit - len(figure.encode())
     data = explorer_data(facts, projection, groups, colours, at, left, progress)
     return section("Map", figure, data, id_="map")
 
@@ -103,8 +104,8 @@ def fit_to_page(xy: Float32) -> tuple[NDArray[np.float64], int]:
     turned = centred @ axes[:, ::-1]
     turned -= turned.min(axis=0)
     extent = turned.max(axis=0)
-    room = WIDTH - 2 * MARGIN
-    scale = room / max(float(extent[0]), 1e-12)
+    width = WIDTH - 2 * MARGIN
+    scale = width / max(float(extent[0]), 1e-12)
     height = max(200, min(HEIGHT, round(float(extent[1]) * scale) + 2 * MARGIN))
     scale = min(scale, (height - 2 * MARGIN) / max(float(extent[1]), 1e-12))
     offset = (np.array([WIDTH, height]) - extent * scale) / 2
@@ -169,11 +170,11 @@ def mark(at: NDArray[np.int64], rank: int, words: str, number: int, groups: Grou
     return tag(
         "a",
         tag("title", words),
-        tag("circle", cx=str(x), cy=str(y), class_=None if numbered else "plain"),
-        tag("text", str(rank), x=str(x), y=str(y)) if numbered else None,
+        tag("circle", cx=x, cy=y, class_=None if numbered else "plain"),
+        tag("text", str(rank), x=x, y=y) if numbered else None,
         href=f"#pick-{rank}" if rank <= SHOWN else None,
         tabindex="-1",
-        data_rank=str(rank),
+        data_rank=rank,
         style=f"--c:{colour(number, groups)}",
     )
 
@@ -213,24 +214,18 @@ def shorten(name: str) -> str:
     return name if len(name) <= 18 else f"{name[:17]}…"
 
 
-def legend(groups: Groups) -> Html | None:
+def groups_legend(groups: Groups) -> Html | None:
     """Colours and names. Pointing at one makes the others fade, by style sheet alone."""
     if not groups.legend or not groups.names:
         return None
-    items = [
-        tag(
-            "li",
-            tag("span", class_="swatch", style=f"--c:{colour(number, groups)}"),
-            name,
-            class_=f"g{number}",
-        )
+    return legend(
+        (swatch(colour(number, groups)), name, f"g{number}")
         for number, name in enumerate(groups.names)
-    ]
-    return tag("ul", *items, class_="legend")
+    )
 
 
 def highlight_rules() -> str:
-    """The style rules behind :func:`legend`'s fading."""
+    """The style rules behind :func:`groups_legend`'s fading."""
     return "".join(
         f"figure:has(.legend .g{i}:hover) .cloud:not(.g{i}){{opacity:.06}}" for i in range(NAMED)
     )

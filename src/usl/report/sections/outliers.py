@@ -1,4 +1,4 @@
-"""The first picks beside what is least likely to be picked, and what lies far from everything."""
+"""Outliers: the first picks beside the least likely images, and what lies far from all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, mean_neighbor_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import mean_neighbor_distance
 from usl.report.drawing.markup import Html, figure, join, plural, section, tag
 from usl.report.facts.facts import Facts, Pick, zero_rows_are_known
 from usl.report.sections.picks import card, pick_link

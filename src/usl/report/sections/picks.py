@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from usl.core.methods import built_in_module
 from usl.report.drawing.markup import (
     FIXED_SPACE,
     Html,
@@ -16,11 +17,11 @@ from usl.report.drawing.markup import (
 )
 from usl.report.drawing.thumbnails import thumbnail
 from usl.report.facts.facts import Facts, Pick
+from usl.selection.contract import METHODS
 
 SHOWN = 200  # picks, as pictures; selection.csv holds them all
 DOUBTFUL = 8
 
-DRAWN = ("random", "stratified")  # methods without a ranking
 BEST_FIRST = "Best first: any number from the top is a good selection by itself."
 
 TERMS = (
@@ -32,34 +33,6 @@ TERMS = (
     ("regulariser", "regularizer", "what speaks against it"),
     ("utility", "utility", "what the method went by"),
 )
-EQUATION_3 = ("U", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)")
-AGREEMENT = {
-    "confidence": ("consensus", "share of its nearest neighbours that lie in its own cluster"),
-    "density": ("density", "mean cosine with the images nearest to it, about half a cluster"),
-}
-TERMS_OF = {  # what these columns are called in a method's source, and what they are
-    "usl": {
-        "density": EQUATION_3,
-        "regularizer": ("Reg", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
-        "utility": ("U′", "what decided: U less λ times the regulariser (Eq. 7)"),
-    },
-    "usl_t": {
-        "confidence": ("max ŷ", "how surely it belongs to its cluster (Eq. 9)"),
-        "density": EQUATION_3,
-    },
-    "density": {"density": EQUATION_3},
-    "quorum": {
-        **AGREEMENT,
-        "utility": (
-            "score",
-            "consensus times density, or what pick_by names; the largest wins",
-        ),
-    },
-    "quorum usl_t": {  # the picks of learned clusters were chosen
-        **AGREEMENT,
-        "utility": ("max ŷ", "how surely it belongs to its learned cluster; the surest wins"),
-    },
-}
 DECIDED = "; it decided which of a cluster is picked"
 SCORES = ("confidence", "density", "regularizer", "utility")
 Terms = list[tuple[str, str, str]]
@@ -74,8 +47,8 @@ def picks_section(facts: Facts) -> Html:
         if len(facts.picks) > SHOWN
         else ""
     )
-    drawn = facts.run.info["selection"]["method"] in DRAWN
-    order = "In the order of the draw." if drawn else BEST_FIRST
+    module = built_in_module([METHODS], facts.run.info["selection"]["method"])
+    order = "In the order of the draw." if getattr(module, "UNRANKED", False) else BEST_FIRST
     intro = tag("p", order + limit)
     key = tag(
         "dl",
@@ -100,9 +73,8 @@ def terms_of(facts: Facts) -> Terms:
     """
     have = facts.picks[0].figures if facts.picks else {}
     picked = facts.run.info["selection"]
-    method, parameters = picked["method"], picked["parameters"]
-    heads, chosen = parameters.get("heads"), parameters.get("chosen")
-    own = TERMS_OF.get(f"{method} {chosen}") or TERMS_OF.get(method, {})
+    heads, chosen = (picked["parameters"].get(name) for name in ("heads", "chosen"))
+    own = getattr(built_in_module([METHODS], picked["method"]), "TERMS", {})
     decided = None
     if "utility" in have and "regularizer" not in have:
         same = (
@@ -115,7 +87,7 @@ def terms_of(facts: Facts) -> Terms:
     for short, name, text in TERMS:
         if name not in have or (name == "utility" and decided):
             continue
-        short, meaning = own.get(name, (short, text))
+        short, meaning = own.get(f"{name} {chosen}") or own.get(name, (short, text))
         if name == "confidence" and isinstance(heads, int) and heads > 1:
             meaning += f", mean of {heads} heads"
         terms.append((short, name, meaning + DECIDED if name == decided else meaning))

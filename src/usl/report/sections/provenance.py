@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from usl.core.errors import DataError
-from usl.core.methods import parameter_help
+from usl.core.methods import built_in_module, parameter_help
 from usl.features.preprocessing import Preprocessing
 from usl.report.drawing.markup import Html, figure, join, plural, section, table, tag
 from usl.report.facts.facts import Facts
@@ -16,41 +16,6 @@ from usl.run.folder import Run
 from usl.selection.contract import METHODS
 from usl.training.open_run import PREPROCESSING
 
-SYMBOLS_OF: dict[str, dict[str, tuple[str, str]]] = {  # and what they mean
-    "usl": {
-        "k": ("k", "neighbours in the density, Eq. 3"),
-        "lam": ("λ", "weight of the regulariser, Eq. 7"),
-        "alpha": ("α", "exponent of the distance, Eq. 5"),
-        "momentum": (Html("m<sub>reg</sub>"), "moving average of the regulariser, Eq. 6"),
-        "iterations": ("l", "passes of the exchange, Algorithm 1"),
-        "horizon": ("h", "nearest picks that repel; none: all of them"),
-    },
-    "usl_t": {
-        "k": ("k", "neighbours that may share a cluster, Eq. 14"),
-        "pick_by": ("", "what decides which of a cluster is picked"),
-        "spare": ("", "share of clusters beyond the labels asked for; the largest are kept"),
-        "propagate": ("", "how many of a cluster may receive the label of its pick"),
-        "heads": ("", "sets of clusters trained; the first decides"),
-        "tau": ("τ", "confidence from which an item counts in the global loss, Eq. 10"),
-        "alpha": ("α", "strength of the logit adjustment, Eq. 11"),
-        "t": ("t", "temperature of the sharpening, Eq. 13"),
-        "lam": ("λ", "weight of the local loss, Eq. 15"),
-        "momentum": ("μ", "moving average of the mean assignment, Eq. 12"),
-        "scale": ("", "of the logits: scale times cosine"),
-    },
-    "quorum": {
-        "partitions": ("", "of k-means, of which the best is taken"),
-        "k": ("", "neighbours that agree with a pick or not"),
-        "reach": ("", "images the density looks at, as a share of a cluster of average size"),
-        "average": ("", "whether images are averaged with their neighbours before k-means"),
-        "room": ("", "power of its distance to its neighbours by which an image counts"),
-        "pick_by": ("", "what the pick of a cluster is best in"),
-        "learned": ("", "sets of picks of clusters learned as by USL-T, compared with the others"),
-        "chosen": ("", "whose clusters have the picks that tell the most"),
-        "sample": ("", "images looked at"),
-        "iterations": ("", "of k-means, at most"),
-    },
-}
 UNREADABLE = 20
 
 
@@ -81,10 +46,12 @@ def provenance_section(facts: Facts) -> Html:
 def parameters_table(picked: dict[str, Any]) -> Html:
     """The selection's parameters in force, with the paper's symbols."""
     rows = [["budget", "m", figure(picked["budget"]), "labels asked for"]]
-    symbols = SYMBOLS_OF.get(picked["method"]) or described(picked["method"])
+    known = symbols_of(picked["method"])
     for name, value in picked["parameters"].items():
-        symbol, meaning = symbols.get(name, ("", ""))
-        rows.append([name, symbol, setting(value), meaning])
+        symbol, meaning = known.get(name, ("", ""))
+        letter, _, index = symbol.partition("_")
+        shown = join([letter, tag("sub", index)]) if index else letter
+        rows.append([name, shown, setting(value), meaning])
     rows.append(["seed", "", str(picked["seed"]), "of every random draw"])
     return table(
         f"Selection by {shown_name(picked['method'])}: parameters in force",
@@ -94,16 +61,20 @@ def parameters_table(picked: dict[str, Any]) -> Html:
     )
 
 
-def described(method: str) -> dict[str, tuple[str, str]]:
-    """What a method says of its parameters itself, up to the first stop and without asides."""
-    if method not in METHODS.names():  # a file: a report runs no code that a run names
+def symbols_of(method: str) -> dict[str, tuple[str, str]]:
+    """What a method says of its parameters itself: symbol, ``_`` before an index, and meaning.
+
+    Of one that ``SYMBOLS`` leaves out that is the docstring's, up to the first stop and without
+    asides.
+    """
+    module = built_in_module([METHODS], method)
+    if module is None:  # a report runs no code that a run names
         return {}
-    function = getattr(METHODS.load(method), METHODS.function)
-    meanings = {}
-    for name, text in parameter_help(function).items():
+    meanings: dict[str, tuple[str, str]] = {}
+    for name, text in parameter_help(getattr(module, METHODS.function)).items():
         plain = re.sub(r"\s*\([^()]*\)|``", "", text)
         meanings[name] = "", re.split(r"[;.:](?:\s|$)", plain, maxsplit=1)[0]
-    return meanings
+    return meanings | getattr(module, "SYMBOLS", {})
 
 
 def setting(value: object) -> str:

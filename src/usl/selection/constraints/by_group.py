@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.workspace import Workspace
 from usl.selection.constraints.spacing import FARTHEST, Room, keep_apart, place, squared_to, widest
 from usl.selection.result import Selection
@@ -74,6 +74,7 @@ class _Caller:
     method: str
     seed: int
     resume: Any
+    predictions: NDArray[np.float64] | None
     progress: Progress
     params: dict[str, Any]
 
@@ -92,7 +93,13 @@ class _Caller:
         }
         if part.rows is None:
             return select(
-                self.features, budget, labeled=known, candidates=candidates, **rest, **self.params
+                self.features,
+                budget,
+                labeled=known,
+                candidates=candidates,
+                predictions=self.predictions,
+                **rest,
+                **self.params,
             )
         if part.table is None:
             part.table = self.workspace.empty(
@@ -107,6 +114,7 @@ class _Caller:
                 budget,
                 labeled=np.searchsorted(part.rows, known),
                 candidates=np.searchsorted(part.rows, candidates),
+                predictions=None if self.predictions is None else self.predictions[part.rows],
                 **rest,
                 **self._divided(part.rows),
             )
@@ -140,6 +148,7 @@ def pick_parts(
     method: str,
     seed: int,
     resume: Any,
+    predictions: NDArray[np.float64] | None,
     progress: Progress,
     params: dict[str, Any],
 ) -> int:
@@ -151,13 +160,14 @@ def pick_parts(
     known : int64, rows that are labelled or sure to be.
     distance : between any two of picks and ``known``; 0 for none.
     included : how many of ``known`` count as picks.
+    predictions : float64 [n, C] for a method that asks for them, or None.
 
     Raises
     ------
     UsageError
         saying how many picks are possible, where the distance leaves no room for all.
     """
-    caller = _Caller(features, workspace, method, seed, resume, progress, params)
+    caller = _Caller(features, workspace, method, seed, resume, predictions, progress, params)
     reach = np.full(len(features), FARTHEST, dtype=np.float32)  # squared, to what is kept
 
     def occupy(rows: Rows) -> None:

@@ -30,7 +30,7 @@ GROUP = "group"
 def read_constraints(
     constraints: Constraints, collection: Collection, rows: Rows
 ) -> tuple[Constraints, dict[str, str]]:
-    """The constraints with row numbers of the collection, and the files they came from, by name.
+    """The constraints by row of the train subset, and the files they came from, by name.
 
     Parameters
     ----------
@@ -70,6 +70,14 @@ def read_constraints(
         ]
         _check_all_grouped("groups", collection, column, rows)
         found["groups"] = column
+    elif constraints.groups is not None:
+        found["groups"] = np.asarray(constraints.groups, dtype=object)
+    if "groups" in found:
+        found["groups"] = found["groups"][rows]
+    place = np.full(len(collection), -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    excluded = place[found["exclude"]]
+    found |= {"exclude": excluded[excluded >= 0], "include": place[found["include"]]}
     return replace(constraints, **found), files
 
 

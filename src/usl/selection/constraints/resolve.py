@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.selection.constraints.quotas import Groups, Quotas, shares
+from usl.selection.constraints.quotas import Groups, shares
 from usl.selection.select import row_numbers
 
 if TYPE_CHECKING:
@@ -24,8 +24,12 @@ LOOK_ALIKES = 20_000  # ids among which a similar one is sought
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """Constraints as row numbers, free of contradictions that show without features."""
+    """Constraints as row numbers, free of contradictions that show without features.
 
+    ``asked`` is what they were made of.
+    """
+
+    asked: Constraints
     exclude: Rows
     include: Rows
     labeled: Rows
@@ -37,8 +41,28 @@ class Wanted:
         """What the method takes as labelled."""
         return np.union1d(self.labeled, self.include)
 
-    def parts(self, quotas: Quotas | None, budget: int) -> list[Share]:
+    def restricted(self, rows: Rows, ids: NDArray[np.str_]) -> Wanted:
+        """For a table that holds only ``rows``, ascending, of the items; ``ids`` name these.
+
+        :class:`DataError` for a must-include that is not among them.
+        """
+        place = np.full(len(self.free), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        missing = self.include[place[self.include] < 0]
+        if len(missing):
+            raise DataError(
+                f"include: {str(ids[missing[0]])!r} must be picked but could not be read "
+                f"({len(missing)} such items). Restore it, or take it off the list."
+            )
+        exclude, labeled = (place[part][place[part] >= 0] for part in (self.exclude, self.labeled))
+        groups = self.groups
+        if groups is not None:
+            groups = Groups.from_column(np.asarray(groups.names)[groups.of[rows]])
+        return Wanted(self.asked, exclude, place[self.include], labeled, self.free[rows], groups)
+
+    def parts(self, budget: int) -> list[Share]:
         """Name, rows (None for all) and number of picks beside must-includes, of each group."""
+        quotas = self.asked.quotas
         if self.groups is None or quotas is None:
             possible = len(self.include) + int(self.free.sum())
             if budget > possible:
@@ -111,7 +135,7 @@ def resolve(
             "the budget, or include fewer."
         )
     free[np.concatenate([excluded, included, known])] = False
-    return Wanted(excluded, included, known, free, _groups(constraints, n, ids))
+    return Wanted(constraints, excluded, included, known, free, _groups(constraints, n, ids))
 
 
 def _groups(constraints: Constraints, n: int, ids: ArrayLike | None) -> Groups | None:

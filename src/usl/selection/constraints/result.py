@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 from usl.selection.constraints.by_group import NO_CALL, Kept, Part
 from usl.selection.ranking import nearest_earlier
 from usl.selection.result import Selection

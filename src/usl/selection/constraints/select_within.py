@@ -22,20 +22,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.near_duplicates import near_duplicates
 from usl.numeric.unit_rows import check_table, unit_rows
 from usl.numeric.workspace import Workspace
 from usl.selection.constraints.by_group import Part, pick_parts
 from usl.selection.constraints.quotas import Quotas
-from usl.selection.constraints.resolve import Share, Wanted, listed_rows, resolve
+from usl.selection.constraints.resolve import Wanted, resolve
 from usl.selection.constraints.result import Constrained, assemble
 from usl.selection.constraints.spacing import keep_apart, squared_to
-from usl.selection.contract import DEFAULT
+from usl.selection.contract import DEFAULT, METHODS
 from usl.selection.memory_bound import reserve
+from usl.selection.select import checked_predictions
 
 Rows = NDArray[np.int64]
 NEAR_DUPLICATE = 0.1  # the distance of collapse_duplicates=True; see docs/methods.md
@@ -55,7 +56,7 @@ class Constraints:
         :func:`usl.start_run` also a table with the columns ``image_id`` and ``group``.
     quotas : number of picks by group name (others get none; must-includes count), ``"equal"``
         numbers, or ``"proportional"`` to the sizes of the groups.
-    min_distance : a distance in the feature space (unit rows: 0 to 2).
+    min_distance : least distance between two picks in the feature space (unit rows), 0 to 2.
     """
 
     exclude: ArrayLike | str | os.PathLike[str] = ()
@@ -72,49 +73,6 @@ class Constraints:
             return None
         return NEAR_DUPLICATE if self.collapse_duplicates is True else self.collapse_duplicates
 
-    def restricted(self, rows: Rows, n: int, ids: ArrayLike) -> Constraints:
-        """For a table that holds only ``rows``, ascending, of the n items these row numbers mean.
-
-        :class:`DataError` for a must-include that is not among them; ``ids`` [n] name it.
-        """
-        place = np.full(n, -1, dtype=np.int64)
-        place[rows] = np.arange(len(rows))
-        excluded, included = (
-            listed_rows(getattr(self, name), n, name) for name in ("exclude", "include")
-        )
-        missing = included[place[included] < 0]
-        if len(missing):
-            name = str(np.asarray(ids)[missing[0]])
-            raise DataError(
-                f"include: {name!r} must be picked but could not be read ({len(missing)} such "
-                "items). Restore it, or take it off the list."
-            )
-        groups = None if self.groups is None else np.asarray(self.groups, dtype=object)[rows]
-        excluded = place[excluded]
-        return replace(
-            self, exclude=excluded[excluded >= 0], include=place[included], groups=groups
-        )
-
-
-def check_constraints(
-    constraints: Constraints, n: int, budget: int, ids: ArrayLike | None = None
-) -> tuple[Wanted, list[Share]]:
-    """Refuse what contradicts itself before any feature is computed; errors as of select_within.
-
-    What is left then: the items by row, and how many picks each group gets.
-    """
-    wanted = resolve(constraints, n, budget, ids)
-    return wanted, wanted.parts(constraints.quotas, budget)
-
-
-def check_budget(budget: int, n: int) -> None:
-    """:class:`UsageError` for a budget that n images of the train subset cannot meet."""
-    if not 1 <= budget <= n:
-        raise UsageError(
-            f"budget: {budget} given, but the train subset has {n} images; it must be "
-            f"between 1 and {n}."
-        )
-
 
 def check_end_to_end(constraints: Constraints) -> None:
     """:class:`UsageError` for constraints under which a method is called several times."""
@@ -128,7 +86,7 @@ def check_end_to_end(constraints: Constraints) -> None:
 def select_within(
     features: ArrayLike | LazyTable | str | os.PathLike[str],
     budget: int,
-    constraints: Constraints,
+    constraints: Constraints | Wanted,
     *,
     ids: ArrayLike | None = None,
     method: str = DEFAULT,
@@ -138,6 +96,7 @@ def select_within(
     memory: int | str | Workspace | None = None,
     scratch: str | os.PathLike[str] | None = None,
     resume: bool | str | os.PathLike[str] = False,
+    predictions: ArrayLike | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Constrained:
@@ -145,10 +104,11 @@ def select_within(
 
     Parameters
     ----------
-    constraints : see :class:`Constraints`.
+    constraints : see :class:`Constraints`; or what was made of them already, row by row.
     ids : str [n], the items' names, for constraints that give names.
     labeled : as in :func:`usl.select`. Picks keep the minimum distance from these items, too, and
         near-duplicates of them are left out.
+    predictions : as in :func:`usl.select`; each group's call is handed those of its items.
     method_params : parameters with one entry per item are divided among the groups.
 
     Returns
@@ -168,17 +128,22 @@ def select_within(
         from usl.data.open import open_features
 
         features = open_features(features)
+    METHODS.check(method, METHODS.load(method), method_params)
     given = check_table(features)
     n = len(given)
-    wanted = resolve(constraints, n, budget, ids, labeled, candidates)
-    wanted.parts(constraints.quotas, budget)
+    probabilities = checked_predictions(predictions, n, method)
+    wanted = constraints
+    if isinstance(wanted, Constraints):
+        wanted = resolve(wanted, n, budget, ids, labeled, candidates)
+    asked = wanted.asked
+    wanted.parts(budget)
     workspace = memory if isinstance(memory, Workspace) else Workspace(memory, scratch)
     reserve(workspace, method, given, budget, len(wanted.labeled), method_params)
     table = unit_rows(given, workspace, progress=progress)
 
     # 1. One candidate of each group of near-duplicates.
     original = None
-    if (distance := constraints.distance_of_duplicates) is not None:
+    if (distance := asked.distance_of_duplicates) is not None:
         free = np.flatnonzero(wanted.free)
         original = near_duplicates(
             table,
@@ -192,11 +157,11 @@ def select_within(
     # 2. How many of each group, from what is left.
     parts = [
         Part(name, number, rows, needs, wanted.free if rows is None else _only(wanted.free, rows))
-        for number, (name, rows, needs) in enumerate(wanted.parts(constraints.quotas, budget))
+        for number, (name, rows, needs) in enumerate(wanted.parts(budget))
     ]
 
     # 3. The method, group by group, until there are enough that keep their distance.
-    least = constraints.min_distance or 0.0
+    least = asked.min_distance or 0.0
     if least:
         _check_includes_apart(table, wanted, least, ids)
     rounds = pick_parts(
@@ -209,12 +174,11 @@ def select_within(
         method=method,
         seed=seed,
         resume=resume,
+        predictions=probabilities,
         progress=progress,
         params=method_params,
     )
-    return assemble(
-        table, parts, wanted, constraints, original, rounds=rounds, method=method, seed=seed
-    )
+    return assemble(table, parts, wanted, asked, original, rounds=rounds, method=method, seed=seed)
 
 
 def _only(free: NDArray[np.bool_], rows: Rows) -> NDArray[np.bool_]:

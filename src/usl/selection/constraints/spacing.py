@@ -12,14 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import (
-    Float32,
-    half_distances,
-    halved,
-    squared_distances,
-    squared_from_half,
-)
+from usl.numeric.distances import half_distances, halved, squared_distances, squared_from_half
 
 Rows = NDArray[np.int64]
 CROWD = 20_000  # rows that are compared all with all

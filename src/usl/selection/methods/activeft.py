@@ -18,19 +18,20 @@ Then each centroid takes the nearest candidate that is still free.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import NotNegative, Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.blocks import map_blocks, one_blas_thread, rows_per_block
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32, Values
+from usl.numeric.blocks import one_blas_thread, rows_per_block
+from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
 
-Table = NDArray[np.floating[Any]]
+DRAWN = "centroids start from random rows"
 BLOCK = 4096  # rows; fixed, because sums are rounded block by block
 
 
@@ -42,9 +43,9 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
-    tau: float = 0.07,
-    lr: float = 1e-3,
-    iterations: int = 300,
+    tau: Annotated[float, Positive] = 0.07,
+    lr: Annotated[float, Positive] = 1e-3,
+    iterations: Annotated[int, NotNegative] = 300,
 ) -> Picks:
     """Train one centroid per pick, from random candidates; pick the nearest candidate of each.
 
@@ -57,30 +58,30 @@ def pick(
     lr : step of Adam (authors: 1e-3).
     iterations : full-batch steps (authors: 300).
     """
-    own = {"tau": tau, "lr": lr, "iterations": iterations}
-    given_numbers(own, positive=["tau", "lr"])
     start = np.random.default_rng(seed).choice(candidates, budget, replace=False)
-    centroids = features[start].astype(np.float64)
+    table = as_table(features)
+    centroids, fixed = table.take(start).astype(np.float64), table.take(labeled)
     mean, square = np.zeros_like(centroids), np.zeros_like(centroids)
     with one_blas_thread():
         for step in range(1, iterations + 1):
-            _, gradient = loss_and_gradient(features, centroids, features[labeled], tau)
+            _, gradient = loss_and_gradient(table, centroids, fixed, tau)
             mean = 0.9 * mean + 0.1 * gradient
             square = 0.999 * square + 0.001 * gradient**2
             scaled = np.sqrt(square / (1 - 0.999**step)) + 1e-8
             centroids -= lr * mean / (1 - 0.9**step) / scaled
             progress(step, iterations, "centroids")
-        return Picks(_nearest_free(features, centroids, candidates), parameters=own)
+        own = {"tau": tau, "lr": lr, "iterations": iterations}
+        return Picks(_nearest_free(table, centroids, candidates), parameters=own)
 
 
 def loss_and_gradient(
-    features: Table, centroids: NDArray[np.float64], fixed: Table, tau: float
+    table: Table, centroids: Values, fixed: NDArray[np.floating[Any]], tau: float
 ) -> tuple[float, NDArray[np.float64]]:
-    """J and its gradient for ``centroids`` [m, d] of any length; in the precision of ``features``.
+    """J and its gradient for ``centroids`` [m, d] of any length; in the precision of ``table``.
 
     Rows whose own centroid is one of ``fixed`` [L, d] have no part in either.
     """
-    n, m = len(features), len(centroids)
+    n, m = len(table), len(centroids)
     lengths = np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
     unit = centroids / lengths
     anchors = np.concatenate([unit, fixed])
@@ -89,10 +90,9 @@ def loss_and_gradient(
     pushes = np.exp(closeness - top)
     totals = pushes.sum(axis=1, keepdims=True)
     log_e = np.append((np.log(totals) + top)[:, 0], np.full(len(fixed), -np.inf))
-    right = (anchors.T / tau).astype(features.dtype)
+    right = (anchors.T / tau).astype(fixed.dtype)
 
-    def block(start: int, stop: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        rows = features[start:stop]
+    def block(rows: NDArray[np.floating[Any]]) -> tuple[float, Values, Values]:
         similarity = rows @ right
         of = similarity.argmax(axis=1)
         log_odds = log_e[of] - similarity[np.arange(len(rows)), of]  # -inf if fixed: weight, J 0
@@ -108,7 +108,7 @@ def loss_and_gradient(
 
     loss, pulls, weights = 0.0, np.zeros_like(unit), np.zeros(m)
     size = min(BLOCK, rows_per_block(8 * len(anchors)))
-    for part_loss, part_pulls, part_weights in map_blocks(block, n, size):
+    for part_loss, part_pulls, part_weights in table.map(block, block=size):
         loss += part_loss
         pulls += part_pulls
         weights += part_weights
@@ -118,18 +118,17 @@ def loss_and_gradient(
 
 
 def _nearest_free(
-    features: Float32, centroids: NDArray[np.float64], candidates: NDArray[np.int64]
+    table: Table, centroids: Values, candidates: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The candidate most similar to each centroid, each candidate once; int64 [m]."""
-    points = centroids.astype(np.float32)
     taken = np.zeros(len(candidates), dtype=bool)
     order: list[int] = []
-    for point in points:
+    for centroid in centroids.astype(np.float32):
 
-        def block(start: int, stop: int, point: Float32 = point) -> Float32:
-            return np.asarray(features[candidates[start:stop]] @ point)
+        def along(points: Float32, centroid: Float32 = centroid) -> Float32:
+            return np.asarray(points @ centroid)
 
-        similarity = np.concatenate(list(map_blocks(block, len(candidates), BLOCK)))
+        similarity = np.concatenate(list(table.map(along, rows=candidates, block=BLOCK)))
         similarity[taken] = -np.inf
         best = int(similarity.argmax())
         taken[best] = True

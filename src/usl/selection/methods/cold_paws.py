@@ -15,26 +15,27 @@ and the picks come out of it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
-from usl.core.errors import UsageError
-from usl.core.parameters import given_numbers
+from usl.core.parameters import AtLeast, Positive
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import rows_per_block
-from usl.numeric.distances import Float32, squared_distances
+from usl.numeric.distances import squared_distances
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
 from usl.selection.shared.sample import draw_sample
 
+DRAWN = "medoids start from random rows, and t-SNE enlarges differences of rounding"
 Rows = NDArray[np.int64]
 Points = NDArray[np.float64]
 FEWEST = 5  # points that make a map
-FIRST_STEPS = 250  # of t-SNE, with exaggerated attraction; the least it can do
 
 
 def pick(
@@ -46,10 +47,10 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    perplexity: float = 40.0,
-    sample: int = 10_000,
-    steps: int = 1000,
-    iterations: int = 300,
+    perplexity: Annotated[float, Positive] = 40.0,
+    sample: Annotated[int, Positive] = 10_000,
+    steps: Annotated[int, AtLeast(250)] = 1000,
+    iterations: Annotated[int, Positive] = 300,
 ) -> Picks:
     """Pick the medoids of a t-SNE map of at most ``sample`` rows.
 
@@ -61,13 +62,10 @@ def pick(
     perplexity : how many neighbours a point has, softly, in t-SNE; at most a third of the others.
     sample : most rows mapped, drawn by the seed, and picks come from these alone; never below the
         budget. Labelled rows take at most half of it, candidates at least half of the rest.
-    steps : iterations of t-SNE, at least 250.
+    steps : iterations of t-SNE; the first 250, with exaggerated attraction, are the least it does.
     iterations : upper bound of the alternations of k-medoids.
     """
     own = {"perplexity": perplexity, "sample": sample, "steps": steps, "iterations": iterations}
-    given_numbers(own, positive=list(own))
-    if steps < FIRST_STEPS:
-        raise UsageError(f"steps: {steps} given; t-SNE takes at least {FIRST_STEPS}.")
     rng = np.random.default_rng(seed)
     rows = draw_sample(len(features), budget, labeled, candidates, sample, rng)
     allowed = np.isin(rows, candidates)
@@ -80,7 +78,7 @@ def pick(
     points = keep.arrays(
         "embedding",
         parts,
-        lambda: {"points": _embed(features[rows], perplexity, steps, parts["seed"])},
+        lambda: {"points": _embed(as_table(features).take(rows), perplexity, steps, parts["seed"])},
     )["points"]
     progress(1, 1, "embedding")
     fixed = np.flatnonzero(np.isin(rows, labeled))

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
-from usl.selection.shared.nearest_pick import Reach
+from usl.selection.shared.farthest_first import farthest_first
 
 NESTED = True
+DRAWN_COLD = "draws its first pick"
 
 
 def pick(
@@ -31,18 +33,9 @@ def pick(
     Without labelled rows the first pick is a random candidate, and that is all the seed decides.
     Equally far candidates go by the lower row. The order of the picks is their rank.
     """
-    reach = Reach(features, labeled)
-    picks: list[int] = []
+    reach = as_table(features).farthest(labeled)
+    first: list[int] = []
     if len(labeled) == 0:
-        picks.append(int(np.random.default_rng(seed).choice(candidates)))
-    free = np.zeros(len(features), dtype=bool)
-    free[candidates] = True
-    free[picks] = False
-    while len(picks) < budget:
-        if picks:
-            reach.add(picks[-1])
-        row = int(np.where(free, reach.squared, -1).argmax())
-        free[row] = False
-        picks.append(row)
-        progress(len(picks), budget, "picks")
-    return Picks(np.array(picks, dtype=np.int64), ranked=True)
+        first = [int(np.random.default_rng(seed).choice(candidates))]
+        reach.add(first[0])
+    return Picks(farthest_first(reach, first, candidates, budget, progress), ranked=True)

@@ -6,17 +6,23 @@ copies of one another. It shows what diversity is worth and is not meant for use
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import clamp_k, given_numbers
+from usl.core.parameters import Positive, clamp_k
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, density
-from usl.numeric.neighbor_search import kept_typical_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import density
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
+from usl.selection.methods.usl import EQUATION_3
+from usl.selection.shared.kept import kept_mean_distance
 
 NESTED = True
+TERMS = {"density": EQUATION_3}
 
 
 def pick(
@@ -28,7 +34,7 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    k: int = 20,
+    k: Annotated[int, Positive] = 20,
 ) -> Picks:
     """Pick the densest candidates, densest first; equally dense ones by the lower row.
 
@@ -38,16 +44,10 @@ def pick(
     ----------
     k : neighbours whose mean distance is the inverse of the density.
     """
-    k = _resolve(k, len(features))
+    k = clamp_k(k, len(features) - 1, len(features))
     densities = np.ones(len(features))
     if k > 0:
-        mean, _ = kept_typical_distance(features, k, keep=keep, progress=progress)
+        mean, _ = kept_mean_distance(as_table(features), k, keep=keep, progress=progress)
         densities = density(mean)
     order = np.argsort(-densities[candidates], kind="stable")[:budget]
     return Picks(candidates[order], ranked=True, density=densities, parameters={"k": k})
-
-
-def _resolve(k: int, n: int) -> int:
-    """``k``, checked, and as many as ``n`` items can have at most."""
-    given_numbers({"k": k}, positive=["k"])
-    return clamp_k(k, n - 1, n)

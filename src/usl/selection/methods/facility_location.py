@@ -15,21 +15,22 @@ gains shrink alike, and the changed rows, n / 2, n / 3, ..., are the cheaper way
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32, Rows
+from usl.numeric.blocks import rows_per_block
+from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
+from usl.selection.shared.sample import draw_pool
 
-Rows = NDArray[np.int64]
 NESTED = True
-TILE = (256, 2048)  # candidates x rows: 2 MiB, which stays in the cache of a core
 BATCH = 512  # gains renewed at once
 BLOCK = 8192  # rows; fixed, because products are rounded block by block
 
@@ -43,7 +44,7 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    pool: int = 35_000,
+    pool: Annotated[int, Positive] = 35_000,
 ) -> Picks:
     """Pick the candidate that most raises the goal, again and again; this order is the rank.
 
@@ -54,22 +55,13 @@ def pick(
     ----------
     pool : most candidates considered, drawn by the seed; never below the budget.
     """
-    given_numbers({"pool": pool}, positive=["pool"])
-    drawn = draw(candidates, max(pool, budget), seed)
-    picks, raised = greedy(features, budget, labeled, drawn, progress, keep)
+    drawn = draw_pool(candidates, max(pool, budget), seed)
+    picks, raised = greedy(as_table(features), budget, labeled, drawn, progress, keep)
     return Picks(picks, ranked=True, utility=raised / len(features), parameters={"pool": pool})
 
 
-def draw(candidates: Rows, size: int, seed: int) -> Rows:
-    """A random subset of ``size`` candidates, sorted; all of them if there are no more."""
-    if size >= len(candidates):
-        return candidates
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.choice(candidates, size, replace=False, shuffle=False))
-
-
 def greedy(
-    features: Float32,
+    table: Table,
     count: int,
     labeled: Rows,
     candidates: Rows,
@@ -82,7 +74,7 @@ def greedy(
     """
 
     def compute() -> dict[str, NDArray[Any]]:
-        picks, raised = _greedy(features, count, labeled, candidates, progress, keep)
+        picks, raised = _greedy(table, count, labeled, candidates, progress, keep)
         return {"picks": picks, "raised": raised}
 
     parts = {"labeled": labeled, "candidates": candidates}
@@ -91,19 +83,19 @@ def greedy(
 
 
 def _greedy(
-    features: Float32,
+    table: Table,
     count: int,
     labeled: Rows,
     candidates: Rows,
     progress: Progress,
     keep: Keep,
 ) -> tuple[Rows, NDArray[np.float64]]:
-    n, everything = len(features), np.arange(len(features))
-    served = _similarity(features, labeled, np.zeros(n, dtype=np.float32))
+    n = len(table)
+    served = _similarity(table, labeled, np.zeros(n, dtype=np.float32))
     gains = keep.arrays(
         "gains",
         {"labeled": labeled, "candidates": candidates},
-        lambda: {"gains": _gains(features, candidates, everything, served, None, progress)},
+        lambda: {"gains": _gains(table, candidates, None, served, None, progress)},
     )["gains"].copy()
     renewed = served  # what ``gains`` refer to; ``bounds`` hold later figures where there are any
     bounds, fresh = gains.copy(), np.ones(len(candidates), dtype=bool)
@@ -118,22 +110,39 @@ def _greedy(
             if allowance <= 0:
                 low = renewed[changed]
                 span = served[changed] - low
-                gains -= _gains(features, candidates, changed, low, span)
+                gains -= _gains(table, candidates, changed, low, span)
                 renewed, bounds = served, gains.copy()
                 fresh[:] = True
                 trust /= 8  # in vain: lazy renewal gets less of a chance next time
                 continue
             leaders = _largest(np.where(fresh, -np.inf, bounds), BATCH)
-            bounds[leaders] = _gains(features, candidates[leaders], everything, served, None)
+            bounds[leaders] = _gains(table, candidates[leaders], None, served, None)
             fresh[leaders] = True
             allowance -= BATCH
         picks.append(int(candidates[lead]))
         raised.append(max(0.0, float(bounds[lead])))
         gains[lead] = bounds[lead] = -np.inf
-        served = _similarity(features, candidates[lead : lead + 1], served)
+        served = _similarity(table, candidates[lead : lead + 1], served)
         fresh[:] = False
         progress(len(picks), count, "picks")
     return np.array(picks, dtype=np.int64), np.array(raised)
+
+
+def _gains(
+    table: Table,
+    candidates: Rows,
+    rows: Rows | None,
+    low: Float32,
+    span: Float32 | None,
+    progress: Progress = silent,
+) -> NDArray[np.float64]:
+    """For each candidate c the sum over ``rows`` of clip(cos(row, c) - low, 0, span); [c].
+
+    ``low`` and ``span`` are per row; None is no upper bound, and all rows.
+    """
+    return table.kernel_sums(
+        Kernel(), candidates, rows, low=low, span=span, progress=progress, label="similarity"
+    )
 
 
 def _largest(values: NDArray[np.float64], count: int) -> Rows:
@@ -145,46 +154,14 @@ def _largest(values: NDArray[np.float64], count: int) -> Rows:
     return np.sort(top[values[top] > -np.inf])
 
 
-def _similarity(features: Float32, anchors: Rows, floor: Float32) -> Float32:
+def _similarity(table: Table, anchors: Rows, floor: Float32) -> Float32:
     """The larger of ``floor`` and the cosine with the nearest of ``anchors``; float32 [n]."""
     if len(anchors) == 0:
         return floor
-    points = features[anchors]
+    anchored = table.take(anchors)
 
-    def block(start: int, stop: int) -> Float32:
-        nearest = (features[start:stop] @ points.T).max(axis=1)
-        return np.asarray(np.maximum(nearest, floor[start:stop]))
+    def nearest(points: Float32, least: Float32) -> Float32:
+        return np.asarray(np.maximum((points @ anchored.T).max(axis=1), least))
 
     size = min(BLOCK, rows_per_block(4 * len(anchors)))
-    return np.concatenate(list(map_blocks(block, len(features), size)))
-
-
-def _gains(
-    features: Float32,
-    candidates: Rows,
-    rows: Rows,
-    low: Float32,
-    span: Float32 | None,
-    progress: Progress = silent,
-) -> NDArray[np.float64]:
-    """For each candidate c the sum over ``rows`` of clip(cos(row, c) - low, 0, span); [c].
-
-    ``low`` and ``span`` are per row; None is no upper bound.
-    """
-    right = features if len(rows) == len(features) else features[rows]
-
-    def block(start: int, stop: int) -> NDArray[np.float64]:
-        left = features[candidates[start:stop]]
-        total = np.zeros(stop - start)
-        for first in range(0, len(rows), TILE[1]):
-            part = slice(first, first + TILE[1])
-            tile = left @ right[part].T
-            tile -= low[part]
-            np.maximum(tile, 0, out=tile)
-            if span is not None:
-                np.minimum(tile, span[part], out=tile)
-            total += tile.sum(axis=1)
-        return total
-
-    parts = map_blocks(block, len(candidates), TILE[0], progress=progress, label="similarity")
-    return np.concatenate([np.zeros(0), *parts])
+    return np.concatenate(list(table.map(nearest, floor, block=size)))

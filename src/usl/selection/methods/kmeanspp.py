@@ -7,16 +7,19 @@ together are likelier.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import NotNegative
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
+from usl.numeric.table import Anchored, as_table
 from usl.selection.contract import Picks
-from usl.selection.shared.nearest_pick import Reach
 
 NESTED = True
+DRAWN = "draws its picks by distance"
 
 
 def pick(
@@ -27,7 +30,7 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
-    power: float = 2.0,
+    power: Annotated[float, NotNegative] = 2.0,
 ) -> Picks:
     """Draw candidates far from all picks and labelled rows; the order of the draw is the rank.
 
@@ -39,9 +42,8 @@ def pick(
     power : exponent of the distance in the probability; 2 in k-means++, 0 is a uniform draw, and
         large values approach farthest-first traversal.
     """
-    given_numbers({"power": power})
     rng = np.random.default_rng(seed)
-    reach = Reach(features, labeled)
+    reach = as_table(features).farthest(labeled)
     free = np.ones(len(candidates), dtype=bool)
     picks: list[int] = []
     while len(picks) < budget:
@@ -55,7 +57,7 @@ def pick(
 
 
 def _chances(
-    reach: Reach, candidates: NDArray[np.int64], free: NDArray[np.bool_], power: float
+    reach: Anchored, candidates: NDArray[np.int64], free: NDArray[np.bool_], power: float
 ) -> NDArray[np.float64]:
     """The probability of every candidate, float64 [c]; 0 for those that are picked."""
     squared = np.where(free, reach.squared[candidates], 0).astype(np.float64)

@@ -12,19 +12,21 @@ here, because the first picks shrink all gains at once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated, Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.blocks import map_blocks
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32, Rows, Values
+from usl.numeric.pairwise_sums import Kernel
+from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
-from usl.selection.methods.facility_location import draw
-from usl.selection.shared.nearest_pick import Reach
+from usl.selection.shared.sample import draw_pool
 
 NESTED = True
-TILE = (256, 2048)  # candidates x rows: 2 MiB, which stays in the cache of a core
 
 
 def pick(
@@ -35,8 +37,8 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
-    h: float = 1.0,
-    pool: int = 35_000,
+    h: Annotated[float, Positive] = 1.0,
+    pool: Annotated[int, Positive] = 35_000,
 ) -> Picks:
     """Pick the candidate that most raises the goal, again and again; this order is the rank.
 
@@ -48,12 +50,11 @@ def pick(
     h : length scale of the kernel, in distances of unit rows (authors: 1).
     pool : most candidates considered, drawn by the seed (authors: 35,000); never below the budget.
     """
-    given_numbers({"h": h, "pool": pool}, positive=["h", "pool"])
-    candidates = draw(candidates, max(pool, budget), seed)
-    everything = np.arange(len(features))
-    reach = Reach(features, labeled)
+    candidates = draw_pool(candidates, max(pool, budget), seed)
+    table = as_table(features)
+    reach = table.farthest(labeled)
     kernel = _kernel(reach.squared, h)  # of each row with the nearest of S; 0 where S is empty
-    gains = _gains(features, candidates, everything, kernel, 1.0, h, progress)
+    gains = _gains(table, candidates, None, kernel, 1.0, h, progress)
     picks: list[int] = []
     raised: list[float] = []
     while True:
@@ -70,10 +71,10 @@ def pick(
         old, new = kernel[rows], _kernel(reach.squared[rows], h)
         kernel[rows] = new
         if len(rows) == len(features):  # after a cold start: subtracting would only round
-            gains = _gains(features, candidates, rows, new, 1.0, h)
+            gains = _gains(table, candidates, rows, new, 1.0, h)
             gains[best] = -np.inf
         else:  # what a candidate gained on a row up to the new pick's kernel, it gains no more
-            gains -= _gains(features, candidates, rows, old, new, h)
+            gains -= _gains(table, candidates, rows, old, new, h)
     return Picks(
         np.array(picks, dtype=np.int64),
         ranked=True,
@@ -82,47 +83,57 @@ def pick(
     )
 
 
-def _kernel(squared: Float32, h: float) -> NDArray[np.float64]:
+def _kernel(squared: Float32, h: float) -> Values:
     """exp(-(d / h)^2) of squared distances, infinite ones included; float64 [n]."""
     return np.asarray(np.exp(-squared.astype(np.float64) / h**2))
 
 
+@dataclass(frozen=True)
+class Gaussian(Kernel):
+    """exp(-scale |x - y|^2)."""
+
+    scale: float
+
+    def left(self, points: Float32) -> Float32:
+        """See :meth:`right`."""
+        return self._widened(points, last=False)
+
+    def right(self, points: Float32) -> Float32:
+        """Rows whose products with those of :meth:`left` are -scale |x - y|^2."""
+        return self._widened(points, last=True)
+
+    def tile(self, left: Float32, right: Float32) -> NDArray[Any]:
+        """The kernel of every pair, [r, o]."""
+        tile: NDArray[Any] = super().tile(left, right)
+        np.exp(tile, out=tile)
+        return tile
+
+    def _widened(self, points: Float32, *, last: bool) -> Float32:
+        squared = self.scale * np.einsum("ij,ij->i", points, points, dtype=np.float64)
+        ones = np.ones(len(points))
+        extra = np.stack([ones, -squared] if last else [-squared, ones], axis=1).astype(np.float32)
+        return np.concatenate([points * np.float32(np.sqrt(2 * self.scale)), extra], axis=1)
+
+
 def _gains(
-    features: Float32,
-    candidates: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64] | float,
+    table: Table,
+    candidates: Rows,
+    rows: Rows | None,
+    low: Values,
+    high: Values | float,
     h: float,
     progress: Progress = silent,
-) -> NDArray[np.float64]:
+) -> Values:
     """Sum over ``rows`` of clip(kernel(row, c), low, high) - low for each candidate c; float64 [c].
 
     ``low`` and ``high`` are per row. Rounding of distances near 0 is clipped away with the rest.
     """
-    floor, span = low.astype(np.float32), (high - low).astype(np.float32)
-    right = _widened(features[rows], 1 / h**2, last=True)
-
-    def block(start: int, stop: int) -> NDArray[np.float64]:
-        left = _widened(features[candidates[start:stop]], 1 / h**2, last=False)
-        total = np.zeros(stop - start)
-        for first in range(0, len(rows), TILE[1]):
-            part = slice(first, first + TILE[1])
-            tile = left @ right[part].T  # -(d / h)^2
-            np.exp(tile, out=tile)
-            tile -= floor[part]
-            np.maximum(tile, 0, out=tile)
-            np.minimum(tile, span[part], out=tile)
-            total += tile.sum(axis=1)
-        return total
-
-    parts = map_blocks(block, len(candidates), TILE[0], progress=progress, label="kernel")
-    return np.concatenate(list(parts))
-
-
-def _widened(points: Float32, scale: float, *, last: bool) -> Float32:
-    """Rows whose products, of one table with ``last`` and one without, are -scale |x - y|^2."""
-    squared = scale * np.einsum("ij,ij->i", points, points, dtype=np.float64)
-    ones = np.ones(len(points))
-    extra = np.stack([ones, -squared] if last else [-squared, ones], axis=1).astype(np.float32)
-    return np.concatenate([points * np.float32(np.sqrt(2 * scale)), extra], axis=1)
+    return table.kernel_sums(
+        Gaussian(1 / h**2),
+        candidates,
+        rows,
+        low=low.astype(np.float32),
+        span=(high - low).astype(np.float32),
+        progress=progress,
+        label="kernel",
+    )

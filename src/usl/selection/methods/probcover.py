@@ -11,19 +11,22 @@ distances, whatever the budget. That is n^2 d still: minutes for 100,000 rows, h
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
+from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import COINCIDENT, Float32, half_distances, halved, squared_from_half
-from usl.numeric.kmeans import kmeans
-from usl.numeric.pairwise_sums import TILE, sums_over_pairs
+from usl.numeric.distances import COINCIDENT, half_distances, halved, squared_from_half
+from usl.numeric.pairwise_sums import Kernel
+from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
-from usl.selection.shared.nearest_pick import Reach
 
-Rows = NDArray[np.int64]
+DRAWN = "delta comes from k-means, which starts from random rows"
 SAMPLE = 2000  # balls whose purity is looked at
 LARGEST = 2.0  # no distance inside the unit ball is larger
 
@@ -36,9 +39,9 @@ def pick(
     candidates: NDArray[np.int64],
     seed: int = 0,
     progress: Progress = silent,
-    delta: float | None = None,
-    purity: float = 0.95,
-    iterations: int = 50,
+    delta: Annotated[float | None, Positive] = None,
+    purity: Annotated[float, Between(0, 1)] = 0.95,
+    iterations: Annotated[int, Positive] = 50,
 ) -> Picks:
     """Pick the candidate that covers the most uncovered rows; this order is the rank.
 
@@ -56,16 +59,15 @@ def pick(
         2,000 random balls, each among all rows.
     iterations : upper bound of the k-means iterations behind the pseudo-labels.
     """
-    own = {"delta": delta, "purity": purity, "iterations": iterations}
-    given_numbers(own, positive=["delta", "iterations"], at_most_one=["purity"])
+    table = as_table(features)
     if delta is None:
         count = min(len(features), max(2, budget + len(labeled)))
-        delta = _pure_delta(features, count, purity, iterations, seed, progress)
+        delta = _pure_delta(table, count, purity, iterations, seed, progress)
     radius = max(delta**2, COINCIDENT)
 
-    reach = Reach(features, labeled)
+    reach = table.farthest(labeled)
     uncovered = ~(reach.squared < radius)
-    degrees = _degrees(features, candidates, np.flatnonzero(uncovered), radius, progress)
+    degrees = _degrees(table, candidates, np.flatnonzero(uncovered), radius, progress)
     position = np.full(len(features), -1)
     position[candidates] = np.arange(len(candidates))
     taken = np.zeros(len(candidates), dtype=bool)
@@ -83,49 +85,44 @@ def pick(
         covers.append(len(new))
         progress(len(picks), budget, "picks")
         if len(picks) < budget:
-            degrees -= _degrees(features, candidates, new, radius)
+            degrees -= _degrees(table, candidates, new, radius)
     return Picks(
         np.array(picks, dtype=np.int64),
         ranked=True,
         utility=np.array(covers) / len(features),
-        parameters=own | {"delta": delta},
+        parameters={"delta": delta, "purity": purity, "iterations": iterations},
     )
 
 
+@dataclass(frozen=True)
+class Within(Kernel):
+    """1 for two rows nearer than the root of ``radius``, else 0."""
+
+    radius: float
+
+    def right(self, points: Float32) -> Float32:
+        """See :func:`usl.numeric.distances.halved`."""
+        return halved(points)
+
+    def tile(self, left: Float32, right: Float32) -> NDArray[np.bool_]:
+        """Which pairs are near, [r, o]."""
+        norms = np.einsum("ij,ij->i", left, left, dtype=np.float64)
+        within = (0.5 * (self.radius - norms)).astype(np.float32)[:, None]
+        return np.asarray(half_distances(left, right) < within)
+
+
 def _degrees(
-    features: Float32, candidates: Rows, rows: Rows, radius: float, progress: Progress = silent
+    table: Table, candidates: Rows, rows: Rows, radius: float, progress: Progress = silent
 ) -> Rows:
     """How many of ``rows`` are within squared distance ``radius`` of each candidate; int64 [c]."""
-    base = halved(features[rows])
-
-    def near(points: Float32, others: slice) -> NDArray[np.bool_]:
-        norms = np.einsum("ij,ij->i", points, points, dtype=np.float64)
-        within = (0.5 * (radius - norms)).astype(np.float32)[:, None]
-        return np.asarray(half_distances(points, base[others]) < within)
-
-    if len(rows) == len(candidates) == len(features):
-        return sums_over_pairs(
-            lambda some, others: near(features[some], others),
-            len(features),
-            np.int64,
-            progress=progress,
-            label="coverage",
-        )
-
-    def block(start: int, stop: int) -> Rows:
-        points = features[candidates[start:stop]]
-        total = np.zeros(stop - start, dtype=np.int64)
-        for first in range(0, len(rows), TILE[1]):
-            found = near(points, slice(first, first + TILE[1]))
-            total += np.count_nonzero(found, axis=1)
-        return total
-
-    parts = map_blocks(block, len(candidates), TILE[0], progress=progress, label="coverage")
-    return np.concatenate([np.zeros(0, np.int64), *parts])
+    everything = len(rows) == len(candidates) == len(table)
+    pairs = (None, None) if everything else (candidates, rows)
+    counts = table.kernel_sums(Within(radius), *pairs, progress=progress, label="coverage")
+    return counts.astype(np.int64)
 
 
 def _pure_delta(
-    features: Float32, count: int, purity: float, iterations: int, seed: int, progress: Progress
+    table: Table, count: int, purity: float, iterations: int, seed: int, progress: Progress
 ) -> float:
     """The largest delta with the given share of pure balls, from a sample of balls.
 
@@ -133,9 +130,10 @@ def _pure_delta(
     is a quantile of these distances; no search is needed.
     """
     rng = np.random.default_rng(seed)
-    clusters = kmeans(features, count, rng=rng, iterations=iterations, progress=progress).clusters
-    size = min(SAMPLE, len(features))
-    centres = np.sort(rng.choice(len(features), size, replace=False))
+    clusters = table.kmeans(count, rng=rng, iterations=iterations, progress=progress).clusters
+    features = table.take()
+    size = min(SAMPLE, len(table))
+    centres = np.sort(rng.choice(len(table), size, replace=False))
     base = halved(features)
 
     def block(start: int, stop: int) -> Float32:

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.selection.contract import Picks
 
 NESTED = True
+UNRANKED = True
+DRAWN = "draws its picks"
 
 
 def pick(

@@ -15,18 +15,22 @@ is approximated but the median, which is that of the pairs among 1,000 random ro
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated, Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32, squared_distances
-from usl.numeric.pairwise_sums import sums_over_pairs
+from usl.numeric.arrays import Float32, Rows
+from usl.numeric.blocks import rows_per_block
+from usl.numeric.distances import squared_distances
+from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
 
-Rows = NDArray[np.int64]
 BLOCK = 8192  # rows; fixed, because products are rounded block by block
 SAMPLE = 1000
 
@@ -40,8 +44,8 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    alpha: float | None = None,
-    sigma: float | None = None,
+    alpha: Annotated[float | None, Between(0, 1)] = None,
+    sigma: Annotated[float | None, Positive] = None,
 ) -> Picks:
     """Pick by herding; the order of the picks is their rank, equal scores go by the lower row.
 
@@ -54,18 +58,17 @@ def pick(
         number of picks and labelled rows.
     sigma : width of the kernel, in distances of unit rows; by default the median distance.
     """
-    own = {"alpha": alpha, "sigma": sigma}
-    given_numbers(own, positive=["sigma"], at_most_one=["alpha"])
+    table = as_table(features)
     if alpha is None:
         alpha = 1 - 1 / np.sqrt(budget + len(labeled))
     if sigma is None:
-        sigma = _median_distance(features, seed)
+        sigma = _median_distance(table, seed)
     mu = keep.arrays(
-        "kernel", {"sigma": sigma}, lambda: {"mu": _mean_kernel(features, sigma, progress)}
+        "kernel", {"sigma": sigma}, lambda: {"mu": _mean_kernel(table, sigma, progress)}
     )["mu"][candidates]
     herded = np.zeros(len(candidates))
     if len(labeled):
-        herded = _kernel_with(features, candidates, labeled, sigma)
+        herded = _kernel_with(table, candidates, labeled, sigma)
     free = np.ones(len(candidates), dtype=bool)
     picks: list[int] = []
     while len(picks) < budget:
@@ -76,7 +79,7 @@ def pick(
         picks.append(int(candidates[best]))
         progress(len(picks), budget, "picks")
         if len(picks) < budget:
-            kernel = _kernel_with(features, candidates, candidates[best : best + 1], sigma)
+            kernel = _kernel_with(table, candidates, candidates[best : best + 1], sigma)
             herded += (kernel - herded) / (size + 1)
     return Picks(
         np.array(picks, dtype=np.int64),
@@ -85,11 +88,11 @@ def pick(
     )
 
 
-def _median_distance(features: Float32, seed: int) -> float:
+def _median_distance(table: Table, seed: int) -> float:
     """Median distance of the pairs among up to ``SAMPLE`` random rows; 1 where that is 0."""
-    size = min(SAMPLE, len(features))
-    rows = np.random.default_rng(seed).choice(len(features), size, replace=False)
-    points = features[np.sort(rows)].astype(np.float64)  # einsum in float64: no threads in it
+    size = min(SAMPLE, len(table))
+    rows = np.random.default_rng(seed).choice(len(table), size, replace=False)
+    points = table.take(np.sort(rows)).astype(np.float64)  # einsum in float64: no threads in it
     products = np.einsum("id,jd->ij", points, points)
     norms = np.diag(products)
     squared = (norms[:, None] + norms - 2 * products)[np.triu_indices(size, 1)]
@@ -97,30 +100,46 @@ def _median_distance(features: Float32, seed: int) -> float:
     return median if median > 1e-3 else 1.0
 
 
-def _mean_kernel(features: Float32, sigma: float, progress: Progress) -> NDArray[np.float64]:
-    """mu, the mean kernel of every row with all rows; float64 [n]. Each pair is computed once."""
-    n = len(features)
-    points = features / np.float32(sigma)
-    half = -0.5 * np.einsum("ij,ij->i", points, points, dtype=np.float64).astype(np.float32)
-    ones = np.ones(n, dtype=np.float32)
-    left = np.column_stack([points, ones, half])
-    right = np.column_stack([points, half, ones])  # products are -d^2 / (2 sigma^2)
+@dataclass(frozen=True)
+class Gaussian(Kernel):
+    """exp(-|x - y|^2 / (2 sigma^2))."""
 
-    def kernel(rows: slice, others: slice) -> Float32:
-        tile: Float32 = left[rows] @ right[others].T
+    sigma: float
+
+    def left(self, points: Float32) -> Float32:
+        """See :meth:`right`."""
+        scaled, ones, half = self._scaled(points)
+        return np.column_stack([scaled, ones, half])
+
+    def right(self, points: Float32) -> Float32:
+        """Rows whose products with those of :meth:`left` are -|x - y|^2 / (2 sigma^2)."""
+        scaled, ones, half = self._scaled(points)
+        return np.column_stack([scaled, half, ones])
+
+    def tile(self, left: Float32, right: Float32) -> NDArray[Any]:
+        """The kernel of every pair, [r, o]."""
+        tile: NDArray[Any] = super().tile(left, right)
         np.exp(tile, out=tile)
         return tile
 
-    return sums_over_pairs(kernel, n, np.float64, progress=progress, label="kernel") / n
+    def _scaled(self, points: Float32) -> tuple[Float32, Float32, Float32]:
+        scaled = points / np.float32(self.sigma)
+        half = -0.5 * np.einsum("ij,ij->i", scaled, scaled, dtype=np.float64)
+        return scaled, np.ones(len(points), dtype=np.float32), half.astype(np.float32)
 
 
-def _kernel_with(features: Float32, rows: Rows, anchors: Rows, sigma: float) -> NDArray[np.float64]:
+def _mean_kernel(table: Table, sigma: float, progress: Progress) -> NDArray[np.float64]:
+    """mu, the mean kernel of every row with all rows; float64 [n]."""
+    return table.kernel_sums(Gaussian(sigma), progress=progress, label="kernel") / len(table)
+
+
+def _kernel_with(table: Table, rows: Rows, anchors: Rows, sigma: float) -> NDArray[np.float64]:
     """The mean kernel of every one of ``rows`` with ``anchors``; float64 [r]."""
-    points = features[anchors]
+    anchored = table.take(anchors)
 
-    def block(start: int, stop: int) -> NDArray[np.float64]:
-        squared = squared_distances(features[rows[start:stop]], points)
+    def mean_kernel(points: Float32) -> NDArray[np.float64]:
+        squared = squared_distances(points, anchored)
         return np.asarray(np.exp(squared / np.float32(-2 * sigma**2)).mean(1, dtype=np.float64))
 
     size = min(BLOCK, rows_per_block(8 * len(anchors)))
-    return np.concatenate(list(map_blocks(block, len(rows), size)))
+    return np.concatenate(list(table.map(mean_kernel, rows=rows, block=size)))

@@ -8,16 +8,20 @@ another; here it is the distance to the nearest, as in farthest-first traversal.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import given_numbers
+from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
-from usl.selection.methods.facility_location import draw, greedy
-from usl.selection.shared.nearest_pick import Reach
+from usl.selection.methods.facility_location import greedy
+from usl.selection.shared.farthest_first import farthest_first
+from usl.selection.shared.sample import draw_pool
 
 
 def pick(
@@ -29,8 +33,8 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    share: float = 0.7,
-    pool: int = 35_000,
+    share: Annotated[float, Between(0, 1)] = 0.7,
+    pool: Annotated[int, Positive] = 35_000,
 ) -> Picks:
     """Pick representative candidates, then the farthest from all picks and labelled rows.
 
@@ -44,24 +48,13 @@ def pick(
         below the budget. The diverse picks come from all candidates.
     """
     own = {"share": share, "pool": pool}
-    given_numbers(own, positive=["pool"], at_most_one=["share"])
     count = int(budget * share + 1e-9)  # 0.7 is a little less than 7 / 10
     if len(labeled) == 0:
         count = max(1, count)
-    picks = np.empty(0, dtype=np.int64)
+    table, picks = as_table(features), np.empty(0, dtype=np.int64)
     if count:
-        drawn = draw(candidates, max(pool, budget), seed)
-        picks, _ = greedy(features, count, labeled, drawn, progress, keep)
-    chosen = picks.tolist()
-    reach = Reach(features, np.concatenate([labeled, picks]))
-    free = np.zeros(len(features), dtype=bool)
-    free[candidates] = True
-    free[picks] = False
-    while len(chosen) < budget:
-        row = int(np.where(free, reach.squared, -1).argmax())
-        free[row] = False
-        chosen.append(row)
-        progress(len(chosen), budget, "picks")
-        if len(chosen) < budget:
-            reach.add(row)
-    return Picks(np.array(chosen, dtype=np.int64), ranked=True, parameters=own)
+        drawn = draw_pool(candidates, max(pool, budget), seed)
+        picks, _ = greedy(table, count, labeled, drawn, progress, keep)
+    reach = table.farthest(np.concatenate([labeled, picks]))
+    picks = farthest_first(reach, picks.tolist(), candidates, budget, progress)
+    return Picks(picks, ranked=True, parameters=own)

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
+from usl.numeric.arrays import Float32
 from usl.selection.contract import Picks
 
+UNRANKED = True
+DRAWN = "draws its picks within each class"
 ORACLE = True  # reads the answers; never a fair competitor
 
 

@@ -7,18 +7,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.parameters import column, given_numbers
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, mean_neighbor_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import mean_neighbor_distance
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
-from usl.selection.shared.clusters import kept_partition
+from usl.selection.shared.kept import kept_partition
 
+DRAWN = "k-means starts from random rows"
 SMALL = 5  # items; clusters up to this size are served when no other has a candidate left
 
 # Whether to square distances, and what is added to their mean. The paper divides by d, the released
@@ -36,9 +39,9 @@ def pick(
     progress: Progress = silent,
     keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
-    k: int = 20,
-    max_clusters: int = 500,
-    iterations: int = 200,
+    k: Annotated[int, Positive] = 20,
+    max_clusters: Annotated[int, Positive] = 500,
+    iterations: Annotated[int, Positive] = 200,
 ) -> Picks:
     """Pick the most typical candidate of each cluster, round robin over the clusters.
 
@@ -53,12 +56,12 @@ def pick(
     max_clusters : upper bound of the number of clusters.
     iterations : upper bound of the k-means iterations.
     """
-    squared, floor = bool(column(PRESETS, preset, 0)), column(PRESETS, preset, 1)
+    squared, floor = PRESETS[preset]
     own = {"k": k, "max_clusters": max_clusters, "iterations": iterations}
-    given_numbers(own, positive=list(own))
     count = min(len(labeled) + budget, max_clusters, len(features))
+    table = as_table(features)
     clusters = kept_partition(
-        features, count, seed=seed, iterations=iterations, progress=progress, keep=keep
+        table, count, seed=seed, iterations=iterations, progress=progress, keep=keep
     )
 
     rest = clusters.copy()  # -1 once labelled or picked: no neighbour of the others any more
@@ -74,7 +77,8 @@ def pick(
             score = np.zeros(len(rows))
             if len(rows) > 1:
                 near = min(k, len(rows) // 2)
-                score = 1 / (mean_neighbor_distance(features[rows], near, squared=squared) + floor)
+                mean = mean_neighbor_distance(table.take(rows), near, squared=squared)
+                score = 1 / (mean + floor)
             best = int(np.where(allowed[rows], score, -1).argmax())
             row = int(rows[best])
             rest[row], allowed[row] = -1, False

@@ -9,23 +9,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.core.parameters import clamp_k, column, given_numbers
+from usl.core.parameters import Between, NotNegative, Positive, clamp_k, not_none
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, density
-from usl.numeric.neighbor_search import kept_typical_distance
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import density
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
 from usl.selection.shared.clusters import best_per_cluster, cluster_ids, fill_up, serve
+from usl.selection.shared.kept import kept_mean_distance
 from usl.selection.shared.memory import Size
 from usl.selection.shared.repulsion import Repulsion
 from usl.selection.shared.seconds import partition_seconds, search_seconds
 
+NAME = "USL"
+DRAWN = "k-means starts from random rows, unless the clusters are given"
+SYMBOLS = {
+    "k": ("k", "neighbours in the density, Eq. 3"),
+    "lam": ("λ", "weight of the regulariser, Eq. 7"),
+    "alpha": ("α", "exponent of the distance, Eq. 5"),
+    "momentum": ("m_reg", "moving average of the regulariser, Eq. 6"),
+    "iterations": ("l", "passes of the exchange, Algorithm 1"),
+    "horizon": ("h", "nearest picks that repel; none: all of them"),
+}
+EQUATION_3 = ("U", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)")
+TERMS = {
+    "density": EQUATION_3,
+    "regularizer": ("Reg", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
+    "utility": ("U′", "what decided: U less λ times the regulariser (Eq. 7)"),
+}
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
 
 
@@ -84,12 +102,12 @@ def pick(
     progress: Progress = silent,
     keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
-    k: int | None = None,
-    lam: float | None = None,
-    alpha: float | None = None,
-    momentum: float | None = None,
-    iterations: int | None = None,
-    horizon: int | None = None,
+    k: Annotated[int | None, Positive] = None,
+    lam: Annotated[float | None, NotNegative] = None,
+    alpha: Annotated[float | None, NotNegative] = None,
+    momentum: Annotated[float | None, Between(0, 1, below=True)] = None,
+    iterations: Annotated[int | None, NotNegative] = None,
+    horizon: Annotated[int | None, NotNegative] = None,
     n_clusters: int | None = None,
     exact: bool = False,
     clusters: ArrayLike | None = None,
@@ -123,9 +141,10 @@ def pick(
         "horizon": horizon,
     }
     settings = _resolve(preset, len(features), budget, given)
+    table = as_table(features)
     partition = (
         cluster_ids(
-            features,
+            table,
             budget,
             labeled,
             seed=seed,
@@ -142,8 +161,8 @@ def pick(
     # 1. Utility of every item, Eq. 3 (only the order matters: 1 / D-bar).
     utility, probing = np.zeros(len(features)), None
     if settings.k > 0:
-        mean, probing = kept_typical_distance(
-            features,
+        mean, probing = kept_mean_distance(
+            table,
             settings.k,
             keep=keep,
             exact=exact or None,
@@ -165,7 +184,7 @@ def pick(
     exchange = settings.repulsion
     for iteration in range(settings.iterations):
         anchors = np.concatenate([picks, labeled])
-        repulsion = exchange.of(features, partition, movable, anchors)  # Eq. 5
+        repulsion = exchange.of(table, partition, movable, anchors)  # Eq. 5
         average = settings.momentum * average + (1 - settings.momentum) * repulsion  # Eq. 6
         regularized = np.full(len(features), -np.inf)
         regularized[movable] = utility[movable] - settings.lam * average  # Eq. 7
@@ -174,7 +193,7 @@ def pick(
 
     def utility_given(rows: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.float64]:
         nowhere = np.full(len(features), -1)  # here its own cluster's picks repel a row too
-        return utility[rows] - settings.lam * exchange.of(features, nowhere, rows, taken)
+        return utility[rows] - settings.lam * exchange.of(table, nowhere, rows, taken)
 
     penalty = np.zeros(len(features))
     penalty[movable] = average
@@ -196,7 +215,7 @@ def pick(
 def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
     """Bytes that a selection takes beside its tables, with these parameters of :func:`pick`."""
     preset = str(parameters.get("preset", "paper"))
-    row = column(PRESETS, preset, _column_of(n, budget))
+    row = PRESETS[preset][_column_of(n, budget)]
     k, horizon = (
         getattr(row, name) if parameters.get(name) is None else parameters[name]
         for name in ("k", "horizon")
@@ -219,9 +238,8 @@ def seconds(
 
 
 def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
-    """The preset's column for this size, with the parameters that are given; checked."""
-    base = column(PRESETS, preset, _column_of(n, budget))
-    settings = replace(base, **given_numbers(given, positive=["k"], below_one=["momentum"]))
+    """The preset's column for this size, with the parameters that are given."""
+    settings = replace(PRESETS[preset][_column_of(n, budget)], **not_none(given))
     return replace(settings, k=clamp_k(settings.k, n if settings.count_self else n - 1, n))
 
 

@@ -14,78 +14,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
-from usl.core.progress import Progress
-from usl.numeric.distances import Float32, squared_distances
-from usl.numeric.kmeans import kmeans
-from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.arrays import Rows
+from usl.numeric.distances import squared_distances
+from usl.numeric.table import Table
+from usl.selection.shared.kept import kept_partition
 
-Rows = NDArray[np.int64]
 Score = Callable[[Rows, Rows], NDArray[np.floating[Any]]]
 
 
 def cluster_ids(
-    features: Float32,
-    budget: int,
-    labeled: Rows,
-    *,
-    seed: int,
-    iterations: int,
-    progress: Progress,
-    n_clusters: int | None = None,
-    exact: bool | None = None,
-    keep: Keep = NOTHING,
-) -> NDArray[np.int64]:
+    table: Table, budget: int, labeled: Rows, *, n_clusters: int | None = None, **how: Any
+) -> Rows:
     """Partition into L + budget clusters, so that ``budget`` stay without a label; int64 [n].
 
-    Or into ``n_clusters``, which must be no fewer. ``exact`` as in
-    :func:`usl.numeric.kmeans.kmeans`.
+    Or into ``n_clusters``, which must be no fewer. ``how`` : the arguments of
+    :func:`usl.selection.shared.kept.kept_partition`.
     """
-    count = min(len(features), budget + len(labeled))
+    count = min(len(table), budget + len(labeled))
     if n_clusters is not None:
-        if not count <= n_clusters <= len(features):
+        if not count <= n_clusters <= len(table):
             raise UsageError(
                 f"n_clusters: {n_clusters} given; it must lie between {count}, the labels to give "
-                f"and given, and {len(features)}, the items."
+                f"and given, and {len(table)}, the items."
             )
         count = n_clusters
-
-    return kept_partition(
-        features,
-        count,
-        seed=seed,
-        iterations=iterations,
-        exact=exact,
-        progress=progress,
-        keep=keep,
-    )
+    return kept_partition(table, count, **how)
 
 
-def kept_partition(
-    features: Float32,
-    count: int,
-    *,
-    seed: int,
-    iterations: int,
-    progress: Progress,
-    keep: Keep,
-    exact: bool | None = None,
-) -> NDArray[np.int64]:
-    """Partition into ``count`` clusters, int64 [n]: a stage to keep, the same for all methods."""
-
-    def compute() -> dict[str, NDArray[np.int32]]:
-        rng = np.random.default_rng(seed)
-        found = kmeans(
-            features, count, rng=rng, iterations=iterations, exact=exact, progress=progress
-        )
-        return {"clusters": found.clusters}
-
-    parts = {"count": int(count), "seed": int(seed), "iterations": iterations, "exact": exact}
-    return keep.arrays("partition", parts, compute)["clusters"].astype(np.int64)
-
-
-def best_per_cluster(
-    score: NDArray[np.floating[Any]], clusters: NDArray[np.int64], rows: Rows
-) -> Rows:
+def best_per_cluster(score: NDArray[np.floating[Any]], clusters: Rows, rows: Rows) -> Rows:
     """Of ``rows``, the highest ``score`` [n] in each cluster that has any; ties: the lower row."""
     order = rows[np.lexsort((rows, -score[rows], clusters[rows]))]
     _, first = np.unique(clusters[order], return_index=True)
@@ -94,7 +50,7 @@ def best_per_cluster(
 
 def serve(
     best: Rows,
-    clusters: NDArray[np.int64],
+    clusters: Rows,
     budget: int,
     labeled: Rows,
 ) -> Rows:
@@ -110,7 +66,7 @@ def serve(
 
 def fill_up(
     picks: Rows,
-    clusters: NDArray[np.int64],
+    clusters: Rows,
     budget: int,
     labeled: Rows,
     candidates: Rows,
@@ -143,14 +99,14 @@ def fill_up(
     return np.array(chosen, dtype=np.int64)
 
 
-def away_from_taken(features: Float32, score: NDArray[np.floating[Any]]) -> Score:
+def away_from_taken(table: Table, score: NDArray[np.floating[Any]]) -> Score:
     """For :func:`fill_up`: score times squared distance to the nearest row that is taken.
 
     ``score`` [n], not negative. So a second pick of a cluster keeps its distance from the first.
     """
 
     def given(rows: Rows, taken: Rows) -> NDArray[np.floating[Any]]:
-        away = squared_distances(features[rows], features[taken]).min(axis=1)
+        away = squared_distances(table.take(rows), table.take(taken)).min(axis=1)
         return np.asarray(score[rows] * away)
 
     return given

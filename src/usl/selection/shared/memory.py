@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from usl.numeric import inverted_search, kmeans, kmeans_large, neighbor_search
+from usl.numeric import inverted_search, kmeans, kmeans_large, lloyd, neighbor_search
 from usl.numeric.blocks import BLOCK_BYTES, thread_count
 from usl.selection import ranking
 from usl.selection.shared import repulsion
@@ -51,7 +51,7 @@ class Size:
         threads, centers = thread_count(), 36 * count * self.d + 200 * count
         few = count <= kmeans.EXACT_CLUSTERS or self.n * count <= kmeans.EXACT_PAIRS
         if self.exact or few:
-            block = min(self.n, kmeans.BLOCK) * (4 * count + 12 * self.d)
+            block = min(self.n, lloyd.BLOCK) * (4 * count + 12 * self.d)
             return centers + threads * (block + 8 * count * self.d)
         rows = min(self.n, kmeans_large.BLOCK)
         near = 3 * 4 * count * min(count, kmeans_large.LAST_NEAR)

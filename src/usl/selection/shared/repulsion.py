@@ -8,21 +8,16 @@ picks near an item's cluster are looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import (
-    FLOOR,
-    Float32,
-    half_distances,
-    halved,
-    smallest,
-    squared_distances,
-)
-from usl.numeric.inverted_lists import Lists
-from usl.numeric.neighbor_search import means_of
+from usl.numeric.distances import FLOOR, half_distances, halved, smallest, squared_distances
+from usl.numeric.inverted_lists import stable_order
+from usl.numeric.table import Table, group_means
 
 EXACT_PAIRS = 250_000_000  # items times picks; up to here every pair is looked at
 REACH = 4  # horizons: how many of the picks nearest to a cluster's mean its items look at
@@ -48,76 +43,56 @@ class Repulsion:
     cut: float | None = None
     own_cluster: bool = False
 
-    def of(
-        self,
-        features: Float32,
-        partition: NDArray[np.int64],
-        rows: NDArray[np.int64],
-        anchors: NDArray[np.int64],
-    ) -> NDArray[np.float64]:
+    def of(self, table: Table, partition: Rows, rows: Rows, anchors: Rows) -> Values:
         """Eq. 5 for ``rows`` int64 [r], repelled by the rows ``anchors``: float64 [r].
 
         ``partition`` int64 [n] are the clusters, -1 for none.
         """
         reach = REACH * (self.horizon or len(anchors))
         if len(rows) * len(anchors) <= EXACT_PAIRS or reach >= len(anchors):
-            return self._of_all(features, partition, rows, anchors)
-        return self._of_near(features, partition, rows, anchors, reach)
+            return self._of_all(table, partition, rows, anchors)
+        return self._of_near(table, partition, rows, anchors, reach)
 
-    def _of_all(
-        self,
-        features: Float32,
-        partition: NDArray[np.int64],
-        rows: NDArray[np.int64],
-        anchors: NDArray[np.int64],
-    ) -> NDArray[np.float64]:
-        points, homes = features[anchors], partition[anchors]
+    def _of_all(self, table: Table, partition: Rows, rows: Rows, anchors: Rows) -> Values:
+        picks, homes = table.take(anchors), partition[anchors]
 
-        def block(start: int, stop: int) -> NDArray[np.float64]:
-            own = rows[start:stop]
-            squared = squared_distances(features[own], points)
-            return self._sum(squared, partition[own], homes[None, :])
+        def block(points: Float32, own: Rows) -> Values:
+            return self._sum(squared_distances(points, picks), own, homes[None, :])
 
         size = rows_per_block(12 * len(anchors))
-        return np.concatenate(list(map_blocks(block, len(rows), size)))
+        return np.concatenate(list(table.map(block, partition[rows], rows=rows, block=size)))
 
     def _of_near(
-        self,
-        features: Float32,
-        partition: NDArray[np.int64],
-        rows: NDArray[np.int64],
-        anchors: NDArray[np.int64],
-        reach: int,
-    ) -> NDArray[np.float64]:
-        points, homes = features[anchors], partition[anchors]
+        self, table: Table, partition: Rows, rows: Rows, anchors: Rows, reach: int
+    ) -> Values:
+        picks, homes = table.take(anchors), partition[anchors]
         count = int(partition.max()) + 1
-        means = means_of(features, partition, count)
-        base = halved(points)
+        means = group_means(table, partition, count)
+        base = halved(picks)
 
         def near_block(start: int, stop: int) -> NDArray[np.int32]:
             return smallest(half_distances(means[start:stop], base), reach).astype(np.int32)
 
         blocks = map_blocks(near_block, count, rows_per_block(8 * len(anchors)))
         near = np.concatenate(list(blocks))
-        lists = Lists.of(partition[rows], count)
+        by_cluster = stable_order(partition[rows], count)
+
+        def block(points: Float32, own: Rows) -> Values:
+            bounds = [0, *(np.flatnonzero(np.diff(own)) + 1).tolist(), len(own)]
+            found = np.empty(len(own))
+            for low, high in pairwise(bounds):
+                chosen = near[own[low]]
+                squared = squared_distances(points[low:high], picks[chosen])
+                found[low:high] = self._sum(squared, own[low:high], homes[None, chosen])
+            return found
+
+        places = rows[by_cluster]
         result = np.empty(len(rows))
-
-        def block(start: int, stop: int) -> None:
-            places = lists.order[start:stop]
-            queries = features[rows[places]]
-            for cluster, low, high in lists.segments(start, stop):
-                chosen = near[cluster]
-                squared = squared_distances(queries[low:high], points[chosen])
-                own = np.full(high - low, cluster)
-                result[places[low:high]] = self._sum(squared, own, homes[None, chosen])
-
-        for _ in map_blocks(block, len(rows), BLOCK):
-            pass
+        parts = table.map(block, partition[places], rows=places, block=BLOCK)
+        result[by_cluster] = np.concatenate(list(parts))
         return result
 
-    def _sum(
-        self, squared: Float32, own: NDArray[np.int64], homes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def _sum(self, squared: Float32, own: Rows, homes: Rows) -> Values:
         """Sum over the picks of each item; overwrites ``squared`` [r, a]."""
         away = squared == 0 if self.own_cluster else own[:, None] == homes
         away = away & (homes >= 0)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from usl.numeric.arrays import Rows
 
 
 def draw_sample(
@@ -27,3 +26,11 @@ def draw_sample(
     chosen = rng.choice(candidates, count, replace=False, shuffle=False)
     rest = rng.choice(others, min(len(others), room - count), replace=False, shuffle=False)
     return np.sort(np.concatenate([known, chosen, rest]))
+
+
+def draw_pool(candidates: Rows, size: int, seed: int) -> Rows:
+    """A random subset of ``size`` candidates, sorted; all of them if there are no more."""
+    if size >= len(candidates):
+        return candidates
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.choice(candidates, size, replace=False, shuffle=False))

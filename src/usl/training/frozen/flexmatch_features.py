@@ -21,18 +21,20 @@ takes over.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
+from usl.core.parameters import Between, NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.adam import Adam
+from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import one_blas_thread
-from usl.numeric.distances import Float32, nearest
-from usl.training.contract import Augmented, LinearModel
-from usl.training.frozen import logistic
+from usl.training.contract import Augmented
+from usl.training.frozen import logistic, paws
+from usl.training.models import LinearModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 FEWEST_STEPS = 50  # of an epoch: a small collection would else end before it has begun
@@ -48,18 +50,18 @@ def fit(
     *,
     seed: int = 0,
     progress: Progress = silent,
-    epochs: int = 20,
-    batch_size: int = 128,
-    uratio: int = 5,
+    epochs: Annotated[int, Positive] = 20,
+    batch_size: Annotated[int, Positive] = 128,
+    uratio: Annotated[int, Positive] = 5,
     lr: float = 3e-3,
     tau: float = 0.95,
-    lowest: float = 0.8,
+    lowest: Annotated[float, Between(0, 1)] = 0.8,
     lam: float = 1.0,
-    k: int = 10,
-    noise: float = 1.0,
+    k: Annotated[int, Positive] = 10,
+    noise: Annotated[float, NotNegative] = 1.0,
     weight_decay: float = 1e-3,
     class_prior: ClassPrior = None,
-    views: int = 0,
+    views: Annotated[int, NotNegative] = 0,
     neighbors: NDArray[np.int64] | None = None,
     augmented: Augmented = None,
 ) -> LinearModel:
@@ -85,7 +87,6 @@ def fit(
         place of neighbours and noise. They take as many times as long as encoding all images.
     neighbors : int64 [n, k] from :func:`prepare`, to train many times on the same features.
     """
-    check(epochs, batch_size, uratio, k, noise, lowest, views)
     shares = prior_shares(class_prior, features, classes, weights, n_classes)
     seen = asked_for(augmented, views) if views else None
     if seen is None and neighbors is None:
@@ -144,27 +145,7 @@ def prepare(
     **others: object,
 ) -> dict[str, NDArray[np.int64]]:
     """What :func:`fit` needs of the features alone: pass it on as keyword arguments."""
-    if views:
-        return {}
-    count = min(k, len(features) - 1)
-    return {
-        "neighbors": nearest(features, features, count, exclude_self=True, progress=progress)[0]
-    }
-
-
-def check(
-    epochs: int, batch_size: int, uratio: int, k: int, noise: float, lowest: float, views: int
-) -> None:
-    """Refuse what cannot be trained with."""
-    given = {"epochs": epochs, "batch_size": batch_size, "uratio": uratio, "k": k}
-    for name, value in given.items():
-        if value < 1:
-            raise UsageError(f"{name}: {value} given; it must be at least 1.")
-    for name, given_value in {"noise": noise, "views": views}.items():
-        if given_value < 0:
-            raise UsageError(f"{name}: {given_value} given; it must be at least 0.")
-    if not 0 <= lowest <= 1:
-        raise UsageError(f"lowest: {lowest} given; it must lie between 0 and 1.")
+    return {} if views else paws.prepare(features, k=k, progress=progress)
 
 
 def asked_for(augmented: Augmented, views: int) -> NDArray[Any]:
@@ -239,9 +220,3 @@ def cross_entropy(
         losses = losses * counted
         gradient *= counted[:, None]
     return float(losses.mean()), gradient.T @ rows, gradient.sum(axis=0)
-
-
-def softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    """Rows to probabilities."""
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))

@@ -8,22 +8,25 @@ that is off.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from usl.core.errors import UsageError
+from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import (
-    check_neighbors,
     conjugate_gradients,
     neighbor_weights,
     normalized,
 )
-from usl.training.contract import NeighborModel
+from usl.training.models import NeighborModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
+NAME = "label spreading"
 # Scores far from every label are tiny, and they too are compared class by class.
 TOLERANCE = 1e-12
 
@@ -36,8 +39,8 @@ def fit(
     *,
     seed: int = 0,
     progress: Progress = silent,
-    k: int = 10,
-    alpha: float = 0.99,
+    k: Annotated[int, Positive] = 10,
+    alpha: Annotated[float, Between(0, 1, above=True, below=True)] = 0.99,
     power: float = 4.0,
     class_prior: ClassPrior = None,
     graph: sparse.csr_matrix | None = None,
@@ -55,9 +58,6 @@ def fit(
         scores as they are, as published.
     graph : from :func:`prepare`, to train many times on the same features.
     """
-    if not 0 < alpha < 1:
-        raise UsageError(f"alpha: {alpha} given; it must lie strictly between 0 and 1.")
-    check_neighbors(k)
     shares = prior_shares(class_prior, features, classes, weights, n_classes)
     if graph is None:
         graph = neighbor_weights(features, k, power, progress)

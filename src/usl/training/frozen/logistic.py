@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
-from usl.training.contract import LinearModel
+from usl.numeric.arrays import Float32
+from usl.training.models import LinearModel
 
 
 def fit(
@@ -18,7 +21,7 @@ def fit(
     *,
     seed: int = 0,
     progress: Progress = silent,
-    c: float = 10.0,
+    c: Annotated[float, Positive] = 10.0,
 ) -> LinearModel:
     """Fit on the labelled rows; unlabelled ones are not used.
 

@@ -6,13 +6,15 @@ a linear classifier: with unit means c, the logits are c . x / temperature.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import UsageError
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32
-from usl.training.contract import LinearModel
+from usl.numeric.arrays import Float32
+from usl.training.models import LinearModel
 
 
 def fit(
@@ -23,7 +25,7 @@ def fit(
     *,
     seed: int = 0,
     progress: Progress = silent,
-    temperature: float = 0.1,
+    temperature: Annotated[float, Positive] = 0.1,
 ) -> LinearModel:
     """Average the labelled rows of each class; unlabelled ones are not used.
 
@@ -31,8 +33,6 @@ def fit(
     ----------
     temperature : of the softmax over the cosines; it changes the confidence, never the decision.
     """
-    if not temperature > 0:
-        raise UsageError(f"temperature: {temperature} given; it must be positive.")
     rows = np.flatnonzero(classes >= 0)
     votes = np.zeros((len(rows), n_classes))
     votes[np.arange(len(rows)), classes[rows]] = weights[rows]

@@ -19,25 +19,25 @@ or dying out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import UsageError
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.adam import Adam
+from usl.numeric.arrays import TINY, Float32, softmax
 from usl.numeric.blocks import one_blas_thread
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.distances import nearest
 from usl.numeric.pca import principal_directions, second_moments
-from usl.training.contract import SupportModel
+from usl.training.models import SupportModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
 WIDEST = 512  # dimensions that are trained; wider features are first projected on as many
 SMOOTHING = 0.1  # of the labels
 MOST_SUPPORTS = 1024  # labels that vote in one step of training; all vote in the result
 FLOOR = 1e-4  # of a share in pi: no class is driven out
-TINY = 1e-12
 REPORT_EVERY = 50  # steps
 
 
@@ -62,12 +62,12 @@ def fit(
     *,
     seed: int = 0,
     progress: Progress = silent,
-    k: int = 10,
-    temperature: float = 0.1,
-    sharpening: float = 0.25,
+    k: Annotated[int, Positive] = 10,
+    temperature: Annotated[float, Positive] = 0.1,
+    sharpening: Annotated[float, Positive] = 0.25,
     me_max: float = 1.0,
-    steps: int = 700,
-    batch_size: int = 512,
+    steps: Annotated[int, Positive] = 700,
+    batch_size: Annotated[int, Positive] = 512,
     lr: float = 1e-3,
     class_prior: ClassPrior = None,
     neighbors: NDArray[np.int64] | None = None,
@@ -88,7 +88,6 @@ def fit(
         all items. ``off`` holds nothing, as with ``me_max`` 0.
     neighbors : int64 [n, k] from :func:`prepare`, to train many times on the same features.
     """
-    check(k, temperature, sharpening, steps, batch_size)
     shares = prior_shares(class_prior, features, classes, weights, n_classes)
     if shares is None:
         shares, me_max = np.full(n_classes, 1.0 / n_classes), 0.0
@@ -128,16 +127,6 @@ def prepare(
     return {
         "neighbors": nearest(features, features, count, exclude_self=True, progress=progress)[0]
     }
-
-
-def check(k: int, temperature: float, sharpening: float, steps: int, batch_size: int) -> None:
-    """Refuse what cannot be trained with."""
-    for name, value in {"k": k, "steps": steps, "batch_size": batch_size}.items():
-        if value < 1:
-            raise UsageError(f"{name}: {value} given; it must be at least 1.")
-    for name, given in {"temperature": temperature, "sharpening": sharpening}.items():
-        if not given > 0:
-            raise UsageError(f"{name}: {given} given; it must be positive.")
 
 
 def start_of(features: Float32) -> Float32 | None:
@@ -184,8 +173,7 @@ def vote(
     z, z_lengths = unit(rows @ projection)
     s, s_lengths = unit(supports.rows @ projection)
     logits = z @ s.T / z.dtype.type(temperature) + supports.log_weights
-    q = np.exp(logits - logits.max(axis=1, keepdims=True))
-    q /= q.sum(axis=1, keepdims=True)
+    q = softmax(logits)
     return Vote(q @ supports.votes, q, z, s, z_lengths, s_lengths)
 
 

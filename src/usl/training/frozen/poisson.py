@@ -14,21 +14,24 @@ are scaled until their mean probabilities are their shares
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from usl.core.errors import UsageError
+from usl.core.parameters import Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, nearest
+from usl.numeric.arrays import Float32, softmax
+from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import (
-    check_neighbors,
     conjugate_gradients,
     neighbor_weights,
     normalized,
 )
-from usl.training.contract import NeighborModel, Probabilities
+from usl.training.frozen.label_spreading import prepare as prepare
+from usl.training.models import NeighborModel, Probabilities
 from usl.training.shared.class_shares import ClassPrior, match_shares, prior_shares
 
 TOLERANCE = 1e-3  # of the residual, relative: below it 1 decision in 1,000 changes
@@ -42,9 +45,9 @@ def fit(
     *,
     seed: int = 0,
     progress: Progress = silent,
-    k: int = 10,
+    k: Annotated[int, Positive] = 10,
     power: float = 4.0,
-    sharpness: float = 3.0,
+    sharpness: Annotated[float, Positive] = 3.0,
     class_prior: ClassPrior = None,
     graph: sparse.csr_matrix | None = None,
 ) -> NeighborModel:
@@ -61,11 +64,8 @@ def fit(
         labels. Either is worth points where it holds and costs as many where it does not;
         ``labels`` does not hold when a fixed number was labelled per class. Left out, they are
         estimated from the labels' votes on all items. ``off``: the largest u, as published.
-    graph : from :func:`prepare`, to train many times on the same features.
+    graph : from ``prepare``, to train many times on the same features.
     """
-    check_neighbors(k)
-    if not sharpness > 0:
-        raise UsageError(f"sharpness: {sharpness} given; it must be positive.")
     shares = prior_shares(class_prior, features, classes, weights, n_classes)
     if graph is None:
         graph = neighbor_weights(features, k, power, progress)
@@ -80,13 +80,6 @@ def fit(
         closest = nearest(features[~reached], features[rows], 1)[0][:, 0]
         scores[~reached] = 0.5 * np.eye(n_classes)[classes[rows[closest]]] + 0.5 / n_classes
     return NeighborModel(features, scores, k, power)
-
-
-def prepare(
-    features: Float32, *, k: int = 10, power: float = 4.0, **others: object
-) -> dict[str, sparse.csr_matrix]:
-    """What :func:`fit` needs of the features alone: pass it on as keyword arguments."""
-    return {"graph": neighbor_weights(features, k, power)}
 
 
 def potentials(
@@ -137,6 +130,4 @@ def soften(
 ) -> Probabilities:
     """Softmax of ``sharpness`` u / rms(u) plus the offsets, float64 [n, C]."""
     size = np.sqrt(np.mean(solution**2))
-    logits = sharpness * solution / max(size, 1e-300) + offsets
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))
+    return softmax(sharpness * solution / max(size, 1e-300) + offsets)

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from usl.core.parameters import AtLeast, Between, NotNegative, Positive
 from usl.learning.augment import FIFTH, ResizedCropFlip, SimCLR, Weak, comatch_views
-from usl.learning.augment.batches import check_range
 from usl.learning.ema import teacher_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.ranks import gather
 from usl.learning.recipe import Recipe
 from usl.learning.ring import Ring
-from usl.pretraining.checks import check_at_least, check_positive
 from usl.pretraining.heads import projection_head
 from usl.training.shared.comatch_losses import graph_loss, pseudo_label_graph, soft_label_loss
 from usl.training.shared.comatch_memory import PseudoLabels
@@ -81,16 +80,16 @@ def build(
     *,
     seed: int = 0,
     tau: float = 0.95,
-    lam: float = 1.0,
-    lam_c: float = 1.0,
-    ramp: int = 0,
-    temperature: float = 0.2,
-    projection: int = 64,
-    edge: float = 0.8,
-    queue: int = 2560,
-    alpha: float = 0.9,
+    lam: Annotated[float, NotNegative] = 1.0,
+    lam_c: Annotated[float, NotNegative] = 1.0,
+    ramp: Annotated[int, NotNegative] = 0,
+    temperature: Annotated[float, Positive] = 0.2,
+    projection: Annotated[int, Positive] = 64,
+    edge: Annotated[float, Between(0, 1)] = 0.8,
+    queue: Annotated[int, Positive] = 2560,
+    alpha: Annotated[float, Between(0, 1)] = 0.9,
     alignment: bool = False,
-    window: int = 32,
+    window: Annotated[int, AtLeast(2)] = 32,
     momentum_encoder: bool = False,
     ema: float = 0.999,
     flip: bool = True,
@@ -122,18 +121,7 @@ def build(
         flips, strong ones crops, flips and colours.
     ema : momentum of the moving average that is kept.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
-
-    Raises
-    ------
-    UsageError
-        a parameter out of range.
     """
-    check_positive(temperature=temperature)
-    check_at_least(0, lam=lam, lam_c=lam_c, ramp=ramp)
-    check_range("alpha", alpha, 0, 1)
-    check_range("edge", edge, 0, 1)
-    check_at_least(1, queue=queue)
-    check_at_least(2, window=window)
     size = backbone.size
     strong = (SimCLR(size, scale=FIFTH),) * 2 if momentum_encoder else comatch_views(size)
     labels = PseudoLabels(

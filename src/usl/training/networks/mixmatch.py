@@ -12,19 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from usl.core.parameters import NotNegative, Positive
 from usl.learning.augment import Weak
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
 from usl.learning.recipe import Recipe
-from usl.pretraining.checks import check_at_least, check_positive
 from usl.training.shared.student import Student
 
 # The authors take Adam and multiply the weights by 1 - 0.02 lr after every step. AdamW does so
@@ -49,10 +49,10 @@ def build(
     n_classes: int,
     *,
     seed: int = 0,
-    temperature: float = 0.5,
-    alpha: float = 0.75,
-    lam: float = 75.0,
-    ramp: int = 16384,
+    temperature: Annotated[float, Positive] = 0.5,
+    alpha: Annotated[float, Positive] = 0.75,
+    lam: Annotated[float, NotNegative] = 75.0,
+    ramp: Annotated[int, NotNegative] = 16384,
     ema: float = 0.999,
     flip: bool = True,
 ) -> MixMatch:
@@ -67,14 +67,7 @@ def build(
     ramp : steps over which that weight rises from 0.
     ema : momentum of the moving average that is kept.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
-
-    Raises
-    ------
-    UsageError
-        a parameter out of range.
     """
-    check_positive(temperature=temperature, alpha=alpha)
-    check_at_least(0, lam=lam, ramp=ramp)
     return MixMatch(
         backbone,
         n_classes,

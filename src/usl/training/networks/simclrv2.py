@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from usl.core.errors import UsageError
+from usl.core.parameters import Between, Positive
 from usl.learning.augment import Augmentation, MoCoV2, ResizedCropFlip
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
@@ -69,10 +70,10 @@ def build(
     n_classes: int,
     *,
     seed: int = 0,
-    head_layers: int = 0,
-    distill_share: float = 0.5,
-    alpha: float = 0.5,
-    temperature: float = 1.0,
+    head_layers: Literal[0, 1] = 0,
+    distill_share: Annotated[float, Between(0, 1, below=True)] = 0.5,
+    alpha: Annotated[float, Between(0, 1)] = 0.5,
+    temperature: Annotated[float, Positive] = 1.0,
     jitter: bool = False,
     flip: bool = True,
     linear: bool = False,
@@ -98,10 +99,8 @@ def build(
     Raises
     ------
     UsageError
-        a parameter out of range, a layer without distillation, or either with ``linear``.
+        a layer without distillation, or either with ``linear``.
     """
-    if head_layers not in (0, 1):
-        raise UsageError(f"head_layers: {head_layers} given; use 0 or 1.")
     size = backbone.size
     weak = MoCoV2(size, flip=flip) if jitter else ResizedCropFlip(size, flip=flip)
     if linear:
@@ -157,12 +156,6 @@ class SimCLRv2(Student):
         temperature: float,
         weak: Augmentation,
     ) -> None:
-        if not 0 <= distill_share < 1:
-            raise UsageError(f"distill_share: {distill_share} given; use a number from 0 below 1.")
-        if not 0 <= alpha <= 1:
-            raise UsageError(f"alpha: {alpha} given; use a number from 0 to 1.")
-        if not temperature > 0:
-            raise UsageError(f"temperature: {temperature} given; use a number above 0.")
         if layer is not None and distill_share == 0:
             raise UsageError(
                 "head_layers: what is kept is linear on the backbone, so a network with a layer "

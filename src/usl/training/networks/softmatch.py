@@ -7,12 +7,12 @@ learning", ICLR 2023, section 3.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from usl.core.errors import UsageError
+from usl.core.parameters import Positive
 from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.moving_mean import MovingMean
@@ -35,7 +35,7 @@ def build(
     *,
     seed: int = 0,
     momentum: float = 0.999,
-    n_sigma: float = 2.0,
+    n_sigma: Annotated[float, Positive] = 2.0,
     align: bool = False,
     lam: float = 1.0,
     ema: float = 0.999,
@@ -60,14 +60,7 @@ def build(
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     views : the weak and the strong one: ``fixmatch``'s; ``usb``'s, the authors' library, with
         RandAugment(3, 5), or ``usb-large`` for large pictures; ``eman``'s.
-
-    Raises
-    ------
-    UsageError
-        n_sigma is not above 0.
     """
-    if not n_sigma > 0:
-        raise UsageError(f"n_sigma: {n_sigma} given; use a number above 0.")
     shared = {"seed": seed, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
     return SoftMatch(
         backbone, n_classes, momentum=momentum, n_sigma=n_sigma, align=align, views=views, **shared

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import UsageError
+from usl.core.parameters import check_value
+from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import Float32
 
 ClassPrior = Literal["uniform", "labels", "off"] | None
 
@@ -39,10 +39,7 @@ def prior_shares(
     features : float32 [n, d], unit rows.
     classes, weights : int64 [n] with -1 for unlabelled items, float64 [n].
     """
-    if class_prior not in (None, "uniform", "labels", "off"):
-        raise UsageError(
-            f"class_prior: {class_prior!r} given; use uniform, labels or off, or leave it out."
-        )
+    check_value("class_prior", class_prior, ClassPrior)
     if class_prior == "off":
         return None
     if class_prior is None:
@@ -73,9 +70,7 @@ def voted_shares(
 
     def block(start: int, stop: int) -> NDArray[np.float64]:
         logits = sample[start:stop] @ supports / np.float32(TEMPERATURE) + log_weights
-        votes = np.exp(logits - logits.max(axis=1, keepdims=True))
-        votes /= votes.sum(axis=1, keepdims=True)
-        return np.asarray(votes.sum(axis=0, dtype=np.float64))
+        return np.asarray(softmax(logits).sum(axis=0, dtype=np.float64))
 
     votes = sum(map_blocks(block, len(sample), rows_per_block(8 * len(labelled))))
     totals = np.bincount(classes[labelled], weights=votes, minlength=n_classes)

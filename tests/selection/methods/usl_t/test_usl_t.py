@@ -9,14 +9,10 @@ import usl
 from support import unit
 from usl.core.errors import DataError, TrainingFailedError, UsageError, UslWarning
 from usl.numeric.distances import nearest
-from usl.selection.methods.usl_t import PRESETS
-from usl.selection.methods.usl_t.heads import (
-    Head,
-    Training,
-    natural_scale,
-    normalized_entropy,
-    restart_tail,
-)
+from usl.numeric.table import as_table
+from usl.selection.methods.usl_t.calibration import natural_scale
+from usl.selection.methods.usl_t.presets import PRESETS
+from usl.selection.methods.usl_t.step import Head, Training, normalized_entropy, restart_tail
 
 QUICK = {"steps": 300, "k": 10}
 
@@ -117,7 +113,6 @@ def test_the_smallest_cluster_is_restarted_beside_the_largest():
         bias=np.zeros(4, np.float32),
         mean=np.array([0.55, 0.3, 0.149, 0.001]),
         sizes=np.array([0.55, 0.3, 0.149, 0.001]),
-        moments=[np.zeros((4, 6)), np.ones((4, 6)), np.zeros(4), np.zeros(4)],
     )
     restart_tail(head, Training(tail=0.02, noise=0.1), rng, step=50)
     np.testing.assert_array_equal(head.weight, weight)  # too early for sizes to mean anything
@@ -141,8 +136,8 @@ def test_clusters_that_start_on_the_same_point_all_find_items():
 def test_the_scale_gives_k_means_clusters_a_confidence_of_45_per_cent():
     rng = np.random.default_rng(0)
     features = unit(rng.normal(size=(4000, 24)) + 2 * np.eye(24)[rng.integers(8, size=4000)])
-    few = natural_scale(features, 5, np.random.default_rng(0))
-    many = natural_scale(features, 60, np.random.default_rng(0))
+    few = natural_scale(as_table(features), 5, np.random.default_rng(0))
+    many = natural_scale(as_table(features), 60, np.random.default_rng(0))
     assert 2 < few < many < 60
 
 

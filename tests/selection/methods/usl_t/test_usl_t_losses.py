@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from usl.numeric.arrays import softmax
 from usl.selection.methods.usl_t.losses import (
     global_loss,
     local_loss,
     local_target,
     moving_mean,
-    softmax,
 )
 
 

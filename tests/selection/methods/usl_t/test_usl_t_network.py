@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,11 +16,14 @@ from usl.core.errors import DataError, TrainingFailedError, UsageError  # noqa: 
 from usl.core.files import cache_dir  # noqa: E402
 from usl.features.open_encoder import open_encoder  # noqa: E402
 from usl.learning.backbone import new_backbone, save_backbone  # noqa: E402
-from usl.learning.hardware import Hardware  # noqa: E402
+from usl.learning.loop_options import CHECKPOINT, LoopOptions  # noqa: E402
 from usl.learning.pictures import Pictures  # noqa: E402
+from usl.numeric.arrays import softmax  # noqa: E402
+from usl.numeric.table import as_table  # noqa: E402
 from usl.selection.methods.usl_t import losses as arrays  # noqa: E402
 from usl.selection.methods.usl_t import network  # noqa: E402
-from usl.selection.methods.usl_t.heads import Training, train_heads  # noqa: E402
+from usl.selection.methods.usl_t.heads import train_heads  # noqa: E402
+from usl.selection.methods.usl_t.step import Training  # noqa: E402
 from usl.selection.start_run import start_run  # noqa: E402
 
 
@@ -58,10 +63,10 @@ def test_losses_are_those_of_the_frozen_heads(tau):
     rng = np.random.default_rng(1)
     logits, calm, neighbor = rng.normal(size=(3, 9, 5))
     mean = rng.dirichlet(np.ones(5))
-    reference = arrays.softmax(calm.copy())
-    outer, outer_gradient = arrays.global_loss(arrays.softmax(logits.copy()), reference, tau=tau)
+    reference = softmax(calm.copy())
+    outer, outer_gradient = arrays.global_loss(softmax(logits.copy()), reference, tau=tau)
     target = arrays.local_target(neighbor, mean, alpha=2.0, t=0.5)
-    inner, inner_gradient = arrays.local_loss(arrays.softmax(logits.copy()), target)
+    inner, inner_gradient = arrays.local_loss(softmax(logits.copy()), target)
 
     z = torch.tensor(logits)[None].requires_grad_()
     prediction = z.log_softmax(2)
@@ -103,20 +108,20 @@ def test_a_stopped_training_goes_on(photos, tmp_path, encoder, monkeypatch):
                 raise KeyboardInterrupt
             return super().__call__(step, rank, ranks)
 
-    from usl.learning import loop
-
     patched = network.run_loop
+
+    def keeps_every_step(*a, options, **k):
+        return patched(*a, options=replace(options, checkpoint_minutes=0), **k)
+
     with monkeypatch.context() as patch:
         patch.setattr(network, "Pairs", Stops)
-        patch.setattr(
-            network, "run_loop", lambda *a, **k: patched(*a, **{**k, "checkpoint_minutes": 0})
-        )
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr(network, "run_loop", keeps_every_step)
+        with pytest.raises(KeyboardInterrupt, match="The same command goes on from there"):
             run(photos, tmp_path / "run", encoder, epochs=4)
-    assert len(list((cache_dir() / "training").rglob(loop.CHECKPOINT))) == 1
+    assert len(list((cache_dir() / "training").rglob(CHECKPOINT))) == 1
     resumed = run(photos, tmp_path / "run", encoder, epochs=4)
     assert open_encoder(str(resumed.path)).key == open_encoder(str(whole.path)).key
-    assert not list((cache_dir() / "training").rglob(loop.CHECKPOINT))
+    assert not list((cache_dir() / "training").rglob(CHECKPOINT))
 
 
 def test_collapse_stops_the_training(photos, tmp_path, encoder, monkeypatch):
@@ -156,12 +161,17 @@ def test_the_space_is_that_of_the_preprocessing(photos, encoder):
         mean=fitted.mean,
         deviation=fitted.deviation,
         components=fitted.components,
-        hardware=Hardware("cpu", "32"),
+        options=LoopOptions(device="cpu", precision="32"),
     )
     rng = np.random.default_rng(0)
     near = rng.integers(48, size=(48, 3))
     heads, _ = train_heads(
-        space.features, near, 4, Training(scale=5.0, steps=20), seed=0, progress=lambda *a: None
+        as_table(space.features),
+        near,
+        4,
+        Training(scale=5.0, steps=20),
+        seed=0,
+        progress=lambda *a: None,
     )
     task = network.Clusters(backbone, source, heads, Training(scale=5.0))
     features = network.encode(backbone, Pictures(collection.images, 16))

@@ -5,14 +5,14 @@ import { WORDS } from "./panel.js";
 
 /** Draw the end of a round. */
 export function drawEnd(page) {
-  const { desk, state } = page;
-  const skipped = desk.skipped().length;
-  const title = skipped ? `All but ${count(skipped, "image")} answered` : desk.order.length ? "All answered" : "Nothing to label";
-  byId("end-title").textContent = page.mode === "review" ? (desk.order.length ? "All conflicts are settled" : "No conflicts") : title;
+  const { roundView, state } = page;
+  const skipped = roundView.skipped().length;
+  const title = skipped ? `All but ${count(skipped, "image")} answered` : roundView.order.length ? "All answered" : "Nothing to label";
+  byId("end-title").textContent = page.mode === "review" ? (roundView.order.length ? "All conflicts are settled" : "No conflicts") : title;
   byId("end-note").textContent = note(page);
-  const rows = [...desk.counts()].sort((a, b) => b[1] - a[1]);
+  const rows = [...roundView.counts()].sort((a, b) => b[1] - a[1]);
   for (const kind of ["unsure", "bad", "skip"]) {
-    const many = desk.rowsWith(kind).length;
+    const many = roundView.rowsWith(kind).length;
     if (many) rows.push([WORDS[kind], many, "other"]);
   }
   const most = Math.max(1, ...rows.map(([, many]) => many));
@@ -27,13 +27,13 @@ export function drawEnd(page) {
   byId("end-skipped").textContent = `Go through the ${count(skipped, "skipped image")}`;
   const command = state.kind === "audit" ? `usl report ${state.run}` : `usl train ${state.run}`;
   byId("end-command").textContent = command;
-  byId("end-grid").hidden = page.mode === "review" || !desk.order.length;
-  byId("end-next").hidden = page.mode === "review" || !desk.order.length;
+  byId("end-grid").hidden = page.mode === "review" || !roundView.order.length;
+  byId("end-next").hidden = page.mode === "review" || !roundView.order.length;
 }
 
 function note(page) {
   if (page.mode === "review") return "Images on which annotators differ appear here.";
-  if (!page.desk.order.length) return "The split file requests no image. Select some first: usl select.";
+  if (!page.roundView.order.length) return "The split file requests no image. Select some first: usl select.";
   if (page.state.kind === "audit") return "Thank you. The report now tells how accurate the labels are.";
   if (page.outbox.waiting.size) return "Leave this page open until it says that all is saved.";
   return "You can close this page, and stop the server with Ctrl-C.";

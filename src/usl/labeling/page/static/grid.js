@@ -38,11 +38,11 @@ export class Grid {
   }
 
   load({ keepPage = false } = {}) {
-    const { desk } = this.page;
+    const { roundView } = this.page;
     const [kind, label] = this.filter.value.split(/:(.*)/s);
-    if (kind === "open") this.all = desk.open();
-    else if (kind === "all") this.all = [...desk.order, ...[...desk.said.keys()].filter((row) => !desk.place.has(row) && desk.current(row))];
-    else this.all = desk.rowsWith(kind, kind === "label" ? label : null);
+    if (kind === "open") this.all = roundView.open();
+    else if (kind === "all") this.all = [...roundView.order, ...[...roundView.said.keys()].filter((row) => !roundView.place.has(row) && roundView.current(row))];
+    else this.all = roundView.rowsWith(kind, kind === "label" ? label : null);
     if (!keepPage) this.start = 0;
     if (this.start >= this.all.length) this.start = Math.max(0, Math.floor((this.all.length - 1) / PAGE) * PAGE);
     this.rows = this.all.slice(this.start, this.start + PAGE);
@@ -90,10 +90,10 @@ export class Grid {
 
   /** Bring marks, names and counts up to date; the tiles stay. */
   update() {
-    const { desk, items } = this.page;
+    const { roundView, items } = this.page;
     this.rows.forEach((row, place) => {
       const tile = this.list.children[place];
-      const now = desk.current(row);
+      const now = roundView.current(row);
       const word = now === null ? "" : now.kind === "label" ? now.label : WORDS[now.kind];
       const name = items.known(row)?.id ?? "";
       tile.setAttribute("aria-selected", String(this.selected.has(row)));
@@ -116,13 +116,13 @@ export class Grid {
 
   /** After an answer: when nothing on this page is open any more, go on. */
   answered() {
-    const { desk } = this.page;
+    const { roundView } = this.page;
     this.selected.clear();
-    if (this.filter.value === "open" && this.rows.every((row) => desk.current(row))) {
+    if (this.filter.value === "open" && this.rows.every((row) => roundView.current(row))) {
       this.load();
       if (this.rows.length) say(`Next page, ${count(this.rows.length, "image")}.`);
     } else {
-      const place = this.rows.findIndex((row) => !desk.current(row));
+      const place = this.rows.findIndex((row) => !roundView.current(row));
       if (place >= 0) this.at = this.anchor = place;
       this.update();
     }
@@ -166,7 +166,7 @@ export class Grid {
   }
 
   selectAll() {
-    for (const row of this.rows) if (!this.page.desk.answered(row) || this.filter.value !== "open") this.selected.add(row);
+    for (const row of this.rows) if (!this.page.roundView.answered(row) || this.filter.value !== "open") this.selected.add(row);
     this.update();
     say(`${this.selected.size} selected`);
   }

@@ -25,7 +25,7 @@ export class KeysDialog {
 
   draw() {
     const { classes } = this.page.panel;
-    const counts = this.page.desk.counts();
+    const counts = this.page.roundView.counts();
     const rows = classes.map(({ name, hotkey }) => {
       const text = this.waiting === name ? "press a key" : hotkey ? hotkey.toUpperCase() : "none";
       const wait = () => {

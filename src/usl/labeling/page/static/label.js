@@ -1,7 +1,7 @@
 // The labelling page: puts the parts together; what is on show, what is answered, what is new.
 
 import { byId, count, remember, remembered, say, typing } from "./dom.js";
-import { Desk } from "./desk.js";
+import { RoundView } from "./round_view.js";
 import { drawEnd, drawReview } from "./finish.js";
 import { Grid } from "./grid.js";
 import { Items } from "./items.js";
@@ -41,7 +41,7 @@ class Page {
     this.state = await ask(`/api/state?${query}`);
     this.query = query;
     this.version = this.state.version;
-    this.desk = new Desk(this.state);
+    this.roundView = new RoundView(this.state);
     this.paces = this.state.pace === null ? [] : [this.state.pace];
     const place = `${this.identity}/${this.state.round}/${this.mode}/${this.annotator}`;
     this.outbox = new Outbox(
@@ -51,15 +51,15 @@ class Page {
       (answer) => this.told(answer),
       (...state) => this.status.saving(...state),
     );
-    for (const operation of this.outbox.waiting.values()) this.desk.apply(operation);
+    for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
     this.channel = new BroadcastChannel(`usl/${place}`);
     this.channel.onmessage = ({ data }) => this.heard(data);
     this.panel.set(this.state.classes);
     this.frame();
     if (this.mode === "review") drawReview(this.state);
     this.listen();
-    if (remembered("view", "single") === "grid" && this.mode === "label" && this.desk.next() !== null) this.openGrid();
-    else this.go(this.desk.next());
+    if (remembered("view", "single") === "grid" && this.mode === "label" && this.roundView.next() !== null) this.openGrid();
+    else this.go(this.roundView.next());
     this.outbox.show();
     this.outbox.flush();
     document.body.dataset.ready = "yes";
@@ -98,7 +98,7 @@ class Page {
       "view-toggle": () => (this.view === "grid" ? this.openSingle() : this.openGrid()),
       "keys-open": () => this.keys.open(),
       theme: () => switchTheme(),
-      "end-skipped": () => this.go(this.desk.skipped()[0]),
+      "end-skipped": () => this.go(this.roundView.skipped()[0]),
       "end-grid": () => this.openGrid("all"),
     };
     for (const [id, action] of Object.entries(does)) {
@@ -118,7 +118,7 @@ class Page {
 
   /** The answer to the picture on the stage. */
   shown() {
-    return this.view === "single" && this.single.row !== null ? this.desk.current(this.single.row) : null;
+    return this.view === "single" && this.single.row !== null ? this.roundView.current(this.single.row) : null;
   }
 
   show(view) {
@@ -148,8 +148,8 @@ class Page {
 
   refresh() {
     this.panel.draw();
-    this.status.progress(this.desk, this.paces);
-    byId("undo").disabled = !this.desk.groups.length;
+    this.status.progress(this.roundView, this.paces);
+    byId("undo").disabled = !this.roundView.groups.length;
     byId("back").disabled = !this.trail.length && this.view !== "end";
   }
 
@@ -166,7 +166,7 @@ class Page {
 
   openSingle(row = null) {
     remember("view", "single");
-    this.go(row ?? this.desk.next());
+    this.go(row ?? this.roundView.next());
   }
 
   openSimilar(row) {
@@ -177,15 +177,15 @@ class Page {
     if (this.view === "grid") return;
     const row = this.trail.pop();
     if (row !== undefined) this.go(row, { remember: false });
-    else if (this.view === "end" && this.desk.order.length) this.go(this.desk.order.at(-1));
+    else if (this.view === "end" && this.roundView.order.length) this.go(this.roundView.order.at(-1));
     else say("This is where you began.");
   }
 
   /** On without an answer, one place in the order. */
   forward() {
     if (this.view !== "single") return;
-    const place = this.desk.place.get(this.single.row) ?? -1;
-    this.go(this.desk.order[place + 1] ?? this.desk.next(this.single.row) ?? null);
+    const place = this.roundView.place.get(this.single.row) ?? -1;
+    this.go(this.roundView.order[place + 1] ?? this.roundView.next(this.single.row) ?? null);
   }
 
   // Answers
@@ -210,27 +210,27 @@ class Page {
     }
     this.do(operation);
     const what = label ?? WORDS[kind];
-    const done = this.desk.done();
+    const done = this.roundView.done();
     this.noteLast(targets, what);
     if (this.view === "grid") {
       this.grid.answered();
       this.refresh();
-      say(`${count(targets.length, "image")}: ${what}. ${done} of ${this.desk.order.length}.`);
+      say(`${count(targets.length, "image")}: ${what}. ${done} of ${this.roundView.order.length}.`);
       return;
     }
-    const next = this.desk.next(this.single.row);
+    const next = this.roundView.next(this.single.row);
     this.go(next);
-    if (next !== null) say(`${what}. ${done} of ${this.desk.order.length}. ${this.items.known(next)?.id ?? ""}`);
+    if (next !== null) say(`${what}. ${done} of ${this.roundView.order.length}. ${this.items.known(next)?.id ?? ""}`);
   }
 
   do(operation) {
-    this.desk.apply(operation);
+    this.roundView.apply(operation);
     this.channel.postMessage({ operation });
     this.outbox.push(operation);
   }
 
   undo() {
-    const group = this.desk.groups.at(-1);
+    const group = this.roundView.groups.at(-1);
     if (!group) {
       say("There is nothing to take back.");
       return;
@@ -277,8 +277,8 @@ class Page {
   /** Begin anew from what the server knows; what is still on its way goes on top. */
   async resync() {
     this.state = await ask(`/api/state?${this.query}`);
-    this.desk = new Desk(this.state);
-    for (const operation of this.outbox.waiting.values()) this.desk.apply(operation);
+    this.roundView = new RoundView(this.state);
+    for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
     this.elsewhere();
   }
 
@@ -287,7 +287,7 @@ class Page {
     if (!this.outbox.waiting.size) this.status.saving("saved", 0, "");
     if (this.view === "single" && this.single.offline) this.single.show(this.single.row);
     const busy = this.outbox.rows();
-    const changed = this.desk.correct(changes, busy);
+    const changed = this.roundView.correct(changes, busy);
     const same = JSON.stringify(classes) === JSON.stringify(this.panel.classes);
     const waiting = [...this.outbox.waiting.values()].some(({ type }) => type.startsWith("class"));
     if (!same && !waiting) {
@@ -300,7 +300,7 @@ class Page {
 
   async poll(returning = false) {
     const before = this.single.row;
-    const wasOpen = before !== null && !this.desk.answered(before);
+    const wasOpen = before !== null && !this.roundView.answered(before);
     try {
       this.news(await ask(`/api/changes?${this.query}&since=${this.version}`));
     } catch (error) {
@@ -309,7 +309,7 @@ class Page {
       return;
     }
     // Back on this tab, and another one has answered meanwhile: go where work is left.
-    if (returning && this.view === "single" && wasOpen && this.desk.answered(before)) this.go(this.desk.next(before));
+    if (returning && this.view === "single" && wasOpen && this.roundView.answered(before)) this.go(this.roundView.next(before));
   }
 
   /** Another tab did something. */
@@ -320,15 +320,15 @@ class Page {
     }
     if (operation.type === "answer" || operation.type === "undo") {
       const hidden = document.visibilityState !== "visible";
-      this.desk.apply(operation);
+      this.roundView.apply(operation);
       this.elsewhere();
-      if (hidden && this.view === "single" && this.desk.answered(this.single.row)) this.go(this.desk.next(this.single.row));
+      if (hidden && this.view === "single" && this.roundView.answered(this.single.row)) this.go(this.roundView.next(this.single.row));
     }
   }
 
   elsewhere() {
     if (this.view === "grid") this.grid.update();
-    if (this.view === "end" && this.desk.next() !== null) this.go(this.desk.next());
+    if (this.view === "end" && this.roundView.next() !== null) this.go(this.roundView.next());
     else this.refresh();
   }
 

@@ -47,7 +47,7 @@ export class Panel {
   }
 
   draw(filtering = Boolean(this.field.value.trim())) {
-    const counts = this.page.desk?.counts() ?? new Map();
+    const counts = this.page.roundView?.counts() ?? new Map();
     const focused = document.activeElement?.closest?.("#classes button")?.dataset.name;
     const now = this.page.shown();
     this.list.replaceChildren(

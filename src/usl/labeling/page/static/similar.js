@@ -34,7 +34,7 @@ export class SimilarDialog {
       return;
     }
     if (this.row !== row || !this.dialog.open) return;
-    this.others = found.filter((other) => !this.page.desk.answered(other.row));
+    this.others = found.filter((other) => !this.page.roundView.answered(other.row));
     const own = this.others.filter((other) => other.own).length;
     byId("similar-note").textContent = this.others.length
       ? `${count(this.others.length, "image")} without a label, the nearest first; ${own} of them are those it stands for. Take out what differs.`

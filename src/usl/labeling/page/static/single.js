@@ -8,7 +8,7 @@ const AHEAD = 4; // pictures fetched behind the one on show
 const PATIENCE = 120; // ms before the stage says that it is loading
 
 export class Single {
-  /** @param page the page: desk, pictures, items, and what to do when the strip is opened */
+  /** @param page the page: roundView, pictures, items, and what to do when the strip is opened */
   constructor(page) {
     this.page = page;
     this.stage = byId("stage");
@@ -24,7 +24,7 @@ export class Single {
     this.row = row;
     this.shownAt = 0;
     this.offline = false;
-    const { pictures, desk } = this.page;
+    const { pictures, roundView } = this.page;
     const side = Pictures.side(this.stage);
     const picture = pictures.get(row, side);
     if (picture.here) this.draw(row, picture.image);
@@ -39,7 +39,7 @@ export class Single {
         else this.fail(row, picture.fault);
       });
     }
-    const coming = desk.ahead(row, AHEAD);
+    const coming = roundView.ahead(row, AHEAD);
     pictures.ahead(coming, side);
     this.describe(row, coming);
   }

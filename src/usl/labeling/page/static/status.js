@@ -9,9 +9,9 @@ export class Status {
     this.warnings = new Map(); // by topic
   }
 
-  progress(desk, paces) {
-    const done = desk.done();
-    const all = desk.order.length;
+  progress(roundView, paces) {
+    const done = roundView.done();
+    const all = roundView.order.length;
     const bar = byId("bar");
     bar.setAttribute("aria-valuemax", all);
     bar.setAttribute("aria-valuenow", done);

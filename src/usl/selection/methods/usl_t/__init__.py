@@ -10,99 +10,37 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.errors import DataError, UsageError, UslWarning
-from usl.core.parameters import check_choice, clamp_k, column, given_numbers
+from usl.core.errors import UslWarning
+from usl.core.parameters import Between, NotNegative, Positive, clamp_k, not_none
 from usl.core.progress import Progress, silent
-from usl.numeric.distances import Float32, density, nearest
-from usl.numeric.neighbor_search import kept_nearest_others
+from usl.numeric.arrays import Float32
+from usl.numeric.distances import density
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
+from usl.selection.methods.usl_t.calibration import calibrated
 from usl.selection.methods.usl_t.estimate import learning_bytes, training_seconds
-from usl.selection.methods.usl_t.heads import Training, assign, calibrated, learn, train_heads
+from usl.selection.methods.usl_t.heads import learn
+from usl.selection.methods.usl_t.neighbors import checked_neighbors
+from usl.selection.methods.usl_t.presets import PRESETS, SMALL, Preset
+from usl.selection.methods.usl_t.words import NAME as NAME
+from usl.selection.methods.usl_t.words import SYMBOLS as SYMBOLS
+from usl.selection.methods.usl_t.words import TERMS as TERMS
 from usl.selection.shared.clusters import away_from_taken, best_per_cluster, fill_up, serve
+from usl.selection.shared.kept import kept_nearest
 from usl.selection.shared.memory import BASE, PER_ITEM, Size, search_bytes
 from usl.selection.shared.seconds import search_seconds
 
-SMALL = 100_000  # items; above, the paper's ImageNet settings apply
-PICKING = ("k", "spare", "propagate")
+DRAWN = "clusters start from random rows, batches are drawn"
+PICKING = ("k", "pick_by", "spare", "propagate")
 TRAINING = ("heads", "tau", "alpha", "t", "lam", "momentum", "scale", "steps", "batch_size", "lr")
 EPOCHS = 10  # of end-to-end training; the paper's 200 are for a GPU
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One column of settings: the training, and how picks are drawn from its clusters."""
-
-    k: int = 20
-    include_self: bool = False
-    pick_by: str = "confidence"
-    spare: float = 0.0
-    propagate: int = 0
-    training: Training = field(default_factory=Training)
-
-    def clusters(self, n: int, wanted: int) -> int:
-        """How many clusters n items are put in, of which ``wanted`` are to be labelled."""
-        return min(n, wanted + int(np.ceil(self.spare * wanted)))
-
-
-PRESETS: dict[str, tuple[Preset, Preset]] = {
-    # Table 9 and 6.12; columns: up to 100,000 items, more. The paper trains a network or, large,
-    # freezes it; steps, batch and rate are ours for frozen features, and so is the scale.
-    "paper": (
-        Preset(),
-        Preset(
-            pick_by="density",  # "we instead query the sample with top density in each cluster"
-            spare=0.03,  # 3,000 clusters for 2,911 picks, the largest kept
-            propagate=20,  # "annotate the 20 samples with max density"
-            training=Training(tau=0.0, alpha=2.5, t=0.5, lam=0.5, tail=0.25, steps=3000),
-        ),
-    ),
-    # The released code, as far as frozen features go: there are no augmented views, so the
-    # pseudo-label and the loss share one image. Its z-bar starts at 1 / C and is used before its
-    # update, and its argmin of Eq. 8 is an argmax, as here.
-    "released": (
-        Preset(
-            include_self=True,  # the first k + 1 columns of the table: itself with p = 1/21
-            training=Training(
-                heads=3,  # losses summed; clusters of head 0, confidence as the mean over heads
-                scale=1.0,
-                linear=True,  # nn.Linear with bias, its default start, no unit weights
-                reweight=True,  # class weights n / count in the global loss
-                lr=1e-4,
-                weight_decay=1e-4,
-                steps=9800,  # 200 epochs of 50,000 at batch 1,024
-                tail=0.0,  # centroids are restarted on ImageNet only
-            ),
-        ),
-        Preset(
-            include_self=True,
-            pick_by="density",
-            spare=0.03,
-            propagate=20,
-            training=Training(
-                heads=3,
-                tau=0.0,
-                alpha=2.5,
-                t=0.5,
-                lam=0.5,
-                scale=40.0,  # NormedLinear's fixed factor
-                lr=1e-4,
-                weight_decay=1e-4,
-                batch_size=2048,
-                steps=6250,  # 10 epochs of 1.28 M; a stray break makes it 10 steps as released
-                tail=0.25,  # smallest < 100 and largest > 1000 at 427 a cluster on average
-                head=2.3,
-                noise=1e-7,  # lost in float32 rounding: the pair separates by chance alone
-            ),
-        ),
-    ),
-}
 
 
 def pick(
@@ -115,20 +53,20 @@ def pick(
     progress: Progress = silent,
     keep: Keep = NOTHING,
     preset: Literal["paper", "released"] = "paper",
-    heads: int | None = None,
-    tau: float | None = None,
-    alpha: float | None = None,
-    t: float | None = None,
-    lam: float | None = None,
-    momentum: float | None = None,
-    k: int | None = None,
-    scale: float | None = None,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
+    heads: Annotated[int | None, Positive] = None,
+    tau: Annotated[float | None, Between(0, 1)] = None,
+    alpha: Annotated[float | None, NotNegative] = None,
+    t: Annotated[float | None, Positive] = None,
+    lam: Annotated[float | None, NotNegative] = None,
+    momentum: Annotated[float | None, Between(0, 1)] = None,
+    k: Annotated[int | None, Positive] = None,
+    scale: Annotated[float | None, Positive] = None,
+    steps: Annotated[int | None, Positive] = None,
+    batch_size: Annotated[int | None, Positive] = None,
+    lr: Annotated[float | None, Positive] = None,
     pick_by: Literal["confidence", "density"] | None = None,
-    spare: float | None = None,
-    propagate: int | None = None,
+    spare: Annotated[float | None, NotNegative] = None,
+    propagate: Annotated[int | None, NotNegative] = None,
     end_to_end: bool = False,
     epochs: int = EPOCHS,
     network_lr: float = 1e-3,
@@ -172,82 +110,39 @@ def pick(
     TrainingFailedError : a loss that is not finite, or clusters that collapse; the message says
         what to change.
     """
-    settings = _resolve(
-        len(features),
-        {
-            "preset": preset,
-            "heads": heads,
-            "tau": tau,
-            "alpha": alpha,
-            "t": t,
-            "lam": lam,
-            "momentum": momentum,
-            "k": k,
-            "scale": scale,
-            "steps": steps,
-            "batch_size": batch_size,
-            "lr": lr,
-            "pick_by": pick_by,
-            "spare": spare,
-            "propagate": propagate,
-        },
-    )
+    settings = _resolve(len(features), locals())  # of which it takes its own by name
     n, training = len(features), settings.training
     n_clusters = settings.clusters(n, budget + len(labeled))
 
     # 1. Neighbours, fixed throughout. A single item has none.
     if n == 1:
         return Picks(candidates[:1], clusters=np.zeros(1, np.int64), density=np.zeros(1))
+    table = as_table(features)
     if neighbors is None:
-        found, distances = kept_nearest_others(features, settings.k, keep=keep, progress=progress)
+        found, distances = kept_nearest(table, settings.k, keep=keep, progress=progress)
     else:
-        found, distances = _own_neighbors(neighbors, features, settings.k)
+        found, distances = checked_neighbors(neighbors, table, settings.k)
     densities = density(distances.mean(axis=1, dtype=np.float64))
     near = np.column_stack([np.arange(n), found]) if settings.include_self else found
 
     # 2. Clusters.
-    training = calibrated(training, features, n_clusters, seed)
+    training = calibrated(training, table, n_clusters, seed)
+    how: dict[str, Any] = {"seed": seed, "progress": progress}
     backbone = None
     if end_to_end:
-        from usl.selection.methods.usl_t.network import train_network
+        from usl.selection.methods.usl_t.end_to_end import learn_end_to_end
 
-        trained, history = train_heads(
-            features, near, n_clusters, training, seed=seed, progress=progress
-        )
-        points, trained, later, backbone = train_network(
-            near,
-            trained,
-            training,
-            _checked_trainable(trainable),
-            epochs=epochs,
-            batch_size=training.network_batch,
-            lr=network_lr,
-            seed=seed,
-            settings={"n_clusters": n_clusters, "preset": preset, **asdict(training)},
-            progress=progress,
-        )
-        history += [
-            {"head": 0, **record, "step": training.steps + record["step"], "network": True}
-            for record in later
-        ]
-        clusters, confidence = assign(trained, points, progress)
+        how |= {"preset": preset, "epochs": epochs, "lr": network_lr}
+        learned, backbone = learn_end_to_end(table, near, n_clusters, training, trainable, **how)
     else:
-        learned = learn(
-            features, near, n_clusters, training, seed=seed, keep=keep, progress=progress
-        )
-        clusters, confidence, history = learned.clusters, learned.confidence, learned.history
-    empty = n_clusters - len(np.unique(clusters))
-    if empty > max(settings.spare, 0.01) * n_clusters:
-        warnings.warn(
-            f"usl_t: {empty} of {n_clusters} clusters are empty; the largest get a second pick.",
-            UslWarning,
-            stacklevel=4,
-        )
+        learned = learn(table, near, n_clusters, training, keep=keep, **how)
+    clusters, confidence = learned.clusters, learned.confidence
+    _warn_of_empty(clusters, n_clusters, settings.spare)
 
     # 3. The best item of each cluster, uncovered and large clusters first.
     score = densities if settings.pick_by == "density" else confidence
     picks = serve(best_per_cluster(score, clusters, candidates), clusters, budget, labeled)
-    further = away_from_taken(features, score)
+    further = away_from_taken(table, score)
     picks = fill_up(picks, clusters, budget, labeled, candidates, further)
     resolved = {**asdict(settings), **asdict(training)}
     resolved.pop("training")
@@ -260,7 +155,7 @@ def pick(
         utility=score[picks],
         confidence=confidence,
         propagated=_propagated(picks, clusters, densities, settings.propagate, labeled),
-        history=history,
+        history=learned.history,
         parameters={"preset": preset, **resolved},
         backbone=backbone,
     )
@@ -297,13 +192,15 @@ def seconds(
     }
 
 
-def _checked_trainable(trainable: Any) -> Any:
-    if trainable is None:
-        raise UsageError(
-            "end_to_end: needs images and an encoder to train; these are features alone. Use "
-            "`usl select SOURCE --method usl_t --end-to-end`, or pass trainable."
+def _warn_of_empty(clusters: NDArray[np.int64], n_clusters: int, spare: float) -> None:
+    """Say so where more clusters are empty than are spare."""
+    empty = n_clusters - len(np.unique(clusters))
+    if empty > max(spare, 0.01) * n_clusters:
+        warnings.warn(
+            f"usl_t: {empty} of {n_clusters} clusters are empty; the largest get a second pick.",
+            UslWarning,
+            stacklevel=5,
         )
-    return trainable
 
 
 def _propagated(
@@ -334,53 +231,11 @@ def _resolve(n: int, given: Mapping[str, Any]) -> Preset:
 
 
 def _settings(n: int, given: Mapping[str, Any]) -> Preset:
-    """The preset's column for n items with the given parameters of :func:`pick` in place; checked.
+    """The preset's column for n items with the given parameters of :func:`pick` in place.
 
     Those that are None or not there are the preset's.
     """
-    base = column(PRESETS, given.get("preset", "paper"), int(n > SMALL))
-    pick_by = given.get("pick_by")
-    if pick_by is not None:
-        check_choice("pick_by", pick_by, ("confidence", "density"))
-    picking = {name: given.get(name) for name in PICKING}
-    training = {name: given.get(name) for name in TRAINING}
-    positive = ("heads", "t", "scale", "steps", "batch_size", "lr")
-    trained = given_numbers(training, positive=positive, at_most_one=["tau", "momentum"])
-    return replace(
-        base,
-        **given_numbers(picking, positive=["k"]),
-        pick_by=pick_by or base.pick_by,
-        training=replace(base.training, **trained),
-    )
-
-
-def _own_neighbors(
-    given: ArrayLike, features: Float32, k: int
-) -> tuple[NDArray[np.int64], Float32]:
-    """Check a table of neighbours against the features, and add the distances."""
-    table = np.asarray(given)
-    n = len(features)
-    if table.ndim != 2 or len(table) != n or not np.issubdtype(table.dtype, np.integer):
-        raise DataError(
-            f"neighbors: {table.dtype} of shape {table.shape} given; row numbers [{n}, k] are "
-            "needed, for these very features."
-        )
-    if table.shape[1] < k:
-        raise DataError(f"neighbors: {table.shape[1]} columns given, but k is {k}.")
-    table = table[:, :k].astype(np.int64)
-    if table.min() < 0 or table.max() >= n:
-        raise DataError(f"neighbors: row numbers must lie between 0 and {n - 1}.")
-    sample = np.unique(np.linspace(0, n - 1, 100).astype(np.int64))
-    exact, _ = nearest(features[sample], features, min(k + 1, n))
-    hits = [len(np.intersect1d(a, b)) for a, b in zip(exact, table[sample], strict=True)]
-    if np.mean(hits) < 0.3 * k:
-        raise DataError(
-            f"neighbors: only {np.mean(hits) / k:.0%} of them are among the nearest in these "
-            "features; they were computed on other features. Leave them out, or recompute them."
-        )
-    distances = np.empty(table.shape, dtype=np.float32)
-    for start in range(0, n, 4096):
-        rows = slice(start, start + 4096)
-        gaps = features[table[rows]] - features[rows, None]
-        distances[rows] = np.sqrt(np.einsum("nkd,nkd->nk", gaps, gaps))
-    return table, distances
+    base = PRESETS[given.get("preset", "paper")][int(n > SMALL)]
+    picking = not_none({name: given.get(name) for name in PICKING})
+    training = not_none({name: given.get(name) for name in TRAINING})
+    return replace(base, **picking, training=replace(base.training, **training))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from usl.numeric.blocks import thread_count
-from usl.selection.methods.usl_t.heads import CALIBRATION_ROWS, PARTS, Training
+from usl.selection.methods.usl_t.calibration import CALIBRATION_ROWS
+from usl.selection.methods.usl_t.step import PARTS, Training
 from usl.selection.shared.memory import Size, in_blocks
 from usl.selection.shared.seconds import nearest_seconds
 

@@ -1,25 +1,15 @@
 """The losses of USL-T (paper 2.3), each as value and gradient with respect to the logits.
 
-They work on plain arrays, so that the same code trains heads on frozen features here and, through
-``logits.backward(gradient)``, a network end to end. Every gradient has the form prediction minus
-target, divided by the batch size: the target is a constant, as in the paper's KL(target || y-hat).
+For heads on frozen features, without torch; the network that is trained end to end has its own
+(:mod:`usl.selection.methods.usl_t.network`). Every gradient has the form prediction minus target,
+divided by the batch size: the target is a constant, as in the paper's KL(target || y-hat).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-SMALLEST = 1e-12  # a mean assignment of exactly 0 has no logarithm
-
-
-def softmax(logits: Float32) -> Float32:
-    """Soft assignment y-hat of Eq. 9: each row of ``logits`` [b, C] to probabilities."""
-    shifted: Float32 = logits - logits.max(axis=1, keepdims=True)
-    np.exp(shifted, out=shifted)
-    shifted /= shifted.sum(axis=1, keepdims=True)
-    return shifted
+from usl.numeric.arrays import TINY, Float32, Values, softmax
 
 
 def global_loss(
@@ -48,15 +38,13 @@ def global_loss(
     counted = (reference[rows, hard] >= tau).astype(prediction.dtype)
     if weights is not None:
         counted = counted * weights
-    chosen = np.maximum(prediction[rows, hard], SMALLEST)
+    chosen = np.maximum(prediction[rows, hard], TINY)
     gradient = prediction * counted[:, None]
     gradient[rows, hard] -= counted
     return float(-(counted * np.log(chosen)).sum() / len(rows)), gradient / np.float32(len(rows))
 
 
-def local_target(
-    neighbor_logits: Float32, mean: NDArray[np.float64], *, alpha: float, t: float
-) -> Float32:
+def local_target(neighbor_logits: Float32, mean: Values, *, alpha: float, t: float) -> Float32:
     """P(z', z-bar, t) of Eq. 11 and 13: the neighbour's assignment, adjusted and sharpened.
 
     Parameters
@@ -66,7 +54,7 @@ def local_target(
     alpha : strength of the adjustment, against one cluster taking all.
     t : temperature, against equal shares for everyone.
     """
-    adjustment = (alpha * np.log(np.maximum(mean, SMALLEST))).astype(neighbor_logits.dtype)
+    adjustment = (alpha * np.log(np.maximum(mean, TINY))).astype(neighbor_logits.dtype)
     return softmax((neighbor_logits - adjustment) / neighbor_logits.dtype.type(t))
 
 
@@ -75,13 +63,11 @@ def local_loss(prediction: Float32, target: Float32) -> tuple[float, Float32]:
 
     ``target`` [b, C] comes from :func:`local_target` and is a constant.
     """
-    ratio = np.log(np.maximum(target, SMALLEST)) - np.log(np.maximum(prediction, SMALLEST))
+    ratio = np.log(np.maximum(target, TINY)) - np.log(np.maximum(prediction, TINY))
     value = float((target * ratio).sum() / len(prediction))
     return value, (prediction - target) / np.float32(len(prediction))
 
 
-def moving_mean(
-    mean: NDArray[np.float64], batch_mean: NDArray[np.float64], momentum: float
-) -> NDArray[np.float64]:
+def moving_mean(mean: Values, batch_mean: Values, momentum: float) -> Values:
     """z-bar of Eq. 12 after a batch whose mean assignment is ``batch_mean`` [C]."""
     return np.asarray(momentum * batch_mean + (1 - momentum) * mean)

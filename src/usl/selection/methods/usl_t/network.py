@@ -28,15 +28,15 @@ from usl.core.errors import DataError, TrainingFailedError
 from usl.core.progress import Progress
 from usl.learning.augment import Plain, Strong
 from usl.learning.batches import Shuffled, part_of
-from usl.learning.hardware import Hardware
-from usl.learning.loop import CHECKPOINT, Task, Views, run_loop
+from usl.learning.loop import DEFAULTS, Task, Views, run_loop
+from usl.learning.loop_options import CHECKPOINT, LoopOptions
 from usl.learning.optim import Optimizer
 from usl.learning.pictures import Pictures, encode
 from usl.learning.precision import full_precision
-from usl.numeric.distances import Float32
-from usl.selection.methods.usl_t.heads import REPORT_EVERY, Head, Training, normalized_entropy
+from usl.numeric.arrays import TINY, Float32
+from usl.selection.methods.usl_t.heads import REPORT_EVERY
+from usl.selection.methods.usl_t.step import Head, Training, normalized_entropy
 
-SMALLEST = 1e-12  # a mean assignment of exactly 0 has no logarithm
 COLLAPSED = 0.5  # share of the greatest entropy of cluster sizes
 
 
@@ -51,6 +51,7 @@ class Trainable:
     mean, deviation, components : the fitted preprocessing between the backbone's features and the
         unit sphere, each an array or None.
     folder : where checkpoints go; None for none.
+    options : how the training runs on this machine.
     """
 
     backbone: Callable[[], Any]
@@ -59,7 +60,7 @@ class Trainable:
     deviation: NDArray[np.float64] | None = None
     components: NDArray[np.float64] | None = None
     folder: Path | None = None
-    hardware: Hardware | None = None
+    options: LoopOptions = DEFAULTS
 
 
 class Clusters(Task):
@@ -152,13 +153,13 @@ def global_loss(prediction: Tensor, hard: Tensor, counted: Tensor) -> Tensor:
 
 def local_target(neighbor: Tensor, mean: Tensor, *, alpha: float, t: float) -> Tensor:
     """P(z', z-bar, t) of Eq. 11 and 13: [H, b, C] from logits [H, b, C] and means [H, C]."""
-    adjusted = neighbor - alpha * mean.clamp(min=SMALLEST).log()[:, None]
+    adjusted = neighbor - alpha * mean.clamp(min=TINY).log()[:, None]
     return (adjusted / t).softmax(2)
 
 
 def local_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Eq. 14 for every head: KL(target || y-hat) [H]; ``prediction`` is log y-hat."""
-    ratio = target.clamp(min=SMALLEST).log() - prediction
+    ratio = target.clamp(min=TINY).log() - prediction
     return (target * ratio).sum(2).mean(1)
 
 
@@ -233,27 +234,22 @@ def train_network(
 
     every = min(REPORT_EVERY, pairs.order.per_epoch)
     resume = source.folder is not None and (source.folder / CHECKPOINT).is_file()
-    try:
-        history += run_loop(
-            task,
-            pairs,
-            steps=epochs * pairs.order.per_epoch,
-            optimizer=Optimizer("adam", lr=lr, weight_decay=training.weight_decay),
-            seed=seed,
-            settings=settings,
-            folder=source.folder,
-            resume=resume,
-            hardware=source.hardware,
-            log_every=every,
-            monitor=watch,
-            monitor_every=every,
-            label="usl_t network",
-            progress=progress,
-        )
-    except KeyboardInterrupt as stopped:
-        raise KeyboardInterrupt(
-            f"{stopped or 'Stopped.'} The same command goes on from there."
-        ) from None
+    history += run_loop(
+        task,
+        pairs,
+        steps=epochs * pairs.order.per_epoch,
+        optimizer=Optimizer("adam", lr=lr, weight_decay=training.weight_decay),
+        seed=seed,
+        settings=settings,
+        folder=source.folder,
+        options=replace(source.options, resume=resume),
+        log_every=every,
+        monitor=watch,
+        monitor_every=every,
+        label="usl_t network",
+        go_on="The same command goes on from there.",
+        progress=progress,
+    )
     with torch.inference_mode():
         points = task.to_space(encode(backbone, pictures)).numpy()
     return points, trained_heads(task, heads), history, backbone

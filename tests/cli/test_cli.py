@@ -160,7 +160,7 @@ def test_another_encoder_may_train(photos, tmp_path, capsys):
 
 
 def test_the_example_of_contributing_works(photos, tmp_path, capsys):
-    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     path = tmp_path / "farthest.py"
     path.write_text(text.split("```python\n")[1].split("```")[0])
     run = tmp_path / "run"
@@ -396,6 +396,11 @@ def test_images_that_have_moved_are_found_with_source(photos, tmp_path, capsys):
             ["select", "{photos}", "--budget", "4", "--out", "{out}", "--lam", "1"],
             2,
             "--lam is an option of usl and usl_t: choose with --method.",
+        ),
+        (
+            ["export", "{out}", "--classes", "a"],
+            2,
+            "of cvat and label_studio: choose with --to",
         ),
         (
             ["select", "{photos}", "--budget", "4", "--out", "{out}", "--model", "pixel"],

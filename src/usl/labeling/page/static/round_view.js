@@ -1,7 +1,7 @@
 // What this annotator has said, as far as the page knows: the server's answers, and over them
 // those that are still on their way.
 
-export class Desk {
+export class RoundView {
   constructor(state) {
     this.order = state.order;
     this.place = new Map(state.order.map((row, place) => [row, place]));

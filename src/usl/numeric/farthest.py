@@ -1,17 +1,18 @@
-"""How far every row is from the nearest of a growing set of rows: what greedy methods keep."""
+"""Farthest-first traversal: how far every row is from the nearest of a growing set of anchors."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks
-from usl.numeric.distances import COINCIDENT, Float32, nearest
+from usl.numeric.distances import COINCIDENT, nearest
 
 BLOCK = 8192  # rows; fixed, because products are rounded block by block
 
 
-class Reach:
+class Farthest:
     """Squared distance of every row to the nearest anchor so far.
 
     ``squared`` is float32 [n], infinite while there is no anchor; one more anchor costs n d.

@@ -1,0 +1,112 @@
+"""``usl export``: a run's images, and what is known of them, for other tools.
+
+The formats are the files of :mod:`usl.labeling.formats`. What is written is whole or not there at
+all.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from usl.core.progress import Progress, silent
+from usl.labeling.answers.store import Store, store_path
+from usl.labeling.answers.sync import sync
+from usl.labeling.exchange.contract import WRITERS, Export, format_module, format_names
+from usl.labeling.exchange.outgoing import What, chosen_rows, classes_of, items_of, model_name
+from usl.labeling.exchange.pictures import open_pictures
+from usl.labeling.exchange.place import RECORD, check_place, new_place
+from usl.run.folder import Run
+
+EXPORTS = "exports"  # where exports go by default, in the run folder
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: ``out`` and the ``paths`` in it, how many ``images``, how many labelled.
+
+    ``next`` is what to do with it, one step each.
+    """
+
+    out: Path
+    paths: list[Path]
+    images: int
+    labeled: int
+    next: list[str]
+
+
+def export_formats() -> list[str]:
+    """Names of the formats that can be written."""
+    return format_names(WRITERS)
+
+
+def export_run(
+    run: Run | str | os.PathLike[str],
+    to: str = "csv",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    what: What = "requested",
+    source: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    **format_params: Any,
+) -> Exported:
+    """Write images of a run for another tool.
+
+    Parameters
+    ----------
+    run : run folder.
+    to : the format.
+    out : file or folder to write; the default is in the folder exports of the run.
+    what : ``requested``: what waits for a label; labeled; all; or predicted: all, with the model's
+        label where nobody gave one.
+    source : where the images are now, if they have moved.
+    overwrite : replace an earlier export; a folder only if nothing changed in it since.
+    **format_params : the format's own parameters.
+
+    Raises
+    ------
+    UsageError
+        unknown format or parameter, a place that is taken.
+    DataError
+        nothing to export, no pictures where the format needs them, images that changed, a disk
+        that is full.
+    """
+    module = format_module(to, WRITERS)
+    WRITERS.check(to, module, format_params)
+    run = run if isinstance(run, Run) else Run.open(run)
+    name = Path(to).stem if to.endswith(".py") else to
+    suffix = getattr(module, "SUFFIX", "")
+    home = run.path / EXPORTS / (what + suffix if suffix else f"{name}-{what}")
+    home = Path(os.path.abspath(home if out is None else Path(out)))
+    check_place(home, folder=not suffix, overwrite=overwrite)
+
+    split = sync(run)
+    rows = chosen_rows(split, what)
+    items = items_of(run, split, rows, what)
+    pictures = None
+    if getattr(module, "PICTURES", True):
+        pictures = open_pictures(run, split, rows, to=name, source=source)
+    export = Export(
+        run=run.path,
+        items=items,
+        classes=classes_of(run, split, _named_classes(run)),
+        home=home,
+        model=model_name(run),
+        pictures=pictures,
+        progress=progress,
+    )
+    with new_place(home, folder=not suffix, about={"to": name, "what": what}) as temporary:
+        steps = module.write(export, temporary, **format_params)
+    paths = [home] if suffix else sorted(p for p in home.iterdir() if p.name != RECORD)
+    return Exported(home, paths, len(items), sum(item.label is not None for item in items), steps)
+
+
+def _named_classes(run: Run) -> list[str]:
+    """The classes of the labelling page, in its order."""
+    if not store_path(run.path).is_file():
+        return []
+    with Store.open(run.path) as store:
+        return [one.name for one in store.classes()]

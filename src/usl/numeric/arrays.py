@@ -1,0 +1,23 @@
+"""Array types, the softmax, and the smallest number that is divided by."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Rows = NDArray[np.int64]  # numbers of rows, or of clusters
+Values = NDArray[np.float64]
+Real = TypeVar("Real", bound=NDArray[np.floating[Any]])
+
+TINY = 1e-12  # in place of a length or a share of 0, which can neither divide nor have a logarithm
+
+
+def softmax(logits: Real) -> Real:
+    """Each row of ``logits`` [b, C] as probabilities, in the precision of the logits."""
+    shifted = np.subtract(logits, logits.max(axis=1, keepdims=True))
+    np.exp(shifted, out=shifted)
+    shifted /= shifted.sum(axis=1, keepdims=True)
+    return cast(Real, shifted)

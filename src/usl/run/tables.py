@@ -1,0 +1,52 @@
+"""Parquet and CSV tables of a run folder: written whole or not at all, with plain errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from usl.core.errors import DataError
+from usl.core.files import atomic_write
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ID = "image_id"
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table as ``.csv`` or ``.parquet``, by the ending."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    with atomic_write(path) as handle:
+        if path.suffix == ".parquet":
+            pyarrow.parquet.write_table(table, handle)
+        else:
+            pyarrow.csv.write_csv(table, handle)
+
+
+def read_table(
+    path: Path, needed: Sequence[str], *, more: Sequence[str] | None = None, fix: str
+) -> pa.Table:
+    """Read a Parquet table: the columns it needs, and those of ``more`` that it has (None: all).
+
+    Raises
+    ------
+    DataError
+        naming the file: missing, damaged, or without a needed column; ends with the ``fix``.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        names = pyarrow.parquet.read_schema(path).names
+        asked = names if more is None else dict.fromkeys((*needed, *more))
+        wanted = [name for name in asked if name in names]
+        table = pyarrow.parquet.read_table(path, columns=wanted)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read ({error}). {fix}") from error
+    if missing := [name for name in needed if name not in names]:
+        raise DataError(f"{path} cannot be read (it has no column {missing[0]!r}). {fix}")
+    return table

@@ -1,0 +1,210 @@
+"""A head of USL-T, cluster weights over features, and one step of its training (Eq. 15)."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from usl.numeric.adam import Adam
+from usl.numeric.arrays import Float32, Rows, Values, softmax
+from usl.numeric.table import Table
+from usl.selection.methods.usl_t.losses import (
+    global_loss,
+    local_loss,
+    local_target,
+    moving_mean,
+)
+
+PARTS = 2  # of a batch, worked on side by side; fixed, for the same rounding on any machine
+BLOCK = 8192  # rows
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the heads are trained. Symbols as in the paper's Table 9."""
+
+    heads: int = 1
+    tau: float = 0.95
+    alpha: float = 5.0
+    t: float = 0.25
+    lam: float = 5.0
+    momentum: float = 0.5
+    scale: float | None = None
+    steps: int = 1500
+    batch_size: int = 1024
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    tail: float = 0.02  # a cluster below this share of the mean size is restarted ...
+    head: float = 1.5  # ... beside one above this share
+    noise: float = 1e-2  # relative size of the perturbation
+    linear: bool = False  # plain linear layer with bias instead of unit weights times scale
+    reweight: bool = False  # items weigh by the inverse size of their cluster in the batch
+    network_batch: int = 256  # images per step of end-to-end training
+
+
+@dataclass
+class Head:
+    """Cluster weights [C, d] (and bias [C]) and the state of their training."""
+
+    weight: Float32
+    scale: float
+    normalized: bool
+    bias: Float32
+    mean: Values
+    sizes: Values
+    adam: Adam = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.adam = Adam([self.weight] if self.normalized else [self.weight, self.bias])
+
+    def unit(self) -> tuple[Float32, Float32]:
+        """Weights of unit length [C, d], and their lengths [C, 1]."""
+        if not self.normalized:
+            return self.weight, np.ones((len(self.weight), 1), np.float32)
+        lengths = np.linalg.norm(self.weight, axis=1, keepdims=True)
+        return self.weight / lengths, lengths
+
+    def probabilities(self, features: Float32) -> Float32:
+        """Soft assignments of a block of items, [b, C]."""
+        unit, _ = self.unit()
+        return softmax(np.float32(self.scale) * (features @ unit.T) + self.bias)
+
+
+def new_head(table: Table, n_clusters: int, training: Training, rng: np.random.Generator) -> Head:
+    """Weights started from distinct random items' features (or, linear, as torch starts them)."""
+    n, width = table.shape
+    bias = np.zeros(n_clusters, dtype=np.float32)
+    if training.linear:
+        bound = 1 / np.sqrt(width)
+        weight = rng.uniform(-bound, bound, (n_clusters, width)).astype(np.float32)
+        bias = rng.uniform(-bound, bound, n_clusters).astype(np.float32)
+    else:
+        rows = rng.permutation(n)
+        directed = table.map(lambda points: points.any(axis=1), block=BLOCK)
+        rows = rows[np.concatenate(list(directed))[rows]]  # a row of zeros points nowhere
+        weight = rng.standard_normal((n_clusters, width)).astype(np.float32)
+        if len(rows):
+            weight = table.take(np.resize(rows, n_clusters))
+    assert training.scale is not None
+    return Head(
+        weight,
+        1.0 if training.linear else training.scale,
+        not training.linear,
+        bias,
+        mean=np.full(n_clusters, 1 / n_clusters),
+        sizes=np.full(n_clusters, 1 / n_clusters),
+    )
+
+
+def one_step(
+    head: Head,
+    table: Table,
+    items: Rows,
+    near: Rows,
+    training: Training,
+    pool: ThreadPoolExecutor,
+) -> dict[str, float]:
+    """One step of Adam on a batch and its neighbours; the figures of the batch."""
+    unit, lengths = head.unit()
+    scale = np.float32(head.scale)
+
+    def part(number: int) -> tuple[Any, ...]:
+        rows = slice(number * len(items) // PARTS, (number + 1) * len(items) // PARTS)
+        own = table.take(items[rows])
+        prediction = softmax(scale * (own @ unit.T) + head.bias)
+        neighbor_logits = scale * (table.take(near[rows]) @ unit.T) + head.bias
+        neighbor = softmax(neighbor_logits)
+        target = local_target(neighbor_logits, head.mean, alpha=training.alpha, t=training.t)
+        hard = prediction.argmax(axis=1)
+        weights = inverse_sizes(hard, len(unit)) if training.reweight else None
+        outer, gradient = global_loss(
+            prediction, prediction, tau=training.tau, weights=weights
+        )  # Eq. 10
+        inner, local_gradient = local_loss(prediction, target)  # Eq. 14
+        gradient += np.float32(training.lam) * local_gradient  # Eq. 15
+        confidence = prediction.max(axis=1)
+        return (
+            scale * (gradient.T @ own),
+            gradient.sum(axis=0),
+            neighbor.mean(axis=0, dtype=np.float64),
+            np.bincount(hard, minlength=len(unit)),
+            np.array(
+                [
+                    outer,
+                    inner,
+                    confidence.mean(),
+                    (confidence >= training.tau).mean(),
+                    (hard == neighbor.argmax(axis=1)).mean(),
+                ],
+                dtype=np.float64,
+            ),
+        )
+
+    parts = list(pool.map(part, range(PARTS)))
+    sums = (sum(column) for column in zip(*parts, strict=True))
+    gradient, bias_gradient, mean, counts, figures = sums
+    gradient, bias_gradient = gradient / PARTS, bias_gradient / PARTS
+    if head.normalized:  # the derivative of w / |w| removes the part along w
+        gradient -= (gradient * unit).sum(axis=1, keepdims=True) * unit
+        gradient /= lengths
+    gradients = [gradient, bias_gradient][: len(head.adam.arrays)]
+    if training.weight_decay:  # coupled, as torch's Adam has it
+        decay = np.float32(training.weight_decay)
+        pairs = zip(gradients, head.adam.arrays, strict=True)
+        gradients = [gradient + decay * array for gradient, array in pairs]
+    head.adam.step(gradients, training.lr)
+    # Eq. 12; this batch's targets have used the mean before it.
+    head.mean = moving_mean(head.mean, mean / PARTS, training.momentum)
+    # Sizes average over enough batches for each cluster to be expected some fifty times.
+    keep = max(0.9, 1 - len(items) / (50 * len(unit)))
+    head.sizes = keep * head.sizes + (1 - keep) * counts / len(items)
+    outer, inner, confidence, sure, agreement = (figures / PARTS).tolist()
+    return {
+        "global_loss": outer,
+        "local_loss": inner,
+        "confidence": confidence,
+        "above_tau": sure,
+        "agreement": agreement,
+        "entropy": normalized_entropy(head.sizes),
+        "smallest": float(head.sizes.min() * len(head.sizes)),
+        "largest": float(head.sizes.max() * len(head.sizes)),
+    }
+
+
+def restart_tail(head: Head, training: Training, rng: np.random.Generator, step: int) -> None:
+    """Restart the smallest cluster beside the largest, one pair per step (paper 6.12).
+
+    The tail becomes the head's weight plus a small perturbation, the head the same minus it, and
+    they share its size. Early on sizes mean nothing yet.
+    """
+    count = len(head.sizes)
+    if training.tail <= 0 or step < 100 or count < 2:
+        return
+    tail, top = int(head.sizes.argmin()), int(head.sizes.argmax())
+    if head.sizes[tail] * count >= training.tail or head.sizes[top] * count <= training.head:
+        return
+    base = head.weight[top].copy()
+    push = rng.standard_normal(len(base)).astype(np.float32)
+    push *= np.float32(training.noise) * np.linalg.norm(base) / np.linalg.norm(push)
+    head.weight[tail], head.weight[top] = base + push, base - push
+    head.bias[tail] = head.bias[top]
+    for moment in [*head.adam.means, *head.adam.squares]:
+        moment[tail] = moment[top]
+    head.sizes[[tail, top]] = head.sizes[top] / 2
+    head.mean[[tail, top]] = (head.mean[tail] + head.mean[top]) / 2
+
+
+def inverse_sizes(hard: Rows, n_clusters: int) -> Float32:
+    """Weight of each item: one over its cluster's count in the batch, of mean 1."""
+    counts = np.bincount(hard, minlength=n_clusters)
+    weights = 1.0 / counts[hard]
+    return np.asarray(weights / weights.mean(), dtype=np.float32)
+
+
+def normalized_entropy(shares: Values) -> float:
+    """Entropy of shares [C] over log C: 1 when all are equal, 0 when one has all."""
+    positive = shares[shares > 0] / shares.sum()
+    return float(-(positive * np.log(positive)).sum() / np.log(max(2, len(shares))))
