@@ -70,30 +70,8 @@ RECIPES = {
 }
 
 
-def build(
-    backbone: nn.Module,
-    *,
-    seed: int = 0,
-    instance: Literal["simclr", "moco"] = "simclr",
-    lam: Annotated[float, NotNegative] = 0.25,
-    clusters: Annotated[int, AtLeast(2)] = 32,
-    iterations: Annotated[int, Positive] = 5,
-    group_temperature: Annotated[float, Positive] = 0.4,
-    temperature: Annotated[float, Positive] = 0.2,
-    projection: Annotated[int, Positive] = 128,
-    layers: Literal[1, 2] = 2,
-    normalized: bool = False,
-    momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
-    queue: Annotated[int, Positive] = 65536,
-    bn: BatchNorm = "eman",
-    splits: Annotated[int, AtLeast(2)] = 8,
-    strength: float = 0.5,
-    blur: bool = False,
-    flip: bool = True,
-    erase: bool = False,
-    shared: bool = False,
-) -> CLD:
-    """Cross-level discrimination on ``backbone``, which is trained in place.
+class CLD(Task):
+    """Two heads on one backbone, which is kept: f_I tells instances apart, f_G groups them.
 
     Parameters
     ----------
@@ -124,80 +102,69 @@ def build(
         in the first step, more clusters than images in the batch or a queue that is not a multiple
         of the batch.
     """
-    generator = torch.Generator().manual_seed(seed)
-    of_batch = instance == "simclr"
-    in_common = layers - 1 if shared else 0
-    hidden = hidden_layers(backbone.dim, in_common, generator=generator, batch_norm=of_batch)
-    instance_head, group_head = (
-        projection_head(
-            backbone.dim,
-            projection,
-            generator=generator,
-            layers=layers - in_common,
-            batch_norm=of_batch,
-            normalized=normalized,
-        )
-        for _ in range(2)
-    )
-    colour = tuple(backbone.mean.flatten().tolist()) if erase else None
-    augmentation: Augmentation = MoCoV2(
-        backbone.size, blur=blur, flip=flip, strength=strength, erase=colour
-    )
-    if of_batch and not erase:
-        augmentation = SimCLR(backbone.size, strength=strength, blur=blur, scale=FIFTH, flip=flip)
-    contrast = None
-    if instance == "moco":
-        contrast = MomentumContrast(
-            nn.Sequential(backbone, *hidden, instance_head),
-            width=projection,
-            queue=queue,
-            momentum=momentum,
-            temperature=temperature,
-            bn=bn,
-            splits=splits,
-            generator=generator,
-        )
-    return CLD(
-        backbone,
-        instance_head,
-        group_head,
-        contrast,
-        augmentation,
-        hidden=hidden,
-        lam=lam,
-        clusters=clusters,
-        iterations=iterations,
-        group_temperature=group_temperature,
-        temperature=temperature,
-    )
-
-
-class CLD(Task):
-    """Two heads on one backbone: f_I tells instances apart, f_G groups them."""
 
     def __init__(
         self,
         backbone: nn.Module,
-        instance_head: nn.Module,
-        group_head: nn.Module,
-        contrast: MomentumContrast | None,
-        augmentation: Augmentation,
         *,
-        hidden: nn.Sequential,
-        lam: float,
-        clusters: int,
-        iterations: int,
-        group_temperature: float,
-        temperature: float,
+        seed: int = 0,
+        instance: Literal["simclr", "moco"] = "simclr",
+        lam: Annotated[float, NotNegative] = 0.25,
+        clusters: Annotated[int, AtLeast(2)] = 32,
+        iterations: Annotated[int, Positive] = 5,
+        group_temperature: Annotated[float, Positive] = 0.4,
+        temperature: Annotated[float, Positive] = 0.2,
+        projection: Annotated[int, Positive] = 128,
+        layers: Literal[1, 2] = 2,
+        normalized: bool = False,
+        momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
+        queue: Annotated[int, Positive] = 65536,
+        bn: BatchNorm = "eman",
+        splits: Annotated[int, AtLeast(2)] = 8,
+        strength: float = 0.5,
+        blur: bool = False,
+        flip: bool = True,
+        erase: bool = False,
+        shared: bool = False,
     ) -> None:
-        """``contrast`` makes the instance term MoCo's; None makes it NT-Xent.
-
-        ``hidden`` are the layers both heads have in common, if any.
-        """
         super().__init__()
-        self.backbone, self.contrast = backbone, contrast
+        generator = torch.Generator().manual_seed(seed)
+        of_batch = instance == "simclr"
+        in_common = layers - 1 if shared else 0
+        hidden = hidden_layers(backbone.dim, in_common, generator=generator, batch_norm=of_batch)
+        instance_head, group_head = (
+            projection_head(
+                backbone.dim,
+                projection,
+                generator=generator,
+                layers=layers - in_common,
+                batch_norm=of_batch,
+                normalized=normalized,
+            )
+            for _ in range(2)
+        )
+        self.backbone = backbone
+        self.contrast: MomentumContrast | None = None
+        if instance == "moco":
+            self.contrast = MomentumContrast(
+                nn.Sequential(backbone, *hidden, instance_head),
+                width=projection,
+                queue=queue,
+                momentum=momentum,
+                temperature=temperature,
+                bn=bn,
+                splits=splits,
+                generator=generator,
+            )
         self.hidden, self.instance_head, self.group_head = hidden, instance_head, group_head
-        self.augmentation = augmentation
+        colour = tuple(backbone.mean.flatten().tolist()) if erase else None
+        self.augmentation: Augmentation = MoCoV2(
+            backbone.size, blur=blur, flip=flip, strength=strength, erase=colour
+        )
+        if of_batch and not erase:
+            self.augmentation = SimCLR(
+                backbone.size, strength=strength, blur=blur, scale=FIFTH, flip=flip
+            )
         self.lam, self.clusters, self.iterations = lam, clusters, iterations
         self.group_temperature, self.temperature = group_temperature, temperature
 
@@ -243,3 +210,6 @@ class CLD(Task):
         if self.contrast is not None:
             query = nn.Sequential(self.backbone, *self.hidden, self.instance_head)
             self.contrast.after_step(query)
+
+
+build = CLD

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from usl.core.parameters import AtLeast, Between, Positive
-from usl.learning.augment import Augmentation, MoCoV2
+from usl.learning.augment import MoCoV2
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -55,63 +55,6 @@ RECIPES = {
         network="resnet50",
     ),
 }
-
-
-def build(
-    backbone: nn.Module,
-    *,
-    seed: int = 0,
-    temperature: Annotated[float, Positive] = 0.2,
-    projection: Annotated[int, Positive] = 128,
-    momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
-    queue: Annotated[int, Positive] = 65536,
-    bn: BatchNorm = "eman",
-    splits: Annotated[int, AtLeast(2)] = 8,
-    symmetric: bool = False,
-    blur: bool = True,
-    flip: bool = True,
-    layers: Literal[1, 2] = 2,
-    crop: Annotated[float, Between(0.01, 1)] = 0.2,
-) -> MoCo:
-    """MoCo v2 on ``backbone``, which is trained in place.
-
-    Parameters
-    ----------
-    seed : of the initial weights of the head and of the first, random keys.
-    temperature : T of the softmax over similarities.
-    projection : width of the projections that are compared.
-    momentum : share of the momentum encoder that stays in a step; less for short trainings.
-    queue : number of keys kept as negatives, a multiple of the batch (of twice the batch if
-        symmetric). No more than there are images: beyond that an image is its own negative.
-    bn : batch normalisation of the keys: ``eman`` by running statistics that are averaged like
-        the weights, ``split`` over parts of the batch, the queries' too, with shuffled keys,
-        ``plain`` over the batch (the statistics then tell the keys of the batch from the others).
-    splits : number of those parts.
-    symmetric : every view is query and key once; twice the work for a step.
-    blur : blur half of the views.
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    layers : of the head: 2 with a hidden layer, 1 for a linear map.
-    crop : least share of the picture's area in a view.
-
-    Raises
-    ------
-    UsageError
-        in the first step, a queue that is not a multiple of the batch.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    head = projection_head(backbone.dim, projection, generator=generator, layers=layers)
-    contrast = MomentumContrast(
-        nn.Sequential(backbone, head),
-        width=projection,
-        queue=queue,
-        momentum=momentum,
-        temperature=temperature,
-        bn=bn,
-        splits=splits,
-        generator=generator,
-    )
-    augmentation = MoCoV2(backbone.size, blur=blur, scale=(crop, 1.0), flip=flip)
-    return MoCo(backbone, head, contrast, augmentation, symmetric)
 
 
 class MomentumContrast(nn.Module):  # type: ignore[misc]
@@ -170,19 +113,65 @@ class MomentumContrast(nn.Module):  # type: ignore[misc]
 
 
 class MoCo(Task):
-    """Momentum contrast of a backbone and a head. ``backbone`` is what is kept."""
+    """Momentum contrast of a backbone, trained in place and kept, and a head.
+
+    Parameters
+    ----------
+    seed : of the initial weights of the head and of the first, random keys.
+    temperature : T of the softmax over similarities.
+    projection : width of the projections that are compared.
+    momentum : share of the momentum encoder that stays in a step; less for short trainings.
+    queue : number of keys kept as negatives, a multiple of the batch (of twice the batch if
+        symmetric). No more than there are images: beyond that an image is its own negative.
+    bn : batch normalisation of the keys: ``eman`` by running statistics that are averaged like
+        the weights, ``split`` over parts of the batch, the queries' too, with shuffled keys,
+        ``plain`` over the batch (the statistics then tell the keys of the batch from the others).
+    splits : number of those parts.
+    symmetric : every view is query and key once; twice the work for a step.
+    blur : blur half of the views.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    layers : of the head: 2 with a hidden layer, 1 for a linear map.
+    crop : least share of the picture's area in a view.
+
+    Raises
+    ------
+    UsageError
+        in the first step, a queue that is not a multiple of the batch.
+    """
 
     def __init__(
         self,
         backbone: nn.Module,
-        head: nn.Module,
-        contrast: MomentumContrast,
-        augmentation: Augmentation,
-        symmetric: bool,
+        *,
+        seed: int = 0,
+        temperature: Annotated[float, Positive] = 0.2,
+        projection: Annotated[int, Positive] = 128,
+        momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
+        queue: Annotated[int, Positive] = 65536,
+        bn: BatchNorm = "eman",
+        splits: Annotated[int, AtLeast(2)] = 8,
+        symmetric: bool = False,
+        blur: bool = True,
+        flip: bool = True,
+        layers: Literal[1, 2] = 2,
+        crop: Annotated[float, Between(0.01, 1)] = 0.2,
     ) -> None:
         super().__init__()
-        self.backbone, self.head, self.contrast = backbone, head, contrast
-        self.augmentation, self.symmetric = augmentation, symmetric
+        generator = torch.Generator().manual_seed(seed)
+        self.backbone = backbone
+        self.head = projection_head(backbone.dim, projection, generator=generator, layers=layers)
+        self.contrast = MomentumContrast(
+            nn.Sequential(backbone, self.head),
+            width=projection,
+            queue=queue,
+            momentum=momentum,
+            temperature=temperature,
+            bn=bn,
+            splits=splits,
+            generator=generator,
+        )
+        self.augmentation = MoCoV2(backbone.size, blur=blur, scale=(crop, 1.0), flip=flip)
+        self.symmetric = symmetric
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """Two views of every image: ``first`` and ``second``, float [b, c, size, size].
@@ -205,6 +194,9 @@ class MoCo(Task):
     def after_step(self) -> None:
         """Move the key encoder and the queue."""
         self.contrast.after_step(nn.Sequential(self.backbone, self.head))
+
+
+build = MoCo
 
 
 @full_precision

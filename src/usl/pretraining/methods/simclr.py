@@ -49,19 +49,8 @@ RECIPES = {
 }
 
 
-def build(
-    backbone: nn.Module,
-    *,
-    seed: int = 0,
-    temperature: Annotated[float, Positive] = 0.5,
-    projection: Annotated[int, Positive] = 128,
-    strength: float = 0.5,
-    blur: bool = False,
-    flip: bool = True,
-    crop: Annotated[float, Between(0.01, 1)] = 0.08,
-    last_norm: bool = True,
-) -> Contrast:
-    """SimCLR on ``backbone``, which is trained in place.
+class Contrast(Task):
+    """NT-Xent over a backbone, trained in place and kept, and a head.
 
     Parameters
     ----------
@@ -75,26 +64,32 @@ def build(
     last_norm : the last layer of the head is normalised over the batch, too; not with the preset
         cpu.
     """
-    head = projection_head(
-        backbone.dim,
-        projection,
-        generator=torch.Generator().manual_seed(seed),
-        batch_norm=True,
-        last_norm=last_norm,
-    )
-    augmentation = SimCLR(backbone.size, strength=strength, blur=blur, scale=(crop, 1.0), flip=flip)
-    return Contrast(backbone, head, augmentation, temperature)
-
-
-class Contrast(Task):
-    """NT-Xent over a backbone and a head. ``backbone`` is what is kept."""
 
     def __init__(
-        self, backbone: nn.Module, head: nn.Module, augmentation: Augmentation, temperature: float
+        self,
+        backbone: nn.Module,
+        *,
+        seed: int = 0,
+        temperature: Annotated[float, Positive] = 0.5,
+        projection: Annotated[int, Positive] = 128,
+        strength: float = 0.5,
+        blur: bool = False,
+        flip: bool = True,
+        crop: Annotated[float, Between(0.01, 1)] = 0.08,
+        last_norm: bool = True,
     ) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, head
-        self.augmentation, self.temperature = augmentation, temperature
+        self.backbone, self.temperature = backbone, temperature
+        self.head = projection_head(
+            backbone.dim,
+            projection,
+            generator=torch.Generator().manual_seed(seed),
+            batch_norm=True,
+            last_norm=last_norm,
+        )
+        self.augmentation: Augmentation = SimCLR(
+            backbone.size, strength=strength, blur=blur, scale=(crop, 1.0), flip=flip
+        )
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """Two views of every image: ``first`` and ``second``, float [b, c, size, size]."""
@@ -107,6 +102,9 @@ class Contrast(Task):
         first, second = projections.chunk(2)
         loss, accuracy = nt_xent(first, second, self.temperature)
         return loss, {"accuracy": accuracy}
+
+
+build = Contrast
 
 
 def two_views(augmentation: Augmentation, images: Tensor, generator: torch.Generator) -> Views:

@@ -74,30 +74,27 @@ RECIPES = {
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    tau: float = 0.95,
-    lam: Annotated[float, NotNegative] = 1.0,
-    lam_c: Annotated[float, NotNegative] = 1.0,
-    ramp: Annotated[int, NotNegative] = 0,
-    temperature: Annotated[float, Positive] = 0.2,
-    projection: Annotated[int, Positive] = 64,
-    edge: Annotated[float, Between(0, 1)] = 0.8,
-    queue: Annotated[int, Positive] = 2560,
-    alpha: Annotated[float, Between(0, 1)] = 0.9,
-    alignment: bool = False,
-    window: Annotated[int, AtLeast(2)] = 32,
-    momentum_encoder: bool = False,
-    ema: float = 0.999,
-    flip: bool = True,
-) -> CoMatch:
-    """CoMatch on ``backbone``.
+@dataclass(frozen=True)
+class Seen:
+    """What the networks say of the views; only the first four carry gradients.
 
-    The authors leave the labelled images out of the unlabelled stream
-    (``labeled_in_unlabeled=False``).
+    The second embeddings do not either if they are those of a momentum encoder.
+    """
+
+    labeled: Tensor
+    strong: Tensor
+    first: Tensor
+    second: Tensor
+    steady: Tensor  # logits of the labelled and then the weak views
+    embeddings: Tensor  # of the same
+
+
+class CoMatch(Student):
+    """A student that is taught by its own predictions and by those of similar images.
+
+    State beyond :class:`Student`: ``labels``, see :class:`PseudoLabels`; with a momentum encoder
+    ``past``, its embeddings of second strong views and their images' pseudo-labels. The authors
+    leave the labelled images out of the unlabelled stream (``labeled_in_unlabeled=False``).
 
     Parameters
     ----------
@@ -119,89 +116,52 @@ def build(
     momentum_encoder : the moving average, its batch statistics averaged too, gives pseudo-labels
         and second embeddings, and the graph reaches over a queue; weak views are random crops and
         flips, strong ones crops, flips and colours.
-    ema : momentum of the moving average that is kept.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    """
-    size = backbone.size
-    strong = (SimCLR(size, scale=FIFTH),) * 2 if momentum_encoder else comatch_views(size)
-    labels = PseudoLabels(
-        n_classes,
-        projection,
-        queue=queue,
-        alpha=alpha,
-        temperature=temperature,
-        alignment=alignment,
-        window=window,
-    )
-    return CoMatch(
-        backbone,
-        n_classes,
-        labels,
-        strong=[replace(view, flip=flip) for view in strong],
-        projection=projection,
-        queue=queue if momentum_encoder else 0,
-        tau=tau,
-        lam=lam,
-        lam_c=lam_c,
-        ramp=ramp,
-        temperature=temperature,
-        edge=edge,
-        seed=seed,
-        ema=ema,
-        weak=ResizedCropFlip(size, FIFTH, flip) if momentum_encoder else Weak(size, flip=flip),
-        buffers="average" if momentum_encoder else "copy",
-    )
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the networks say of the views; only the first four carry gradients.
-
-    The second embeddings do not either if they are those of a momentum encoder.
-    """
-
-    labeled: Tensor
-    strong: Tensor
-    first: Tensor
-    second: Tensor
-    steady: Tensor  # logits of the labelled and then the weak views
-    embeddings: Tensor  # of the same
-
-
-class CoMatch(Student):
-    """A student that is taught by its own predictions and by those of similar images.
-
-    State beyond :class:`Student`: ``labels``, see :class:`PseudoLabels`; with a momentum encoder
-    ``past``, its embeddings of second strong views and their images' pseudo-labels.
     """
 
     def __init__(
         self,
         backbone: Any,
         n_classes: int,
-        labels: PseudoLabels,
         *,
-        strong: list[Any],
-        projection: int,
-        queue: int,
-        tau: float,
-        lam: float,
-        lam_c: float,
-        ramp: int,
-        temperature: float,
-        edge: float,
-        seed: int,
-        **common: Any,
+        seed: int = 0,
+        tau: float = 0.95,
+        lam: Annotated[float, NotNegative] = 1.0,
+        lam_c: Annotated[float, NotNegative] = 1.0,
+        ramp: Annotated[int, NotNegative] = 0,
+        temperature: Annotated[float, Positive] = 0.2,
+        projection: Annotated[int, Positive] = 64,
+        edge: Annotated[float, Between(0, 1)] = 0.8,
+        queue: Annotated[int, Positive] = 2560,
+        alpha: Annotated[float, Between(0, 1)] = 0.9,
+        alignment: bool = False,
+        window: Annotated[int, AtLeast(2)] = 32,
+        momentum_encoder: bool = False,
+        flip: bool = True,
+        **shared: Any,
     ) -> None:
-        super().__init__(backbone, n_classes, seed=seed, **common)
+        size = backbone.size
+        weak = ResizedCropFlip(size, FIFTH, flip) if momentum_encoder else Weak(size, flip)
+        super().__init__(backbone, n_classes, weak, momentum_encoder, seed=seed, **shared)
         generator = torch.Generator().manual_seed(seed)
         head = projection_head(backbone.dim, projection, generator=generator)
         # Inside the classifier, so that it moves the teacher's with the rest.
         self.classifier.projection, self.teacher.projection = head, teacher_of(head)
-        self.labels, self.strong, self.widths = labels, strong, [projection, n_classes]
+        self.labels = PseudoLabels(
+            n_classes,
+            projection,
+            queue=queue,
+            alpha=alpha,
+            temperature=temperature,
+            alignment=alignment,
+            window=window,
+        )
+        strong = (SimCLR(size, scale=FIFTH),) * 2 if momentum_encoder else comatch_views(size)
+        self.strong = [replace(view, flip=flip) for view in strong]
+        self.widths = [projection, n_classes]
         self.tau, self.lam, self.lam_c, self.ramp = tau, lam, lam_c, ramp
-        self.temperature, self.edge, self.momentum_encoder = temperature, edge, queue > 0
-        self.past = Ring(queue, sum(self.widths))
+        self.temperature, self.edge, self.momentum_encoder = temperature, edge, momentum_encoder
+        self.past = Ring(queue if momentum_encoder else 0, sum(self.widths))
         self._fresh: list[Tensor] = []
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
@@ -257,6 +217,9 @@ class CoMatch(Student):
         if self.momentum_encoder:
             self.past.push(gather(torch.cat(self._fresh)))
         self._fresh.clear()
+
+
+build = CoMatch
 
 
 def both(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:

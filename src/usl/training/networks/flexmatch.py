@@ -19,7 +19,7 @@ from usl.learning.optim import Optimizer
 from usl.learning.ranks import gather
 from usl.learning.recipe import Recipe
 from usl.training.networks.fixmatch import RECIPES as FIXMATCH
-from usl.training.networks.fixmatch import FixMatch, pseudo_label_loss
+from usl.training.networks.fixmatch import Consistency, pseudo_label_loss
 
 UNUSED = -1  # the model was never sure of this row
 
@@ -43,41 +43,14 @@ RECIPES = {
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    tau: float = 0.95,
-    warmup: bool = True,
-    lam: float = 1.0,
-    ema: float = 0.999,
-    eman: bool = False,
-    flip: bool = True,
-    views: ViewPair = "fixmatch",
-) -> FlexMatch:
-    """FlexMatch on ``backbone``.
+class FlexMatch(Consistency):
+    """FixMatch with a threshold for every class.
 
     Parameters
     ----------
-    seed : of the head's initial weights.
     tau : confidence from which an image counts as learned; the threshold of the class that is
         learned best.
     warmup : while most images are not learned, all thresholds are low.
-    lam : lambda_u, weight of the unlabelled loss.
-    ema : momentum of the moving average that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
-        are EMAN's: random crops and flips, and for the strong ones RandAugment(2, 10).
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    views : the weak and the strong one: ``fixmatch``'s; ``usb``'s, the authors' library, with
-        RandAugment(3, 5), or ``usb-large`` for large pictures; ``eman``'s.
-    """
-    shared = {"seed": seed, "tau": tau, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return FlexMatch(backbone, n_classes, warmup=warmup, views=views, **shared)
-
-
-class FlexMatch(FixMatch):
-    """FixMatch with a threshold for every class.
 
     Attributes
     ----------
@@ -86,9 +59,18 @@ class FlexMatch(FixMatch):
 
     learned: Tensor
 
-    def __init__(self, backbone: Any, n_classes: int, *, warmup: bool, **shared: Any) -> None:
-        super().__init__(backbone, n_classes, **shared)
-        self.n_classes, self.warmup, self.unlabeled = n_classes, warmup, 0
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        *,
+        tau: float = 0.95,
+        warmup: bool = True,
+        views: ViewPair = "fixmatch",
+        **shared: Any,
+    ) -> None:
+        super().__init__(backbone, n_classes, views, **shared)
+        self.tau, self.n_classes, self.warmup, self.unlabeled = tau, n_classes, warmup, 0
         self._sure: list[tuple[Tensor, Tensor]] = []
 
     def prepare(self, *, images: int, unlabeled: int, steps: int) -> None:
@@ -120,6 +102,9 @@ class FlexMatch(FixMatch):
             rows, sure = (gather(torch.cat(parts)) for parts in zip(*self._sure, strict=True))
             note(self.learned, rows, sure)
             self._sure.clear()
+
+
+build = FlexMatch
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

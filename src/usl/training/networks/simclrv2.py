@@ -109,9 +109,7 @@ def build(
                 f"linear: nothing but a linear layer is trained, but head_layers is {head_layers} "
                 f"and distill_share {distill_share}. Use 0 for both."
             )
-        layer_alone = SimCLRv2CLD(backbone, n_classes, seed=seed, ema=0.0, weak=weak)
-        layer_alone.freeze()
-        return layer_alone
+        return SimCLRv2CLD(backbone, n_classes, weak, seed=seed)
     return SimCLRv2(
         backbone,
         n_classes,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from usl.learning.augment import MoCoV2, Weak
+from usl.learning.augment import Augmentation, MoCoV2, Weak
 from usl.learning.optim import Optimizer
 from usl.learning.recipe import Recipe
 from usl.training.networks.supervised import Supervised
@@ -28,38 +28,35 @@ RECIPES = {
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    moving_statistics: bool = False,
-    flip: bool = True,
-    jitter: bool = False,
-) -> SimCLRv2CLD:
-    """A linear layer on ``backbone``, which is frozen.
+class SimCLRv2CLD(Supervised):
+    """A linear layer on a frozen backbone.
 
     Parameters
     ----------
+    weak : other views than those that ``jitter`` chooses.
     seed : of the layer's initial weights.
     moving_statistics : batch normalisation in the frozen network goes on with the statistics of
         the labelled images, as in the code released with the paper.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     jitter : views are MoCo v2's, with changed colours and blur; otherwise moved and mirrored.
     """
-    # Without a moving average: what is kept is the last step's.
-    size = backbone.size
-    weak = MoCoV2(size, flip=flip) if jitter else Weak(size, flip=flip)
-    task = SimCLRv2CLD(backbone, n_classes, seed=seed, ema=0.0, weak=weak)
-    task.moving_statistics = moving_statistics
-    task.freeze()
-    return task
 
-
-class SimCLRv2CLD(Supervised):
-    """Labels alone, the head alone."""
-
-    moving_statistics = False
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        weak: Augmentation | None = None,
+        *,
+        seed: int = 0,
+        moving_statistics: bool = False,
+        flip: bool = True,
+        jitter: bool = False,
+    ) -> None:
+        weak = weak or (MoCoV2 if jitter else Weak)(backbone.size, flip=flip)
+        # Without a moving average: what is kept is the last step's.
+        super().__init__(backbone, n_classes, weak, seed=seed, ema=0.0)
+        self.moving_statistics = moving_statistics
+        self.freeze()
 
     def train(self, mode: bool = True) -> SimCLRv2CLD:
         """The backbone stays in evaluation mode, but for ``moving_statistics``."""
@@ -67,3 +64,6 @@ class SimCLRv2CLD(Supervised):
         if self.moving_statistics:
             self.classifier.backbone.train(mode)
         return self
+
+
+build = SimCLRv2CLD

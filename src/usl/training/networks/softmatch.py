@@ -17,7 +17,7 @@ from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.moving_mean import MovingMean
 from usl.learning.ranks import gather
-from usl.training.networks.fixmatch import FixMatch, pseudo_label_loss
+from usl.training.networks.fixmatch import Consistency, pseudo_label_loss
 from usl.training.networks.flexmatch import RECIPES as FLEXMATCH
 
 RECIPES = {
@@ -29,46 +29,16 @@ RECIPES = {
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    momentum: float = 0.999,
-    n_sigma: Annotated[float, Positive] = 2.0,
-    align: bool = False,
-    lam: float = 1.0,
-    ema: float = 0.999,
-    eman: bool = False,
-    flip: bool = True,
-    views: ViewPair = "fixmatch",
-) -> SoftMatch:
-    """SoftMatch on ``backbone``.
+class SoftMatch(Consistency):
+    """FixMatch with weights for its threshold.
 
     Parameters
     ----------
-    seed : of the head's initial weights.
     momentum : share of the moving means of the confidence that stays in a step; less for short
         trainings.
     n_sigma : n, how fast a weight falls: one standard deviation below the mean it is exp(-n^2 / 2).
     align : uniform alignment: weigh images as if all classes were equally frequent. Only where
         they are; on in the literature's presets.
-    lam : lambda_u, weight of the unlabelled loss.
-    ema : momentum of the moving average of weights that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
-        are EMAN's: random crops and flips, and for the strong ones RandAugment(2, 10).
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    views : the weak and the strong one: ``fixmatch``'s; ``usb``'s, the authors' library, with
-        RandAugment(3, 5), or ``usb-large`` for large pictures; ``eman``'s.
-    """
-    shared = {"seed": seed, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return SoftMatch(
-        backbone, n_classes, momentum=momentum, n_sigma=n_sigma, align=align, views=views, **shared
-    )
-
-
-class SoftMatch(FixMatch):
-    """FixMatch with weights for its threshold.
 
     Attributes
     ----------
@@ -82,12 +52,13 @@ class SoftMatch(FixMatch):
         backbone: Any,
         n_classes: int,
         *,
-        momentum: float,
-        n_sigma: float,
-        align: bool,
+        momentum: float = 0.999,
+        n_sigma: Annotated[float, Positive] = 2.0,
+        align: bool = False,
+        views: ViewPair = "fixmatch",
         **shared: Any,
     ) -> None:
-        super().__init__(backbone, n_classes, **shared)
+        super().__init__(backbone, n_classes, views, **shared)
         self.n_sigma, self.align = n_sigma, align
         even = torch.full((n_classes,), 1 / n_classes)
         self.mean = MovingMean(even.mean(), momentum)
@@ -114,6 +85,9 @@ class SoftMatch(FixMatch):
         super().after_step()
         for mean in (self.mean, self.variance, self.expected):
             mean.after_step()
+
+
+build = SoftMatch
 
 
 def gaussian_weights(confidence: Tensor, mean: Tensor, variance: Tensor, n_sigma: float) -> Tensor:

@@ -39,28 +39,32 @@ class Classifier(nn.Module):  # type: ignore[misc]
 class Student(Task):
     """A classifier in training and its teacher, the moving average that is kept.
 
+    Of the teacher a share ``ema`` stays in a step. It starts lower, min(ema, (1+t)/(10+t)), so
+    that a short training does not end with the memory of its first weights; in a training of 100
+    times that memory, 1 / (1 - ema) steps, it is the same all along, as in the sources.
+
     Parameters
     ----------
-    ema : share of the teacher that stays in a step. It starts lower, min(ema, (1+t)/(10+t)), so
-        that a short training does not end with the memory of its first weights; in a training of
-        100 times that memory, 1 / (1 - ema) steps, it is the same all along, as in the sources.
-    buffers : of batch normalisation in the teacher: ``copy`` or ``average`` (EMAN).
+    weak : the weak view; by default moved and mirrored.
+    eman : the batch statistics of the teacher are averaged too, instead of copied.
+    seed : of the head's initial weights.
+    ema : momentum of the moving average that is kept.
     """
 
     def __init__(
         self,
         backbone: Any,
         n_classes: int,
-        *,
-        seed: int,
-        ema: float = 0.999,
-        buffers: Literal["copy", "average"] = "copy",
         weak: Augmentation | None = None,
+        eman: bool = False,
+        *,
+        seed: int = 0,
+        ema: float = 0.999,
     ) -> None:
         super().__init__()
         self.classifier = Classifier(backbone, n_classes, seed)
         self.teacher = teacher_of(self.classifier).eval()
-        self.ema, self.buffers_of_teacher, self.frozen = ema, buffers, False
+        self.ema, self.eman, self.frozen = ema, eman, False
         self.weak = weak or Weak(backbone.size)
         self.even = False  # the teacher's pace
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -110,7 +114,8 @@ class Student(Task):
         self.steps += 1
         count = int(self.steps)
         momentum = self.ema if self.even else min(self.ema, (1 + count) / (10 + count))
-        follow(self.teacher, self.classifier, momentum, buffers=self.buffers_of_teacher)
+        buffers: Literal["copy", "average"] = "average" if self.eman else "copy"
+        follow(self.teacher, self.classifier, momentum, buffers=buffers)
 
 
 @full_precision
