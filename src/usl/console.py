@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress and notes on stderr, results on stdout."""
+"""Terminal output: results on stdout; progress, notes and warnings on stderr."""
 
 from __future__ import annotations
 
@@ -7,25 +7,41 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from usl.core.errors import UslWarning
+from usl.core.errors import UslWarning, shortened
 
 
 def say(text: str = "") -> None:
     """A result, on stdout."""
-    print(text)
+    _print(text, sys.stdout)
 
 
 def note(text: str) -> None:
-    """Anything that is not the result, on stderr."""
-    print(text, file=sys.stderr)
+    """Anything that is not the result, on stderr; lost where there is none, or it is full."""
+    with suppress(OSError):
+        _print(shortened(text), sys.stderr)
 
 
 def print_json(value: Any) -> None:
     """A result for programs, on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    _print(json.dumps(value, indent=2, ensure_ascii=False), sys.stdout)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    """Print a line; what the stream's encoding lacks is escaped, not a reason to stop.
+
+    A stream that was closed is None, and ``print`` would take stdout for it.
+    """
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    print(text, file=stream)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -46,7 +62,7 @@ class Bars:
     def __init__(self, stream: TextIO | None = None) -> None:
         """Draw on ``stream`` (default: stderr) if it is a terminal."""
         self._stream = stream or sys.stderr
-        self._live = self._stream.isatty()
+        self._live = self._stream is not None and self._stream.isatty()
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
         self._began: dict[str, float] = {}
@@ -105,12 +121,15 @@ def bars() -> Iterator[Bars]:
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Show this package's warnings as notes, without file names and source lines."""
+    """Show this package's warnings as notes, each once, without file names and source lines."""
     original = warnings.showwarning
+    shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *details: Any, **more: Any) -> None:
         if issubclass(category, UslWarning):
-            note(f"Note: {message}")
+            if (text := f"Note: {message}") not in shown:  # one for each group would be the same
+                note(text)
+            shown.add(text)
         else:
             original(message, category, *details, **more)
 

@@ -1,4 +1,4 @@
-"""``usl demo``: the whole pipeline on 6,000 images that come with the package.
+"""``usl demo``: the whole pipeline on 6,000 Fashion-MNIST images that come with the package.
 
 The known answers stand in for the person who labels, and afterwards measure the result. Nothing
 else is special: the same functions run on a folder of one's own.

@@ -88,7 +88,7 @@ def test_a_folder_of_photographs_from_select_to_report(photos, tmp_path, monkeyp
     select = ["select", str(photos), "--budget", "9", "--out", str(run)]
     assert main([*select, "--k", "10"]) == 0
     out, err = capsys.readouterr()
-    assert "Picked 9 of 61 images with quorum on pixels features" in out
+    assert "Picked 9 of 60 images with quorum on pixels features" in out
     assert "rows 2 to 10" in out
     assert "broken.jpg" in err
     assert "pip install 'usl[torch]'" in err

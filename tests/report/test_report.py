@@ -100,7 +100,7 @@ def test_just_selected(selected, tmp_path):
     page = Page.of(path).check()
     assert page.sections() == ["picks", "budget", "outliers", "map", "provenance"]
     header = page.text("header")
-    assert "9 of 46 images picked by quorum on pixels features." in header
+    assert "9 of 45 images picked by quorum on pixels features." in header
     assert "split.csv , rows 2 to 10, then usl train" in header
     assert page.text("picks").count("no label yet") == 9
     # rank order: the alternative texts name rank and id

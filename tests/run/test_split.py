@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UslWarning
 from usl.run.split import FIELDS, Split, first_rows
 
 HEADER = "image_id,subset,state,label,weight,source\n"
@@ -265,3 +265,30 @@ def test_hundred_thousand_rows_are_quick(tmp_path):
 
 def test_first_rows_are_counted_from_the_header():
     assert [first_rows(count) for count in (1, 2, 40)] == ["row 2", "rows 2 to 3", "rows 2 to 41"]
+
+
+def test_numbers_that_pandas_has_widened(tmp_path):
+    """Filled in with ``s.loc[picks, "label"] = numbers``, the column becomes one of floats."""
+    split = read(
+        tmp_path,
+        HEADER + "a,train,requested,0.0,,\nb,train,requested,1.0,,\nc,train,unlabeled,,,\n",
+    )
+    assert split.labels.tolist() == ["0", "1", None]
+    split = read(tmp_path, HEADER + "a,train,requested,1,,\nb,train,unlabeled,-1,,\n")
+    assert split.labels.tolist() == ["1", None]
+    assert split.states.tolist() == ["labeled", "unlabeled"]
+    for words in (["1.0", "1.5"], ["1.0", "cat"], ["-1", "high"]):
+        rows = "".join(f"{word},train,requested,{word},,\n" for word in words)
+        assert read(tmp_path, HEADER + rows).labels.tolist() == words
+
+
+def test_unlabelled_images_that_are_gone_are_a_note(tmp_path):
+    rows = "a,train,labeled,x,,\nb,train,unlabeled,,,\nc,train,requested,,,\n"
+    split = read(tmp_path, HEADER + rows)
+    with pytest.warns(UslWarning, match="1 unlabelled images are not in the .*'b' among them"):
+        checked = split.check(["c", "d", "a"], ["train"] * 3)
+    assert checked.ids.tolist() == ["a", "c", "d"]
+    assert checked.labels.tolist() == ["x", None, None]
+    assert checked.numbers.tolist() == [2, 4, 5]
+    with pytest.raises(DataError, match="row 2: no image 'a'"):  # a label would be lost
+        split.check(["c"], ["train"])

@@ -271,6 +271,8 @@ def test_permuted_rows_picks_as_good(method, blobs):
 
     def run(rows, of_rows, seed):
         own = extra(method, of_rows)
+        if method == "quorum":  # usl_t, whose picks it would look at too, has a case of its own
+            own["learned"] = 0
         return select(rows, 30, method=method, seed=seed, **own).indices
 
     assert gap(run, features[::3], classes[::3]) < 0.05

@@ -76,6 +76,31 @@ def test_a_trained_network_goes_where_its_run_goes(run, tmp_path):
     np.testing.assert_array_equal(before, after)
 
 
+def test_a_run_of_given_features_and_images(run, tmp_path):
+    """The way of a user of pandas: numbers filled in, answers known as numbers."""
+    rng = np.random.default_rng(0)
+    ids = [f"i{number}" for number in range(18)]
+    features = np.repeat([[1.0], [-1.0]], 9, axis=0) + rng.normal(size=(18, 4))
+    np.savez(tmp_path / "t.npz", features=features, ids=ids, labels=[0] * 9 + [1] * 9)
+    made = usl.start_run(tmp_path / "t.npz", 4, tmp_path / "made", method="kmeans")
+    table = (made.path / "split.csv").read_text().splitlines(keepends=True)
+    for row in range(1, 5):
+        number = int(table[row].split(",")[0][1:])
+        table[row] = table[row].replace("requested,,", f"requested,{float(number > 8)},")
+    (made.path / "split.csv").write_text("".join(table))
+    done = usl.train(made, method="nearest_mean")
+    assert done.info["training"]["classes"] == ["0", "1"]
+    assert usl.evaluate(done)["train"]["n"] == 14
+    with pytest.raises(DataError, match=r"made from features that were given; .*photos holds ima"):
+        usl.predict(done, tmp_path / "photos")
+    text = (made.path / "split.csv").read_text()
+    text = text.replace("requested,0.0", "requested,no").replace("requested,1.0", "requested,yes")
+    (made.path / "split.csv").write_text(text)
+    done = usl.train(done, method="nearest_mean")
+    with pytest.raises(DataError, match=r"labels no, yes are none of .* knows \(0, 1\)"):
+        usl.evaluate(done)
+
+
 def test_a_network_that_was_kept_comes_back_with_its_space(run, tmp_path):
     pytest.importorskip("torch")
     small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "precision": "32"}

@@ -1,1 +1,1 @@
-"""Selection methods compared: data sets x encoders x budgets x methods x learners x seeds."""
+"""Benchmarks of selection methods: data sets x encoders x budgets x methods x learners x seeds."""

@@ -1,4 +1,4 @@
-"""A benchmark's plan: a TOML file that says what is compared on what.
+"""The plan of a benchmark: a TOML file that says what is compared on what.
 
 ::
 

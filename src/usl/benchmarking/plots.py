@@ -1,4 +1,4 @@
-"""A benchmark's plots, as SVG: average ranks, and gains over the reference against the budget."""
+"""Plots of a benchmark, as SVG: average ranks, and gains over the reference by budget."""
 
 from __future__ import annotations
 

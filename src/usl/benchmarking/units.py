@@ -1,4 +1,4 @@
-"""A unit of work: one draw of one pool, with every method, budget and learner on it.
+"""A unit of work of a benchmark: one draw of one pool, with every method, budget and learner.
 
 They share what depends on the draw alone: the space, densities, the neighbour graph.
 """

@@ -40,17 +40,19 @@ def import_(
     for reason, count in done.skipped.items():
         note(f"{count:,} entries without an answer: {reason}")
     note_some(
-        [f"{one.where}: {one.image}" for one in done.unknown],
+        [str(one) for one in done.unknown],
         "entries are about no image of this run",
     )
     note_some(
-        [
-            f"{one.where}: {one.image_id} is {one.existing!r}, the file says "
-            f"{' and '.join(map(repr, one.given))}"
-            for one in done.conflicts
-        ],
+        [str(one) for one in done.conflicts if one.existing is not None],
         "images have another label already and keep it (--overwrite takes the file's)",
     )
+    note_some(
+        [str(one) for one in done.conflicts if one.existing is None],
+        "images get no label, for answers to them differ",
+    )
+    for text in done.notes:
+        note(f"Note: {text}")
     if done.new_classes:
         note(f"New classes: {', '.join(done.new_classes)}")
     say(f"Next: usl train {run}")

@@ -5,8 +5,10 @@ Only images of the subset train are looked at. A source without subsets is all t
 
 from __future__ import annotations
 
+import glob
 from dataclasses import fields
 from inspect import signature
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -57,15 +59,18 @@ def select(
         options = {name: value for name, value in options.items() if name not in ran - planned}
         print_plan(plan_run(source, **options, constraints=constraints), as_json=json)
         return
+    kept_before = _kept(options["out"])
     with bars() as progress:
         run = start_run(source, **options, constraints=constraints, progress=progress)
+    for kept in sorted(_kept(options["out"]) - kept_before):
+        note(f"Note: the former run has a person's changes in it and is kept as {kept}.")
     encoder, picked = run.info["encoder"], run.info["selection"]
     report_unreadable([*run.info["source"]["unreadable"], *encoder["unreadable"]])
     advise_better_encoder(encoder["name"])
     if json:
         print_json({"run": str(run.path), **run.info})
         return
-    total = run.info["source"]["subsets"]["train"]
+    total = run.info["source"]["subsets"]["train"] - len(encoder["unreadable"])
     oracle = " It has read the answers: a yardstick, not a selection." if picked["oracle"] else ""
     say(
         f"Picked {picked['budget']:,} of {total:,} images with {picked['method']} on "
@@ -78,6 +83,11 @@ def select(
     say(f"Next: usl label {run.path} --classes NAME,NAME   (or fill in the label column of")
     rows = first_rows(picked["budget"])
     say(f"{run.path / 'split.csv'}, {rows}), then: usl train {run.path}")
+
+
+def _kept(out: Path) -> set[Path]:
+    """Former runs that were kept beside ``out``."""
+    return set(out.parent.glob(f"{glob.escape(out.name)}.labeled-*"))
 
 
 def advise_better_encoder(name: str) -> None:

@@ -1,4 +1,4 @@
-"""The errors a user can meet.
+"""Errors with a message for the user and an exit code: usage, data, missing package, training.
 
 Every message says what is wrong, where (file, row or parameter) and what to do about it. The
 command line prints the message alone, without a traceback, and exits with ``exit_code``.
@@ -10,11 +10,26 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+MOST_TEXT = 2000  # characters of a message
+
+
+def shortened(text: str) -> str:
+    """The text, without its middle where it is too long to be read; the fix stands at the end."""
+    if len(text) <= MOST_TEXT:
+        return text
+    left = f" [... {len(text) - MOST_TEXT + 100:,} characters left out ...] "
+    tail = MOST_TEXT // 3
+    return text[: MOST_TEXT - tail - len(left)] + left + text[-tail:]
+
 
 class UslError(Exception):
     """Base of every error this package raises on purpose; exit code 1."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message, of at most 2,000 characters."""
+        return shortened(super().__str__())
 
 
 class UsageError(UslError, ValueError):
@@ -42,6 +57,10 @@ class TrainingFailedError(UslError):
 
 class UslWarning(UserWarning):
     """Something was done differently from what was asked, and the result still stands."""
+
+    def __str__(self) -> str:
+        """The message, of at most 2,000 characters."""
+        return shortened(super().__str__())
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Whole files or none: write beside the target, flush to disk, rename.
+"""Write files atomically: to a temporary file beside the target, flushed, then renamed.
 
 A reader never sees half a file, and an interrupted or failed write leaves the old file as it was.
 """

@@ -1,4 +1,4 @@
-"""Content hashes: the names of caches, and the proof that an image is still the same."""
+"""Hash arrays, files and JSON: keys of caches, and the proof that an image is still the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What long work reports while it runs.
+"""The progress callback that long work reports to.
 
 Library functions take ``progress: Progress``; the default is silent. The command line passes one
 that draws a bar on stderr when that is a terminal, and stays quiet otherwise.

@@ -1,4 +1,4 @@
-"""Compare selections fairly: the same seeds, the same learner, paired differences.
+"""Compare selection methods: same seeds, same learner, paired differences.
 
 A seed drives the draw of ``random`` and ``stratified`` and the start of k-means; every method
 sees the same seeds, and what is reported is the difference within a seed.

@@ -1,4 +1,4 @@
-"""``usl evaluate``: how good are the picks and the classifier, where answers are known.
+"""``usl evaluate``: accuracy of the picks and the classifier, where answers are known.
 
 Only this room reads the ground truth. Accuracies say what they are: *out of sample* for images
 the training never saw (subset test, or val), *transductive* for the unlabelled train images, which
@@ -18,7 +18,7 @@ from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.evaluation.metrics import balance, classification_figures, coverage
-from usl.evaluation.truth import known_answers
+from usl.evaluation.truth import known_answers, strangers
 from usl.run.folder import Run
 from usl.run.models import EVALUATION, MODEL
 from usl.run.picks import picked_ids
@@ -82,7 +82,7 @@ def evaluate(
         raise DataError(
             f"{run.path}: no answers to compare with. They come from class folders or a label "
             "column of the source, named as in your labels, or from labels you give to val or test "
-            "images in split.csv."
+            "images in split.csv." + strangers(opened.collection, opened.split)
         )
     if from_source:
         figures |= pick_figures(opened, classes, names)

@@ -23,6 +23,18 @@ def source_answers(collection: Collection, split: Split) -> NDArray[np.object_] 
     return None if given and not given & answers else collection.labels
 
 
+def strangers(collection: Collection, split: Split) -> str:
+    """What to say where a source has names, but not one of those that people gave; "" else."""
+    if collection.labels is None or source_answers(collection, split) is not None:
+        return ""
+    given = sorted(set(split.labels[split.labeled()].tolist()))
+    answers = sorted({label for label in collection.labels.tolist() if label is not None})
+    return (
+        f" The labels {', '.join(given[:5])} are none of the names that the source knows "
+        f"({', '.join(answers[:5])})."
+    )
+
+
 def known_answers(opened: Opened) -> tuple[NDArray[np.object_], bool]:
     """The true label of every point or None, object [r]; and whether the source holds them.
 

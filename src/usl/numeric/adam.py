@@ -1,4 +1,4 @@
-"""Adam (Kingma & Ba, 2015) on NumPy arrays, for what is trained without torch."""
+"""Adam (Kingma & Ba, 2015) on NumPy arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work over rows in fixed blocks, so that results never depend on the number of threads.
+"""Map a function over blocks of rows on all cores; results do not depend on the thread count.
 
 A matrix product rounds differently when BLAS splits it differently. Here the blocks are fixed by
 the problem alone, each block runs on one BLAS thread, and the blocks run side by side on as many

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours and neighbour distances in bounded memory.
+"""Exact nearest neighbours and distances, block by block.
 
 Distances are Euclidean, computed as |x|^2 + |y|^2 - 2 x.y in float32. The difference cancels for
 points that nearly coincide, so squared distances below ``COINCIDENT`` are rounding noise and count

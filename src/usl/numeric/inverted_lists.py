@@ -1,4 +1,4 @@
-"""Inverted lists: the rows of a table by cluster, and which clusters lie near which.
+"""Inverted lists (IVF): the rows of a table by cluster, and which clusters lie near which.
 
 What makes a million rows an ordinary job is that a row need not be compared with everything: its
 neighbours, and the centroids it might belong to, are in lists whose centroids are near.

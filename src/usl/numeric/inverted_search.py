@@ -1,4 +1,4 @@
-"""Neighbours of many rows, and their distances: only the rows of near lists are looked at.
+"""Approximate nearest neighbours through inverted lists (IVF): only near lists are searched.
 
 The lists are those of a partition (:mod:`usl.numeric.inverted_lists`), as k-means leaves it anyway.
 A row's neighbours are sought in the ``probes`` lists whose centroids are nearest *to that row*; the

@@ -1,4 +1,4 @@
-"""k-means for many clusters: a row is compared with the centroids near the one it belongs to.
+"""k-means for many clusters: a row is compared with the centroids near its own only.
 
 1. The first assignment goes through groups of centroids.
 2. Then, until the inertia hardly falls: means; each centroid's nearest centroids; and every row

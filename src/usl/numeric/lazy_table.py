@@ -1,4 +1,4 @@
-"""Tables of numbers that are read where they are asked for: several files as one, or some rows.
+"""Lazy tables: several files read as one table, or some rows of one.
 
 A :class:`LazyTable` stands in for an array [n, d] wherever rows are worked through in blocks: it
 has its shape and dtype, and ``table[start:stop]`` or ``table[rows]`` is an array. ``np.asarray``

@@ -1,4 +1,4 @@
-"""Near-duplicates: every row within a distance of another is spoken for by that other row.
+"""Find near-duplicates: rows within a distance of another row.
 
 Rows are taken in turn. One that is nearer than the distance to an earlier representative becomes
 its duplicate, any other becomes a representative. So a duplicate is always near the row that

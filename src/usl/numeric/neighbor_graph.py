@@ -1,4 +1,4 @@
-"""The graph of nearest neighbours: its weights, its normalisation, and spreading over it."""
+"""The k-nearest-neighbour graph: weights, normalisation, diffusion over it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neighbours of all rows of a table, and their mean distances (paper Eq. 3).
+"""Nearest neighbours of all rows, and their mean distances (paper Eq. 3), exact or by IVF.
 
 Exact, or through inverted lists where all pairs would take too long.
 """

@@ -1,4 +1,4 @@
-"""Means, variances and principal directions of many rows, in blocks of bounded memory.
+"""Means, variances and principal components (PCA) in blocks of bounded memory.
 
 Every sum runs in float64, over blocks that depend on the shape alone and in a fixed order, with
 one BLAS thread each: the bits of the results are the same for any number of threads.

@@ -1,4 +1,4 @@
-"""Finished stages of a long computation, kept by content, so that a stopped one goes on.
+"""Cache of finished stages of a long computation, by content, so that a stopped one goes on.
 
 A stage's name on disk is the hash of everything that its result depends on: the features, the
 parameters and the versions. What is found is therefore what would be computed, and nothing has to

@@ -1,4 +1,4 @@
-"""A feature table checked and scaled to unit length, block by block."""
+"""Check a feature table and scale its rows to unit length, block by block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where large tables lie: in memory while they fit a bound, else in files that vanish with them."""
+"""Memory bound for large tables: in memory while they fit, else in temporary files."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import read_json, write_json
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.learning.loop_options import CHECKPOINT, LoopOptions
@@ -111,6 +112,7 @@ def pretrain(
     from usl.pretraining.monitor import Monitor
 
     began = time.perf_counter()
+    seed = seed_number(seed)
     options, method_params = LoopOptions.taken_from(params)
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)

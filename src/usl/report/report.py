@@ -1,4 +1,4 @@
-"""``usl report``: one HTML page that shows what was picked, why, and what came of it.
+"""``usl report``: one HTML page about a run.
 
 The page is a single file: styles, pictures and one script are inside. Its own
 Content-Security-Policy keeps it from loading anything and from running any other script, and

@@ -1,4 +1,4 @@
-"""The run folder: what every verb after ``select`` works on.
+"""The run folder: what is in it, and how runs are made and opened.
 
 ======================= ==========================================================================
 run.json                what made the run: source, encoder, parameters, hashes, versions, timings
@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -41,9 +42,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from usl.core.errors import DataError, UsageError
-from usl.core.files import new_folder, read_json, write_json
+from usl.core.files import read_json, sync_folder, write_json
 from usl.data.collection import Collection
 from usl.data.open import open_collection
+from usl.run.by_hand import changed_by_hand
 from usl.run.columns import Columns, read_columns
 from usl.run.models import TrainedModel, list_models
 from usl.run.rounds import SelectionRound, list_rounds
@@ -143,15 +145,34 @@ def new_run(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterato
     """Yield a temporary folder beside ``path``; when the block succeeds it becomes ``path``.
 
     On an exception, Ctrl-C included, it is removed and ``path`` is left as it was. With
-    ``overwrite`` an existing run is replaced; if a person has labelled anything in it, it is kept
-    under a new name beside. Anything that is not a run folder is never replaced.
+    ``overwrite`` an existing run is replaced; if a person has changed anything in it, it is kept
+    under a new name beside. Anything that is not a run folder is never replaced, nor a run that
+    another command has made meanwhile: that is a :class:`UsageError`.
     """
     target = Path(path)
     check_free(target, overwrite=overwrite)
-    with new_folder(target) as temporary:
+    before = _identity(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
+    temporary.mkdir()
+    try:
         yield temporary
-        if target.exists():
-            _set_aside(target)
+        old = None if before is None else _moved_away(target, before)
+        try:
+            os.rename(temporary, target)  # fails where a folder is in the way that is not empty
+        except BaseException as error:
+            taken = target.exists()
+            if old is not None and not taken:
+                os.rename(old, target)
+            if taken and isinstance(error, OSError):
+                raise _taken(target) from error
+            raise
+        if old is not None:
+            _keep_or_remove(old, target)
+        sync_folder(target.parent)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
 
 
 def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
@@ -167,23 +188,50 @@ def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         )
 
 
-def _set_aside(target: Path) -> None:
-    """Remove an old run; keep it beside, under a new name, if a person's labels are in it."""
-    if not (target / INFO).is_file():
-        target.rmdir()  # empty, see check_free
-        return
+def _identity(target: Path) -> tuple[int, ...] | None:
+    """What tells a folder from another that takes its name; None if there is none."""
     try:
-        kept = (target / ANSWERS).exists()  # they may not have reached the split file yet
-        kept = kept or bool((Split.read(target).sources == "human").any())
-    except DataError:
-        kept = True  # unreadable is not worthless
-    if not kept:
-        shutil.rmtree(target)
+        here = os.stat(target)
+        info = os.stat(target / INFO) if (target / INFO).is_file() else None
+    except FileNotFoundError:
+        return None
+    return (here.st_dev, here.st_ino, 0 if info is None else info.st_ino)
+
+
+def _taken(target: Path) -> UsageError:
+    return UsageError(
+        f"--out: {target} has been made by another command meanwhile, which has won; what this one "
+        "found is dropped. Choose another folder, or replace that one with --overwrite."
+    )
+
+
+def _moved_away(target: Path, before: tuple[int, ...]) -> Path | None:
+    """Where the former folder is now; only one of several commands can move it.
+
+    Refuses what is not the folder that was there ``before``.
+    """
+    moved = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
+    try:
+        os.rename(target, moved)
+    except FileNotFoundError:
+        return None  # somebody has removed it
+    empty = before[-1] == 0 and not any(moved.iterdir())
+    if _identity(moved) != before or not (empty or (moved / INFO).is_file()):
+        if not target.exists():
+            os.rename(moved, target)
+        raise _taken(target)
+    return moved
+
+
+def _keep_or_remove(old: Path, target: Path) -> None:
+    """Remove a former run; keep it under a new name if a person has changed anything in it."""
+    if not (old / INFO).is_file() or not changed_by_hand(old):
+        shutil.rmtree(old)
         return
     number = 1
     while (backup := target.with_name(f"{target.name}.labeled-{number}")).exists():
         number += 1
-    os.replace(target, backup)
+    os.rename(old, backup)
 
 
 def write_images(folder: Path, collection: Collection) -> None:

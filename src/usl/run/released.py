@@ -1,4 +1,4 @@
-"""The files in which the authors of USL publish selections.
+"""Read and write selections in the files that the authors of USL published.
 
 - CIFAR: ``.npy``, int [m], indices into torchvision's train set, best first or in any order.
 - ImageNet: ``train_{p}p_gen_{run}_index.csv`` with ``Index,ImageID`` (USL-T adds ``Pseudolabel``),

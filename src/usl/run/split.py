@@ -22,6 +22,7 @@ filled in on a requested or unlabeled row makes that row labeled, by a human.
 from __future__ import annotations
 
 import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.errors import DataError, did_you_mean
+from usl.core.errors import DataError, UslWarning, did_you_mean
 from usl.core.files import atomic_write
 from usl.data.tables import read_text_table
 from usl.run.split_csv import CSV_NAME, SOURCES, csv_bytes, parse, signature, write_mirror
@@ -154,7 +155,8 @@ class Split:
 
         Returns
         -------
-        The split with one row per image of the collection: its own rows, then the new ones.
+        The split with one row per image of the collection: its own rows, then the new ones. Rows
+        of unlabelled images that are gone are left out, with a warning.
 
         Raises
         ------
@@ -170,7 +172,15 @@ class Split:
                 positions = split.positions(ids)
                 split._refuse_repeated_ids()
         unknown = np.flatnonzero(positions < 0)
-        if len(unknown):
+        if 0 < len(unknown) < len(self) and (self.states[unknown] == "unlabeled").all():
+            warnings.warn(
+                f"{self.path or 'split'}: {len(unknown):,} unlabelled images are not in the "
+                f"collection any more, {str(self.ids[unknown[0]])!r} among them; left out.",
+                UslWarning,
+                stacklevel=2,
+            )
+            split, positions = split._without(unknown), np.delete(positions, unknown)
+        elif len(unknown):
             word = str(self.ids[unknown[0]])
             raise DataError(
                 f"{self.where(unknown[0])}: no image {word!r} in the collection"
@@ -183,12 +193,18 @@ class Split:
             for row, (word, digest) in enumerate(zip(split.ids.tolist(), now, strict=True)):
                 if recorded.get(word, digest) != digest:
                     raise DataError(
-                        f"{self.where(row)}: the image {word!r} has changed since the split was "
+                        f"{split.where(row)}: the image {word!r} has changed since the split was "
                         "made. Restore it, or select anew."
                     )
         new = np.ones(len(ids), dtype=bool)
         new[positions] = False
         return split.extended(type(self).start(ids[new], subsets[new]))
+
+    def _without(self, rows: NDArray[np.int64]) -> Self:
+        """This split without some of its rows."""
+        left = {name: np.delete(getattr(self, name), rows) for name in FIELDS}
+        numbers = np.delete(self.numbers, rows) if len(self.numbers) else self.numbers
+        return replace(self, **left, numbers=numbers)  # type: ignore[arg-type]
 
     def without_labels(self, rows: ArrayLike, states: Sequence[str]) -> Self:
         """The split with ``rows`` int [m] that have no label (any more) and these states [m]."""

@@ -36,8 +36,8 @@ def parse(table: Table) -> dict[str, NDArray[Any]]:
 
     Blanks around cells are trimmed (but for ids: a file name may begin with one), words are taken
     in any case, further columns ignored; ``weight`` and ``source`` may be missing, and a weight
-    may have a decimal comma. A label makes its row labeled, and human unless it says otherwise;
-    a source without a label is dropped.
+    may have a decimal comma, a label that is a number a needless ``.0``. A label makes its row
+    labeled, and human unless it says otherwise; a source without a label is dropped.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def parse(table: Table) -> dict[str, NDArray[Any]]:
         raise DataError(f"{table.where(empty[0])}: no image_id. Fill it in or delete the row.")
     states = _words(table, "state", columns["state"], STATES)
     sources = _words(table, "source", columns["source"], ("", *SOURCES))
-    labels = columns["label"]
+    labels = _labels(columns["label"], states)
     has_label = labels != ""
     if len(missing := np.flatnonzero((states == "labeled") & ~has_label)):
         raise DataError(
@@ -244,6 +244,24 @@ def _words(
     width = f"<U{max(map(len, known))}"
     words: NDArray[np.str_] = np.array([word.lower() for word in spelled], dtype=width)[codes]
     return words
+
+
+def _labels(texts: NDArray[np.object_], states: NDArray[np.str_]) -> NDArray[np.object_]:
+    """Labels; numbers as pandas leaves them beside empty cells, ``1.0``, are ``1``.
+
+    A -1 that was filled in is none. Both hold where all labels are whole numbers: ``1.0`` beside
+    ``1.5`` stays as it is.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = pa.array(texts, pa.string())
+    if not pc.all(pc.match_substring_regex(column, r"^$|^-?[0-9]+(\.0*)?$")).as_py():
+        return texts
+    whole = pc.replace_substring_regex(column, r"\.0*$", "")
+    open_ = pa.array(states != "labeled")
+    whole = pc.if_else(pc.and_(pc.equal(whole, "-1"), open_), "", whole)
+    return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=object)
 
 
 def _weights(table: Table, texts: NDArray[np.object_]) -> NDArray[np.float64]:

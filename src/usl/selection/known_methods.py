@@ -1,4 +1,4 @@
-"""Which selection methods there are, and what each says of itself."""
+"""List the selection methods, and what each says of itself."""
 
 from __future__ import annotations
 

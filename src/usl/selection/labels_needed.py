@@ -1,4 +1,4 @@
-"""How many labels a collection takes, from features and picks alone; large ones are sampled."""
+"""Estimate how many labels a collection takes, from features and picks alone."""
 
 from __future__ import annotations
 

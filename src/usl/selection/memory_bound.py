@@ -1,4 +1,4 @@
-"""The bound of ``--memory``: what a selection and a run need beside their tables, kept free."""
+"""Keep to ``--memory``: what a selection and a run need beside their tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items of a collection that are far from everything. No label is read."""
+"""Find outliers: items far from everything. No label is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of the picks, and which items each one stands for.
+"""Rank the picks by greedy coverage, and say which items each stands for.
 
 A person may stop labelling early, so any prefix should be a good selection by itself. The order is
 greedy facility location: next comes the pick that most lowers the mean squared distance of all

@@ -1,4 +1,4 @@
-"""The result of a selection: the picks in order, and why each was picked."""
+"""The Selection: picks in order, and why each was picked."""
 
 from __future__ import annotations
 

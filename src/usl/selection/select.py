@@ -1,4 +1,4 @@
-"""``usl.select`` and its result: the picks in order, and why each was picked."""
+"""``usl.select``: pick the items of a feature table to label."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.stage_cache import Keep, KeepOnDisk
@@ -53,6 +54,7 @@ def select(
     candidates : rows (numbers or mask) that may be picked; default all. The others still shape
         density and clusters.
     seed : of every random draw; same seed and features, same picks, whatever the thread count.
+        None is any seed; a ``RandomState`` or ``Generator`` gives its next number.
     memory : bytes that the selection may take, or text like ``"4GB"``; None for as much as it
         takes. A table that does not fit lies in a file. The picks are the same.
     scratch : folder for such files; by default one in the user's cache.
@@ -93,6 +95,7 @@ def select(
             f"budget: {budget} given, but there are {len(allowed)} items to choose from; it must "
             f"be between 1 and {len(allowed)}."
         )
+    seed = seed_number(seed)
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
     probabilities = checked_predictions(predictions, n, method)

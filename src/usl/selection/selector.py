@@ -1,4 +1,4 @@
-"""Selection as a scikit-learn estimator, for pipelines and grid searches."""
+"""``usl.Selector``: selection as a scikit-learn estimator."""
 
 from __future__ import annotations
 

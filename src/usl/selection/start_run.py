@@ -1,4 +1,4 @@
-"""``usl select``: from a source to a run folder that asks for labels."""
+"""``usl.start_run``: embed a source, select, and write the run folder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from usl.core.errors import TrainingFailedError
 from usl.core.files import cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.features.space import Space, open_space
 from usl.run import folder as runs
@@ -78,6 +79,7 @@ def start_run(
     """
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
+    seed = seed_number(seed)
     ready = prepare(source, budget, method, model, pca, memory, scratch, constraints, method_params)
     collection, train, oracle = ready.collection, ready.train, ready.oracle
     space = open_space(

@@ -1,4 +1,4 @@
-"""What a training method on frozen features receives and returns.
+"""The contract of a training method: what it receives and returns.
 
 A method is one file in this room with one function::
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.features.embed import GIVEN
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.answers.sync import checked_split
@@ -94,6 +95,11 @@ def recorded_space(
 
     Whether the encoder still is the recorded one, its key tells.
     """
+    if record["name"] == GIVEN and collection.features is None:
+        raise DataError(
+            f"{run.path}: the run was made from features that were given; {collection.source} "
+            "holds images. Name features of these images, made in the same way."
+        )
     file = SPACE if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
     return open_space(
         collection,

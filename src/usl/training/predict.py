@@ -1,4 +1,4 @@
-"""``usl predict``: the labels of images that were not there when a run was made."""
+"""``usl predict``: label images that were not part of the run."""
 
 from __future__ import annotations
 

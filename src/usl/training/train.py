@@ -1,4 +1,4 @@
-"""``usl train``: from the labels in the split file to a classifier and a label for every image."""
+"""``usl train``: learn from the labels of a run, and label every image."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from usl.core.methods import Methods, find_method
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.features.contract import require_torch
 from usl.features.space import restrict
@@ -69,6 +70,7 @@ def train(
     DataError : no labels yet, a single class, images that changed since the selection.
     """
     began = time.perf_counter()
+    seed = seed_number(seed)
     kind, module = training_method(method)
     if kind is FROZEN:
         kind.check(method, module, method_params)

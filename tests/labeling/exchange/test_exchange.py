@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange_runs import STRANGE, files_in, labels_of, make_run
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.methods import parameter_help
 from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store, store_path
@@ -203,6 +203,29 @@ def test_pictures_that_changed_or_are_gone(tmp_path):
     assert export_run(run, "csv").images == 2, "a table needs no pictures"
     with pytest.raises(DataError, match="has changed since"):
         export_run(run, "folders", overwrite=True, source=str(moved / "list.jsonl"))
+
+
+def test_unlabelled_pictures_that_are_gone_are_a_note(tmp_path):
+    import usl.data.open
+    from usl.core.files import write_json
+    from usl.run.folder import Run, source_record, write_images
+
+    photos = tmp_path / "photos"
+    make_run(tmp_path, IDS)
+    (photos / "list.jsonl").unlink()
+    collection = usl.data.open.open_collection(photos)
+    run = tmp_path / "second"
+    run.mkdir()
+    write_json(run / "run.json", {"format": 1, "source": source_record(photos, collection)})
+    write_images(run, collection)
+    Split.start(collection.ids, collection.subsets, picks=[0, 1]).write(run)
+    (photos / "2.png").unlink()
+    with pytest.warns(UslWarning, match="1 unlabelled images are gone, '2.png' among them"):
+        done = export_run(Run.open(run), "folders", what="all")
+    assert done.images == 3
+    (photos / "1.png").unlink()
+    with pytest.raises(DataError, match=r"no image '1\.png' in"):
+        export_run(Run.open(run), "folders", what="all", overwrite=True)
 
 
 # What comes back

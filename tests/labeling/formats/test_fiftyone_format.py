@@ -56,7 +56,7 @@ def test_pictures_that_are_no_files(tmp_path):
 
 
 def test_what_fiftyone_writes(tmp_path):
-    run = make_run(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"])
+    run = make_run(tmp_path, [f"{letter}.jpg" for letter in "abcdefgh"])
     (tmp_path / "labels.json").write_text(
         json.dumps(
             {
@@ -68,12 +68,14 @@ def test_what_fiftyone_writes(tmp_path):
                     "d": {"label": 0, "confidence": 0.5},
                     "e": {"label": "fish"},
                     "f.jpg": [0],
+                    "g": [0, 1],
+                    "h": [],
                 },
             }
         )
     )
     found = import_file(run, tmp_path)
-    assert found.skipped == {"no label": 1, "a model's label": 1}
+    assert found.skipped == {"no label": 2, "a model's label": 1, "2 labels": 1}
     assert labels_of(run) == {"a.jpg": "dog", "c.jpg": "bird", "e.jpg": "fish", "f.jpg": "cat"}
 
 
@@ -84,7 +86,7 @@ def test_what_fiftyone_writes(tmp_path):
         ("[]", r"expected \{"),
         ('{"labels": {"a": 2}, "classes": ["x"]}', "'a': class 2 of 1"),
         ('{"labels": {"a": -1}, "classes": ["x"]}', "'a': class -1 of 1"),
-        ('{"labels": {"a": [1, 2]}}', "the label should be text"),
+        ('{"labels": {"a": {"label": {}}}}', "the label should be text"),
     ],
 )
 def test_broken_files(tmp_path, content, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,6 +119,16 @@ def test_released_preset_at_large_scale_is_repelled_by_its_own_pick(cloud, monke
     found = select(cloud, 15, clusters=clusters, preset="released")
     assert found.parameters["horizon"] == 128
     assert sorted(found.indices.tolist()) == expected
+
+
+def test_released_preset_with_a_horizon_gives_the_picks_of_the_release(monkeypatch):
+    """ImageNet-MoCo's configuration, more picks than the horizon; made by the authors' code."""
+    monkeypatch.setattr("usl.selection.methods.usl.SMALL", 100)
+    with np.load(Path(__file__).parent / "released_horizon.npz") as made:
+        features, clusters, picks = made["features"], made["clusters"], made["picks"]
+    found = select(features, len(picks), clusters=clusters.astype(int), preset="released")
+    assert found.parameters["horizon"] == 128 < len(picks) == 250
+    assert sorted(found.indices.tolist()) == sorted(picks.tolist())
 
 
 def test_presets_follow_table_14(blobs, monkeypatch):

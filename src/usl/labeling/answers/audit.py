@@ -1,4 +1,4 @@
-"""The accuracy of the whole labelled collection, from predictions that people have checked.
+"""Estimate the accuracy of the whole labelled collection from an audit of predictions.
 
 The audited images are a uniform sample of the predictions, and people judged them without seeing
 what the model said: the share on which both agree estimates the accuracy of all predictions.

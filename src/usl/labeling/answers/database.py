@@ -1,4 +1,4 @@
-"""``labels.sqlite``: one SQLite file, opened safely, its errors told in plain words.
+"""Open ``labels.sqlite`` safely, and say its errors in plain words.
 
 Write-ahead log and ``synchronous=FULL``: a transaction that returned is on the disk and survives a
 power cut, one that did not leaves no trace. Entries can be added only; the file itself refuses to

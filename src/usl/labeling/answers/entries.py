@@ -1,4 +1,4 @@
-"""What the store keeps: answers, class names with their keys, and rounds of questions."""
+"""The records of the store: answers, classes with their keys, rounds of questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a history of answers amounts to. Pure functions; nothing is read or written here.
+"""Resolve a history of answers: the label of each image, conflicts, agreement.
 
 The current answer of an annotator to an image of a round is the last entry that is not undone; a
 ``skip`` is none. Over several rounds it is the latest. One label settles an image; of several

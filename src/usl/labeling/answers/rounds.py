@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from usl.core.errors import DataError, UsageError
+from usl.core.seeds import seed_number
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round
 from usl.labeling.answers.outcomes import OPEN, outcomes
 from usl.labeling.answers.store import Store
@@ -53,6 +54,7 @@ def draw_audit(run: Run, store: Store, count: int, *, seed: int = 0) -> Round:
     UsageError : ``count`` below 1.
     DataError : nothing is predicted yet, or every prediction is in an audit already.
     """
+    seed = seed_number(seed)
     machine = _predictions(run, store, count)
     with store.transaction():
         audited = audited_images(store)

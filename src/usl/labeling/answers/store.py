@@ -1,4 +1,4 @@
-"""Every answer ever given in a run, in ``labels.sqlite``: added, never changed.
+"""The store of answers, ``labels.sqlite``: append-only, nothing is ever changed.
 
 An answer that was acknowledged is on the disk. Taking one back is an entry of its own. Any number
 of threads, processes and browser tabs may write at the same time.

@@ -1,4 +1,4 @@
-"""What a format receives and returns.
+"""The contract of an exchange format: what it receives and returns.
 
 A format is one file in this room; its name is the name on the command line. It has::
 
@@ -121,10 +121,12 @@ class Given:
     where : the file and row, as an error message begins.
     image : the image id; or what the tool calls the file, with ``is_file``.
     label : None where there is no answer; ``why`` then says the reason.
-    also : another name the file may have.
+    also : another name the file may have; that of the file, where ``image`` is an id.
+    number : a number beside the file's name, which may be the image's id, or the tool's own.
     annotator : as the tool calls the person; empty if it does not.
     seconds : that the answer took; None if not known.
-    time : when it was given, ISO 8601; of one person's answers the latest counts.
+    time : when it was given, in any form of :mod:`usl.labeling.exchange.times`; of one person's
+        answers the latest counts.
     """
 
     where: str
@@ -136,6 +138,7 @@ class Given:
     annotator: str = ""
     seconds: float | None = None
     time: str = ""
+    number: str = ""
 
 
 def import_command(export: Export, target: Path | str) -> str:

@@ -85,10 +85,10 @@ def export_run(
 
     split = sync(run)
     rows = chosen_rows(split, what)
-    items = items_of(run, split, rows, what)
     pictures = None
     if getattr(module, "PICTURES", True):
-        pictures = open_pictures(run, split, rows, to=name, source=source)
+        pictures, rows = open_pictures(run, split, rows, to=name, source=source)
+    items = items_of(run, split, rows, what)
     export = Export(
         run=run.path,
         items=items,

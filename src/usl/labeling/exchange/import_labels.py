@@ -21,8 +21,19 @@ from usl.labeling.answers.outcomes import current
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import bring_up_to_date, sync
 from usl.labeling.exchange.contract import READERS, Given, format_module, format_names
-from usl.labeling.exchange.incoming import Conflict, Unknown, Verdict, match, tidy_label, weigh
+from usl.labeling.exchange.incoming import (
+    Conflict,
+    Matched,
+    Unknown,
+    Verdict,
+    alike,
+    alike_note,
+    match,
+    tidy_label,
+    weigh,
+)
 from usl.labeling.exchange.names import Finder
+from usl.labeling.exchange.rows import columns_note
 from usl.run.folder import Run
 from usl.run.split import Split
 from usl.run.split_csv import rewrite
@@ -43,6 +54,7 @@ class Imported:
     conflicts : images left as they were, for the file says otherwise, or contradicts itself.
     new_classes : classes that the run had not, sorted.
     recorded : answers that entered ``labels.sqlite``; 0 where there is none.
+    notes : what a person should look at: names told by their end, classes that are nearly alike.
     """
 
     format: str
@@ -54,6 +66,7 @@ class Imported:
     conflicts: list[Conflict] = field(default_factory=list)
     new_classes: list[str] = field(default_factory=list)
     recorded: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 def import_formats() -> list[str]:
@@ -112,6 +125,7 @@ def import_file(
             f"{path}: none of its {len(given):,} entries is about an image of {run.path}; it has "
             f"{shown}, the run {', '.join(map(repr, before.ids[:3].tolist()))}. Is it the right "
             "run? Entries are matched by image_id, else by file name."
+            + (f" Of {found.unknown[0].image!r}: {found.unknown[0].why}." if found.unknown else "")
         )
     verdict = weigh(found, before, annotator=who, tool=tool, overwrite=overwrite)
     progress(2, 3, "read")
@@ -125,7 +139,7 @@ def import_file(
         after = before.with_labels(rows, list(verdict.labels.values()), weights=weights)
         rewrite(after, safe="Nothing was imported.")
     progress(3, 3, "read")
-    return _summary(tool, found.skipped, found.unknown, verdict, before, after, recorded)
+    return _summary(tool, found, verdict, before, after, recorded)
 
 
 def guess_format(path: Path) -> str:
@@ -142,7 +156,7 @@ def guess_format(path: Path) -> str:
     raise DataError(
         f"{path}: holds no labels in a form that is known. A table needs a column image_id (or "
         "path) and a column label, a folder one folder for each class. Name the format if it is "
-        f"one of {', '.join(known)}: --format NAME"
+        f"one of {', '.join(known)}: --format NAME" + columns_note(path)
     )
 
 
@@ -174,8 +188,7 @@ def record(run: Run, answers: Sequence[Answer]) -> int | None:
 
 def _summary(
     tool: str,
-    skipped: dict[str, int],
-    unknown: list[Unknown],
+    found: Matched,
     verdict: Verdict,
     before: Split,
     after: Split,
@@ -199,11 +212,12 @@ def _summary(
         added=added,
         changed=changed,
         unchanged=len(verdict.unchanged),
-        skipped=skipped,
-        unknown=unknown,
+        skipped=found.skipped,
+        unknown=found.unknown,
         conflicts=conflicts,
         new_classes=sorted(set(verdict.labels.values()) - known),
         recorded=recorded or 0,
+        notes=found.notes + [alike_note(names) for names in alike(verdict.labels.values(), known)],
     )
 
 

@@ -1,4 +1,4 @@
-"""File names for ids, folder names for classes: safe on every system, and the way back.
+"""File names for image ids and folder names for classes, safe on every system, and back.
 
 An id may be anything: ``../x``, ``C:\\x``, ``a b#1.jpg``, two that differ in case alone. Its name
 is the id with ``_`` between folders, so that nothing in it can point anywhere. Where that changed
@@ -8,17 +8,20 @@ Names depend on the ids of the whole run alone, so that a later import finds the
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from urllib.parse import unquote
 
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
 from usl.data.columns import tidy_id
 from usl.data.decode import EXTENSIONS
+from usl.labeling.exchange.addresses import spellings, upload_names, uploaded
 
 UNSAFE = re.compile(r'[\\/:*?"<>|%#&]')
 DEVICES = re.compile(  # on Windows
@@ -26,6 +29,7 @@ DEVICES = re.compile(  # on Windows
 )
 LONGEST = 150  # bytes, of 255 that file systems allow
 UNLABELED = "unlabeled"
+MOST_NEAR = 20_000  # ids among which a near miss is looked for
 
 
 def stems(ids: Sequence[str]) -> list[str]:
@@ -64,9 +68,6 @@ class Finder:
         self._ids = ids
         self._files = files
         self._rows = {word: row for row, word in enumerate(ids)}
-        self._stems: dict[str, int] | None = None
-        self._bases: dict[str, int] = {}
-        self._paths: dict[str, list[tuple[str, int]]] | None = None
 
     def id(self, word: str) -> int | None:
         """The row of an id, None if unknown; blanks, split umlauts and ``\\`` are forgiven."""
@@ -74,35 +75,138 @@ class Finder:
         spellings = (word, tidy, tidy.replace("\\", "/"))
         return next((self._rows[one] for one in spellings if one in self._rows), None)
 
+    def stem(self, word: str) -> int | None:
+        """The row of the one id that is this word and the ending of an image."""
+        return _only(self._endless.get(tidy_id(word.strip())))
+
     def file(self, name: str) -> int | None:
         """The row of a file name: an id, a name made by :func:`stems`, the end of one file's path.
 
-        A bare file name is also an id's last part, if that is the only one.
+        A bare file name is also an id's last part, if that is the only one. Addresses are read as
+        :mod:`usl.labeling.exchange.addresses` says.
         """
-        name = name.replace("\\", "/").removeprefix("./")
-        found = self.id(name)
-        if found is None and "/" not in name:
-            found = self._by_name(tidy_id(name))
-        return self._by_path(name) if found is None else found
+        for spelling in spellings(name):
+            found = self.id(spelling)
+            if found is None and "/" not in spelling:
+                found = self._by_name(tidy_id(spelling))
+            found = self._by_path(spelling) if found is None else found
+            if found is None:
+                found = self._by_upload(spelling)
+            if found is not None:
+                return found
+        return None
+
+    def by_end(self, name: str) -> tuple[int, str] | None:
+        """The row whose whole id a path ends with, and the folder before it; None if none.
+
+        That is how a path of another machine leads to the image: what lies above may be called
+        anything there.
+        """
+        for spelling in spellings(name):
+            parts = tidy_id(spelling).split("/")
+            for start in range(len(parts) if len(parts) > 1 else 0):
+                end = "/".join(parts[start:])
+                row = self._rows.get(end)
+                row = _only(self._folded_ids.get(_folded(end))) if row is None else row
+                if row is not None:
+                    return row, parts[start - 1] if start else ""
+        return None
+
+    def name(self, row: int) -> str:
+        """The id of a row."""
+        return self._ids[row]
+
+    def home(self, row: int) -> str:
+        """The name of the folder from which the id of a row counts, "" if it is not known."""
+        paths = self._paths
+        path, word = paths[row] if row < len(paths) else "", self._ids[row]
+        return path.removesuffix(f"/{word}").rpartition("/")[2] if path.endswith(word) else ""
+
+    def has_files(self) -> bool:
+        """Whether the images are files whose paths are known."""
+        return any(self._paths)
+
+    def reason(self, name: str) -> str:
+        """Why a name is no image's: several are called so, or none; the nearest there is."""
+        spelling = spellings(name)[0] if name.strip() else ""
+        spelling = next(reversed(upload_names(spelling)), spelling)
+        base = spelling.rpartition("/")[2]
+        for rows in (self._of_base.get(base), self._endless.get(spelling)):
+            if rows and len(rows) > 1 and "/" not in spelling:
+                shown = " and ".join(repr(self._ids[row]) for row in rows[:2])
+                return f"{len(rows)} images are called so, {shown} among them"
+        if rows := self._of_base.get(base):
+            return f"the nearest is {self._ids[rows[0]]!r}"
+        bare = split_ending(base)[0].lstrip("0")
+        if bare.isdecimal():  # a spreadsheet takes zeros away
+            same = (n for n, word in enumerate(self._ids) if _bare(word) == bare)
+            if (row := next(same, None)) is not None:
+                return f"the nearest is {self._ids[row]!r}"
+        known = self._ids if len(self._ids) <= MOST_NEAR else self._ids[:MOST_NEAR]
+        near = difflib.get_close_matches(spelling, known, n=1, cutoff=0.6)
+        return f"the nearest is {near[0]!r}" if near else "nothing is called alike"
 
     def _by_name(self, name: str) -> int | None:
-        if self._stems is None:
-            self._stems = {_folded(stem): row for row, stem in enumerate(stems(self._ids))}
-            ends = [word.rpartition("/")[2] for word in self._ids]
-            once = Counter(ends)
-            self._bases = {end: row for row, end in enumerate(ends) if once[end] == 1}
         row = self._stems.get(_folded(split_ending(name)[0]))  # tools may convert the picture
-        return self._bases.get(name) if row is None else row
+        return _only(self._of_base.get(name)) if row is None else row
 
     def _by_path(self, name: str) -> int | None:
-        if self._paths is None:
-            self._paths = {}
-            for row, path in enumerate(self._files()):
-                self._paths.setdefault(path.rpartition("/")[2], []).append((path, row))
         end = "/" + name.lstrip("/")
-        here = self._paths.get(end.rpartition("/")[2], [])
-        rows = [row for path, row in here if path.endswith(end)]
-        return rows[0] if len(rows) == 1 else None
+        here = self._of_file.get(end.rpartition("/")[2], [])
+        return _only([row for row in here if self._paths[row].endswith(end)])
+
+    def _by_upload(self, name: str) -> int | None:
+        for one in upload_names(name):
+            found = self._by_name(one)
+            found = _only(self._uploads.get(one)) if found is None else found
+            if found is not None:
+                return found
+        return None
+
+    @cached_property
+    def _stems(self) -> dict[str, int]:
+        return {_folded(stem): row for row, stem in enumerate(stems(self._ids))}
+
+    @cached_property
+    def _endless(self) -> dict[str, list[int]]:
+        return _rows_by(split_ending(word)[0] for word in self._ids)
+
+    @cached_property
+    def _folded_ids(self) -> dict[str, list[int]]:
+        return _rows_by(map(_folded, self._ids))
+
+    @cached_property
+    def _of_base(self) -> dict[str, list[int]]:
+        return _rows_by(word.rpartition("/")[2] for word in self._ids)
+
+    @cached_property
+    def _uploads(self) -> dict[str, list[int]]:
+        return _rows_by(uploaded(word.rpartition("/")[2]) for word in self._ids)
+
+    @cached_property
+    def _paths(self) -> Sequence[str]:
+        return self._files()
+
+    @cached_property
+    def _of_file(self) -> dict[str, list[int]]:
+        return _rows_by(path.rpartition("/")[2] for path in self._paths)
+
+
+def _rows_by(keys: Iterable[str]) -> dict[str, list[int]]:
+    """The rows of each key."""
+    found: dict[str, list[int]] = {}
+    for row, key in enumerate(keys):
+        found.setdefault(key, []).append(row)
+    return found
+
+
+def _bare(word: str) -> str:
+    """A file's name without folders, ending and leading zeros."""
+    return split_ending(word.rpartition("/")[2])[0].lstrip("0")
+
+
+def _only(rows: Sequence[int] | None) -> int | None:
+    return rows[0] if rows and len(rows) == 1 else None
 
 
 def split_ending(name: str) -> tuple[str, str]:

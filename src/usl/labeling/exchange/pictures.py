@@ -1,16 +1,17 @@
-"""The pictures of an export as files: copied, linked, or written as PNG."""
+"""Write the pictures of an export: copied, linked, or as PNG."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UslWarning
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS, FORMATS
 from usl.data.images import FileImages
@@ -81,8 +82,10 @@ class RunPictures:
 
 def open_pictures(
     run: Run, split: Split, rows: NDArray[np.int64], *, to: str, source: str | None
-) -> RunPictures:
-    """The pictures of the split's ``rows``, opened anew and seen to be unchanged.
+) -> tuple[RunPictures, NDArray[np.int64]]:
+    """The pictures of the split's ``rows``, opened anew and seen to be unchanged; and the rows.
+
+    Rows of unlabelled images that are gone are left out, with a warning.
 
     Raises
     ------
@@ -98,7 +101,15 @@ def open_pictures(
     row_of = {word: row for row, word in enumerate(collection.ids.tolist())}
     chosen = np.array([row_of.get(word, -1) for word in split.ids[rows].tolist()], dtype=np.int64)
     missing = np.flatnonzero(chosen < 0)
-    if len(missing):
+    if 0 < len(missing) < len(rows) and (split.states[rows[missing]] == "unlabeled").all():
+        warnings.warn(
+            f"{collection.source}: {len(missing):,} unlabelled images are gone, "
+            f"{str(split.ids[rows[missing[0]]])!r} among them; left out.",
+            UslWarning,
+            stacklevel=2,
+        )
+        chosen, rows = np.delete(chosen, missing), np.delete(rows, missing)
+    elif len(missing):
         raise DataError(
             f"{split.where(int(rows[missing[0]]))}: no image {str(split.ids[rows[missing[0]]])!r} "
             f"in {collection.source}. Restore it, or name the images' new place with --source."
@@ -111,4 +122,4 @@ def open_pictures(
                 "Restore it, or select anew."
             )
     names = stems(split.ids.tolist())
-    return RunPictures(collection, chosen, [names[row] for row in rows.tolist()])
+    return RunPictures(collection, chosen, [names[row] for row in rows.tolist()]), rows

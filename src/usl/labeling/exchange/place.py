@@ -1,4 +1,4 @@
-"""Where an export goes: whole or not at all, and never over what somebody has changed.
+"""The place of an export: written whole, and never over what somebody has changed.
 
 A folder that an export wrote holds a hidden record of what was in it. Only such a folder is
 replaced, and only while it is as it was: somebody may have sorted pictures in it.
@@ -6,7 +6,6 @@ replaced, and only while it is as it was: somebody may have sorted pictures in i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import shutil
@@ -15,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from usl.core.errors import DataError, UsageError
-from usl.core.files import read_json, sync_folder, write_json
+from usl.core.files import sync_folder, write_json
+from usl.run.by_hand import RECORD, fingerprint, recorded
 
-RECORD = ".usl-export.json"
-OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
+__all__ = ["RECORD", "check_place", "new_place"]
 
 
 def check_place(home: Path, *, folder: bool, overwrite: bool) -> None:
@@ -34,7 +33,7 @@ def check_place(home: Path, *, folder: bool, overwrite: bool) -> None:
         raise UsageError(f"--out: {home} exists and is not an export; choose another place.")
     if not overwrite:
         raise UsageError(f"--out: {home} exists. Choose another, or replace it with --overwrite.")
-    if folder and _recorded(home) != _fingerprint(home):
+    if folder and recorded(home) != fingerprint(home):
         raise UsageError(
             f"--out: {home} has been changed since it was exported. If there are labels in it, "
             "import them first; then remove it, or choose another place."
@@ -56,7 +55,7 @@ def new_place(home: Path, *, folder: bool, about: Mapping[str, str]) -> Iterator
             temporary.mkdir()
         yield temporary
         if folder:
-            write_json(temporary / RECORD, {**about, "content": _fingerprint(temporary)})
+            write_json(temporary / RECORD, {**about, "content": fingerprint(temporary)})
         _rename(temporary, home)
     except OSError as error:
         raise DataError(
@@ -85,23 +84,3 @@ def _rename(temporary: Path, home: Path) -> None:
     if old is not None:
         shutil.rmtree(old)
     sync_folder(home.parent)
-
-
-def _recorded(home: Path) -> object:
-    record = read_json(home / RECORD)
-    return record.get("content") if isinstance(record, dict) else None
-
-
-def _fingerprint(folder: Path) -> str:
-    """A digest of all names, sizes and times of change below a folder; links are not followed."""
-    state = hashlib.blake2b(digest_size=16)
-    for here, below, files in os.walk(folder):
-        below.sort()
-        for name in sorted([*files, *below]):
-            if name.startswith(".") or name in OF_SYSTEMS:
-                continue
-            path = Path(here) / name
-            found = path.lstat()
-            size = None if name in below else (found.st_size, found.st_mtime_ns)
-            state.update(repr((path.relative_to(folder).as_posix(), size)).encode())
-    return state.hexdigest()

@@ -1,1 +1,1 @@
-"""One file per tool that labels are exchanged with; see :mod:`usl.labeling.exchange.contract`."""
+"""Formats of other tools, one file each: see usl.labeling.exchange.contract."""

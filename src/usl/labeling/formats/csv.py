@@ -1,4 +1,4 @@
-"""A table for a spreadsheet: fill in the column ``label``.
+"""CSV: a table for a spreadsheet, with a column ``label`` to fill in.
 
 Read as any spreadsheet saves it: comma, semicolon or tab, UTF-8 or UTF-16, more columns. Label
 Studio's own CSV is understood, too.

@@ -84,7 +84,9 @@ def recognizes(path: Path) -> bool:
 
 def _label(target: Any, classes: list[Any], where: str) -> tuple[str | None, str]:
     """The class of an entry, or why there is none."""
-    if isinstance(target, list) and len(target) == 1:
+    if isinstance(target, list):
+        if len(target) != 1:
+            return None, f"{len(target)} labels" if target else "no label"
         target = target[0]
     if isinstance(target, dict):
         if target.get("confidence") is not None:

@@ -1,4 +1,4 @@
-"""One JSON object a line: ``{"image_id": "cats/007.jpg", "label": null, "rank": 1}``."""
+"""JSONL: one object a line, ``{"image_id": "cats/007.jpg", "label": null, "rank": 1}``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from usl.data.tables import JSON_SUFFIXES, read_jsonl
-from usl.labeling.exchange.contract import Export, Given, text_or_none
+from usl.labeling.exchange.contract import Export, Given
 from usl.labeling.exchange.rows import columns_of, given_rows, is_table, next_steps
 
 PICTURES = False
@@ -25,12 +25,7 @@ def write(export: Export, out: Path) -> list[str]:
 
 def read(path: Path) -> list[Given]:
     """Read the keys image_id (or path) and label of every line."""
-    table = read_jsonl(path)
-    for name, values in table.columns.items():
-        for row, value in enumerate(values):
-            if isinstance(value, (dict, list)) and name.lower() == "label":
-                text_or_none(value, table.where(row))
-    return given_rows(table)
+    return given_rows(read_jsonl(path))
 
 
 def recognizes(path: Path) -> bool:

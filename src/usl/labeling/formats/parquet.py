@@ -1,4 +1,4 @@
-"""A typed table for programs: pandas, polars, DuckDB, pyarrow."""
+"""Parquet: a typed table for pandas, polars, DuckDB, pyarrow."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The labelling page: a small web server for one run, and what the browser needs."""
+"""The labelling page: a small web server for one run, and its scripts."""

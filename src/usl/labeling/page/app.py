@@ -1,4 +1,4 @@
-"""The routes of the labelling page.
+"""Routes of the labelling page (Starlette).
 
 ========================== =======================================================================
 GET  /                     the page; ``?as=NAME`` says who is at work

@@ -1,4 +1,4 @@
-"""``usl label``: serve the labelling page of a run until Ctrl-C, then say what comes next."""
+"""``usl label``: serve the labelling page of a run until Ctrl-C."""
 
 from __future__ import annotations
 

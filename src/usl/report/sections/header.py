@@ -1,4 +1,4 @@
-"""What was done and how well it went, in one sentence; what to beware of; what to do next."""
+"""Section: what was done, how well it went, what to beware of, what to do next."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ def result(facts: Facts) -> str:
     """The one sentence."""
     info = facts.run.info
     total = info["source"]["subsets"].get("train", info["source"]["images"])
+    total -= len(info["encoder"].get("unreadable", ()))  # which nothing could be picked from
     picked = info["selection"]
     text = (
         f"{len(facts.picks):,} of {total:,} {facts.noun}s picked by "

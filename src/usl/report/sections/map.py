@@ -1,4 +1,4 @@
-"""The map: every train image as a dot, the picks as numbered marks."""
+"""Section: the map, every train image as a dot, the picks numbered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picks as pictures, best first, with their figures; the doubtful predictions."""
+"""Section: the picks as pictures, best first, with their figures; doubtful predictions."""
 
 from __future__ import annotations
 

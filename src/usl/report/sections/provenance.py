@@ -1,4 +1,4 @@
-"""Where everything on the page comes from, enough to make it again."""
+"""Section: provenance, enough to make the run again."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Constraints around any selection method: groups and quotas, distances, exclusions."""
+"""Constraints around any selection method: groups, quotas, distances, exclusions."""

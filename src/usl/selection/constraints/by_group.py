@@ -1,4 +1,4 @@
-"""Picks for each group, at a minimum distance: the method is called until there are enough.
+"""Select within groups and a minimum distance: the method is called until there are enough.
 
 1. Every group calls the method on its own items, given what is kept and labelled.
 2. Of its picks, best first, those far enough from all kept are kept.

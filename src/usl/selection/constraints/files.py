@@ -1,4 +1,4 @@
-"""Constraints of a collection: from files and ids to row numbers.
+"""Read constraints of a collection from files and ids.
 
 A list of items is a text file with one id per line, or a table (CSV, JSONL, Parquet) with a column
 ``image_id`` (or ``path``, so that a manifest can be one). Groups are such a table with one more
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.data.collection import Collection
-from usl.data.columns import find_column, tidy_id
+from usl.data.columns import find_column
 from usl.data.tables import TABLE_SUFFIXES, Table, decode_text, read_table
 from usl.selection.constraints.resolve import listed_rows, rows_of
 from usl.selection.constraints.select_within import Constraints
@@ -101,7 +101,7 @@ def read_ids(path: Path) -> Listed:
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if line]
     return Listed(
-        [tidy_id(line) for _, line in lines],
+        [line for _, line in lines],
         lambda position: f"{path}, line {lines[position][0]}",
     )
 
@@ -139,7 +139,7 @@ def _id_cells(table: Table) -> list[str]:
         raise DataError(
             f"{table.where(words.index(''))}: no {name}. Fill it in, or remove the row."
         )
-    return [tidy_id(word) for word in words]
+    return words
 
 
 def _group_column(table: Table) -> str:

@@ -1,4 +1,4 @@
-"""Quotas: how many picks each group of items gets."""
+"""Quotas: how many picks each group gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constraints as row numbers, checked for contradictions."""
+"""Resolve constraints to row numbers, and refuse contradictions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.data.columns import tidy_id
 from usl.selection.constraints.quotas import Groups, shares
 from usl.selection.select import row_numbers
 
@@ -188,7 +189,11 @@ def rows_of(words: Sequence[str], ids: ArrayLike, where: Callable[[int], str]) -
     import pyarrow.compute as pc
 
     known = np.asarray(ids, dtype=np.str_)
-    found = pc.index_in(pa.array(list(words), pa.string()), value_set=pa.array(known.tolist()))
+    value_set = pa.array(known.tolist())
+    found = pc.index_in(pa.array(list(words), pa.string()), value_set=value_set)
+    if found.null_count:  # a Mac may have decomposed the umlauts
+        tidy = pa.array([tidy_id(word) for word in words], pa.string())
+        found = pc.coalesce(found, pc.index_in(tidy, value_set=value_set))
     rows: Rows = found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     unknown = np.flatnonzero(rows < 0)
     if len(unknown):

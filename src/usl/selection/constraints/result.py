@@ -1,4 +1,4 @@
-"""The result of a selection within constraints, out of the calls made for groups and rounds."""
+"""The result of a selection within constraints, put together from its calls."""
 
 from __future__ import annotations
 

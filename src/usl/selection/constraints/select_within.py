@@ -1,4 +1,4 @@
-"""What a real collection asks of a selection, around any method.
+"""``usl.select_within``: any selection method within constraints.
 
 ======================= ==========================================================================
 exclude                 items never to pick: they leave ``candidates``
@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.near_duplicates import near_duplicates
@@ -128,6 +129,7 @@ def select_within(
         from usl.data.open import open_features
 
         features = open_features(features)
+    seed = seed_number(seed)
     METHODS.check(method, METHODS.load(method), method_params)
     given = check_table(features)
     n = len(given)

@@ -1,4 +1,4 @@
-"""A minimum distance between picks: who keeps it, and whether there is room for more.
+"""A minimum distance between picks.
 
 How many points a set has at mutual distance r is a hard question (a largest independent set).
 Always taking the one with the fewest others too near finds as many, or nearly.

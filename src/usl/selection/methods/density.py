@@ -1,4 +1,4 @@
-"""Density alone: a cautionary row. The picks collapse onto the densest mode of the data.
+"""Density alone: the densest items, which lie in one mode; a baseline that shows why not.
 
 The first half of USL (paper 2.2, Eq. 3) without its second: the most representative items, near
 copies of one another. It shows what diversity is worth and is not meant for use.

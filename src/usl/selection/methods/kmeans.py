@@ -1,4 +1,4 @@
-"""The row nearest to each k-means centroid: the plain baseline that is hard to beat."""
+"""k-means: the row nearest to each centroid."""
 
 from __future__ import annotations
 

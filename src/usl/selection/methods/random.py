@@ -1,4 +1,4 @@
-"""Uniform random draw: what every other method has to beat."""
+"""Uniform random draw, the baseline of every comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equal numbers from every class: an oracle, for comparison only.
+"""Stratified draw, equal numbers of every class: an oracle, for comparison only.
 
 It needs the label of every item, which is what a selection is meant to spare. The paper calls it
 practically infeasible and reports it beside the honest methods; so does this package, marked.

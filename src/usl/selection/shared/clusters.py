@@ -1,4 +1,4 @@
-"""What the cluster methods share: best row per cluster, which clusters to serve, how to fill up.
+"""Picks per cluster: the best row of each, which clusters to serve, how to fill up.
 
 A budget is a promise: exactly that many picks. Normally there is one per cluster. Where clusters
 are short of that (a partition of one's own, duplicates, few candidates), further rounds take a

@@ -1,4 +1,4 @@
-"""How much memory a selection takes beside its tables of features.
+"""Memory of the stages of a selection, in bytes, feature tables aside.
 
 Counted stage by stage, because stages follow each other: what they hold for every item, for every
 cluster, and the blocks that are worked on at once. The tables [n, d] themselves are not in it: they

@@ -34,7 +34,7 @@ class Repulsion:
     horizon : only so many nearest picks count; None for all.
     cut : squared distances from here on count as 1e10.
     own_cluster : the pick of an item's own cluster repels it as well, but no pick does that it
-        coincides with.
+        coincides with; such a pick is still one of the ``horizon`` nearest, as in the release.
     """
 
     alpha: float
@@ -94,16 +94,20 @@ class Repulsion:
 
     def _sum(self, squared: Float32, own: Rows, homes: Rows) -> Values:
         """Sum over the picks of each item; overwrites ``squared`` [r, a]."""
-        away = squared == 0 if self.own_cluster else own[:, None] == homes
-        away = away & (homes >= 0)
         if self.cut is not None:
             squared[squared >= self.cut] = 1e10
-        np.maximum(squared, FLOOR**2, out=squared)
-        squared[away] = np.inf  # contributes exactly 0
+        if self.own_cluster:
+            squared[(squared == 0) & (homes < 0)] = FLOOR**2
+        else:
+            np.maximum(squared, FLOOR**2, out=squared)
+            squared[(own[:, None] == homes) & (homes >= 0)] = np.inf  # contributes exactly 0
         horizon = self.horizon or squared.shape[1]
         if horizon < squared.shape[1]:
             squared.partition(horizon - 1, axis=1)
             squared = squared[:, :horizon]
+        if self.own_cluster:  # only now: in the release a coinciding pick is one of the h nearest
+            squared[squared == 0] = np.inf
+            np.maximum(squared, FLOOR**2, out=squared)
         inverse = inverse_power(squared, self.alpha if self.squared else self.alpha / 2)
         inverse.sort(axis=1)  # one order of summation, whatever the order of the picks
         return np.asarray(inverse.sum(axis=1, dtype=np.float64))

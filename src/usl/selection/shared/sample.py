@@ -1,4 +1,4 @@
-"""A sample of the rows, for methods whose cost grows faster than the number of rows."""
+"""Sample rows, for methods whose cost grows faster than their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the stages of a selection take that take long, for ``usl select --dry-run``.
+"""Estimated seconds of the long stages of a selection, for ``--dry-run``.
 
 Seconds with nothing else to do, from measurements on two cores with features of 128 dimensions.
 A method that can say it has a function ``seconds`` (:mod:`usl.selection.contract`).

@@ -1,4 +1,4 @@
-"""How frequent the classes are: what a method may be told, and what it may find out by itself.
+"""Class shares (priors): told by the user, or estimated from the labels.
 
 Being told is never the default: a wrong prior costs more than a right one gains. What is found out
 is rough, but labels answer for unequal parts of the collection, and it is those parts that count:

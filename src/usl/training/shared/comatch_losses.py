@@ -1,4 +1,4 @@
-"""The equations of CoMatch as functions of tensors.
+"""The losses of CoMatch, as functions of tensors.
 
 Source: J. Li, C. Xiong, S. Hoi, "CoMatch: semi-supervised learning with contrastive graph
 regularization", ICCV 2021, section 3.

@@ -1,4 +1,4 @@
-"""CoMatch's pseudo-labels, and the memory of embeddings and predictions they come from."""
+"""CoMatch's pseudo-labels, and the memory bank they are smoothed with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two streams of images: the few labelled ones over and over, the unlabelled ones once around."""
+"""Two streams of batches: the labelled images over and over, the unlabelled ones in turn."""
 
 from __future__ import annotations
 

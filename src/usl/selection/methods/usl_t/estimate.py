@@ -1,4 +1,4 @@
-"""How much memory USL-T's clusters take to learn, and how long."""
+"""Memory and seconds of learning USL-T's clusters."""
 
 from __future__ import annotations
 

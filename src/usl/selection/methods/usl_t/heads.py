@@ -127,8 +127,8 @@ def check_finite(
 
 def check_alive(table: Table, head: Head, step: int, history: list[dict[str, Any]]) -> None:
     """Stop when nearly everything has gone into few clusters, though it could be spread out."""
-    if step < 300 or history[-1]["entropy"] >= 0.5:
-        return
+    if step < 300 or history[-1]["entropy"] >= 0.5 or len(head.sizes) == 1:
+        return  # all items in the one cluster there is are no collapse
     distinct = len(np.unique(table.take(), axis=0))  # slow, but only ever asked in trouble
     attainable = np.log(distinct) / np.log(max(2, len(head.sizes)))
     if history[-1]["entropy"] < 0.5 * min(1.0, attainable):

@@ -223,7 +223,8 @@ def train_network(
 
     def watch(now: Any) -> dict[str, float]:
         figures = health(now.sizes.double().cpu().numpy())
-        if figures["entropy"] < COLLAPSED:
+        several = now.sizes.shape[-1] > 1  # one cluster holds everything, which is no collapse
+        if several and figures["entropy"] < COLLAPSED:
             raise TrainingFailedError(
                 f"usl_t: the clusters have collapsed: the entropy of their sizes is "
                 f"{figures['entropy']:.2f} of the maximum. Raise alpha (it spreads clusters), or "

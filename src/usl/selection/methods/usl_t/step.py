@@ -207,4 +207,4 @@ def inverse_sizes(hard: Rows, n_clusters: int) -> Float32:
 def normalized_entropy(shares: Values) -> float:
     """Entropy of shares [C] over log C: 1 when all are equal, 0 when one has all."""
     positive = shares[shares > 0] / shares.sum()
-    return float(-(positive * np.log(positive)).sum() / np.log(max(2, len(shares))))
+    return float(abs((positive * np.log(positive)).sum()) / np.log(max(2, len(shares))))

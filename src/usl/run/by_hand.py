@@ -1,0 +1,120 @@
+"""What a person has changed in a run folder: it is never thrown away with the run.
+
+Labels are in ``labels.sqlite`` and the split file; pictures may have been sorted in an export, a
+table filled in, a column or a file of their own added. What can be made again is not counted; what
+cannot be read is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from usl.core.errors import DataError
+from usl.core.files import read_json
+from usl.data.tables import TABLE_SUFFIXES, column_names, read_table
+from usl.run.split import FIELDS, Split
+from usl.run.split_csv import COLUMNS
+
+RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
+OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
+ANSWERS, EXPORTS = ("labels.sqlite", "labels.sqlite-wal"), "exports"
+SPLIT, MIRROR = "split.csv", "split.parquet"
+COPIES = ("selection", "predictions")  # tables as .csv and .parquet
+OURS = {"run.json", "images.parquet", SPLIT, MIRROR, "labels.sqlite-shm", "metrics.jsonl"}
+OURS |= {f"{name}{ending}" for name in COPIES for ending in (".csv", ".parquet")}
+OURS |= {"preprocessing.npz", "model-preprocessing.npz", "model.npz", "map.npz", "report.html"}
+OURS |= {"encoder.safetensors", "trained.safetensors", "training", "tensorboard", EXPORTS}
+OURS |= {"evaluation.json", "comparison.json"}
+EXPORTED = {*COLUMNS, "rank", "score", "prediction", "confidence"}  # columns of an export
+
+
+def changed_by_hand(folder: Path) -> bool:
+    """Whether a person's work is in a run folder."""
+    names = [name for name in os.listdir(folder) if _counts(name)]
+    if any(name in ANSWERS or name not in OURS for name in names):
+        return True
+    try:
+        return (
+            _split_changed(folder)
+            or any(_copy_changed(folder, name) for name in COPIES)
+            or _exports_changed(folder / EXPORTS)
+        )
+    except (DataError, OSError, ValueError, KeyError):
+        return True  # unreadable is not worthless
+
+
+def recorded(home: Path) -> object:
+    """The digest of a folder as an export wrote it, None where there is no record."""
+    if not (home / RECORD).is_file():
+        return None
+    record = read_json(home / RECORD)
+    return record.get("content") if isinstance(record, dict) else None
+
+
+def fingerprint(folder: Path) -> str:
+    """A digest of all names, sizes and times of change below a folder; links are not followed."""
+    state = hashlib.blake2b(digest_size=16)
+    for here, below, files in os.walk(folder):
+        below.sort()
+        for name in sorted([*files, *below]):
+            if not _counts(name):
+                continue
+            path = Path(here) / name
+            found = path.lstat()
+            size = None if name in below else (found.st_size, found.st_mtime_ns)
+            state.update(repr((path.relative_to(folder).as_posix(), size)).encode())
+    return state.hexdigest()
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(".") and name not in OF_SYSTEMS
+
+
+def _split_changed(folder: Path) -> bool:
+    """Whether the split file holds a person's label, or is not what its mirror says."""
+    import pyarrow.parquet
+
+    split = Split.read(folder)
+    if (split.sources == "human").any() or column_names(folder / SPLIT) != list(COLUMNS):
+        return True
+    mirror: Any = pyarrow.parquet.read_table(folder / MIRROR)
+    return any(
+        getattr(split, field).tolist() != mirror[column].to_pylist()
+        for field, column in zip(FIELDS, COLUMNS, strict=True)
+    )
+
+
+def _copy_changed(folder: Path, name: str) -> bool:
+    """Whether the CSV of a table is not what its Parquet file says."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    text, typed = folder / f"{name}.csv", folder / f"{name}.parquet"
+    if not text.is_file() or not typed.is_file():
+        return text.exists() != typed.exists()
+    table: Any = pyarrow.parquet.read_table(typed)
+    flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
+    made = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(table.select(flat), made)
+    return bool(made.getvalue().to_pybytes() != text.read_bytes())
+
+
+def _exports_changed(exports: Path) -> bool:
+    """Whether an export is not as it was written, or a table of one has labels or more columns."""
+    if not exports.is_dir():
+        return False
+    for entry in sorted(exports.iterdir()):
+        if not _counts(entry.name):
+            continue
+        if entry.is_dir() and recorded(entry) == fingerprint(entry):
+            continue
+        if entry.is_dir() or entry.suffix.lower() not in TABLE_SUFFIXES:
+            return True
+        table = read_table(entry)
+        if not EXPORTED.issuperset(table.columns) or any(table.values("label")):
+            return True
+    return False
