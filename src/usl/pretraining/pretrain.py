@@ -84,8 +84,7 @@ def pretrain(
     out : folder for the encoder, its checkpoint and its record.
     method : how to learn without labels.
     preset : recipe of the method: ``cpu``, or one of the literature's (``cifar``, ``imagenet``).
-    network : ``compact`` (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50; the default is the
-        recipe's (cpu: compact).
+    network : compact (for CPUs), resnet18, wrn28_2, wrn28_8, resnet50; the default is the recipe's.
     init : begin with the weights of this encoder; the default is random weights.
     size : side of the pictures in pixels; the default is the network's.
     epochs : passes over the images; the default is the recipe's.
