@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from usl.core.errors import UsageError
-from usl.core.methods import Methods, find_method
+from usl.core.methods import Methods, find_method, named_parameters, parameter_help
 from usl.selection.contract import METHODS
 from usl.training.contract import FROZEN, NETWORKS
 
@@ -54,6 +54,84 @@ def test_a_file_is_of_the_kind_whose_function_it_defines(tmp_path):
     path.write_text("x = 1\n")
     with pytest.raises(UsageError, match="does not define a function named 'fit' or 'build'"):
         find_method([FROZEN, NETWORKS], str(path))
+
+
+class Base:
+    """What others share.
+
+    Parameters
+    ----------
+    view : chosen by the class.
+    seed : of the base.
+    speed : how fast
+        it goes.
+    """
+
+    def __init__(self, data, view="plain", *, seed=0, speed: float = 1.0):
+        pass
+
+
+class Middle(Base):
+    """Adds nothing."""
+
+
+class Method(Middle):
+    """A method.
+
+    Parameters
+    ----------
+    seed : of the method.
+    power : its own.
+
+    Attributes
+    ----------
+    state : no parameter.
+    """
+
+    def __init__(self, data, *, power: int = 2, seed=1, **shared):
+        super().__init__(data, "other", seed=seed, **shared)
+
+
+def test_a_class_has_the_parameters_and_the_help_of_the_bases_it_hands_keywords_to():
+    defaults = {one.name: one.default for one in named_parameters(Method)}
+    assert list(defaults) == ["data", "power", "seed", "speed"]
+    assert (defaults["seed"], defaults["speed"]) == (1, 1.0)
+    helps = parameter_help(Method)
+    assert (helps["seed"], helps["power"]) == ("of the method.", "its own.")
+    assert helps["speed"] == "how fast it goes."
+    assert "state" not in helps
+    # Without **keywords nothing of a base is a parameter.
+    closed = type("Closed", (Base,), {"__init__": lambda self, data, *, power=2: None})
+    assert [one.name for one in named_parameters(closed)] == ["data", "power"]
+    assert parameter_help(closed).keys() <= parameter_help(Base).keys()
+    assert list(parameter_help(Middle)) == ["view", "seed", "speed"]
+
+
+def test_a_class_in_a_file_is_a_method(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from usl.training.networks.fixmatch import FixMatch\n"
+        "class build(FixMatch):\n"
+        "    def __init__(self, backbone, n_classes, *, power: float = 2.0, **shared):\n"
+        "        super().__init__(backbone, n_classes, **shared)\n"
+    )
+    pytest.importorskip("torch")
+    kind, module = find_method([FROZEN, NETWORKS], str(path))
+    assert kind is NETWORKS
+    assert list(kind.parameters(module)) == ["power", "tau", "lam", "eman", "flip", "ema"]
+    with pytest.raises(UsageError, match="no parameter 'views'"):
+        kind.check("mine", module, {"views": "usb"})
+
+
+@pytest.mark.parametrize("kind", [NETWORKS, Methods("usl.pretraining.methods", "build", ("seed",))])
+def test_every_parameter_of_a_class_has_a_default_and_a_help_text(kind):
+    pytest.importorskip("torch")
+    for name in kind.names():
+        module = kind.load(name)
+        helps = parameter_help(module.build)
+        for parameter in kind.parameters(module).values():
+            assert helps.get(parameter.name), f"{name}: {parameter.name}"
+            assert parameter.default is not parameter.empty
 
 
 def test_unknown_and_missing_parameters():

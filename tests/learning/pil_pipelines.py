@@ -1,19 +1,24 @@
-"""The reference pipelines, one PIL picture at a time; tests and the benchmark compare with them."""
+"""The reference pipelines, one PIL picture at a time; tests and the benchmark compare with them.
+
+Every number is the one of the source that is named, not of our code: boxes are torchvision's.
+"""
 
 from __future__ import annotations
 
 import random
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from torchvision import transforms
 
 
-def simclr(size, strength=0.5, blur=False):
+def simclr(size, strength=0.5, blur=False, least=0.08):
+    """google-research/simclr, data_util.py: area_range=(0.08, 1.0)."""
     s = strength
     jitter = transforms.ColorJitter(0.8 * s, 0.8 * s, 0.8 * s, 0.2 * s)
     steps = [
-        transforms.RandomResizedCrop(size, scale=(0.2, 1.0)),
+        transforms.RandomResizedCrop(size, scale=(least, 1.0)),
         transforms.RandomHorizontalFlip(),
         transforms.RandomApply([jitter], p=0.8),
         transforms.RandomGrayscale(p=0.2),
@@ -28,7 +33,13 @@ def pillow_blur(image):
     return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
 
 
-def moco_v2(size):
+def comatch_second(size):
+    """salesforce/CoMatch, datasets/cifar.py, trans_strong1: RandomResizedCrop(scale=(0.2, 1.))."""
+    return simclr(size, least=0.2)
+
+
+def moco_v2(size, *last):
+    """facebookresearch/moco, aug_plus; with RandomErasing CLD's train_cifar10_moco_cld.sh."""
     return transforms.Compose(
         [
             transforms.RandomResizedCrop(size, scale=(0.2, 1.0)),
@@ -36,6 +47,20 @@ def moco_v2(size):
             transforms.RandomGrayscale(p=0.2),
             transforms.RandomApply([pillow_blur], p=0.5),
             transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            *last,
+        ]
+    )
+
+
+def moco_notebook(size):
+    """facebookresearch/moco, moco_cifar10_demo.ipynb; RandomResizedCrop's own scale, no blur."""
+    return transforms.Compose(
+        [
+            transforms.RandomResizedCrop(size),
+            transforms.RandomHorizontalFlip(p=0.5),
+            transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
+            transforms.RandomGrayscale(p=0.2),
             transforms.ToTensor(),
         ]
     )
@@ -65,6 +90,115 @@ def operations(level, sign, side):
         "solarize": lambda i: ImageOps.solarize(i, 256 - 256 * level // 10),
         "identity": lambda i: i,
     }
+
+
+def solarize_add(image, added):
+    levels = (np.array(image).astype(int) + added).clip(0, 255).astype(np.uint8)
+    return ImageOps.solarize(Image.fromarray(levels), 128)
+
+
+def eman_operations(level, sign, side):
+    """EMAN's data/randaugment.py, imagenet_augment_pool, at a level; DebiasPL has the same file."""
+    factor, shift = 0.1 + 1.8 * level / 10, sign * int(0.45 * level / 10 * side + 1e-9)
+    return operations(level, sign, side) | {
+        "brightness": lambda i: ImageEnhance.Brightness(i).enhance(factor),
+        "contrast": lambda i: ImageEnhance.Contrast(i).enhance(factor),
+        "color": lambda i: ImageEnhance.Color(i).enhance(factor),
+        "sharpness": lambda i: ImageEnhance.Sharpness(i).enhance(factor),
+        "translate_x": lambda i: affine(i, 1, 0, shift, 0, 1, 0),
+        "translate_y": lambda i: affine(i, 1, 0, 0, 0, 1, shift),
+        "invert": ImageOps.invert,
+        "solarize_add": lambda i: solarize_add(i, sign * int(level * 110 / 10)),
+    }
+
+
+def eman_rand_augment(image):
+    """RandAugment(n=2, m=10): np.random.randint(1, m), and always applied."""
+    for name in random.choices(list(eman_operations(1, 1, image.width)), k=2):
+        level, sign = random.randint(1, 9), random.choice([-1, 1])
+        image = eman_operations(level, sign, image.width)[name](image)
+    return image
+
+
+def eman(size, *strong):
+    """EMAN's data/transforms.py: DefaultTrain, the weak view."""
+    return transforms.Compose(
+        [
+            transforms.RandomResizedCrop(size),
+            transforms.RandomHorizontalFlip(),
+            *strong,
+            transforms.ToTensor(),
+        ]
+    )
+
+
+def eman_strong(size):
+    """EMAN's data/transforms.py: RandAugment."""
+    return eman(size, eman_rand_augment)
+
+
+# USB's semilearn/datasets/augmentation/randaugment.py, augment_list: an operation of a value.
+USB_OPERATIONS = [
+    (lambda i, _: ImageOps.autocontrast(i), 0, 1),
+    (lambda i, v: ImageEnhance.Brightness(i).enhance(v), 0.05, 0.95),
+    (lambda i, v: ImageEnhance.Color(i).enhance(v), 0.05, 0.95),
+    (lambda i, v: ImageEnhance.Contrast(i).enhance(v), 0.05, 0.95),
+    (lambda i, _: ImageOps.equalize(i), 0, 1),
+    (lambda i, _: i, 0, 1),
+    (lambda i, v: ImageOps.posterize(i, int(v)), 4, 8),
+    (lambda i, v: i.rotate(v), -30, 30),
+    (lambda i, v: ImageEnhance.Sharpness(i).enhance(v), 0.05, 0.95),
+    (lambda i, v: affine(i, 1, v, 0, 0, 1, 0), -0.3, 0.3),
+    (lambda i, v: affine(i, 1, 0, 0, v, 1, 0), -0.3, 0.3),
+    (lambda i, v: ImageOps.solarize(i, v), 0, 256),
+    (lambda i, v: affine(i, 1, 0, v * i.width, 0, 1, 0), -0.3, 0.3),
+    (lambda i, v: affine(i, 1, 0, 0, 0, 1, v * i.width), -0.3, 0.3),
+]
+
+
+def usb_cutout(image):
+    """A box of any side up to half of the picture's; Pillow fills both of its ends."""
+    side, box = image.width, 0.5 * random.random() * image.width
+    left, top = (int(max(0, random.uniform(0, side) - box / 2)) for _ in range(2))
+    image = image.copy()
+    corner = (min(side, left + box), min(side, top + box))
+    ImageDraw.Draw(image).rectangle((left, top, *corner), (125, 123, 114))
+    return image
+
+
+def usb_rand_augment(image):
+    """RandAugment(3, 5); the 5 has no effect there."""
+    for operation, low, high in random.choices(USB_OPERATIONS, k=3):
+        image = operation(image, random.uniform(low, high))
+    return usb_cutout(image)
+
+
+def usb_strong(size):
+    """USB's cv_datasets/cifar.py with crop_ratio 0.875, transform_strong."""
+    return transforms.Compose(
+        [
+            transforms.Resize(size),
+            transforms.RandomCrop(size, padding=int(size * 0.125), padding_mode="reflect"),
+            transforms.RandomHorizontalFlip(),
+            usb_rand_augment,
+            transforms.ToTensor(),
+        ]
+    )
+
+
+def usb_large(size, *strong):
+    """USB's cv_datasets/imagenet.py with crop_ratio 0.875: the weak, or with steps the strong."""
+    whole = int(size / 0.875)
+    crop = transforms.RandomResizedCrop if strong else transforms.RandomCrop
+    return transforms.Compose(
+        [
+            transforms.Resize((whole, whole)),
+            crop((size, size)),
+            transforms.RandomHorizontalFlip(),
+            *strong,
+            transforms.ToTensor(),
+        ]
+    )
 
 
 def cut(image):

@@ -7,10 +7,15 @@ pytest.importorskip("torchvision")
 
 import pil_pipelines  # noqa: E402
 from scipy.stats import ks_2samp  # noqa: E402
+from torchvision import transforms  # noqa: E402
 
 from usl.core.errors import DataError, UsageError  # noqa: E402
 from usl.learning.augment import (  # noqa: E402
     COMATCH,
+    EMAN,
+    FIFTH,
+    USB,
+    InnerCrop,
     MoCoV2,
     Plain,
     ResizedCropFlip,
@@ -19,6 +24,7 @@ from usl.learning.augment import (  # noqa: E402
     Weak,
     batches,
     comatch_views,
+    view_pair,
 )
 
 ALL = [
@@ -28,6 +34,10 @@ ALL = [
     Weak(24),
     Strong(24),
     Strong(24, policy=COMATCH),
+    Strong(24, cutout=0, policy=EMAN, scale=(0.08, 1.0)),
+    Strong(24, ops=3, policy=USB),
+    MoCoV2(24, erase=(0.5, 0.4, 0.3)),
+    InnerCrop(24),
     Plain(24),
     ResizedCropFlip(24, scale=(0.5, 1.0)),
 ]
@@ -84,7 +94,7 @@ def test_every_draw_comes_from_the_generator(augmentation, monkeypatch):
 @pytest.mark.parametrize("augmentation", [a for a in ALL if names(a) != "Plain"], ids=names)
 def test_every_picture_has_its_own_draws(augmentation):
     views = augmentation(noise(1, 3, 24, 24).repeat(40, 1, 1, 1), torch.Generator().manual_seed(0))
-    assert len(torch.unique(views.view(40, -1), dim=0)) > 30
+    assert len(torch.unique(views.view(40, -1), dim=0)) > 15  # an inner crop has 32 places
 
 
 @pytest.mark.parametrize("augmentation", ALL, ids=names)
@@ -126,9 +136,24 @@ def figures(views):
     }
 
 
+MEAN = (0.4914, 0.4822, 0.4465)
+ERASING = transforms.RandomErasing(p=1.0, value=MEAN)  # its 0 comes after the normalisation
+
+
 @pytest.mark.parametrize(
     ("augmentation", "pipeline"),
     [
+        (comatch_views(24)[1], pil_pipelines.comatch_second(24)),
+        (MoCoV2(24, blur=False, scale=(0.08, 1.0)), pil_pipelines.moco_notebook(24)),
+        (MoCoV2(24, erase=MEAN), pil_pipelines.moco_v2(24, ERASING)),
+        (view_pair("eman", 24)[0], pil_pipelines.eman(24)),
+        (view_pair("eman", 24)[1], pil_pipelines.eman_strong(24)),
+        (view_pair("usb", 24)[1], pil_pipelines.usb_strong(24)),
+        (view_pair("usb-large", 21)[0], pil_pipelines.usb_large(21)),
+        (
+            view_pair("usb-large", 21)[1],
+            pil_pipelines.usb_large(21, pil_pipelines.usb_rand_augment),
+        ),
         (SimCLR(24), pil_pipelines.simclr(24)),
         (SimCLR(24, strength=1.0, blur=True), pil_pipelines.simclr(24, 1.0, True)),
         (MoCoV2(24), pil_pipelines.moco_v2(24)),
@@ -138,7 +163,8 @@ def figures(views):
 )
 def test_views_are_distributed_as_the_references(augmentation, pipeline):
     images = photo().expand(2500, 3, 24, 24)
-    ours = figures(augmentation(images, torch.Generator().manual_seed(0)))
+    views = augmentation(images, torch.Generator().manual_seed(0))
+    ours = figures((views * 255).round() / 255)
     theirs = figures(pil_pipelines.views(pipeline, images, seed=1))
     for name in ours:
         # Pillow's levels make ties where ours are continuous: compare to within two levels.
@@ -149,7 +175,24 @@ def test_views_are_distributed_as_the_references(augmentation, pipeline):
 def test_comatch_has_two_different_strong_views():
     first, second = comatch_views(24)
     assert first == Strong(24, policy=COMATCH)
-    assert second == SimCLR(24)
+    assert second == SimCLR(24, scale=FIFTH)
+
+
+def test_pairs_of_views_by_name():
+    assert view_pair("fixmatch", 24, flip=False) == (Weak(24, flip=False), Strong(24, flip=False))
+    assert view_pair("usb", 24) == (Weak(24), Strong(24, ops=3, policy=USB))
+    for name in ("fixmatch", "eman", "usb", "usb-large"):
+        assert [view.flip for view in view_pair(name, 24, flip=False)] == [False, False], name
+
+
+def test_an_inner_crop_is_seven_eighths_of_the_side():
+    levels = torch.arange(256, dtype=torch.uint8).expand(200, 3, 256, 256)
+    views = InnerCrop(224, flip=False)(levels, torch.Generator().manual_seed(0)) * 255
+    first = views[:, 0, 0, 0].round()
+    assert first.min() == 0
+    assert first.max() == 32
+    whole = first[:, None] + torch.arange(224)
+    torch.testing.assert_close(views[:, 0, 0], whole, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +219,9 @@ def test_other_tensors_are_refused(images):
         lambda: Strong(32, cutout=1.5),
         lambda: Strong(32, ops=-1),
         lambda: Weak(-3),
+        lambda: InnerCrop(0),
+        lambda: Strong(32, scale=(0.5, 0.2)),
+        lambda: MoCoV2(32, strength=-1),
     ],
 )
 def test_impossible_parameters_are_refused(make):

@@ -5,10 +5,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
-from pil_pipelines import operations, picture  # noqa: E402
+from pil_pipelines import eman_operations, operations, picture  # noqa: E402
 from torchvision.transforms.v2 import functional as reference  # noqa: E402
 
-from usl.learning.augment import COMATCH, FIXMATCH  # noqa: E402
+from usl.learning.augment import COMATCH, EMAN, FIXMATCH, USB  # noqa: E402
 from usl.learning.augment.randaugment import (  # noqa: E402
     OPERATIONS,
     apply_,
@@ -36,14 +36,18 @@ def alone(images, name, levels, policy=FIXMATCH):
     return apply_(images / 255, kinds, torch.tensor(levels) / 10, counts, policy)
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "identity"])
+@pytest.mark.parametrize(
+    ("name", "policy", "reference_of"),
+    [(name, FIXMATCH, operations) for name in OPERATIONS[:13]]
+    + [(name, EMAN, eman_operations) for name in OPERATIONS[:15]],
+)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_operation_is_pillows(name, channels):
+def test_every_operation_is_pillows(name, policy, reference_of, channels):
     levels = [*range(1, 10), *range(-9, 0)]
     images = photos(len(levels), channels)
-    ours = alone(images, name, levels)
+    ours = alone(images, name, levels, policy)
     for i, level in enumerate(levels):
-        image = operations(abs(level), 1 if level > 0 else -1, SIDE)[name](picture(images[i]))
+        image = reference_of(abs(level), 1 if level > 0 else -1, SIDE)[name](picture(images[i]))
         wrong = (ours[i] - reference.pil_to_tensor(image) / 255).abs() > 2.1 / 255
         assert wrong.float().mean() <= BORDERLINE.get(name, 0), level
 
@@ -55,11 +59,11 @@ def test_flat_pictures_pass_through():
 
 
 def test_mixed_kinds_are_the_single_ones():
-    images, b = photos(13), 13
-    levels = torch.tensor([5, -5, 3, -3, 9, -9, 1, 2, 4, 6, 7, 8, -1])
-    together = apply_(images / 255, torch.arange(b), levels / 10, [1] * b + [0], FIXMATCH)
+    images, b = photos(15), 15
+    levels = torch.tensor([5, -5, 3, -3, 9, -9, 1, 2, 4, 6, 7, 8, -1, 3, -4])
+    together = apply_(images / 255, torch.arange(b), levels / 10, [1] * b + [0], EMAN)
     for i in range(b):
-        single = alone(images[i : i + 1], OPERATIONS[i], [levels[i].item()])[0]
+        single = alone(images[i : i + 1], OPERATIONS[i], [levels[i].item()], EMAN)[0]
         torch.testing.assert_close(together[i], single)
 
 
@@ -97,6 +101,47 @@ def test_levels_of_the_two_policies():
         moved[:, :, :, :22], photos(1)[:, :, :, 10:] / 255, atol=1e-4, rtol=0
     )
     torch.testing.assert_close(moved[:, :, :, 22:], torch.full((1, 3, 32, 10), 128 / 255))
+
+
+def test_emans_sixteen_operations_are_drawn_alike_and_always_applied():
+    images = photos(1).repeat(8000, 1, 1, 1) / 255
+    image = images[:1].clone()
+    result = rand_augment_(images, 1, EMAN, torch.Generator().manual_seed(0))
+    same = (result - image).abs().amax((1, 2, 3)) < 1e-6
+    inverted = (result - (1 - image)).abs().amax((1, 2, 3)) < 1e-6
+    # The identity; four enhancements at level 5, whose factor is 1; solarize at level 1.
+    assert same.float().mean().item() == pytest.approx((1 + 5 / 9) / 16, abs=0.01)
+    assert inverted.float().mean().item() == pytest.approx(1 / 16, abs=0.01)
+
+
+def test_usbs_strengths_are_continuous_and_always_applied():
+    # 7 of 14 change a flat bright picture whose mean is its grey: brightness, solarize, posterize,
+    # and the five that move what is black into it.
+    grey = torch.full((30_000, 1, 8, 8), 0.8)
+    rand_augment_(grey, 1, USB, torch.Generator().manual_seed(0))
+    middles = grey[:, 0, 4, 4]
+    dimmed = middles[(middles < 0.79 * 0.95) & (middles > 0.21)] / 0.8
+    levels = middles[(middles > 0.199) & (middles < 0.201)]
+    assert len(levels) == pytest.approx(30_000 / 14 * 205 / 256, abs=200)  # solarized: 1 - 0.8
+    assert dimmed.unique().numel() > 1000  # no levels
+    # Brightness ~ U(0.05, 0.95) lies in this interval with that share.
+    share = (0.79 * 0.95 - 0.21) / 0.8 / 0.9
+    assert len(dimmed) == pytest.approx(30_000 / 14 * share, abs=200)
+    assert dimmed.mean().item() == pytest.approx((0.79 * 0.95 + 0.21) / 2 / 0.8, abs=0.02)
+
+
+def test_a_random_cutout_is_pillows_rectangle_of_any_side():
+    images = torch.zeros(4000, 3, SIDE, SIDE)
+    fill = (125 / 255, 123 / 255, 114 / 255)
+    cutout_(images, 0.5, fill, True, torch.Generator().manual_seed(0), random=True)
+    torch.testing.assert_close(images.amax((0, 2, 3)), torch.tensor(fill))
+    wide = (images[:, 0].amax(1) > 0).sum(1)
+    assert wide.min() == 1
+    assert wide.max() == 16
+    # Away from the right edge int(v) + 1 pixels, v ~ U(0, 16): every width from 1 to 16 alike.
+    inside = images[:, 0].amax(1)[:, -1] == 0
+    counts = torch.bincount(wide[inside], minlength=18)[1:17].float()
+    assert (counts / counts.mean() - 1).abs().max() < 0.35
 
 
 @pytest.mark.parametrize("whole", [True, False])

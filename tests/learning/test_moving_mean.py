@@ -19,6 +19,18 @@ def test_the_batch_is_part_of_its_own_mean():
     assert mean.value.tolist() == pytest.approx(expected)
 
 
+def test_it_may_begin_with_the_first_batch():
+    mean = MovingMean(torch.tensor([9.0, 9.0]), 0.9, from_first=True)
+    assert mean(torch.tensor([0.2, 0.8])).tolist() == pytest.approx([0.2, 0.8])
+    assert mean(torch.tensor([0.4, 0.6])).tolist() == pytest.approx([0.4, 0.6])
+    mean.after_step()
+    assert mean.value.tolist() == pytest.approx([0.3, 0.7])
+    renewed = MovingMean(torch.tensor([9.0, 9.0]), 0.9, from_first=True)
+    renewed.load_state_dict(mean.state_dict())
+    assert renewed(torch.tensor([1.0, 0.0])).tolist() == pytest.approx([0.37, 0.63])
+    assert set(mean.state_dict()) == {"value", "share"}
+
+
 def test_micro_batches_are_one_step():
     mean = MovingMean(torch.tensor(1.0), 0.5)
     assert mean(torch.tensor(0.0)).item() == 0.5

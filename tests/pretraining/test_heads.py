@@ -22,6 +22,10 @@ def test_layers():
     assert names(head()) == ["Linear", "ReLU", "Linear"]
     assert names(head(batch_norm=True)) == ["Linear", "BatchNorm1d", "ReLU", "Linear"]
     assert names(head(layers=1)) == ["Linear"]
+    # google-research/simclr, model_util.py: use_bn in every layer, and no bias in the last.
+    whole = head(batch_norm=True, last_norm=True)
+    assert names(whole) == ["Linear", "BatchNorm1d", "ReLU", "Linear", "ScaledBatchNorm"]
+    assert [tuple(p.shape) for p in whole.parameters()] == [(5, 5), (5,), (5,), (3, 5), (3,)]
     assert names(head(normalized=True)) == ["Linear", "ReLU", "NormalizedLinear"]
     assert [tuple(p.shape) for p in head().parameters()] == [(5, 5), (5,), (3, 5), (3,)]
 
@@ -46,6 +50,18 @@ def test_normalised_layer_gives_cosines(draws):
             dot = sum(a * b for a, b in zip(x, w, strict=True))
             expected = dot / math.hypot(*x) / math.hypot(*w)
             assert found[i, j].item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_last_normalisation_scales_without_an_offset(draws):
+    whole = head(last_norm=True).double()
+    found = whole(draws(0, 20, 5) + 3)
+    torch.testing.assert_close(found.mean(0), torch.zeros(3, dtype=torch.float64))
+    torch.testing.assert_close(
+        found.std(0, correction=0), torch.ones(3, dtype=torch.float64), atol=1e-3, rtol=0
+    )
+    with torch.no_grad():
+        whole[-1].weight.copy_(torch.tensor([2.0, 3.0, 4.0]))
+    torch.testing.assert_close(whole(draws(0, 20, 5) + 3)[:, 1], 3 * found[:, 1])
 
 
 def test_no_outputs():

@@ -65,6 +65,8 @@ def test_every_method_leaves_an_encoder(tmp_path, method, preset):
     assert encoder.supervision == "none"
     assert encoder.encode([Image.new("RGB", (30, 20))]).shape == (1, encoder.dim)
     assert load_backbone(done.encoder)[1]["method"] == method
+    chosen = {"cpu": "compact", "cifar": "resnet18", "imagenet": "resnet50"}
+    assert done.info["settings"]["network"] == chosen[preset]
     assert done.info["result"]["effective_rank"] >= 1
     assert 0 <= done.info["result"]["retrieval"] <= 1
 

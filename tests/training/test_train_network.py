@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -77,6 +78,29 @@ def test_presets_are_complete(method):
     for preset in ("cpu", "cifar", "imagenet"):
         recipe = recipe_of(module, method, preset)
         assert recipe.steps > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_presets_choose_the_networks_of_the_literature(method):
+    recipes = NETWORKS.load(method).RECIPES
+    assert {preset: recipe.network_for(10) for preset, recipe in recipes.items()} == {
+        "cpu": "compact",
+        "cifar": "resnet18" if method.startswith("simclr") else "wrn28_2",
+        **{preset: "resnet50" for preset in recipes if preset.startswith("imagenet")},
+    }
+    # Sohn et al. 2020 and the paper, 6.12: WRN-28-8 for CIFAR-100.
+    wide = recipes["cifar"].network_for(100)
+    assert wide == ("resnet18" if method.startswith("simclr") else "wrn28_8")
+
+
+def test_the_run_says_which_network_was_trained(run):
+    def trained(**given):
+        done = train(run, method="supervised", **{**SMALL, "steps": 1}, **given)
+        return json.loads((done.path / "run.json").read_text())["training"]["parameters"]
+
+    assert trained()["network"] == "compact"
+    assert trained(preset="cifar")["network"] == "wrn28_2"
+    assert trained(preset="cifar", network="compact")["network"] == "compact"
 
 
 def test_it_starts_from_an_encoder_frozen_or_not(run):

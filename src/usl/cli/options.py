@@ -21,12 +21,11 @@ from cyclopts import Group, Parameter
 from usl.cli.shared import ENVIRONMENT, FLAG, SETTINGS, read_settings
 from usl.console import note
 from usl.core.errors import UsageError
-from usl.core.methods import Methods, find_method, listed, parameter_help
+from usl.core.methods import KEYWORD, Methods, find_method, listed, named_parameters, parameter_help
 
 Source = Callable[..., Any]  # a function, or a dataclass: its parameters become options
 Sources = Mapping[str, Sequence[Source]]  # by the title they stand under
 Options = Mapping[str, inspect.Parameter]
-KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Verb:
 
     def command(self, tokens: Sequence[str]) -> Callable[..., None]:
         """The verb as a function with all options that a command line may give it."""
-        own = {one.name: one for one in parameters_of([self.show])}
+        own = {one.name: one for one in named_parameters(self.show)}
         sources: Sources = {"": [self.library, *self.also], **self.groups}
         helps = helps_of([*itertools.chain(*sources.values()), self.show])
         if self.kinds:
@@ -90,7 +89,8 @@ class Verb:
         sources: Sources = {f"Parameters of {chosen}": [function], **self.shared(kind)}
         functions = list(itertools.chain(*sources.values()))
         hidden = {*known, *kind.shared}
-        hidden |= {one.name for one in parameters_of(functions) if one.kind is not KEYWORD}
+        given = itertools.chain(*map(named_parameters, functions))
+        hidden |= {one.name for one in given if one.kind is not KEYWORD}
         return gather(sources, helps_of(functions), hidden=hidden, rank=9, switchable=True)
 
     def note_owners(self, option: str) -> None:
@@ -123,23 +123,12 @@ def gather(
     found: dict[str, inspect.Parameter] = {}
     for place, (title, functions) in enumerate(sources.items()):
         group = Group(title, sort_key=rank + place) if title else None
-        for parameter in parameters_of(functions):
+        for parameter in itertools.chain(*map(named_parameters, functions)):
             name = parameter.name
             option = own.get(name) or as_option(parameter)
             if option and name not in found and name not in hidden:
                 found[name] = described(option, helps.get(name, ""), group, switchable=switchable)
     return found
-
-
-def parameters_of(sources: Iterable[Source]) -> list[inspect.Parameter]:
-    """The named parameters of functions and dataclasses, in order."""
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [
-        parameter
-        for source in sources
-        for parameter in inspect.signature(source, eval_str=True).parameters.values()
-        if parameter.kind not in variadic
-    ]
 
 
 def helps_of(sources: Iterable[Source]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Find methods by import: the modules and packages of a folder are its methods.
 
 There is no registry to edit. The name of a method's file, or of its folder, is its name on the
-command line, and the keyword-only parameters of its function are its configuration. A path to a
+command line, and the keyword-only parameters of its function are its configuration. The function
+may be a class; what its ``__init__`` hands to its base as ``**keywords`` counts too. A path to a
 ``.py`` file outside the package works like a method inside it, and an installed package adds
 methods by entry points.
 """
@@ -24,6 +25,9 @@ from typing import Any
 
 from usl.core.errors import UsageError, did_you_mean
 from usl.core.parameters import check_value
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,10 @@ class Methods:
 
     def parameters(self, module: ModuleType) -> dict[str, inspect.Parameter]:
         """A method's own keyword-only parameters by name, in order."""
-        signature = inspect.signature(getattr(module, self.function), eval_str=True)
         return {
-            name: parameter
-            for name, parameter in signature.parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in self.shared
+            parameter.name: parameter
+            for parameter in named_parameters(getattr(module, self.function))
+            if parameter.kind is KEYWORD and parameter.name not in self.shared
         }
 
     def with_parameter(self, name: str) -> list[str]:
@@ -120,7 +123,7 @@ def find_method(kinds: Sequence[Methods], name: str) -> tuple[Methods, ModuleTyp
     if name.endswith(".py"):
         module = _load_file(Path(name))
         for kind in kinds:
-            if inspect.isfunction(getattr(module, kind.function, None)):
+            if callable(getattr(module, kind.function, None)):
                 return kind, module
         wanted = " or ".join(repr(kind.function) for kind in kinds)
         raise UsageError(f"{name} does not define a function named {wanted}.")
@@ -139,24 +142,49 @@ def built_in_module(kinds: Sequence[Methods], name: str) -> ModuleType | None:
     return next((kind.load(name) for kind in kinds if name in kind.built_in()), None)
 
 
+def named_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The named parameters of a function or a class, in order; then the keywords of its bases."""
+    found: dict[str, inspect.Parameter] = {}
+    for place, each in enumerate(chain_of(function)):
+        for name, parameter in inspect.signature(each, eval_str=True).parameters.items():
+            if parameter.kind is KEYWORD or (place == 0 and parameter.kind not in VARIADIC):
+                found.setdefault(name, parameter)
+    return list(found.values())
+
+
+def chain_of(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """A function; or a class, and of its bases those that its ``**keywords`` are handed to."""
+    if not inspect.isclass(function):
+        return [function]
+    chain: list[Callable[..., Any]] = []
+    for each in inspect.getmro(function):
+        if "__init__" in vars(each):
+            chain.append(each)
+            kinds = [parameter.kind for parameter in inspect.signature(each).parameters.values()]
+            if inspect.Parameter.VAR_KEYWORD not in kinds:
+                break
+    return chain
+
+
 def parameter_help(function: Callable[..., Any]) -> dict[str, str]:
     """What a docstring's ``Parameters`` section says of each: ``name : text``, lines joined.
 
-    Of a dataclass the section ``Attributes`` is read.
+    Of a dataclass the section ``Attributes`` is read; of other classes the bases', too, as in
+    :func:`named_parameters`.
     """
-    text = inspect.getdoc(function) or ""
     pattern = r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=\n\n\S[^\n]*\n-|\Z)"
-    section = re.search(pattern, text, re.DOTALL | re.MULTILINE)
     helps: dict[str, str] = {}
-    names: list[str] = []
-    for line in section.group(1).splitlines() if section else []:
-        if line.startswith(" "):
-            for name in names:
-                helps[name] = f"{helps[name]} {line.strip()}".strip()
-        elif line:
-            heading, _, about = line.partition(" : ")
-            names = [name.strip() for name in heading.split(",")]
-            helps.update(dict.fromkeys(names, about.strip()))
+    for each in reversed(chain_of(function)):
+        section = re.search(pattern, inspect.getdoc(each) or "", re.DOTALL | re.MULTILINE)
+        names: list[str] = []
+        for line in section.group(1).splitlines() if section else []:
+            if line.startswith(" "):
+                for name in names:
+                    helps[name] = f"{helps[name]} {line.strip()}".strip()
+            elif line:
+                heading, _, about = line.partition(" : ")
+                names = [name.strip() for name in heading.split(",")]
+                helps.update(dict.fromkeys(names, about.strip()))
     return helps
 
 

@@ -25,6 +25,7 @@ class Recipe:
     ratio : unlabelled images per labelled one (mu).
     labeled_in_unlabeled : the labelled images are among the unlabelled ones.
     parameters : of ``build``, those that differ from its defaults.
+    network : a file of ``usl.learning.networks``.
     """
 
     optimizer: Optimizer
@@ -34,6 +35,14 @@ class Recipe:
     ratio: int = 0
     labeled_in_unlabeled: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    network: str = "compact"
+
+    def network_for(self, classes: int = 0) -> str:
+        """The network of random weights, by the number of classes where there are any.
+
+        The literature takes the wider WRN-28-8 for the 100 classes of CIFAR-100.
+        """
+        return "wrn28_8" if self.network == "wrn28_2" and classes >= 100 else self.network
 
 
 def recipe_of(

@@ -31,6 +31,14 @@ class NormalizedLinear(nn.Module):  # type: ignore[misc]
         return functional.linear(functional.normalize(widen(rows), dim=1), directions)
 
 
+class ScaledBatchNorm(nn.BatchNorm1d):  # type: ignore[misc]
+    """Batch normalisation with a learned scale and no offset, [b, d] to [b, d]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.register_parameter("bias", None)
+
+
 def linear(inputs: int, outputs: int, generator: torch.Generator, bias: bool = True) -> nn.Module:
     """A linear layer; weights and bias uniform within 1 / sqrt(inputs) of 0."""
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias)
@@ -41,6 +49,22 @@ def linear(inputs: int, outputs: int, generator: torch.Generator, bias: bool = T
     return layer
 
 
+def hidden_layers(
+    width: int, count: int, *, generator: torch.Generator, batch_norm: bool = False
+) -> nn.Sequential:
+    """So many linear layers with a ReLU, and before it batch normalisation; [b, width] to itself.
+
+    None of them leaves the rows as they are.
+    """
+    hidden: list[nn.Module] = []
+    for _ in range(count):
+        hidden.append(linear(width, width, generator, bias=not batch_norm))
+        if batch_norm:
+            hidden.append(nn.BatchNorm1d(width))
+        hidden.append(nn.ReLU())
+    return nn.Sequential(*hidden)
+
+
 def projection_head(
     inputs: int,
     outputs: int,
@@ -49,6 +73,7 @@ def projection_head(
     layers: int = 2,
     batch_norm: bool = False,
     normalized: bool = False,
+    last_norm: bool = False,
 ) -> nn.Sequential:
     """Features [b, inputs] to projections [b, outputs], not of unit length unless so stated.
 
@@ -57,6 +82,8 @@ def projection_head(
     layers : 2 for a hidden layer as wide as the features with a ReLU, 1 for a linear map.
     batch_norm : normalise the hidden layer over the batch (SimCLR); MoCo v2 does not.
     normalized : the last layer is a :class:`NormalizedLinear`.
+    last_norm : the last layer is linear without bias, and normalised over the batch without an
+        offset, as in the code of SimCLR.
 
     Raises
     ------
@@ -65,15 +92,8 @@ def projection_head(
     """
     Positive.check("projection", outputs)
     Positive.check("layers", layers)
-    hidden: list[nn.Module] = []
-    for _ in range(layers - 1):
-        hidden.append(linear(inputs, inputs, generator, bias=not batch_norm))
-        if batch_norm:
-            hidden.append(nn.BatchNorm1d(inputs))
-        hidden.append(nn.ReLU())
-    last = (
-        NormalizedLinear(inputs, outputs, generator)
-        if normalized
-        else linear(inputs, outputs, generator)
-    )
-    return nn.Sequential(*hidden, last)
+    hidden = hidden_layers(inputs, layers - 1, generator=generator, batch_norm=batch_norm)
+    if normalized:
+        return nn.Sequential(*hidden, NormalizedLinear(inputs, outputs, generator))
+    last = linear(inputs, outputs, generator, bias=not last_norm)
+    return nn.Sequential(*hidden, last, *([ScaledBatchNorm(outputs)] if last_norm else []))

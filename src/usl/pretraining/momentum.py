@@ -30,7 +30,8 @@ class KeyEncoder(nn.Module):  # type: ignore[misc]
     ``bn`` says what is done about that on one device:
 
     - ``eman``: running statistics, which are averaged like the weights;
-    - ``split``: statistics of a ``splits``-th part of the batch;
+    - ``split``: statistics of a ``splits``-th part of the batch, for the queries, too, and the
+      keys in another order: as on so many devices with shuffled batch normalisation;
     - ``plain``: nothing.
     """
 
@@ -46,30 +47,63 @@ class KeyEncoder(nn.Module):  # type: ignore[misc]
         self.network.train(mode and self.bn != "eman")
         return self
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, order: Tensor | None = None) -> Tensor:
         """Keys of unit length, float32 [b, d], without gradient.
+
+        ``order`` is a permutation, int64 [b], in which they are computed, or None.
 
         Raises
         ------
         UsageError
             ``split`` would leave parts of fewer than two images.
         """
-        parts = (images,)
-        if self.bn == "split" and self.training:
-            if len(images) < 2 * self.splits:
-                raise UsageError(
-                    f"splits: a batch of {len(images)} images in {self.splits} parts leaves parts "
-                    f"of fewer than 2. Use a batch of {2 * self.splits} or more, or fewer splits."
-                )
-            parts = images.tensor_split(self.splits)
         with torch.no_grad():
-            keys = torch.cat([self.network(part) for part in parts])
+            if order is not None:
+                return self(images[order])[order.argsort()]
+            keys = self.query(self.network, images)
             return functional.normalize(widen(keys), dim=1)
+
+    def query(self, network: nn.Module, images: Tensor) -> Tensor:
+        """What a network makes of the images, normalised as the keys are: ``split``, or at once."""
+        if self.bn != "split" or not self.training:
+            return network(images)
+        if len(images) < 2 * self.splits:
+            raise UsageError(
+                f"splits: a batch of {len(images)} images in {self.splits} parts leaves parts "
+                f"of fewer than 2. Use a batch of {2 * self.splits} or more, or fewer splits."
+            )
+        return in_parts(network, images, self.splits)
 
     def follow(self, query: nn.Module) -> None:
         """One step towards the query network."""
         how: Literal["average", "copy"] = "average" if self.bn == "eman" else "copy"
         follow(self.network, query, self.momentum, buffers=how)
+
+
+def in_parts(network: nn.Module, images: Tensor, parts: int) -> Tensor:
+    """The outputs for a batch whose parts know nothing of each other's statistics.
+
+    The running statistics of batch normalisation move once, to the mean of where the parts would
+    have moved them.
+    """
+    running = [
+        buffer
+        for name, buffer in network.named_buffers()
+        if name.rpartition(".")[2] in ("running_mean", "running_var")
+    ]
+    # `data`: the backward pass of a part must not take this for a change of what it needs.
+    before = [buffer.clone() for buffer in running]
+    sums = [torch.zeros_like(buffer) for buffer in running]
+    outputs = []
+    for part in images.tensor_split(parts):
+        for buffer, start in zip(running, before, strict=True):
+            buffer.data.copy_(start)
+        outputs.append(network(part))
+        for total, buffer in zip(sums, running, strict=True):
+            total.add_(buffer)
+    for buffer, total in zip(running, sums, strict=True):
+        buffer.data.copy_(total / parts)
+    return torch.cat(outputs)
 
 
 class KeyQueue(Ring):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from usl.learning.augment import SimCLR
+from usl.learning.augment import FIFTH, SimCLR
 from usl.learning.pictures import PASS, Pictures, at_size, encode
 
 LOOKED_AT = 2048  # pictures
@@ -47,7 +47,7 @@ class Monitor:
         rows = np.sort(rng.permutation(len(pictures))[:LOOKED_AT])
         self.images = pictures(rows)
         generator = torch.Generator().manual_seed(seed)
-        augment = SimCLR(size)
+        augment = SimCLR(size, scale=FIFTH)
         self.views = torch.cat([augment(part, generator) for part in self.images.split(PASS)])
         self.probe = probe
 

@@ -58,7 +58,7 @@ def pretrain(
     *,
     method: str = "cld",
     preset: str = "cpu",
-    network: str = "compact",
+    network: str | None = None,
     init: str | None = None,
     size: int | None = None,
     epochs: int | None = None,
@@ -84,7 +84,7 @@ def pretrain(
     out : folder for the encoder, its checkpoint and its record.
     method : how to learn without labels.
     preset : recipe of the method: ``cpu``, or one of the literature's (``cifar``, ``imagenet``).
-    network : ``compact`` (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50.
+    network : compact (for CPUs), resnet18, wrn28_2, wrn28_8, resnet50; the default is the recipe's.
     init : begin with the weights of this encoder; the default is random weights.
     size : side of the pictures in pixels; the default is the network's.
     epochs : passes over the images; the default is the recipe's.
@@ -121,7 +121,7 @@ def pretrain(
         check_folder(folder, resume=options.resume, overwrite=overwrite)
     collection = open_collection(source)
     tell(collection)
-    backbone, supervision = start_backbone(network, init, size, seed)
+    backbone, supervision = start_backbone(network or recipe.network, init, size, seed)
     train, pictures = train_pictures(collection, backbone.size, progress)
     n = len(pictures)
     batch = batch_size or min(recipe.batch_size, max(2, n // 2))

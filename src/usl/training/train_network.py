@@ -122,7 +122,7 @@ def train_network(
     model: str | None = None,
     seed: int = 0,
     preset: str = "cpu",
-    network: str = "compact",
+    network: str | None = None,
     size: int | None = None,
     frozen: bool = False,
     steps: int | None = None,
@@ -141,7 +141,8 @@ def train_network(
     model : begin with the network and the weights of this encoder; default: random weights.
     seed : of every random draw.
     preset : recipe of the method: cpu, or one of the literature's (cifar, imagenet).
-    network : with random weights: compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50.
+    network : with random weights: compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50;
+        the default is the recipe's (cpu: compact).
     size : side of the pictures in pixels; the default is the network's.
     frozen : train the last layer alone.
     steps : of the optimiser; the default is the recipe's.
@@ -166,6 +167,7 @@ def train_network(
     recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
     if recipe.ratio and ratio == 0:
         raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
+    network = network or recipe.network_for(len(class_names))
     backbone, supervision = start_backbone(network, model, size, seed)
     pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
     classes, weights = examples.classes[pictures.rows], examples.weights[pictures.rows]
@@ -181,15 +183,9 @@ def train_network(
     task: Student = module.build(backbone, len(class_names), seed=seed, **recipe.parameters)
     if frozen:
         task.freeze()
+    batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
     streams = Streams(
-        pictures,
-        labeled,
-        classes[labeled],
-        weights[labeled],
-        unlabeled,
-        batch_size or recipe.batch_size,
-        recipe.ratio if ratio is None else ratio,
-        seed,
+        pictures, labeled, classes[labeled], weights[labeled], unlabeled, batch, mu, seed
     )
     total = steps or recipe.steps
     task.prepare(images=len(pictures), unlabeled=len(unlabeled), steps=total)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
 from usl.core.methods import parameter_help  # noqa: E402
+from usl.pretraining import grouping  # noqa: E402
 from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.methods import cld, moco, simclr  # noqa: E402
 
@@ -43,7 +46,7 @@ def written_out(rows, clusters, iterations):
 @pytest.mark.parametrize("iterations", [1, 5])
 def test_kmeans(draws, seed, iterations):
     rows = unit(draws(seed, 40, 3))
-    labels, centroids, counts = cld.kmeans(rows, 6, iterations)
+    labels, centroids, counts = grouping.kmeans(rows, 6, iterations)
     expected, members = written_out(rows, 6, iterations)
     assert labels.tolist() == expected
     assert counts.tolist() == [len(each) for each in members]
@@ -56,11 +59,11 @@ def test_an_empty_cluster_waits_and_is_no_choice():
     # The second start equals the first, which wins every tie: cluster 1 never has a member.
     angles = torch.tensor([0.0, 0.0, 1.5, 0.0, 1.6], dtype=torch.float64)
     rows = torch.stack([angles.cos(), angles.sin()], 1).requires_grad_()
-    labels, centroids, counts = cld.kmeans(rows, 3, 5)
+    labels, centroids, counts = grouping.kmeans(rows, 3, 5)
     assert labels.tolist() == [0, 0, 2, 0, 2]
     assert counts.tolist() == [3, 0, 2]
     assert torch.equal(centroids[1], torch.zeros(2))
-    three = cld.group_loss(rows, rows, 3, 5, 0.4)[0]
+    three = grouping.group_loss(rows, rows, 3, 5, 0.4)[0]
     logits = rows.detach() @ torch.stack([rows[[0, 1, 3]].mean(0), rows[[2, 4]].mean(0)]).T / 0.4
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 0, 1, 0, 1]))
     torch.testing.assert_close(three, expected)
@@ -70,7 +73,7 @@ def test_an_empty_cluster_waits_and_is_no_choice():
 
 def test_gradients_flow_through_centroids(draws):
     rows = unit(draws(0, 12, 3)).requires_grad_()
-    labels, centroids, counts = cld.kmeans(rows, 4, 5)
+    labels, centroids, counts = grouping.kmeans(rows, 4, 5)
     weights = draws(1, 4, 3)
     (centroids * weights).sum().backward()
     expected = torch.stack([weights[label] / counts[label] for label in labels])
@@ -102,7 +105,7 @@ def test_group_loss_and_gradient(draws, temperature):
     second = first + 0.6 * draws(1, 14, 5)
     one = [first.clone().requires_grad_(), second.clone().requires_grad_()]
     two = [first.clone().requires_grad_(), second.clone().requires_grad_()]
-    loss, accuracy = cld.group_loss(*one, 4, 5, temperature)
+    loss, accuracy = grouping.group_loss(*one, 4, 5, temperature)
     expected, share = group_by_hand(*two, 4, temperature)
     assert loss.dtype == torch.float64
     assert loss.item() == pytest.approx(expected.item(), abs=1e-9)
@@ -120,7 +123,7 @@ def test_sum_of_terms_with_simclr(tiny, drive):
     assert set(views) == {"first", "second"}
     features = task.backbone(torch.cat([views["first"], views["second"]]))
     instance = simclr.nt_xent(*task.instance_head(features).chunk(2), 0.2)[0]
-    group = cld.group_loss(*task.group_head(features).chunk(2), 2, 5, 0.4)[0]
+    group = grouping.group_loss(*task.group_head(features).chunk(2), 2, 5, 0.4)[0]
     loss, figures = driver.step(0)
     torch.testing.assert_close(loss, (instance + 0.7 * group).detach())
     torch.testing.assert_close(figures["instance_loss"], instance.detach())
@@ -132,12 +135,12 @@ def test_sum_of_terms_with_moco(tiny, drive):
     driver = drive(small(tiny(0), instance="moco", lam=0.7))
     task, views = driver.task, driver.views(0)
     queue = task.contrast.queue.rows.clone()
-    features = task.backbone(torch.cat([views["first"], views["second"]]))
+    features = torch.cat([task.backbone(views[name]) for name in ("first", "second")])
     key = task.contrast.encoder(views["third"])
     terms = [
         moco.info_nce(query, key, queue, 0.2)[0] for query in task.instance_head(features).chunk(2)
     ]
-    group = cld.group_loss(*task.group_head(features).chunk(2), 2, 5, 0.4)[0]
+    group = grouping.group_loss(*task.group_head(features).chunk(2), 2, 5, 0.4)[0]
     loss, _ = driver.step(0)
     torch.testing.assert_close(loss, ((terms[0] + terms[1]) / 2 + 0.7 * group).detach())
     torch.testing.assert_close(task.contrast.queue.rows, torch.cat([key, queue[4:]]))
@@ -162,6 +165,40 @@ def test_round_trip(tiny, round_trip, instance, normalized):
             tiny(seed), seed=seed, instance=instance, normalized=normalized, layers=1
         )
     )
+    round_trip(lambda seed: small(tiny(seed), seed=seed, instance=instance, shared=True))
+
+
+def test_the_hidden_layer_may_be_shared(tiny, drive):
+    task = small(tiny(0), instance="moco", shared=True, normalized=True, bn="plain")
+    assert [type(layer).__name__ for layer in task.hidden] == ["Linear", "ReLU"]
+    heads = (task.instance_head, task.group_head, task.contrast.encoder.network[-1])
+    for head in heads:
+        assert [type(layer).__name__ for layer in head] == ["NormalizedLinear"]
+    driver = drive(task)
+    views, queue = driver.views(0), task.contrast.queue.rows.clone()
+    rows = torch.cat([task.hidden(task.backbone(views[name])) for name in ("first", "second")])
+    key = task.contrast.encoder(views["third"])
+    instance = moco.info_nce(task.instance_head(rows), key.tile(2, 1), queue, 0.2)[0]
+    group = grouping.group_loss(*task.group_head(rows).chunk(2), 2, 5, 0.4)[0]
+    loss, _ = driver.step(0)
+    torch.testing.assert_close(loss, (instance + 0.25 * group).detach())
+    kept = [task.contrast.encoder.network[1].weight.clone(), task.hidden[0].weight]
+    assert not torch.equal(*kept)  # the key's hidden layer follows
+    task.contrast.after_step(torch.nn.Sequential(task.backbone, *task.hidden, task.instance_head))
+    assert not torch.equal(task.contrast.encoder.network[1].weight, kept[0])
+
+
+def test_split_shuffles_the_third_view(tiny, drive):
+    driver = drive(small(tiny(0), instance="moco", bn="split", splits=2), batch=8)
+    assert driver.views(0)["order"].sort().values.tolist() == list(range(8))
+    assert torch.isfinite(driver.step(0)[0])
+
+
+def test_erased_boxes_have_the_mean_colour(tiny):
+    backbone = tiny(0)
+    backbone.mean = torch.tensor([0.25, 0.5, 0.75]).view(1, 3, 1, 1)
+    assert small(backbone, instance="moco", erase=True).augmentation.erase == (0.25, 0.5, 0.75)
+    assert small(backbone, instance="moco").augmentation.erase is None
 
 
 def test_more_clusters_than_images(tiny, drive):
@@ -180,5 +217,5 @@ def test_parameters_out_of_range(name, value):
 
 @pytest.mark.parametrize("module", [cld, moco, simclr])
 def test_every_parameter_has_help(module):
-    annotated = set(module.build.__annotations__) - {"backbone", "return"}
+    annotated = set(inspect.signature(module.build).parameters) - {"backbone"}
     assert set(parameter_help(module.build)) == annotated

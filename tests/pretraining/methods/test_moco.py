@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from usl.core.errors import UsageError  # noqa: E402
 from usl.pretraining.contract import METHODS  # noqa: E402
 from usl.pretraining.methods import moco  # noqa: E402
-from usl.pretraining.momentum import KeyEncoder, KeyQueue, fitting_queue  # noqa: E402
+from usl.pretraining.momentum import KeyEncoder, KeyQueue, fitting_queue, in_parts  # noqa: E402
 
 
 def small(backbone, **options):
@@ -145,6 +145,51 @@ def test_split_normalises_in_parts(tiny):
     torch.testing.assert_close(split(images), expected)
     with pytest.raises(UsageError, match=r"splits: .*4 images in 3 parts.* 6 or more"):
         split(images[:4])
+
+
+def test_split_normalises_the_queries_in_parts_too(tiny, drive):
+    driver = drive(small(tiny(0), bn="split", splits=2), batch=8)
+    task, views = driver.task, driver.views(0)
+    queue = task.contrast.queue.rows.clone()
+    fresh = tiny(0).train()
+    queries = torch.cat([task.head(fresh(part)) for part in views["first"].split(4)])
+    shuffled = views["second"][views["order"]]
+    keys = unit(torch.cat([task.head(fresh(part)) for part in shuffled.split(4)]).detach())
+    keys = keys[[views["order"].tolist().index(i) for i in range(8)]]
+    expected = moco.info_nce(queries, keys, queue, 0.2)[0]
+    torch.testing.assert_close(driver.step(0)[0], expected.detach())
+    torch.testing.assert_close(task.contrast.queue.rows, keys)
+
+
+def test_the_order_is_a_shuffle_of_each_step(tiny, drive):
+    driver = drive(small(tiny(0), bn="split", splits=2), batch=8)
+    orders = [driver.views(step)["order"] for step in range(2)]
+    assert all(order.sort().values.tolist() == list(range(8)) for order in orders)
+    assert not torch.equal(*orders)
+    assert torch.equal(orders[0], driver.views(0)["order"])
+    assert "order" not in drive(small(tiny(0), bn="plain")).views(0)
+    both = drive(small(tiny(0), bn="split", splits=2, symmetric=True)).views(0)
+    assert len(both["order"]) == 8
+
+
+def test_running_statistics_are_the_mean_of_the_parts(tiny):
+    images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    network = tiny(0).train()
+    in_parts(network, images, 3)
+    found = []
+    for part in images.split(2):
+        alone = tiny(0).train()
+        alone(part)
+        found.append(alone.normalisation)
+    norm = network.normalisation
+    means = torch.stack([each.running_mean for each in found]).mean(0)
+    torch.testing.assert_close(norm.running_mean, means)
+    variances = torch.stack([each.running_var for each in found]).mean(0)
+    torch.testing.assert_close(norm.running_var, variances)
+
+
+def test_one_layer(tiny):
+    assert [type(layer).__name__ for layer in small(tiny(0), layers=1).head] == ["Linear"]
 
 
 def test_evaluation_and_back(tiny):

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from usl.core.errors import UsageError  # noqa: E402
 from usl.pretraining.contract import METHODS  # noqa: E402
-from usl.pretraining.methods import simclr  # noqa: E402
+from usl.pretraining.methods import moco, simclr  # noqa: E402
 
 
 def written_out(first, second, temperature):
@@ -97,6 +97,15 @@ def test_it_learns_to_tell_its_images_apart(tiny, drive):
 
 def test_round_trip(tiny, round_trip):
     round_trip(lambda seed: simclr.build(tiny(seed), seed=seed, projection=4))
+
+
+@pytest.mark.parametrize("method", [simclr, moco])
+@pytest.mark.parametrize("crop", [0.0, 1.5])
+def test_a_box_has_a_share_of_the_area(tiny, method, crop):
+    with pytest.raises(UsageError, match=f"crop: {crop} given; it must be at (least 0.01|most 1)"):
+        METHODS.check(method.__name__, method, {"crop": crop})
+    with pytest.raises(UsageError, match="scale="):
+        method.build(tiny(0), crop=crop)
 
 
 @pytest.mark.parametrize(

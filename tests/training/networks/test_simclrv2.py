@@ -8,8 +8,9 @@ torch = pytest.importorskip("torch")
 
 from students import Loop, Tiny, check_round_trip, gradient_of, same, state_of  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
+from usl.learning.augment import MoCoV2  # noqa: E402
 from usl.training.contract import NETWORKS  # noqa: E402
-from usl.training.networks import simclrv2  # noqa: E402
+from usl.training.networks import simclrv2, simclrv2_cld  # noqa: E402
 
 
 def softmax(logits):
@@ -116,12 +117,48 @@ def test_what_cannot_be_done_is_refused():
         Loop(simclrv2.build(Tiny(), 3), ratio=0).step(0)
 
 
+def test_linear_trains_the_layer_alone():
+    task = simclrv2.build(Tiny(), 3, linear=True, distill_share=0.0)
+    before = state_of(task.classifier)
+    loop = Loop(task, ratio=0)
+    for step in range(3):
+        loop.step(step)
+    after = state_of(task.kept)
+    assert {name for name in after if not torch.equal(after[name], before[name])} == {
+        "head.weight",
+        "head.bias",
+    }
+    for given in ({}, {"distill_share": 0.0, "head_layers": 1}):
+        with pytest.raises(UsageError, match="linear: "):
+            simclrv2.build(Tiny(), 3, linear=True, **given)
+
+
+def test_on_cifar_as_in_the_released_code():
+    # semisup-simclrv2-cld, config.py and configs/cifar10_usl_finetune_simclr.yaml: SGD, LR 0.01,
+    # MOMENTUM 0.9, NESTEROV, WEIGHT_DECAY 0.0001, EPOCHS 5, BATCH_SIZE 128, REPEAT_DATA 100,
+    # FREEZE_BACKBONE, TRANSFORM_NAME CLD-cifar10, which are MoCo v2's views; drop_last.
+    recipe = simclrv2.RECIPES["cifar"]
+    chosen = recipe.optimizer
+    assert (recipe.batch_size, recipe.ratio) == (128, 0)
+    assert recipe.steps == 5 * (40 * 100 // 128)
+    assert (chosen.name, chosen.lr, chosen.momentum) == ("sgd", 0.01, 0.9)
+    assert (chosen.nesterov, chosen.weight_decay, chosen.schedule) == (True, 1e-4, "constant")
+    task = simclrv2.build(Tiny(), 10, **recipe.parameters)
+    assert task.weak == MoCoV2(8, blur=True, scale=(0.2, 1.0))
+    assert task.frozen
+    cld = simclrv2_cld.RECIPES["cifar"]
+    assert (cld.optimizer, cld.batch_size, cld.steps) == (chosen, 128, recipe.steps)
+    assert simclrv2_cld.build(Tiny(), 10, **cld.parameters).weak == task.weak
+
+
 def test_presets_follow_the_paper():
     recipe = simclrv2.RECIPES["imagenet"]
     assert recipe.steps == 60 * (12_820 // recipe.batch_size)
     few = simclrv2.RECIPES["imagenet-few"]
     assert few.optimizer.rate(few.steps - 1, few.steps) == 0.16
-    for each in simclrv2.RECIPES.values():
+    for name, each in simclrv2.RECIPES.items():
+        if name == "cifar":
+            continue
         assert each.optimizer.name == "lars"
         assert simclrv2.build(Tiny(), 2, **each.parameters).distill_share == 0 or each.ratio
 

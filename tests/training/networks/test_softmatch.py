@@ -55,7 +55,9 @@ def test_steps_follow_the_definition(align):
         p = weak.double().softmax(1).tolist()
         labels = [row.index(max(row)) for row in p]  # of the model as it is, aligned or not
         if align:
-            prior = [0.7 * prior[c] + 0.3 * sum(row[c] for row in p) / len(p) for c in range(3)]
+            # As USB's hooks/dist_align.py does: p_model is the first batch's mean at first.
+            seen = [sum(row[c] for row in p) / len(p) for c in range(3)]
+            prior = [0.7 * prior[c] + 0.3 * seen[c] for c in range(3)] if step else seen
             parts = [[row[c] / prior[c] for c in range(3)] for row in p]
             p = [[part / sum(row) for part in row] for row in parts]
         best = [max(row) for row in p]

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from usl.learning.augment.batches import Augmentation
 from usl.learning.augment.pipelines import (
+    FIFTH,
+    INCEPTION,
+    InnerCrop,
     MoCoV2,
     Plain,
     ResizedCropFlip,
     SimCLR,
     Strong,
+    ViewPair,
     Weak,
     comatch_views,
+    view_pair,
 )
-from usl.learning.augment.randaugment import COMATCH, FIXMATCH, Policy
+from usl.learning.augment.randaugment import COMATCH, EMAN, FIXMATCH, USB, Policy
 
 __all__ = [
     "COMATCH",
+    "EMAN",
+    "FIFTH",
     "FIXMATCH",
+    "INCEPTION",
+    "USB",
     "Augmentation",
+    "InnerCrop",
     "MoCoV2",
     "Plain",
     "Policy",
     "ResizedCropFlip",
     "SimCLR",
     "Strong",
+    "ViewPair",
     "Weak",
     "comatch_views",
+    "view_pair",
 ]

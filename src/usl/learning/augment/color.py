@@ -25,6 +25,13 @@ def grey(images: Tensor) -> Tensor:
     return result.add_(images[:, 1:2], alpha=LUMA[1]).add_(images[:, 2:], alpha=LUMA[2])
 
 
+def colour_of(fill: float | tuple[float, ...], images: Tensor) -> Tensor:
+    """A grey level, or red, green and blue, to go with pictures, [1, 1 or c, 1, 1]."""
+    channels = fill if isinstance(fill, tuple) else (fill,)
+    colour = torch.tensor(channels, dtype=images.dtype, device=images.device).view(1, -1, 1, 1)
+    return grey(colour) if images.shape[1] == 1 else colour
+
+
 def enhance_(images: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
     """Blend each picture with black, with its mean grey or with its grey version.
 

@@ -133,12 +133,35 @@ def random_shift(images: Tensor, flip: bool, generator: torch.Generator) -> Tens
     This is reflect-padding by 1/8 and a random crop (FixMatch's weak augmentation). Any dtype,
     [b, c, h, w] to [b, c, h, w].
     """
+    b, _, h, w = images.shape
+    return _read(images, _shifted(b, h, generator), _shifted(b, w, generator), flip, generator)
+
+
+def random_crop(images: Tensor, size: int, flip: bool, generator: torch.Generator) -> Tensor:
+    """A square of ``size`` pixels anywhere in every picture; mirror half of the time.
+
+    Any dtype, [b, c, h, w] to [b, c, size, size], size at most h and w.
+    """
+    b, _, h, w = images.shape
+    pixels = torch.arange(size, device=generator.device)
+    rows, columns = (
+        pixels
+        + torch.randint(side - size + 1, (b, 1), generator=generator, device=generator.device)
+        for side in (h, w)
+    )
+    return _read(images, rows, columns, flip, generator)
+
+
+def _read(
+    images: Tensor, rows: Tensor, columns: Tensor, flip: bool, generator: torch.Generator
+) -> Tensor:
+    """The pixels at ``rows`` int64 [b, s] and ``columns`` int64 [b, t] of every picture."""
     b, c, h, w = images.shape
-    rows, columns = _shifted(b, h, generator), _shifted(b, w, generator)
+    s, t = rows.shape[1], columns.shape[1]
     if flip:
         columns = torch.where(chance(b, 0.5, generator)[:, None], columns.flip(1), columns)
-    places = (rows[:, :, None] * w + columns[:, None, :]).view(b, 1, h * w)
-    return images.reshape(b, c, h * w).gather(2, places.expand(b, c, h * w)).view(b, c, h, w)
+    places = (rows[:, :, None] * w + columns[:, None, :]).view(b, 1, s * t)
+    return images.reshape(b, c, h * w).gather(2, places.expand(b, c, s * t)).view(b, c, s, t)
 
 
 def _shifted(count: int, side: int, generator: torch.Generator) -> Tensor:

@@ -39,6 +39,12 @@ def solarize(images: Tensor, thresholds: Tensor) -> Tensor:
     return torch.where(bright, 1 - images, images)
 
 
+def brighten(images: Tensor, added: Tensor) -> Tensor:
+    """Add ``added`` levels, whole float32 [b] of either sign, and stay in 0..255."""
+    levels = (images * 255).round_().add_(per_image(added)).clamp_(0, 255)
+    return levels.mul_(1 / 255)
+
+
 def sharpen(images: Tensor, factors: Tensor) -> Tensor:
     """Blend with a smoothed picture, float32 [b]; its outermost pixels are not smoothed."""
     _, _, h, w = images.shape

@@ -13,17 +13,25 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from usl.learning.augment.batches import chance
-from usl.learning.augment.color import enhance_
-from usl.learning.augment.lookups import autocontrast, equalize, posterize, sharpen, solarize
+from usl.learning.augment.batches import chance, uniform
+from usl.learning.augment.color import colour_of, enhance_
+from usl.learning.augment.lookups import (
+    autocontrast,
+    brighten,
+    equalize,
+    posterize,
+    sharpen,
+    solarize,
+)
 
 # The first three are the kinds of `enhance_`; the next five are affine maps.
 OPERATIONS = (
     *("brightness", "contrast", "color"),
     *("rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
-    *("autocontrast", "equalize", "posterize", "sharpness", "solarize", "identity"),
+    *("autocontrast", "equalize", "posterize", "sharpness", "solarize", "invert", "solarize_add"),
+    "identity",
 )
-ENHANCE, AFFINE, IDENTITY = 0, 3, 13
+ENHANCE, AFFINE, IDENTITY = 0, 3, 15
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Policy:
 
     Attributes
     ----------
-    levels : lowest and highest whole level, each as likely as the next.
+    levels : lowest and highest level; whole ones, each as likely as the next.
     probability : of an operation being applied once it is drawn.
     enhance : factor of brightness, contrast, color and sharpness.
     posterize : bits kept, rounded down.
@@ -41,8 +49,13 @@ class Policy:
     shear : share of the side at level 10, either way.
     translate : share of the side at level 10, either way, in whole pixels.
     bilinear : how moved pictures are read; else the nearest pixel.
-    moved_fill, cutout_fill : what is put where there is no picture.
+    moved_fill, cutout_fill : what is put where there is no picture; a cutout may have a colour.
     whole_cutout : a box over the top or left edge is moved inside, not cut.
+    operations : how many are drawn from: the identity, and so many less one of the first.
+    continuous : any number between the two levels, and degrees and pixels are not made whole.
+    random_cutout : the side of the box is drawn, too, from 0 to the one that is asked for.
+    solarize_add : levels of 256 added at level 10, either way, before those from 128 on are
+        inverted.
     """
 
     levels: tuple[int, int]
@@ -55,8 +68,12 @@ class Policy:
     translate: float
     bilinear: bool
     moved_fill: float
-    cutout_fill: float
+    cutout_fill: float | tuple[float, float, float]
     whole_cutout: bool
+    operations: int = 14
+    continuous: bool = False
+    random_cutout: bool = False
+    solarize_add: float = 0
 
 
 # Sohn et al. 2020, table 12, with the levels 1 to 9 and the even chance of its PyTorch versions.
@@ -87,12 +104,32 @@ COMATCH = replace(
     cutout_fill=128 / 255,
     whole_cutout=False,
 )
+# What the code released with EMAN (Cai et al. 2021), and DebiasPL, does on ImageNet: the levels 1
+# to 9, always applied, with two operations more and twice the strength of FixMatch's; no cutout.
+EMAN = replace(
+    FIXMATCH,
+    probability=1.0,
+    enhance=(0.1, 1.8),
+    translate=0.45,
+    operations=16,
+    solarize_add=110,
+)
+# What USB does, the library of the authors of FlexMatch, FreeMatch and SoftMatch: any strength,
+# always applied, and a cutout of any side up to half of the picture's.
+USB = replace(
+    FIXMATCH,
+    levels=(0, 10),
+    probability=1.0,
+    cutout_fill=(125 / 255, 123 / 255, 114 / 255),
+    continuous=True,
+    random_cutout=True,
+)
 
 
 def rand_augment_(
     images: Tensor, operations: int, policy: Policy, generator: torch.Generator
 ) -> Tensor:
-    """``operations`` operations one after the other, each drawn from all 14 for every picture.
+    """``operations`` operations one after the other, each drawn anew for every picture.
 
     Square pictures, float32 [b, c, s, s] in 0..1, changed in place.
     """
@@ -100,9 +137,13 @@ def rand_augment_(
     for _ in range(operations):
         # 1. Draws: the operation, its level, its direction, and whether it is applied at all.
         b = len(images)
-        kinds = torch.randint(len(OPERATIONS), (b,), generator=generator, device=device)
+        kinds = torch.randint(policy.operations, (b,), generator=generator, device=device)
+        kinds.masked_fill_(kinds == policy.operations - 1, IDENTITY)
         low, high = policy.levels
-        levels = torch.randint(low, high + 1, (b,), generator=generator, device=device) / 10
+        if policy.continuous:
+            levels = uniform(b, low / 10, high / 10, generator)
+        else:
+            levels = torch.randint(low, high + 1, (b,), generator=generator, device=device) / 10
         levels = torch.where(chance(b, 0.5, generator), levels, -levels)
         kinds.masked_fill_(~chance(b, policy.probability, generator), IDENTITY)
         # 2. Sorted by operation, each is computed on one run of the batch.
@@ -122,7 +163,8 @@ def apply_(
     ----------
     images : float32 [b, c, s, s], 0..1, changed in place.
     kinds : index into OPERATIONS, int64 [b], ascending, none of them the identity.
-    levels : -1..1; the sign is the direction of rotate, shear and translate. float32 [b].
+    levels : -1..1; the sign is the direction of rotate, shear, translate and solarize_add.
+        float32 [b].
     counts : pictures of every kind.
     policy : what the levels mean.
     """
@@ -153,6 +195,11 @@ def apply_(
         images[part] = sharpen(images[part], factors[part])
     if (part := run(12, 12)).stop > part.start:
         images[part] = solarize(images[part], thresholds[part])
+    if (part := run(13, 13)).stop > part.start:
+        images[part] = 1 - images[part]
+    if (part := run(14, 14)).stop > part.start:
+        added = _whole(policy.solarize_add * levels[part])
+        images[part] = solarize(brighten(images[part], added), torch.full_like(added, 128))
     return images
 
 
@@ -161,9 +208,10 @@ def affine_maps(kinds: Tensor, levels: Tensor, side: int, policy: Policy) -> Ten
 
     As in Pillow, shears leave the top left corner of the picture where it is.
     """
-    angles = _whole(levels * policy.rotate) * (math.pi / 180)
-    shears = levels * policy.shear
-    moves = _whole(levels * policy.translate * side) * (2 / side)
+    degrees, pixels = levels * policy.rotate, levels * policy.translate * side
+    if not policy.continuous:
+        degrees, pixels = _whole(degrees), _whole(pixels)
+    angles, shears, moves = degrees * (math.pi / 180), levels * policy.shear, pixels * (2 / side)
     still, one = torch.zeros_like(levels), torch.ones_like(levels)
     # 1. All five kinds of every picture, [b, 5, 6]; they are six numbers each.
     every = torch.stack(
@@ -190,23 +238,33 @@ def move(images: Tensor, maps: Tensor, bilinear: bool, fill: float) -> Tensor:
 
 
 def cutout_(
-    images: Tensor, share: float, fill: float, whole: bool, generator: torch.Generator
+    images: Tensor,
+    share: float,
+    fill: float | tuple[float, float, float],
+    whole: bool,
+    generator: torch.Generator,
+    *,
+    random: bool = False,
 ) -> Tensor:
     """Fill a box of ``share`` of each side, its centre anywhere in the picture.
 
-    With ``whole`` a box over the top or left edge is moved inside instead of being cut.
+    With ``whole`` a box over the top or left edge is moved inside instead of being cut. With
+    ``random`` every box has its own share, from 0 to this one, and both its ends are filled, as
+    Pillow draws a rectangle.
     """
+    own = uniform(len(images), 0, share, generator)[:, None] if random else share
     places = torch.rand(2, len(images), generator=generator, device=generator.device)
     inside = []
     for axis, side in enumerate(images.shape[2:]):
-        box = int(side * share)
-        first = (places[axis] * side - box / 2).floor_()[:, None]
+        box = side * own if random else int(side * share)
+        first = (places[axis][:, None] * side - box / 2).floor_()
         if whole:
             first.clamp_(min=0)
         pixels = torch.arange(side, device=images.device)
-        inside.append((pixels >= first) & (pixels < first + box))
+        last = (first + box).floor_() if random else first + box - 1
+        inside.append((pixels >= first) & (pixels <= last))
     boxes = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-    return images.masked_fill_(boxes, fill)
+    return torch.where(boxes, colour_of(fill, images), images, out=images)
 
 
 def _whole(numbers: Tensor) -> Tensor:

@@ -11,16 +11,14 @@ from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from usl.core.errors import UsageError
 from usl.core.parameters import AtLeast, Between, NotNegative, Positive
-from usl.learning.augment import Augmentation, SimCLR
+from usl.learning.augment import FIFTH, Augmentation, MoCoV2, SimCLR
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
-from usl.learning.precision import full_precision
 from usl.learning.recipe import Recipe
-from usl.pretraining.heads import projection_head
+from usl.pretraining.grouping import group_loss
+from usl.pretraining.heads import hidden_layers, projection_head
 from usl.pretraining.methods.moco import MomentumContrast
 from usl.pretraining.methods.simclr import nt_xent, two_views
 from usl.pretraining.momentum import BatchNorm
@@ -31,11 +29,11 @@ RECIPES = {
         batch_size=256,
         epochs=50,
     ),
-    # MoCo with CLD; temperatures, lambda, K, queue and weight decay are the authors', the learning
-    # rate and the epochs those of their MoCo baseline.
+    # MoCo with CLD as in the authors' script, train_cifar10_moco_cld.sh: the rate is 0.03 per 128
+    # images, and rises for 5 epochs.
     "cifar": Recipe(
-        Optimizer("sgd", lr=0.06, weight_decay=8e-4),
-        batch_size=512,
+        Optimizer("sgd", lr=0.06, weight_decay=8e-4, warmup=0.025),
+        batch_size=256,
         epochs=200,
         parameters={
             "instance": "moco",
@@ -46,8 +44,15 @@ RECIPES = {
             "queue": 12288,
             "layers": 1,
             "normalized": True,
+            "bn": "plain",
+            "blur": True,
+            "erase": True,
         },
+        network="resnet18",
     ),
+    # train_imagenet_mocov2_cld.sh, whose 8 devices are 8 parts of the batch here. Each of them
+    # looks for 120 clusters among its 64 images, so that every image is one; here they are
+    # clusters of the 512 images.
     "imagenet": Recipe(
         Optimizer("sgd", lr=0.2, weight_decay=1e-4),
         batch_size=512,
@@ -55,36 +60,18 @@ RECIPES = {
         parameters={
             "instance": "moco",
             "clusters": 120,
-            "strength": 1.0,
             "blur": True,
             "normalized": True,
+            "bn": "split",
+            "shared": True,
         },
+        network="resnet50",
     ),
 }
 
 
-def build(
-    backbone: nn.Module,
-    *,
-    seed: int = 0,
-    instance: Literal["simclr", "moco"] = "simclr",
-    lam: Annotated[float, NotNegative] = 0.25,
-    clusters: Annotated[int, AtLeast(2)] = 32,
-    iterations: Annotated[int, Positive] = 5,
-    group_temperature: Annotated[float, Positive] = 0.4,
-    temperature: Annotated[float, Positive] = 0.2,
-    projection: Annotated[int, Positive] = 128,
-    layers: Literal[1, 2] = 2,
-    normalized: bool = False,
-    momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
-    queue: Annotated[int, Positive] = 65536,
-    bn: BatchNorm = "eman",
-    splits: Annotated[int, AtLeast(2)] = 8,
-    strength: float = 0.5,
-    blur: bool = False,
-    flip: bool = True,
-) -> CLD:
-    """Cross-level discrimination on ``backbone``, which is trained in place.
+class CLD(Task):
+    """Two heads on one backbone, which is kept: f_I tells instances apart, f_G groups them.
 
     Parameters
     ----------
@@ -103,9 +90,11 @@ def build(
     queue : with ``moco``: number of keys kept, a multiple of the batch; no more than images.
     bn : with ``moco``: batch normalisation of the keys, ``eman``, ``split`` or ``plain``.
     splits : with ``moco`` and ``split``: number of parts of the batch.
-    strength : of the colour jitter; 0.5 for small pictures, 1 for ImageNet.
+    strength : of the colour jitter; the authors take 0.5.
     blur : blur half of the views.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    erase : fill a random box of every view with the mean colour.
+    shared : the hidden layer is one for both heads.
 
     Raises
     ------
@@ -113,85 +102,98 @@ def build(
         in the first step, more clusters than images in the batch or a queue that is not a multiple
         of the batch.
     """
-    generator = torch.Generator().manual_seed(seed)
-    instance_head, group_head = (
-        projection_head(
-            backbone.dim,
-            projection,
-            generator=generator,
-            layers=layers,
-            batch_norm=instance == "simclr",
-            normalized=normalized,
-        )
-        for _ in range(2)
-    )
-    contrast = None
-    if instance == "moco":
-        contrast = MomentumContrast(
-            nn.Sequential(backbone, instance_head),
-            width=projection,
-            queue=queue,
-            momentum=momentum,
-            temperature=temperature,
-            bn=bn,
-            splits=splits,
-            generator=generator,
-        )
-    return CLD(
-        backbone,
-        instance_head,
-        group_head,
-        contrast,
-        SimCLR(backbone.size, strength=strength, blur=blur, flip=flip),
-        lam=lam,
-        clusters=clusters,
-        iterations=iterations,
-        group_temperature=group_temperature,
-        temperature=temperature,
-    )
-
-
-class CLD(Task):
-    """Two heads on one backbone: f_I tells instances apart, f_G groups them."""
 
     def __init__(
         self,
         backbone: nn.Module,
-        instance_head: nn.Module,
-        group_head: nn.Module,
-        contrast: MomentumContrast | None,
-        augmentation: Augmentation,
         *,
-        lam: float,
-        clusters: int,
-        iterations: int,
-        group_temperature: float,
-        temperature: float,
+        seed: int = 0,
+        instance: Literal["simclr", "moco"] = "simclr",
+        lam: Annotated[float, NotNegative] = 0.25,
+        clusters: Annotated[int, AtLeast(2)] = 32,
+        iterations: Annotated[int, Positive] = 5,
+        group_temperature: Annotated[float, Positive] = 0.4,
+        temperature: Annotated[float, Positive] = 0.2,
+        projection: Annotated[int, Positive] = 128,
+        layers: Literal[1, 2] = 2,
+        normalized: bool = False,
+        momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
+        queue: Annotated[int, Positive] = 65536,
+        bn: BatchNorm = "eman",
+        splits: Annotated[int, AtLeast(2)] = 8,
+        strength: float = 0.5,
+        blur: bool = False,
+        flip: bool = True,
+        erase: bool = False,
+        shared: bool = False,
     ) -> None:
-        """``contrast`` makes the instance term MoCo's; None makes it NT-Xent."""
         super().__init__()
-        self.backbone, self.contrast = backbone, contrast
-        self.instance_head, self.group_head = instance_head, group_head
-        self.augmentation = augmentation
+        generator = torch.Generator().manual_seed(seed)
+        of_batch = instance == "simclr"
+        in_common = layers - 1 if shared else 0
+        hidden = hidden_layers(backbone.dim, in_common, generator=generator, batch_norm=of_batch)
+        instance_head, group_head = (
+            projection_head(
+                backbone.dim,
+                projection,
+                generator=generator,
+                layers=layers - in_common,
+                batch_norm=of_batch,
+                normalized=normalized,
+            )
+            for _ in range(2)
+        )
+        self.backbone = backbone
+        self.contrast: MomentumContrast | None = None
+        if instance == "moco":
+            self.contrast = MomentumContrast(
+                nn.Sequential(backbone, *hidden, instance_head),
+                width=projection,
+                queue=queue,
+                momentum=momentum,
+                temperature=temperature,
+                bn=bn,
+                splits=splits,
+                generator=generator,
+            )
+        self.hidden, self.instance_head, self.group_head = hidden, instance_head, group_head
+        colour = tuple(backbone.mean.flatten().tolist()) if erase else None
+        self.augmentation: Augmentation = MoCoV2(
+            backbone.size, blur=blur, flip=flip, strength=strength, erase=colour
+        )
+        if of_batch and not erase:
+            self.augmentation = SimCLR(
+                backbone.size, strength=strength, blur=blur, scale=FIFTH, flip=flip
+            )
         self.lam, self.clusters, self.iterations = lam, clusters, iterations
         self.group_temperature, self.temperature = group_temperature, temperature
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
-        """``first`` and ``second``, and with a queue ``third`` for the key v_i of both."""
+        """``first`` and ``second``, and with a queue ``third`` for the key v_i of both.
+
+        With ``split`` also the ``order`` of the keys, int64 [b].
+        """
         views = two_views(self.augmentation, batch["images"], generator)
         if self.contrast is not None:
             views["third"] = self.augmentation(batch["images"], generator)
+            views |= self.contrast.order(len(views["third"]), generator)
         return views
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
         """The instance term, a mean over both views, plus lambda times the group term."""
-        features = self.backbone(torch.cat([views["first"], views["second"]]))
+        if self.contrast is None:
+            features = self.backbone(torch.cat([views["first"], views["second"]]))
+        else:  # the authors pass them one after the other, so that each has its own statistics
+            both = [self.contrast.query(self.backbone, views[name]) for name in ("first", "second")]
+            features = torch.cat(both)
+        features = self.hidden(features)
         instances, groups = self.instance_head(features), self.group_head(features)
         if self.contrast is None:
             first, second = instances.chunk(2)
             loss, accuracy = nt_xent(first, second, self.temperature)
         else:
-            loss, accuracy = self.contrast(instances, self.contrast.keys(views["third"]).tile(2, 1))
+            keys = self.contrast.keys(views["third"], views.get("order"))
+            loss, accuracy = self.contrast(instances, keys.tile(2, 1))
         first, second = groups.chunk(2)
         group, group_accuracy = group_loss(
             first, second, self.clusters, self.iterations, self.group_temperature
@@ -206,78 +208,8 @@ class CLD(Task):
     def after_step(self) -> None:
         """Move the key encoder and the queue, where there are any."""
         if self.contrast is not None:
-            self.contrast.after_step(nn.Sequential(self.backbone, self.instance_head))
+            query = nn.Sequential(self.backbone, *self.hidden, self.instance_head)
+            self.contrast.after_step(query)
 
 
-@full_precision
-def group_loss(
-    first: Tensor, second: Tensor, clusters: int, iterations: int, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """Cross-level discrimination, the second term of Eq. 70 as a mean over images and views.
-
-        L = 1/2 [ CE(g1 C2^T / T_G, l2) + CE(g2 C1^T / T_G, l1) ]
-
-    with g the unit rows of a view, and C, l its centroids and labels from :func:`kmeans`. A cluster
-    without members is no choice. Gradients reach a view through its rows and its centroids.
-
-    Parameters
-    ----------
-    first, second : group projections of the two views, float [n, d].
-    clusters, iterations : of k-means.
-    temperature : T_G.
-
-    Returns
-    -------
-    loss : scalar of the dtype of the projections (half precision: float32).
-    accuracy : share of the rows nearest to the cluster of the other view, without gradient.
-
-    Raises
-    ------
-    UsageError
-        more clusters than rows.
-    """
-    one, other = functional.normalize(first, dim=1), functional.normalize(second, dim=1)
-    losses, hits = [], []
-    for rows, seen in ((one, other), (other, one)):
-        labels, centroids, counts = kmeans(seen, clusters, iterations)
-        logits = (rows @ centroids.T / temperature).masked_fill(counts == 0, -torch.inf)
-        losses.append(functional.cross_entropy(logits, labels))
-        hits.append((logits.detach().argmax(1) == labels).float().mean())
-    return torch.stack(losses).mean(), torch.stack(hits).mean()
-
-
-@full_precision
-def kmeans(rows: Tensor, clusters: int, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
-    """k-means of unit rows, begun with the first rows. Deterministic.
-
-    Centroids are means, not scaled back to unit length. A cluster that has lost all members waits
-    where it was, and its row of ``centroids`` is 0.
-
-    Parameters
-    ----------
-    rows : float [n, d], unit length.
-    clusters : K, at most n.
-    iterations : of assignment and update, at least 1.
-
-    Returns
-    -------
-    labels : int64 [n], nearest centroid in the last iteration.
-    centroids : float [K, d], means of the rows with each label; gradients flow to the rows.
-    counts : members, float [K].
-    """
-    if clusters > len(rows):
-        raise UsageError(
-            f"clusters: {clusters} given for a batch of {len(rows)} images. Use fewer clusters, "
-            "well below the batch, or a larger batch."
-        )
-    numbers = torch.arange(clusters, device=rows.device)[:, None]
-    points = rows.detach()
-    centres = points[:clusters]
-    for _ in range(iterations):
-        # |x - c|^2 = |x|^2 - 2 (x . c - |c|^2 / 2); |x|^2 is the same for every centroid.
-        labels = (points @ centres.T - centres.square().sum(1) / 2).argmax(1)
-        members = (labels == numbers).to(rows.dtype)
-        counts = members.sum(1)
-        share = members / counts.clamp(min=1)[:, None]
-        centres = torch.where(counts[:, None] > 0, share @ points, centres)
-    return labels, share @ rows, counts
+build = CLD

@@ -8,14 +8,14 @@ learning", 2020 (head, augmentation, temperature).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from usl.core.parameters import AtLeast, Between, Positive
-from usl.learning.augment import Augmentation, MoCoV2
+from usl.learning.augment import MoCoV2
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -31,69 +31,30 @@ RECIPES = {
         epochs=50,
         parameters={"momentum": 0.99, "queue": 4096, "blur": False},
     ),
-    # As in the authors' notebook for CIFAR-10.
+    # As in the authors' notebook for CIFAR-10, moco_cifar10_demo.ipynb, asymmetric.
     "cifar": Recipe(
         Optimizer("sgd", lr=0.06, weight_decay=5e-4),
         batch_size=512,
         epochs=200,
-        parameters={"momentum": 0.99, "queue": 4096, "temperature": 0.1, "blur": False},
+        parameters={
+            "momentum": 0.99,
+            "queue": 4096,
+            "temperature": 0.1,
+            "blur": False,
+            "bn": "split",
+            "layers": 1,
+            "crop": 0.08,
+        },
+        network="resnet18",
     ),
     # MoCo v2; the paper of this project uses 800 epochs (6.8).
-    "imagenet": Recipe(Optimizer("sgd", lr=0.03, weight_decay=1e-4), 256, 800),
+    "imagenet": Recipe(
+        Optimizer("sgd", lr=0.03, weight_decay=1e-4),
+        batch_size=256,
+        epochs=800,
+        network="resnet50",
+    ),
 }
-
-
-def build(
-    backbone: nn.Module,
-    *,
-    seed: int = 0,
-    temperature: Annotated[float, Positive] = 0.2,
-    projection: Annotated[int, Positive] = 128,
-    momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
-    queue: Annotated[int, Positive] = 65536,
-    bn: BatchNorm = "eman",
-    splits: Annotated[int, AtLeast(2)] = 8,
-    symmetric: bool = False,
-    blur: bool = True,
-    flip: bool = True,
-) -> MoCo:
-    """MoCo v2 on ``backbone``, which is trained in place.
-
-    Parameters
-    ----------
-    seed : of the initial weights of the head and of the first, random keys.
-    temperature : T of the softmax over similarities.
-    projection : width of the projections that are compared.
-    momentum : share of the momentum encoder that stays in a step; less for short trainings.
-    queue : number of keys kept as negatives, a multiple of the batch (of twice the batch if
-        symmetric). No more than there are images: beyond that an image is its own negative.
-    bn : batch normalisation of the keys: ``eman`` by running statistics that are averaged like
-        the weights, ``split`` over parts of the batch, ``plain`` over the batch (the statistics
-        then tell the keys of the batch from the others).
-    splits : number of those parts.
-    symmetric : every view is query and key once; twice the work for a step.
-    blur : blur half of the views.
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-
-    Raises
-    ------
-    UsageError
-        in the first step, a queue that is not a multiple of the batch.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    head = projection_head(backbone.dim, projection, generator=generator)
-    contrast = MomentumContrast(
-        nn.Sequential(backbone, head),
-        width=projection,
-        queue=queue,
-        momentum=momentum,
-        temperature=temperature,
-        bn=bn,
-        splits=splits,
-        generator=generator,
-    )
-    augmentation = MoCoV2(backbone.size, blur=blur, flip=flip)
-    return MoCo(backbone, head, contrast, augmentation, symmetric)
 
 
 class MomentumContrast(nn.Module):  # type: ignore[misc]
@@ -118,13 +79,24 @@ class MomentumContrast(nn.Module):  # type: ignore[misc]
         self.queue = KeyQueue(queue, width, generator)
         self._fresh: list[Tensor] = []
 
-    def keys(self, images: Tensor) -> Tensor:
+    def order(self, images: int, generator: torch.Generator) -> Views:
+        """The ``order`` of the keys of so many images, where they are shuffled; else nothing."""
+        if self.encoder.bn != "split":
+            return {}
+        return {"order": torch.randperm(images, generator=generator, device=generator.device)}
+
+    def query(self, network: nn.Module, images: Tensor) -> Tensor:
+        """What a network in training makes of the images, normalised in parts if the keys are."""
+        return self.encoder.query(network, images)
+
+    def keys(self, images: Tensor, order: Tensor | None = None) -> Tensor:
         """Keys of the images, unit rows [b, width] without gradient; queued after the step.
 
-        Not before: the backward pass still needs the queue as the loss saw it.
+        Not before: the backward pass still needs the queue as the loss saw it. ``order`` is that
+        in which they are computed.
         """
         self.queue.check(len(images))
-        keys: Tensor = self.encoder(images)
+        keys: Tensor = self.encoder(images, order)
         self._fresh.append(keys)
         return keys
 
@@ -141,35 +113,90 @@ class MomentumContrast(nn.Module):  # type: ignore[misc]
 
 
 class MoCo(Task):
-    """Momentum contrast of a backbone and a head. ``backbone`` is what is kept."""
+    """Momentum contrast of a backbone, trained in place and kept, and a head.
+
+    Parameters
+    ----------
+    seed : of the initial weights of the head and of the first, random keys.
+    temperature : T of the softmax over similarities.
+    projection : width of the projections that are compared.
+    momentum : share of the momentum encoder that stays in a step; less for short trainings.
+    queue : number of keys kept as negatives, a multiple of the batch (of twice the batch if
+        symmetric). No more than there are images: beyond that an image is its own negative.
+    bn : batch normalisation of the keys: ``eman`` by running statistics that are averaged like
+        the weights, ``split`` over parts of the batch, the queries' too, with shuffled keys,
+        ``plain`` over the batch (the statistics then tell the keys of the batch from the others).
+    splits : number of those parts.
+    symmetric : every view is query and key once; twice the work for a step.
+    blur : blur half of the views.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    layers : of the head: 2 with a hidden layer, 1 for a linear map.
+    crop : least share of the picture's area in a view.
+
+    Raises
+    ------
+    UsageError
+        in the first step, a queue that is not a multiple of the batch.
+    """
 
     def __init__(
         self,
         backbone: nn.Module,
-        head: nn.Module,
-        contrast: MomentumContrast,
-        augmentation: Augmentation,
-        symmetric: bool,
+        *,
+        seed: int = 0,
+        temperature: Annotated[float, Positive] = 0.2,
+        projection: Annotated[int, Positive] = 128,
+        momentum: Annotated[float, Between(0, 1, below=True)] = 0.999,
+        queue: Annotated[int, Positive] = 65536,
+        bn: BatchNorm = "eman",
+        splits: Annotated[int, AtLeast(2)] = 8,
+        symmetric: bool = False,
+        blur: bool = True,
+        flip: bool = True,
+        layers: Literal[1, 2] = 2,
+        crop: Annotated[float, Between(0.01, 1)] = 0.2,
     ) -> None:
         super().__init__()
-        self.backbone, self.head, self.contrast = backbone, head, contrast
-        self.augmentation, self.symmetric = augmentation, symmetric
+        generator = torch.Generator().manual_seed(seed)
+        self.backbone = backbone
+        self.head = projection_head(backbone.dim, projection, generator=generator, layers=layers)
+        self.contrast = MomentumContrast(
+            nn.Sequential(backbone, self.head),
+            width=projection,
+            queue=queue,
+            momentum=momentum,
+            temperature=temperature,
+            bn=bn,
+            splits=splits,
+            generator=generator,
+        )
+        self.augmentation = MoCoV2(backbone.size, blur=blur, scale=(crop, 1.0), flip=flip)
+        self.symmetric = symmetric
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
-        """Two views of every image: ``first`` and ``second``, float [b, c, size, size]."""
-        return two_views(self.augmentation, batch["images"], generator)
+        """Two views of every image: ``first`` and ``second``, float [b, c, size, size].
+
+        With ``split`` also the ``order`` of the keys, int64 [b], or [2 b] if symmetric.
+        """
+        views = two_views(self.augmentation, batch["images"], generator)
+        keys = len(views["second"]) * (2 if self.symmetric else 1)
+        return views | self.contrast.order(keys, generator)
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
         """InfoNCE, and the share of queries nearest to their own key."""
         queries, keys = views["first"], views["second"]
         if self.symmetric:
             queries, keys = torch.cat([queries, keys]), torch.cat([keys, queries])
-        loss, accuracy = self.contrast(self.head(self.backbone(queries)), self.contrast.keys(keys))
+        rows = self.contrast.query(nn.Sequential(self.backbone, self.head), queries)
+        loss, accuracy = self.contrast(rows, self.contrast.keys(keys, views.get("order")))
         return loss, {"accuracy": accuracy}
 
     def after_step(self) -> None:
         """Move the key encoder and the queue."""
         self.contrast.after_step(nn.Sequential(self.backbone, self.head))
+
+
+build = MoCo
 
 
 @full_precision

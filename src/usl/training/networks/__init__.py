@@ -1,1 +1,1 @@
-"""Methods that train a network on the images, one file each, with a function ``build``."""
+"""Methods that train a network on the images, one file each, with a class ``build``."""

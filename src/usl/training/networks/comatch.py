@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from usl.core.parameters import AtLeast, Between, NotNegative, Positive
-from usl.learning.augment import ResizedCropFlip, SimCLR, Weak, comatch_views
+from usl.learning.augment import FIFTH, ResizedCropFlip, SimCLR, Weak, comatch_views
 from usl.learning.ema import teacher_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
@@ -45,6 +45,7 @@ RECIPES = {
         labeled_in_unlabeled=False,
         steps=2**19,
         parameters={"alignment": True},
+        network="wrn28_2",
     ),
     # The authors' settings for 1% labels: 400 epochs of 640 images a step. The momentum is 0.99 in
     # their first epoch, and smoothing begins with the second; here when the memory is full.
@@ -68,87 +69,9 @@ RECIPES = {
             "lam_c": 10.0,
             "ramp": 20_000,
         },
+        network="resnet50",
     ),
 }
-
-
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    tau: float = 0.95,
-    lam: Annotated[float, NotNegative] = 1.0,
-    lam_c: Annotated[float, NotNegative] = 1.0,
-    ramp: Annotated[int, NotNegative] = 0,
-    temperature: Annotated[float, Positive] = 0.2,
-    projection: Annotated[int, Positive] = 64,
-    edge: Annotated[float, Between(0, 1)] = 0.8,
-    queue: Annotated[int, Positive] = 2560,
-    alpha: Annotated[float, Between(0, 1)] = 0.9,
-    alignment: bool = False,
-    window: Annotated[int, AtLeast(2)] = 32,
-    momentum_encoder: bool = False,
-    ema: float = 0.999,
-    flip: bool = True,
-) -> CoMatch:
-    """CoMatch on ``backbone``.
-
-    The authors leave the labelled images out of the unlabelled stream
-    (``labeled_in_unlabeled=False``).
-
-    Parameters
-    ----------
-    seed : of the initial weights of the head and of the projection.
-    tau : confidence from which a pseudo-label counts.
-    lam : lambda_u, weight of the pseudo-labels' loss.
-    lam_c : lambda_c, weight of the graph's loss.
-    ramp : steps over which that weight rises; 0 for none.
-    temperature : T of the softmax over similarities.
-    projection : width of the embeddings that are compared.
-    edge : similarity from which two pseudo-labels are joined in the graph, at most 1.
-    queue : images in the memory, and with a momentum encoder in the queue of strong views too;
-        five batches, labelled and unlabelled, in the authors' CIFAR settings. Smoothing begins
-        when the memory is full.
-    alpha : share of the own prediction in a pseudo-label; the rest is the memory's.
-    alignment : make pseudo-labels of all classes equally frequent. Only where they are; the
-        presets cifar and imagenet do so, as the authors do.
-    window : batches whose mean prediction the alignment goes by, 2 or more.
-    momentum_encoder : the moving average, its batch statistics averaged too, gives pseudo-labels
-        and second embeddings, and the graph reaches over a queue; weak views are random crops and
-        flips, strong ones crops, flips and colours.
-    ema : momentum of the moving average that is kept.
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    """
-    size = backbone.size
-    strong = (SimCLR(size), SimCLR(size)) if momentum_encoder else comatch_views(size)
-    labels = PseudoLabels(
-        n_classes,
-        projection,
-        queue=queue,
-        alpha=alpha,
-        temperature=temperature,
-        alignment=alignment,
-        window=window,
-    )
-    return CoMatch(
-        backbone,
-        n_classes,
-        labels,
-        strong=[replace(view, flip=flip) for view in strong],
-        projection=projection,
-        queue=queue if momentum_encoder else 0,
-        tau=tau,
-        lam=lam,
-        lam_c=lam_c,
-        ramp=ramp,
-        temperature=temperature,
-        edge=edge,
-        seed=seed,
-        ema=ema,
-        weak=ResizedCropFlip(size, flip=flip) if momentum_encoder else Weak(size, flip=flip),
-        buffers="average" if momentum_encoder else "copy",
-    )
 
 
 @dataclass(frozen=True)
@@ -170,36 +93,75 @@ class CoMatch(Student):
     """A student that is taught by its own predictions and by those of similar images.
 
     State beyond :class:`Student`: ``labels``, see :class:`PseudoLabels`; with a momentum encoder
-    ``past``, its embeddings of second strong views and their images' pseudo-labels.
+    ``past``, its embeddings of second strong views and their images' pseudo-labels. The authors
+    leave the labelled images out of the unlabelled stream (``labeled_in_unlabeled=False``).
+
+    Parameters
+    ----------
+    seed : of the initial weights of the head and of the projection.
+    tau : confidence from which a pseudo-label counts.
+    lam : lambda_u, weight of the pseudo-labels' loss.
+    lam_c : lambda_c, weight of the graph's loss.
+    ramp : steps over which that weight rises; 0 for none.
+    temperature : T of the softmax over similarities.
+    projection : width of the embeddings that are compared.
+    edge : similarity from which two pseudo-labels are joined in the graph, at most 1.
+    queue : images in the memory, and with a momentum encoder in the queue of strong views too;
+        five batches, labelled and unlabelled, in the authors' CIFAR settings. Smoothing begins
+        when the memory is full.
+    alpha : share of the own prediction in a pseudo-label; the rest is the memory's.
+    alignment : make pseudo-labels of all classes equally frequent. Only where they are; the
+        presets cifar and imagenet do so, as the authors do.
+    window : batches whose mean prediction the alignment goes by, 2 or more.
+    momentum_encoder : the moving average, its batch statistics averaged too, gives pseudo-labels
+        and second embeddings, and the graph reaches over a queue; weak views are random crops and
+        flips, strong ones crops, flips and colours.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(
         self,
         backbone: Any,
         n_classes: int,
-        labels: PseudoLabels,
         *,
-        strong: list[Any],
-        projection: int,
-        queue: int,
-        tau: float,
-        lam: float,
-        lam_c: float,
-        ramp: int,
-        temperature: float,
-        edge: float,
-        seed: int,
-        **common: Any,
+        seed: int = 0,
+        tau: float = 0.95,
+        lam: Annotated[float, NotNegative] = 1.0,
+        lam_c: Annotated[float, NotNegative] = 1.0,
+        ramp: Annotated[int, NotNegative] = 0,
+        temperature: Annotated[float, Positive] = 0.2,
+        projection: Annotated[int, Positive] = 64,
+        edge: Annotated[float, Between(0, 1)] = 0.8,
+        queue: Annotated[int, Positive] = 2560,
+        alpha: Annotated[float, Between(0, 1)] = 0.9,
+        alignment: bool = False,
+        window: Annotated[int, AtLeast(2)] = 32,
+        momentum_encoder: bool = False,
+        flip: bool = True,
+        **shared: Any,
     ) -> None:
-        super().__init__(backbone, n_classes, seed=seed, **common)
+        size = backbone.size
+        weak = ResizedCropFlip(size, FIFTH, flip) if momentum_encoder else Weak(size, flip)
+        super().__init__(backbone, n_classes, weak, momentum_encoder, seed=seed, **shared)
         generator = torch.Generator().manual_seed(seed)
         head = projection_head(backbone.dim, projection, generator=generator)
         # Inside the classifier, so that it moves the teacher's with the rest.
         self.classifier.projection, self.teacher.projection = head, teacher_of(head)
-        self.labels, self.strong, self.widths = labels, strong, [projection, n_classes]
+        self.labels = PseudoLabels(
+            n_classes,
+            projection,
+            queue=queue,
+            alpha=alpha,
+            temperature=temperature,
+            alignment=alignment,
+            window=window,
+        )
+        strong = (SimCLR(size, scale=FIFTH),) * 2 if momentum_encoder else comatch_views(size)
+        self.strong = [replace(view, flip=flip) for view in strong]
+        self.widths = [projection, n_classes]
         self.tau, self.lam, self.lam_c, self.ramp = tau, lam, lam_c, ramp
-        self.temperature, self.edge, self.momentum_encoder = temperature, edge, queue > 0
-        self.past = Ring(queue, sum(self.widths))
+        self.temperature, self.edge, self.momentum_encoder = temperature, edge, momentum_encoder
+        self.past = Ring(queue if momentum_encoder else 0, sum(self.widths))
         self._fresh: list[Tensor] = []
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
@@ -255,6 +217,9 @@ class CoMatch(Student):
         if self.momentum_encoder:
             self.past.push(gather(torch.cat(self._fresh)))
         self._fresh.clear()
+
+
+build = CoMatch
 
 
 def both(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,45 +29,22 @@ RECIPES = {
         batch_size=64,
         ratio=5,
         steps=200_000,
+        labeled_in_unlabeled=False,
         parameters={"tau": 0.8, "lam": 10.0, "eman": True},
+        network="resnet50",
     ),
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    tau: float = 0.95,
-    t: float = 0.4,
-    momentum: float = 0.99,
-    lam: float = 1.0,
-    ema: float = 0.999,
-    eman: bool = False,
-    flip: bool = True,
-) -> DebiasPL:
-    """DebiasPL on ``backbone``.
+class DebiasPL(FixMatch):
+    """FixMatch without the bias.
 
     Parameters
     ----------
-    seed : of the head's initial weights.
     tau : confidence, after the bias is taken off, from which a pseudo-label counts.
     t : how much of the bias is taken off, and put on as a margin; 0 is FixMatch. It evens the
         classes out, part of the way at t = 0.4.
     momentum : share of the mean prediction that stays in a step.
-    lam : lambda_u, weight of the unlabelled loss.
-    ema : momentum of the moving average of weights that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    """
-    shared = {"seed": seed, "tau": tau, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return DebiasPL(backbone, n_classes, t=t, momentum=momentum, **shared)
-
-
-class DebiasPL(FixMatch):
-    """FixMatch without the bias.
 
     Attributes
     ----------
@@ -75,7 +52,13 @@ class DebiasPL(FixMatch):
     """
 
     def __init__(
-        self, backbone: Any, n_classes: int, *, t: float, momentum: float, **shared: Any
+        self,
+        backbone: Any,
+        n_classes: int,
+        *,
+        t: float = 0.4,
+        momentum: float = 0.99,
+        **shared: Any,
     ) -> None:
         super().__init__(backbone, n_classes, **shared)
         self.t = t
@@ -100,6 +83,9 @@ class DebiasPL(FixMatch):
         """Move the teacher and q."""
         super().after_step()
         self.habit.after_step()
+
+
+build = DebiasPL
 
 
 def log(habit: Tensor) -> Tensor:

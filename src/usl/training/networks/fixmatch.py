@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from usl.learning.augment import ResizedCropFlip, Strong, Weak
+from usl.learning.augment import ViewPair, view_pair
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -34,6 +34,7 @@ RECIPES = {
         batch_size=64,
         ratio=7,
         steps=2**20,
+        network="wrn28_2",
     ),
     # 6.12: 50 epochs over 1.28 M images, 5 of them warm-up, rate times 0.1 at 30 and 40.
     "imagenet": Recipe(
@@ -48,63 +49,41 @@ RECIPES = {
         batch_size=64,
         ratio=5,
         steps=200_000,
+        labeled_in_unlabeled=False,  # EMAN draws from the other 99%
         parameters={"tau": 0.7, "lam": 10.0, "eman": True},
+        network="resnet50",
     ),
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    tau: float = 0.95,
-    lam: float = 1.0,
-    ema: float = 0.999,
-    eman: bool = False,
-    flip: bool = True,
-) -> FixMatch:
-    """FixMatch on ``backbone``.
+class Consistency(Student):
+    """What the model says of a weak view is what it is taught to say of a strong one.
 
     Parameters
     ----------
-    seed : of the head's initial weights.
-    tau : confidence from which a pseudo-label counts.
+    views : the weak and the strong one: ``fixmatch``'s; ``usb``'s, the authors' library, with
+        RandAugment(3, 5), or ``usb-large`` for large pictures; ``eman``'s.
     lam : lambda_u, weight of the unlabelled loss.
-    ema : momentum of the moving average that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
+    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
+        are EMAN's: random crops of 8% of the image and more, flips, and for the strong ones
+        RandAugment(2, 10) without cutout.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
-    return FixMatch(backbone, n_classes, seed=seed, tau=tau, lam=lam, ema=ema, eman=eman, flip=flip)
-
-
-class FixMatch(Student):
-    """A student that teaches itself, or with ``eman`` is taught by its teacher."""
 
     def __init__(
         self,
         backbone: Any,
         n_classes: int,
+        views: ViewPair = "fixmatch",
         *,
-        seed: int,
-        tau: float = 0.95,
         lam: float = 1.0,
-        ema: float = 0.999,
         eman: bool = False,
         flip: bool = True,
+        **shared: Any,
     ) -> None:
-        size = backbone.size
-        super().__init__(
-            backbone,
-            n_classes,
-            seed=seed,
-            ema=ema,
-            buffers="average" if eman else "copy",
-            weak=ResizedCropFlip(size, flip=flip) if eman else Weak(size, flip=flip),
-        )
-        self.strong = Strong(size, flip=flip)
-        self.tau, self.lam, self.eman = tau, lam, eman
+        weak, strong = view_pair("eman" if eman else views, backbone.size, flip)
+        super().__init__(backbone, n_classes, weak, eman, **shared)
+        self.strong, self.lam = strong, lam
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """As in :class:`Student`, and ``weak`` and ``strong`` views of the unlabelled images."""
@@ -128,9 +107,8 @@ class FixMatch(Student):
     def consistency(
         self, weak: Tensor, strong: Tensor, views: Views
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_u of logits [b, C] and figures to log: what FixMatch's successors put another for."""
-        loss, counted = unlabeled_loss(weak, strong, self.tau)
-        return loss, {"above_tau": counted}
+        """L_u of logits [b, C] and figures to log."""
+        raise NotImplementedError
 
     def logits(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
         """Of the labelled, weak and strong views; one batch, so that they share statistics."""
@@ -143,6 +121,29 @@ class FixMatch(Student):
         parts.insert(1, views["weak"])
         labeled, weak, strong = self.classifier(torch.cat(parts)).split([len(p) for p in parts])
         return labeled, weak.detach(), strong
+
+
+class FixMatch(Consistency):
+    """A student that teaches itself, or with ``eman`` is taught by its teacher.
+
+    Parameters
+    ----------
+    tau : confidence from which a pseudo-label counts.
+    """
+
+    def __init__(self, backbone: Any, n_classes: int, *, tau: float = 0.95, **shared: Any) -> None:
+        super().__init__(backbone, n_classes, **shared)
+        self.tau = tau
+
+    def consistency(
+        self, weak: Tensor, strong: Tensor, views: Views
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of those images that the model is sure of."""
+        loss, counted = unlabeled_loss(weak, strong, self.tau)
+        return loss, {"above_tau": counted}
+
+
+build = FixMatch
 
 
 @full_precision

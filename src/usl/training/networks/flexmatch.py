@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.ranks import gather
 from usl.learning.recipe import Recipe
 from usl.training.networks.fixmatch import RECIPES as FIXMATCH
-from usl.training.networks.fixmatch import FixMatch, pseudo_label_loss
+from usl.training.networks.fixmatch import Consistency, pseudo_label_loss
 
 UNUSED = -1  # the model was never sure of this row
 
@@ -26,7 +27,9 @@ RECIPES = {
     "cpu": FIXMATCH["cpu"],
     # CIFAR-10; the authors take a weight decay of 1e-3 for CIFAR-100.
     "cifar": replace(
-        FIXMATCH["cifar"], optimizer=FIXMATCH["cifar"].optimizer.changed(weight_decay=5e-4)
+        FIXMATCH["cifar"],
+        optimizer=FIXMATCH["cifar"].optimizer.changed(weight_decay=5e-4),
+        parameters={"views": "usb"},
     ),
     # The configuration the authors released, made for 100,000 labels.
     "imagenet": Recipe(
@@ -34,42 +37,20 @@ RECIPES = {
         batch_size=32,
         ratio=7,
         steps=2_000_000,
+        parameters={"views": "usb-large"},
+        network="resnet50",
     ),
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    tau: float = 0.95,
-    warmup: bool = True,
-    lam: float = 1.0,
-    ema: float = 0.999,
-    eman: bool = False,
-    flip: bool = True,
-) -> FlexMatch:
-    """FlexMatch on ``backbone``.
+class FlexMatch(Consistency):
+    """FixMatch with a threshold for every class.
 
     Parameters
     ----------
-    seed : of the head's initial weights.
     tau : confidence from which an image counts as learned; the threshold of the class that is
         learned best.
     warmup : while most images are not learned, all thresholds are low.
-    lam : lambda_u, weight of the unlabelled loss.
-    ema : momentum of the moving average that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    """
-    shared = {"seed": seed, "tau": tau, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return FlexMatch(backbone, n_classes, warmup=warmup, **shared)
-
-
-class FlexMatch(FixMatch):
-    """FixMatch with a threshold for every class.
 
     Attributes
     ----------
@@ -78,13 +59,23 @@ class FlexMatch(FixMatch):
 
     learned: Tensor
 
-    def __init__(self, backbone: Any, n_classes: int, *, warmup: bool, **shared: Any) -> None:
-        super().__init__(backbone, n_classes, **shared)
-        self.n_classes, self.warmup, self.unlabeled = n_classes, warmup, 0
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        *,
+        tau: float = 0.95,
+        warmup: bool = True,
+        views: ViewPair = "fixmatch",
+        **shared: Any,
+    ) -> None:
+        super().__init__(backbone, n_classes, views, **shared)
+        self.tau, self.n_classes, self.warmup, self.unlabeled = tau, n_classes, warmup, 0
         self._sure: list[tuple[Tensor, Tensor]] = []
 
     def prepare(self, *, images: int, unlabeled: int, steps: int) -> None:
         """Nothing is learned yet."""
+        super().prepare(images=images, unlabeled=unlabeled, steps=steps)
         self.unlabeled = unlabeled
         self.register_buffer("learned", torch.full((images,), UNUSED))
 
@@ -111,6 +102,9 @@ class FlexMatch(FixMatch):
             rows, sure = (gather(torch.cat(parts)) for parts in zip(*self._sure, strict=True))
             note(self.learned, rows, sure)
             self._sure.clear()
+
+
+build = FlexMatch
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -12,57 +12,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.moving_mean import MovingMean
 from usl.learning.precision import full_precision
 from usl.learning.ranks import gather
-from usl.training.networks.fixmatch import FixMatch, pseudo_label_loss
+from usl.training.networks.fixmatch import Consistency, pseudo_label_loss
 from usl.training.networks.flexmatch import RECIPES as FLEXMATCH
 
 RECIPES = {
     # 1,200 steps are too few for a mean over the last 1,000.
     "cpu": replace(FLEXMATCH["cpu"], parameters={"momentum": 0.99}),
     # 0.001 is what the authors' configuration has for 40 labels of CIFAR-10.
-    "cifar": replace(FLEXMATCH["cifar"], parameters={"fairness": 0.001}),
+    "cifar": replace(FLEXMATCH["cifar"], parameters={"fairness": 0.001, "views": "usb"}),
     # No configuration has been released: FlexMatch's, and the default of the authors' library.
-    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"fairness": 0.01}),
+    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"fairness": 0.01, "views": "usb-large"}),
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    momentum: float = 0.999,
-    fairness: float = 0.0,
-    lam: float = 1.0,
-    ema: float = 0.999,
-    eman: bool = False,
-    flip: bool = True,
-) -> FreeMatch:
-    """FreeMatch on ``backbone``.
+class FreeMatch(Consistency):
+    """FixMatch with thresholds that adapt themselves.
 
     Parameters
     ----------
-    seed : of the head's initial weights.
     momentum : share of the moving means (confidence, class probabilities, histogram) that stays in
         a step; less for short trainings.
     fairness : w_f, weight of the fairness loss relative to the unlabelled one; it is meant to keep
         predictions from gathering in few classes. The literature's presets have 0.001 and 0.01;
         0 leaves it out, where classes may be unequally frequent.
-    lam : lambda_u, weight of the unlabelled loss.
-    ema : momentum of the moving average of weights that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    """
-    shared = {"seed": seed, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return FreeMatch(backbone, n_classes, momentum=momentum, fairness=fairness, **shared)
-
-
-class FreeMatch(FixMatch):
-    """FixMatch with thresholds that adapt themselves.
 
     Attributes
     ----------
@@ -72,9 +49,16 @@ class FreeMatch(FixMatch):
     """
 
     def __init__(
-        self, backbone: Any, n_classes: int, *, momentum: float, fairness: float, **shared: Any
+        self,
+        backbone: Any,
+        n_classes: int,
+        *,
+        momentum: float = 0.999,
+        fairness: float = 0.0,
+        views: ViewPair = "fixmatch",
+        **shared: Any,
     ) -> None:
-        super().__init__(backbone, n_classes, **shared)
+        super().__init__(backbone, n_classes, views, **shared)
         self.fairness = fairness
         even = torch.full((n_classes,), 1 / n_classes)
         self.confidence = MovingMean(even.mean(), momentum)
@@ -106,6 +90,9 @@ class FreeMatch(FixMatch):
         super().after_step()
         for mean in (self.confidence, self.expected, self.histogram):
             mean.after_step()
+
+
+build = FreeMatch
 
 
 def thresholds(confidence: Tensor, expected: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from usl.learning.augment import Weak
+from usl.learning.augment import Augmentation, MoCoV2, Weak
 from usl.learning.optim import Optimizer
 from usl.learning.recipe import Recipe
 from usl.training.networks.supervised import Supervised
@@ -17,43 +17,46 @@ OPTIMIZER = Optimizer("sgd", lr=0.01, weight_decay=1e-4, nesterov=True, schedule
 
 RECIPES = {
     # 5 epochs over the labels, each 100 times: with 40 labels 5 x 31 batches of 128. That is the
-    # paper's setting; with 250 labels it would be --steps 975.
+    # paper's setting; with 250 labels it would be --steps 975. The views are those of the code
+    # released with it; its moving statistics are an option, since the paper freezes the network.
     "cpu": Recipe(OPTIMIZER, batch_size=128, steps=155),
-    "cifar": Recipe(OPTIMIZER, batch_size=128, steps=155),
+    "cifar": Recipe(
+        OPTIMIZER, batch_size=128, steps=155, parameters={"jitter": True}, network="resnet18"
+    ),
     # Nothing is published; 5 epochs over 12,820 labels, without repetition.
-    "imagenet": Recipe(OPTIMIZER, batch_size=128, steps=500),
+    "imagenet": Recipe(OPTIMIZER, batch_size=128, steps=500, network="resnet50"),
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    moving_statistics: bool = False,
-    flip: bool = True,
-) -> SimCLRv2CLD:
-    """A linear layer on ``backbone``, which is frozen.
+class SimCLRv2CLD(Supervised):
+    """A linear layer on a frozen backbone.
 
     Parameters
     ----------
+    weak : other views than those that ``jitter`` chooses.
     seed : of the layer's initial weights.
     moving_statistics : batch normalisation in the frozen network goes on with the statistics of
         the labelled images, as in the code released with the paper.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    jitter : views are MoCo v2's, with changed colours and blur; otherwise moved and mirrored.
     """
-    # Without a moving average: what is kept is the last step's.
-    weak = Weak(backbone.size, flip=flip)
-    task = SimCLRv2CLD(backbone, n_classes, seed=seed, ema=0.0, weak=weak)
-    task.moving_statistics = moving_statistics
-    task.freeze()
-    return task
 
-
-class SimCLRv2CLD(Supervised):
-    """Labels alone, the head alone."""
-
-    moving_statistics = False
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        weak: Augmentation | None = None,
+        *,
+        seed: int = 0,
+        moving_statistics: bool = False,
+        flip: bool = True,
+        jitter: bool = False,
+    ) -> None:
+        weak = weak or (MoCoV2 if jitter else Weak)(backbone.size, flip=flip)
+        # Without a moving average: what is kept is the last step's.
+        super().__init__(backbone, n_classes, weak, seed=seed, ema=0.0)
+        self.moving_statistics = moving_statistics
+        self.freeze()
 
     def train(self, mode: bool = True) -> SimCLRv2CLD:
         """The backbone stays in evaluation mode, but for ``moving_statistics``."""
@@ -61,3 +64,6 @@ class SimCLRv2CLD(Supervised):
         if self.moving_statistics:
             self.classifier.backbone.train(mode)
         return self
+
+
+build = SimCLRv2CLD

@@ -13,61 +13,38 @@ import torch
 from torch import Tensor
 
 from usl.core.parameters import Positive
+from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.moving_mean import MovingMean
 from usl.learning.ranks import gather
-from usl.training.networks.fixmatch import FixMatch, pseudo_label_loss
+from usl.training.networks.fixmatch import Consistency, pseudo_label_loss
 from usl.training.networks.flexmatch import RECIPES as FLEXMATCH
 
 RECIPES = {
     # 1,200 steps are too few for a mean over the last 1,000.
     "cpu": replace(FLEXMATCH["cpu"], parameters={"momentum": 0.99}),
-    "cifar": replace(FLEXMATCH["cifar"], parameters={"align": True}),
+    "cifar": replace(FLEXMATCH["cifar"], parameters={"align": True, "views": "usb"}),
     # No configuration has been released: FlexMatch's.
-    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"align": True}),
+    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"align": True, "views": "usb-large"}),
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    momentum: float = 0.999,
-    n_sigma: Annotated[float, Positive] = 2.0,
-    align: bool = False,
-    lam: float = 1.0,
-    ema: float = 0.999,
-    eman: bool = False,
-    flip: bool = True,
-) -> SoftMatch:
-    """SoftMatch on ``backbone``.
+class SoftMatch(Consistency):
+    """FixMatch with weights for its threshold.
 
     Parameters
     ----------
-    seed : of the head's initial weights.
     momentum : share of the moving means of the confidence that stays in a step; less for short
         trainings.
     n_sigma : n, how fast a weight falls: one standard deviation below the mean it is exp(-n^2 / 2).
     align : uniform alignment: weigh images as if all classes were equally frequent. Only where
         they are; on in the literature's presets.
-    lam : lambda_u, weight of the unlabelled loss.
-    ema : momentum of the moving average of weights that is kept.
-    eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; weak
-        views are random crops and flips.
-    flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    """
-    shared = {"seed": seed, "lam": lam, "ema": ema, "eman": eman, "flip": flip}
-    return SoftMatch(backbone, n_classes, momentum=momentum, n_sigma=n_sigma, align=align, **shared)
-
-
-class SoftMatch(FixMatch):
-    """FixMatch with weights for its threshold.
 
     Attributes
     ----------
     mean, variance : mu_t and sigma_t^2 of the confidence; at first 1 / C and 1.
-    expected : p~_t, mean probability of each class [C]; at first 1 / C. Moves with ``align`` only.
+    expected : p~_t, mean probability of each class [C]; at first that of the first batch. Moves
+        with ``align`` only.
     """
 
     def __init__(
@@ -75,17 +52,18 @@ class SoftMatch(FixMatch):
         backbone: Any,
         n_classes: int,
         *,
-        momentum: float,
-        n_sigma: float,
-        align: bool,
+        momentum: float = 0.999,
+        n_sigma: Annotated[float, Positive] = 2.0,
+        align: bool = False,
+        views: ViewPair = "fixmatch",
         **shared: Any,
     ) -> None:
-        super().__init__(backbone, n_classes, **shared)
+        super().__init__(backbone, n_classes, views, **shared)
         self.n_sigma, self.align = n_sigma, align
         even = torch.full((n_classes,), 1 / n_classes)
         self.mean = MovingMean(even.mean(), momentum)
         self.variance = MovingMean(torch.ones(()), momentum)
-        self.expected = MovingMean(even, momentum)
+        self.expected = MovingMean(even, momentum, from_first=True)
 
     def consistency(
         self, weak: Tensor, strong: Tensor, views: Views
@@ -107,6 +85,9 @@ class SoftMatch(FixMatch):
         super().after_step()
         for mean in (self.mean, self.variance, self.expected):
             mean.after_step()
+
+
+build = SoftMatch
 
 
 def gaussian_weights(confidence: Tensor, mean: Tensor, variance: Tensor, n_sigma: float) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from usl.learning.augment import ResizedCropFlip, Weak
+from usl.learning.augment import Augmentation, ResizedCropFlip, Weak
 from usl.learning.loop import Views
 from usl.training.networks.fixmatch import RECIPES as FIXMATCH
 from usl.training.shared.student import Student, labeled_loss
@@ -23,32 +23,30 @@ RECIPES = {
 }
 
 
-def build(
-    backbone: Any,
-    n_classes: int,
-    *,
-    seed: int = 0,
-    ema: float = 0.999,
-    crop: bool = False,
-    flip: bool = True,
-) -> Supervised:
+class Supervised(Student):
     """Cross entropy on weak views of the labelled images.
 
     Parameters
     ----------
-    seed : of the head's initial weights.
+    weak : other views than those that ``crop`` and ``flip`` choose.
     ema : momentum of the moving average that is kept; 0 keeps the last weights.
-    crop : views are random crops of a fifth of the image and more, for large pictures; otherwise
+    crop : views are random crops of 8% of the image and more, for large pictures; otherwise
         the image moved by up to an eighth.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
-    size = backbone.size
-    weak = ResizedCropFlip(size, flip=flip) if crop else Weak(size, flip=flip)
-    return Supervised(backbone, n_classes, seed=seed, ema=ema, weak=weak)
 
-
-class Supervised(Student):
-    """A classifier trained on its labels alone."""
+    def __init__(
+        self,
+        backbone: Any,
+        n_classes: int,
+        weak: Augmentation | None = None,
+        *,
+        crop: bool = False,
+        flip: bool = True,
+        **shared: Any,
+    ) -> None:
+        weak = weak or (ResizedCropFlip if crop else Weak)(backbone.size, flip=flip)
+        super().__init__(backbone, n_classes, weak, **shared)
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
         """L = L_x, and the share of the views that are classified as their labels say."""
@@ -56,3 +54,6 @@ class Supervised(Student):
         loss = labeled_loss(logits, views["classes"], views["weights"])
         right = (logits.detach().argmax(1) == views["classes"]).float().mean()
         return loss, {"accuracy": right}
+
+
+build = Supervised

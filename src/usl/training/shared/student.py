@@ -14,6 +14,8 @@ from usl.learning.ema import follow, teacher_of
 from usl.learning.loop import Task, Views
 from usl.learning.precision import full_precision
 
+LONG = 100  # memories of the teacher, from which on a training is long
+
 
 class Classifier(nn.Module):  # type: ignore[misc]
     """A backbone and a linear head: pictures 0..1 [b, c, h, w] to logits [b, C]."""
@@ -37,28 +39,34 @@ class Classifier(nn.Module):  # type: ignore[misc]
 class Student(Task):
     """A classifier in training and its teacher, the moving average that is kept.
 
+    Of the teacher a share ``ema`` stays in a step. It starts lower, min(ema, (1+t)/(10+t)), so
+    that a short training does not end with the memory of its first weights; in a training of 100
+    times that memory, 1 / (1 - ema) steps, it is the same all along, as in the sources.
+
     Parameters
     ----------
-    ema : share of the teacher that stays in a step. It starts lower, min(ema, (1+t)/(10+t)), so
-        that a short training does not end with the memory of its first weights.
-    buffers : of batch normalisation in the teacher: ``copy`` or ``average`` (EMAN).
+    weak : the weak view; by default moved and mirrored.
+    eman : the batch statistics of the teacher are averaged too, instead of copied.
+    seed : of the head's initial weights.
+    ema : momentum of the moving average that is kept.
     """
 
     def __init__(
         self,
         backbone: Any,
         n_classes: int,
-        *,
-        seed: int,
-        ema: float = 0.999,
-        buffers: Literal["copy", "average"] = "copy",
         weak: Augmentation | None = None,
+        eman: bool = False,
+        *,
+        seed: int = 0,
+        ema: float = 0.999,
     ) -> None:
         super().__init__()
         self.classifier = Classifier(backbone, n_classes, seed)
         self.teacher = teacher_of(self.classifier).eval()
-        self.ema, self.buffers_of_teacher, self.frozen = ema, buffers, False
+        self.ema, self.eman, self.frozen = ema, eman, False
         self.weak = weak or Weak(backbone.size)
+        self.even = False  # the teacher's pace
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @property
@@ -70,7 +78,7 @@ class Student(Task):
     def prepare(self, *, images: int, unlabeled: int, steps: int) -> None:
         """Called once, before the first step: what only the training knows.
 
-        A method that keeps something of every image registers its buffer here.
+        A method that keeps something of every image registers its buffer here, too.
 
         Parameters
         ----------
@@ -78,6 +86,7 @@ class Student(Task):
         unlabeled : how many of them the unlabelled stream draws from.
         steps : of the whole training.
         """
+        self.even = steps * (1 - self.ema) >= LONG
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """``labeled``, a weak view, with ``classes`` and ``weights``."""
@@ -104,8 +113,9 @@ class Student(Task):
         """Move the teacher."""
         self.steps += 1
         count = int(self.steps)
-        momentum = min(self.ema, (1 + count) / (10 + count))
-        follow(self.teacher, self.classifier, momentum, buffers=self.buffers_of_teacher)
+        momentum = self.ema if self.even else min(self.ema, (1 + count) / (10 + count))
+        buffers: Literal["copy", "average"] = "average" if self.eman else "copy"
+        follow(self.teacher, self.classifier, momentum, buffers=buffers)
 
 
 @full_precision

@@ -1,0 +1,161 @@
+"""The numbers of the presets are those of the sources that are named here."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from students import Loop, Tiny  # noqa: E402
+from usl.core.errors import UsageError  # noqa: E402
+from usl.learning.augment import (  # noqa: E402
+    EMAN,
+    USB,
+    InnerCrop,
+    ResizedCropFlip,
+    SimCLR,
+    Strong,
+    Weak,
+)
+from usl.training.networks import (  # noqa: E402
+    comatch,
+    debiaspl,
+    fixmatch,
+    flexmatch,
+    freematch,
+    softmatch,
+    supervised,
+)
+
+INCEPTION = (0.08, 1.0)
+OF_USB = (flexmatch, freematch, softmatch)
+
+
+def task_of(method, preset):
+    return method.build(Tiny(), 10, **method.RECIPES[preset].parameters)
+
+
+@pytest.mark.parametrize("method", [fixmatch, debiaspl])
+def test_views_on_imagenet_are_emans(method):
+    # amazon-science, main_fixmatch.py: --weak-type DefaultTrain, --strong-type RandAugment;
+    # data/transforms.py: RandomResizedCrop(224), flip, RandAugment(n=2, m=10), no cutout.
+    task = task_of(method, "imagenet")
+    assert task.weak == ResizedCropFlip(8, INCEPTION)
+    assert task.strong == Strong(8, ops=2, cutout=0, policy=EMAN, scale=INCEPTION)
+    # data/randaugment.py, imagenet_augment_pool: 16 operations, levels randint(1, 10).
+    assert (EMAN.operations, EMAN.levels, EMAN.probability) == (16, (1, 9), 1.0)
+    assert (EMAN.enhance, EMAN.posterize, EMAN.rotate) == ((0.1, 1.8), (4, 4), 30)
+    assert (EMAN.shear, EMAN.translate, EMAN.solarize_add) == (0.3, 0.45, 110)
+
+
+@pytest.mark.parametrize("method", [fixmatch, debiaspl])
+def test_batches_on_imagenet_are_emans(method):
+    # main_fixmatch.py: -b 64, --mu 5, --lambda-u 10, --ema-m 0.999, --wd 1e-4, no nesterov;
+    # train_99p_index.csv for the unlabelled ones; 50 epochs of 1.28 M / 320 steps, 5 of warm-up.
+    recipe, task = method.RECIPES["imagenet"], task_of(method, "imagenet")
+    chosen = recipe.optimizer
+    assert (recipe.batch_size, recipe.ratio, recipe.labeled_in_unlabeled) == (64, 5, False)
+    assert (task.lam, task.ema, task.eman) == (10, 0.999, True)
+    assert (chosen.weight_decay, chosen.nesterov, chosen.warmup) == (1e-4, False, 0.1)
+
+
+def test_fixmatch_on_imagenet():
+    # The paper, 6.12: lr 0.03, times 0.1 at 30 and 40 of 50 epochs; --threshold 0.7.
+    chosen = fixmatch.RECIPES["imagenet"].optimizer
+    assert (chosen.lr, chosen.schedule, chosen.milestones) == (0.03, "steps", (0.6, 0.8))
+    assert task_of(fixmatch, "imagenet").tau == 0.7
+
+
+def test_debiaspl_on_imagenet():
+    # scripts/0.2perc-ssl/train_DebiasPL.sh: --lr 0.003 --cos --threshold 0.8 --tau 0.4
+    # --qhat_m 0.99.
+    chosen, task = debiaspl.RECIPES["imagenet"].optimizer, task_of(debiaspl, "imagenet")
+    assert (chosen.lr, chosen.schedule) == (0.003, "cosine")
+    assert (task.tau, task.t, task.habit.momentum) == (0.8, 0.4, 0.99)
+
+
+@pytest.mark.parametrize("method", OF_USB)
+def test_views_on_cifar_are_usbs(method):
+    # microsoft/Semi-supervised-learning, cv_datasets/cifar.py: RandAugment(3, 5) after the weak
+    # view; augmentation/randaugment.py: any strength, always, Cutout of random() * 0.5.
+    task = task_of(method, "cifar")
+    assert task.weak == Weak(8)
+    assert task.strong == Strong(8, ops=3, cutout=0.5, policy=USB)
+    assert (USB.operations, USB.levels, USB.continuous) == (14, (0, 10), True)
+    assert (USB.probability, USB.random_cutout) == (1.0, True)
+    assert (USB.enhance, USB.posterize, USB.solarize) == ((0.05, 0.9), (4, 4), (256, -256))
+    assert (USB.rotate, USB.shear, USB.translate) == (30, 0.3, 0.3)
+    assert USB.cutout_fill == (125 / 255, 123 / 255, 114 / 255)
+
+
+@pytest.mark.parametrize("method", OF_USB)
+def test_views_on_imagenet_are_usbs(method):
+    # cv_datasets/imagenet.py: Resize(256, 256), RandomCrop(224), flip; the strong one
+    # RandomResizedCropAndInterpolation (0.08 to 1), flip, RandAugment(3, 10).
+    task = task_of(method, "imagenet")
+    assert task.weak == InnerCrop(8)
+    assert task.strong == Strong(8, ops=3, policy=USB, scale=INCEPTION)
+
+
+@pytest.mark.parametrize("method", OF_USB)
+def test_batches_on_cifar_are_usbs(method):
+    # config/classic_cv/*/*_cifar10_40_0.yaml: batch_size 64, uratio 7, num_train_iter 1048576,
+    # lr 0.03, momentum 0.9, weight_decay 0.0005, ema_m 0.999, ulb_loss_ratio 1.0.
+    recipe, task = method.RECIPES["cifar"], task_of(method, "cifar")
+    chosen = recipe.optimizer
+    assert (recipe.batch_size, recipe.ratio, recipe.steps) == (64, 7, 1048576)
+    assert (chosen.lr, chosen.momentum, chosen.weight_decay) == (0.03, 0.9, 0.0005)
+    assert (task.ema, task.lam) == (0.999, 1.0)
+
+
+def test_own_numbers_on_cifar_are_usbs():
+    # p_cutoff 0.95 and thresh_warmup; ema_p 0.999 and ent_loss_ratio 0.001; ema_p 0.999, n_sigma 2
+    # and dist_align.
+    flex, free, soft = (task_of(method, "cifar") for method in OF_USB)
+    assert (flex.tau, flex.warmup) == (0.95, True)
+    assert (free.confidence.momentum, free.fairness) == (0.999, 0.001)
+    assert (soft.mean.momentum, soft.n_sigma, soft.align) == (0.999, 2, True)
+
+
+def test_comatchs_views():
+    # salesforce/CoMatch: datasets/cifar.py, trans_strong1, and imagenet/Train_CoMatch.py, all with
+    # RandomResizedCrop(scale=(0.2, 1.)) and ColorJitter(0.4, 0.4, 0.4, 0.1), without blur.
+    assert task_of(comatch, "cifar").strong[1] == SimCLR(8, strength=0.5, scale=(0.2, 1.0))
+    large = task_of(comatch, "imagenet")
+    assert large.strong == [SimCLR(8, strength=0.5, scale=(0.2, 1.0))] * 2
+    assert large.weak == ResizedCropFlip(8, (0.2, 1.0))
+
+
+def test_supervised_on_imagenet_sees_emans_weak_view():
+    assert task_of(supervised, "imagenet").weak == ResizedCropFlip(8, INCEPTION)
+
+
+@pytest.mark.parametrize("method", [fixmatch, debiaspl, *OF_USB])
+def test_what_was_tuned_for_a_processor_stays(method):
+    task = task_of(method, "cpu")
+    assert (task.weak, task.strong) == (Weak(8), Strong(8))
+
+
+@pytest.mark.parametrize("method", OF_USB)
+@pytest.mark.parametrize("views", ["usb", "usb-large", "eman"])
+def test_views_are_a_choice(method, views):
+    loop = Loop(method.build(Tiny(), 3, views=views, flip=False))
+    assert loop.task.strong.flip is False
+    assert torch.isfinite(loop.step(0)[0])
+    with pytest.raises(UsageError, match=r"views: 'usbb' is unknown.*usb"):
+        method.build(Tiny(), 3, views="usbb")
+
+
+@pytest.mark.parametrize("method", [fixmatch, flexmatch, comatch])
+def test_the_teacher_of_a_long_training_moves_evenly(method):
+    # main_fixmatch.py, --ema-m 0.999, and the EMA of FixMatch, CoMatch and USB: constant.
+    parameters = method.RECIPES["cifar"].parameters
+    loop = Loop(method.build(Tiny(), 3, **parameters), steps=method.RECIPES["cifar"].steps)
+    before = loop.task.teacher.head.weight.clone()
+    loop.step(0)
+    moved = 0.999 * before + 0.001 * loop.task.classifier.head.weight
+    torch.testing.assert_close(loop.task.teacher.head.weight, moved)
+    short = Loop(method.build(Tiny(), 3), steps=method.RECIPES["cpu"].steps)
+    short.step(0)
+    quick = 2 / 11 * before + 9 / 11 * short.task.classifier.head.weight
+    torch.testing.assert_close(short.task.teacher.head.weight, quick)
