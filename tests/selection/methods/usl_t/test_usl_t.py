@@ -223,3 +223,28 @@ def test_a_failed_training_leaves_its_record_and_no_run(blobs, tmp_path, monkeyp
 def test_normalized_entropy():
     assert normalized_entropy(np.full(8, 1 / 8)) == pytest.approx(1)
     assert normalized_entropy(np.array([1.0, 0, 0])) == 0
+
+
+def test_the_local_loss_can_be_off_early(blobs):
+    features, _ = blobs
+    asked = {"method": "usl_t", "seed": 1, "steps": 400, "tau": 0.0}
+    both = usl.select(features, 12, **asked).history
+    early = usl.select(features, 12, local=0.5, **asked).history
+    assert [row for row in early if row["step"] <= 200] == [
+        row for row in both if row["step"] <= 200
+    ]
+    assert early[-1] != both[-1]
+    never = usl.select(features, 12, local=0.0, **asked)
+    without = usl.select(features, 12, lam=0.0, **asked)
+    np.testing.assert_array_equal(never.indices, without.indices)
+
+
+def test_in_two_phases_the_global_loss_acts(blobs):
+    """In ``paper`` hardly an item is sure enough for it; here all count, alone in the end."""
+    features, _ = blobs
+    found = usl.select(features, 12, method="usl_t", preset="two_phase", seed=1)
+    assert found.parameters["tau"] == 0
+    assert found.parameters["local"] == pytest.approx(2 / 3)
+    assert all(row["above_tau"] == 1 for row in found.history)
+    at = {row["step"]: row["global_loss"] for row in found.history}
+    assert at[1500] < 0.97 * at[1000], "it falls once it is alone"

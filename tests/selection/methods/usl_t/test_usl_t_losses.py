@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from usl.numeric.arrays import softmax
 from usl.selection.methods.usl_t.losses import (
+    class_weights,
     global_loss,
     local_loss,
     local_target,
@@ -71,6 +74,47 @@ def test_local_loss_is_eq_14_with_eq_11_and_13(logits):
         return kl(expected, softmax(z)).mean()
 
     np.testing.assert_allclose(gradient, numerical_gradient(at, logits), atol=1e-6)
+
+
+RELEASED = np.load(Path(__file__).parent / "released_losses.npz")  # the release's own losses, run
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.95])
+@pytest.mark.parametrize("sureness", ["unsure", "mixed", "sure"])
+def test_global_loss_and_its_class_weights_are_the_releases(sureness, tau):
+    p = softmax(RELEASED[f"global_{sureness}_logits"])
+    weights = class_weights(p.max(axis=1), p.argmax(axis=1), tau)
+    name = f"global_{sureness}_tau{tau}"
+    for config, given in (("plain", None), ("cifar10", weights)):
+        value, gradient = global_loss(p, p, tau=tau, weights=given)
+        assert value == pytest.approx(float(RELEASED[f"{name}_{config}_value"]), abs=1e-5)
+        np.testing.assert_allclose(gradient, RELEASED[f"{name}_{config}_gradient"], atol=1e-5)
+
+
+@pytest.mark.parametrize(("column", "alpha", "t"), [("small", 5.0, 0.25), ("large", 2.5, 0.5)])
+def test_local_loss_is_the_releases_step_after_step(column, alpha, t):
+    mean = np.full(12, 1 / 12)
+    for step in range(3):
+        made = {
+            name: RELEASED[f"local_{column}_step{step}_{name}"]
+            for name in ("logits", "neighbor_logits", "value", "gradient", "mean_after")
+        }
+        target = local_target(made["neighbor_logits"], mean, alpha=alpha, t=t)
+        value, gradient = local_loss(softmax(made["logits"]), target)
+        assert value == pytest.approx(float(made["value"]), abs=1e-5)
+        np.testing.assert_allclose(gradient, made["gradient"], atol=1e-5)
+        mean = moving_mean(mean, softmax(made["neighbor_logits"]).mean(axis=0), 0.5)
+        np.testing.assert_allclose(mean, made["mean_after"], atol=1e-5)
+
+
+def test_every_cluster_has_the_same_share_of_a_weighted_loss():
+    hard = np.array([0, 0, 0, 1, 2, 2, 0])
+    confidence = np.array([0.99, 0.97, 0.5, 0.96, 0.99, 0.4, 0.98])
+    weights = class_weights(confidence, hard, 0.95)
+    shares = [weights[hard == cluster].sum() for cluster in range(3)]
+    np.testing.assert_allclose(shares, 7 / 3, rtol=1e-6)
+    np.testing.assert_array_equal(weights[confidence < 0.95], 0)
+    assert not class_weights(confidence, hard, 1.0).any(), "nobody is sure: no loss, and no NaN"
 
 
 def test_moving_mean_is_eq_12():

@@ -39,7 +39,10 @@ from usl.selection.shared.seconds import search_seconds
 
 DRAWN = "clusters start from random rows, batches are drawn"
 PICKING = ("k", "pick_by", "spare", "propagate")
-TRAINING = ("heads", "tau", "alpha", "t", "lam", "momentum", "scale", "steps", "batch_size", "lr")
+TRAINING = (
+    *("heads", "tau", "alpha", "t", "lam", "local", "momentum", "scale"),
+    *("steps", "batch_size", "lr"),
+)
 EPOCHS = 10  # of end-to-end training; the paper's 200 are for a GPU
 
 
@@ -52,12 +55,13 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    preset: Literal["paper", "released"] = "paper",
+    preset: Literal["paper", "released", "two_phase"] = "paper",
     heads: Annotated[int | None, Positive] = None,
     tau: Annotated[float | None, Between(0, 1)] = None,
     alpha: Annotated[float | None, NotNegative] = None,
     t: Annotated[float | None, Positive] = None,
     lam: Annotated[float | None, NotNegative] = None,
+    local: Annotated[float | None, Between(0, 1)] = None,
     momentum: Annotated[float | None, Between(0, 1)] = None,
     k: Annotated[int | None, Positive] = None,
     scale: Annotated[float | None, Positive] = None,
@@ -79,13 +83,15 @@ def pick(
 
     Parameters
     ----------
-    preset : ``paper`` is Table 9; ``released`` follows the authors' code. Both have a column for
-        up to 100,000 items and one for more.
+    preset : ``paper`` is Table 9; ``released`` follows the authors' code; ``two_phase`` lets the
+        global loss act: on all items, in the last third of the steps alone. Each has a column
+        for up to 100,000 items and one for more.
     heads : sets of clusters trained side by side; the first decides, all vote on confidence.
     tau : confidence threshold of the global loss, Eq. 10 (paper: 0.95; 0 large).
     alpha : strength of the logit adjustment, Eq. 11 (paper: 5; 2.5 large).
     t : temperature of the sharpening, Eq. 13 (paper: 0.25; 0.5 large).
     lam : lambda, weight of the local loss, Eq. 15 (paper: 5; 0.5 large).
+    local : share of the steps in which the local loss takes part; it may be off early (6.9).
     momentum : mu of the moving average, Eq. 12 (paper: 0.5).
     k : neighbours that may share a cluster, Eq. 14 (paper: 20).
     scale : of the logits, scale times cosine; by default derived from the features.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,8 @@ def train_heads(
     history: list[dict[str, Any]] = []
     heads = []
     total = training.heads * training.steps
+    late = replace(training, lam=0.0)  # the local loss has started the clusters (paper 6.9)
+    early = round(training.local * training.steps)
     with one_blas_thread(), ThreadPoolExecutor(PARTS) as pool:
         for number in range(training.heads):
             rng = np.random.default_rng([seed, number])
@@ -103,7 +105,8 @@ def train_heads(
             for step in range(1, training.steps + 1):
                 items = rng.integers(len(table), size=training.batch_size)
                 near = neighbors[items, rng.integers(neighbors.shape[1], size=len(items))]
-                figures = one_step(head, table, items, near, training, pool)
+                settings = training if step <= early else late
+                figures = one_step(head, table, items, near, settings, pool)
                 restart_tail(head, training, rng, step)
                 check_finite(figures, number, step, history)
                 if step % REPORT_EVERY == 0 or step == training.steps:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from usl.numeric.arrays import TINY, Float32, Values, softmax
+from usl.numeric.arrays import TINY, Float32, Rows, Values, softmax
 
 
 def global_loss(
@@ -27,7 +27,7 @@ def global_loss(
     reference : soft assignments [b, C] that give the hard ones y (Eq. 8, whose argmin over the
         similarity is an argmax) and the confidence; the same array where there are no views.
     tau : items whose largest ``reference`` is below this do not count.
-    weights : per item [b], already normalised to a mean of 1; None for equal weights.
+    weights : per item [b], of a mean of 1 over the whole batch; None for equal weights.
 
     Returns
     -------
@@ -42,6 +42,27 @@ def global_loss(
     gradient = prediction * counted[:, None]
     gradient[rows, hard] -= counted
     return float(-(counted * np.log(chosen)).sum() / len(rows)), gradient / np.float32(len(rows))
+
+
+def class_weights(confidence: Float32, hard: Rows, tau: float) -> Float32:
+    """Weights [b] that give every cluster the same share of Eq. 10, as the released code does.
+
+    With n the items of the batch that are sure of their cluster and n_c those of them in cluster
+    c, a sure item weighs n / n_c and any other 0; scaled to a mean of 1 over the batch, so that
+    :func:`global_loss` is the weighted mean over the sure ones (the release's CIFAR-10 run).
+
+    Parameters
+    ----------
+    confidence, hard : largest soft assignment and its cluster, of every item of the batch [b].
+    tau : items below are not sure.
+    """
+    sure = confidence >= tau
+    weights = np.zeros(len(hard))
+    if sure.any():
+        counts = np.bincount(hard[sure])
+        weights[sure] = 1.0 / counts[hard[sure]]
+        weights *= len(weights) / weights.sum()
+    return weights.astype(np.float32)
 
 
 def local_target(neighbor_logits: Float32, mean: Values, *, alpha: float, t: float) -> Float32:

@@ -118,7 +118,10 @@ class Clusters(Task):
         prediction = self.logits(self.backbone(views["strong"])).log_softmax(2)
         confidence, hard = plain.softmax(2).max(2)
         sure = confidence >= settings.tau
-        outer = global_loss(prediction, hard, sure)
+        counted = sure.float()
+        if settings.reweight:
+            counted = class_weights(hard, sure, self.weight.shape[1])
+        outer = global_loss(prediction, hard, counted)
         target = local_target(neighbor, self.mean, alpha=settings.alpha, t=settings.t)
         inner = local_loss(prediction, target)
         self.remember(neighbor.softmax(2).mean(1), hard)
@@ -145,10 +148,23 @@ def global_loss(prediction: Tensor, hard: Tensor, counted: Tensor) -> Tensor:
     ----------
     prediction : log y-hat of the strong views [H, b, C].
     hard : clusters of the plain pictures [H, b].
-    counted : which are sure enough [H, b].
+    counted : weights [H, b], 0 for those that are not sure enough.
     """
     chosen = prediction.gather(2, hard[..., None])[..., 0]
     return -(chosen * counted).mean(1)
+
+
+def class_weights(hard: Tensor, sure: Tensor, n_clusters: int) -> Tensor:
+    """:func:`usl.selection.methods.usl_t.losses.class_weights` for every head, float [H, b].
+
+    Parameters
+    ----------
+    hard : clusters of the plain pictures [H, b]; sure : which are sure enough, bool [H, b].
+    """
+    counted = sure.float()
+    counts = counted.new_zeros(len(hard), n_clusters).scatter_add_(1, hard, counted)
+    weights = counted / counts.gather(1, hard).clamp(min=1)
+    return weights / weights.mean(1, keepdim=True).clamp(min=TINY)
 
 
 def local_target(neighbor: Tensor, mean: Tensor, *, alpha: float, t: float) -> Tensor:

@@ -39,6 +39,20 @@ PRESETS: dict[str, tuple[Preset, Preset]] = {
             training=Training(tau=0.0, alpha=2.5, t=0.5, lam=0.5, tail=0.25, steps=3000),
         ),
     ),
+    # Both losses in turn. On frozen features hardly an item is as sure as tau = .95 asks, so that
+    # `paper` trains by its local loss alone. Here the global loss counts all items, as the paper
+    # has it where the backbone is frozen (6.12), and the local loss is off early (6.9).
+    "two_phase": (
+        Preset(training=Training(tau=0.0, local=2 / 3)),
+        Preset(
+            pick_by="density",
+            spare=0.03,
+            propagate=20,
+            training=Training(
+                tau=0.0, alpha=2.5, t=0.5, lam=0.5, tail=0.25, steps=3000, local=2 / 3
+            ),
+        ),
+    ),
     # The released code, as far as frozen features go: there are no augmented views, so the
     # pseudo-label and the loss share one image. Its z-bar starts at 1 / C and is used before its
     # update, and its argmin of Eq. 8 is an argmax, as here.

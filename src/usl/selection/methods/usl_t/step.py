@@ -12,6 +12,7 @@ from usl.numeric.adam import Adam
 from usl.numeric.arrays import Float32, Rows, Values, softmax
 from usl.numeric.table import Table
 from usl.selection.methods.usl_t.losses import (
+    class_weights,
     global_loss,
     local_loss,
     local_target,
@@ -41,7 +42,8 @@ class Training:
     head: float = 1.5  # ... beside one above this share
     noise: float = 1e-2  # relative size of the perturbation
     linear: bool = False  # plain linear layer with bias instead of unit weights times scale
-    reweight: bool = False  # items weigh by the inverse size of their cluster in the batch
+    reweight: bool = False  # every cluster has the same share of the global loss
+    local: float = 1.0  # share of the steps in which the local loss takes part
     network_batch: int = 256  # images per step of end-to-end training
 
 
@@ -111,17 +113,30 @@ def one_step(
     unit, lengths = head.unit()
     scale = np.float32(head.scale)
 
-    def part(number: int) -> tuple[Any, ...]:
-        rows = slice(number * len(items) // PARTS, (number + 1) * len(items) // PARTS)
+    spans = [
+        slice(number * len(items) // PARTS, (number + 1) * len(items) // PARTS)
+        for number in range(PARTS)
+    ]
+
+    def predict(rows: slice) -> tuple[Float32, Float32]:
         own = table.take(items[rows])
-        prediction = softmax(scale * (own @ unit.T) + head.bias)
+        return own, softmax(scale * (own @ unit.T) + head.bias)
+
+    predicted = list(pool.map(predict, spans))
+    weights = None
+    if training.reweight:  # by the sizes of the clusters in the whole batch
+        every = np.concatenate([prediction for _, prediction in predicted])
+        weights = class_weights(every.max(axis=1), every.argmax(axis=1), training.tau)
+
+    def part(number: int) -> tuple[Any, ...]:
+        rows, (own, prediction) = spans[number], predicted[number]
         neighbor_logits = scale * (table.take(near[rows]) @ unit.T) + head.bias
         neighbor = softmax(neighbor_logits)
         target = local_target(neighbor_logits, head.mean, alpha=training.alpha, t=training.t)
         hard = prediction.argmax(axis=1)
-        weights = inverse_sizes(hard, len(unit)) if training.reweight else None
+        own_weights = None if weights is None else weights[rows]
         outer, gradient = global_loss(
-            prediction, prediction, tau=training.tau, weights=weights
+            prediction, prediction, tau=training.tau, weights=own_weights
         )  # Eq. 10
         inner, local_gradient = local_loss(prediction, target)  # Eq. 14
         gradient += np.float32(training.lam) * local_gradient  # Eq. 15
@@ -195,13 +210,6 @@ def restart_tail(head: Head, training: Training, rng: np.random.Generator, step:
         moment[tail] = moment[top]
     head.sizes[[tail, top]] = head.sizes[top] / 2
     head.mean[[tail, top]] = (head.mean[tail] + head.mean[top]) / 2
-
-
-def inverse_sizes(hard: Rows, n_clusters: int) -> Float32:
-    """Weight of each item: one over its cluster's count in the batch, of mean 1."""
-    counts = np.bincount(hard, minlength=n_clusters)
-    weights = 1.0 / counts[hard]
-    return np.asarray(weights / weights.mean(), dtype=np.float32)
 
 
 def normalized_entropy(shares: Values) -> float:

@@ -15,6 +15,7 @@ SYMBOLS = {
     "alpha": ("α", "strength of the logit adjustment, Eq. 11"),
     "t": ("t", "temperature of the sharpening, Eq. 13"),
     "lam": ("λ", "weight of the local loss, Eq. 15"),
+    "local": ("", "share of the steps in which the local loss takes part"),
     "momentum": ("μ", "moving average of the mean assignment, Eq. 12"),
     "scale": ("", "of the logits: scale times cosine"),
 }
