@@ -140,6 +140,7 @@ MEAN = (0.4914, 0.4822, 0.4465)
 ERASING = transforms.RandomErasing(p=1.0, value=MEAN)  # its 0 comes after the normalisation
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("augmentation", "pipeline"),
     [
