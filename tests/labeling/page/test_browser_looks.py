@@ -131,3 +131,13 @@ def test_a_narrow_screen(site, visit):
     counted(page, "2 of 40")
     saved(page)
     assert list(server.labels().values()) == ["owl", "owl"]
+
+
+def test_many_classes_take_the_width_of_their_list(site, visit):
+    server = site([f"class {'x' * number}" for number in range(12)])
+    page = visit(server.address)
+    widths = page.evaluate(
+        "[...document.querySelectorAll('#classes button')].map((one) => one.offsetWidth)"
+    )
+    assert len(widths) == 12
+    assert len(set(widths)) == 1
