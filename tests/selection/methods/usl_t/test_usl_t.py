@@ -239,12 +239,13 @@ def test_the_local_loss_can_be_off_early(blobs):
     np.testing.assert_array_equal(never.indices, without.indices)
 
 
-def test_in_two_phases_the_global_loss_acts(blobs):
-    """In ``paper`` hardly an item is sure enough for it; here all count, alone in the end."""
+def test_in_both_the_global_loss_acts(blobs):
+    """In ``paper`` hardly an item is sure enough for it; here all count."""
     features, _ = blobs
-    found = usl.select(features, 12, method="usl_t", preset="two_phase", seed=1)
+    asked = {"method": "usl_t", "seed": 1, "steps": 600}
+    found = usl.select(features, 12, preset="both", **asked)
     assert found.parameters["tau"] == 0
-    assert found.parameters["local"] == pytest.approx(2 / 3)
     assert all(row["above_tau"] == 1 for row in found.history)
-    at = {row["step"]: row["global_loss"] for row in found.history}
-    assert at[1500] < 0.97 * at[1000], "it falls once it is alone"
+    paper = usl.select(features, 12, **asked)
+    assert found.history[-1]["confidence"] > paper.history[-1]["confidence"]
+    assert all(row["above_tau"] < 0.05 for row in paper.history)

@@ -55,7 +55,7 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    preset: Literal["paper", "released", "two_phase"] = "paper",
+    preset: Literal["paper", "released", "both"] = "paper",
     heads: Annotated[int | None, Positive] = None,
     tau: Annotated[float | None, Between(0, 1)] = None,
     alpha: Annotated[float | None, NotNegative] = None,
@@ -83,9 +83,9 @@ def pick(
 
     Parameters
     ----------
-    preset : ``paper`` is Table 9; ``released`` follows the authors' code; ``two_phase`` lets the
-        global loss act: on all items, in the last third of the steps alone. Each has a column
-        for up to 100,000 items and one for more.
+    preset : ``paper`` is Table 9; ``released`` follows the authors' code; ``both`` is ``paper``
+        with a global loss that counts all items (tau 0). Each has a column for up to 100,000
+        items and one for more.
     heads : sets of clusters trained side by side; the first decides, all vote on confidence.
     tau : confidence threshold of the global loss, Eq. 10 (paper: 0.95; 0 large).
     alpha : strength of the logit adjustment, Eq. 11 (paper: 5; 2.5 large).

@@ -27,32 +27,21 @@ class Preset:
         return min(n, wanted + int(np.ceil(self.spare * wanted)))
 
 
+LARGE = Preset(
+    pick_by="density",  # "we instead query the sample with top density in each cluster"
+    spare=0.03,  # 3,000 clusters for 2,911 picks, the largest kept
+    propagate=20,  # "annotate the 20 samples with max density"
+    training=Training(tau=0.0, alpha=2.5, t=0.5, lam=0.5, tail=0.25, steps=3000),
+)
+
 PRESETS: dict[str, tuple[Preset, Preset]] = {
     # Table 9 and 6.12; columns: up to 100,000 items, more. The paper trains a network or, large,
     # freezes it; steps, batch and rate are ours for frozen features, and so is the scale.
-    "paper": (
-        Preset(),
-        Preset(
-            pick_by="density",  # "we instead query the sample with top density in each cluster"
-            spare=0.03,  # 3,000 clusters for 2,911 picks, the largest kept
-            propagate=20,  # "annotate the 20 samples with max density"
-            training=Training(tau=0.0, alpha=2.5, t=0.5, lam=0.5, tail=0.25, steps=3000),
-        ),
-    ),
-    # Both losses in turn. On frozen features hardly an item is as sure as tau = .95 asks, so that
-    # `paper` trains by its local loss alone. Here the global loss counts all items, as the paper
-    # has it where the backbone is frozen (6.12), and the local loss is off early (6.9).
-    "two_phase": (
-        Preset(training=Training(tau=0.0, local=2 / 3)),
-        Preset(
-            pick_by="density",
-            spare=0.03,
-            propagate=20,
-            training=Training(
-                tau=0.0, alpha=2.5, t=0.5, lam=0.5, tail=0.25, steps=3000, local=2 / 3
-            ),
-        ),
-    ),
+    "paper": (Preset(), LARGE),
+    # The reading in which both losses take part. On frozen features hardly an item is as sure as
+    # tau = .95 asks, so that `paper` trains by its local loss alone; here the global loss counts
+    # all items, as the paper has it where the backbone is frozen (6.12).
+    "both": (Preset(training=Training(tau=0.0)), LARGE),
     # The released code, as far as frozen features go: there are no augmented views, so the
     # pseudo-label and the loss share one image. Its z-bar starts at 1 / C and is used before its
     # update, and its argmin of Eq. 8 is an argmax, as here.
