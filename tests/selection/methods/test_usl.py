@@ -131,6 +131,26 @@ def test_released_preset_with_a_horizon_gives_the_picks_of_the_release(monkeypat
     assert sorted(found.indices.tolist()) == sorted(picks.tolist())
 
 
+@pytest.mark.parametrize("preset", ["paper", "released"])
+@pytest.mark.parametrize("density_by", ["kth", "cosine"])
+def test_density_by_the_kth_neighbour_and_by_cosine(cloud, density_by, preset):
+    """Eq. 2 without its power, and section 6.6, from all distances written out."""
+    points = cloud.astype(np.float64)
+    distance = np.linalg.norm(points[:, None] - points, axis=2)
+    order = np.sort(distance, axis=1)[:, 0 if preset == "released" else 1 :][:, :20]
+    if density_by == "kth":
+        expected = 1 / order[:, -1] ** (2 if preset == "released" else 1)
+    else:
+        expected = (1 - order**2 / 2).mean(axis=1)
+    clusters = np.arange(len(cloud)) % 8
+    asked = {"clusters": clusters, "k": 20, "preset": preset, "density_by": density_by}
+    found = select(cloud, 8, lam=0.0, **asked)
+    best = [np.flatnonzero(clusters == c)[expected[clusters == c].argmax()] for c in range(8)]
+    assert sorted(found.indices.tolist()) == sorted(best)
+    np.testing.assert_allclose(found.columns["density"], expected[found.indices], rtol=1e-5)
+    assert found.parameters["density_by"] == density_by
+
+
 def test_presets_follow_table_14(blobs, monkeypatch):
     features, _ = blobs
 

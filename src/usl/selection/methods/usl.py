@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError
 from usl.core.parameters import Between, NotNegative, Positive, clamp_k, not_none
 from usl.core.progress import Progress, silent
-from usl.numeric.arrays import Float32
+from usl.numeric.arrays import Float32, Values
 from usl.numeric.distances import density
+from usl.numeric.inverted_search import Probing
 from usl.numeric.stage_cache import NOTHING, Keep
-from usl.numeric.table import as_table
+from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
 from usl.selection.shared.clusters import best_per_cluster, cluster_ids, fill_up, serve
-from usl.selection.shared.kept import kept_mean_distance
+from usl.selection.shared.kept import kept_mean_distance, kept_nearest
 from usl.selection.shared.memory import Size
 from usl.selection.shared.repulsion import Repulsion
 from usl.selection.shared.seconds import partition_seconds, search_seconds
@@ -36,6 +37,10 @@ SYMBOLS = {
     "alpha": ("α", "exponent of the distance, Eq. 5"),
     "momentum": ("m_reg", "moving average of the regulariser, Eq. 6"),
     "iterations": ("l", "passes of the exchange, Algorithm 1"),
+    "density_by": (
+        "",
+        "what the density is: of the mean distance, of the k-th, or the mean cosine",
+    ),
     "horizon": ("h", "nearest picks that repel; none: all of them"),
 }
 EQUATION_3 = ("U", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)")
@@ -109,6 +114,7 @@ def pick(
     iterations: Annotated[int | None, NotNegative] = None,
     horizon: Annotated[int | None, NotNegative] = None,
     n_clusters: int | None = None,
+    density_by: Literal["mean", "kth", "cosine"] = "mean",
     exact: bool = False,
     clusters: ArrayLike | None = None,
 ) -> Picks:
@@ -128,6 +134,9 @@ def pick(
     horizon : h, only the h nearest picks repel a candidate; 0 for all (paper: all; 64 large).
     n_clusters : clusters to make, at least as many as there are labels to give and given; the
         largest are served (the paper's ImageNet run: 12,900 for 12,820 labels). Default: as many.
+    density_by : mean (Eq. 3: 1 / mean distance to the k nearest), kth (Eq. 2: 1 / distance to the
+        k-th; its power d is left out, it changes no order of densities) or cosine (6.6: mean
+        cosine with the k nearest).
     exact : search all neighbours and compare with all centroids, however long it takes. Up to
         100,000 items that is what happens anyway; above, inverted lists find nearly all of them.
     clusters : a partition of your own, one cluster number per item, instead of k-means.
@@ -159,19 +168,8 @@ def pick(
     )
 
     # 1. Utility of every item, Eq. 3 (only the order matters: 1 / D-bar).
-    utility, probing = np.zeros(len(features)), None
-    if settings.k > 0:
-        mean, probing = kept_mean_distance(
-            table,
-            settings.k,
-            keep=keep,
-            exact=exact or None,
-            clusters=partition,
-            squared=settings.squared,
-            count_self=settings.count_self,
-            progress=progress,
-        )
-        utility = density(mean)
+    how: dict[str, Any] = {"exact": exact or None, "clusters": partition}
+    utility, probing = _utility(table, settings, density_by, keep=keep, progress=progress, **how)
 
     # 2. V-hat 0: the densest candidate of each cluster; uncovered clusters, the largest first.
     best = best_per_cluster(utility, partition, candidates)
@@ -207,6 +205,7 @@ def pick(
         parameters={
             "preset": preset,
             **asdict(settings),
+            **({} if density_by == "mean" else {"density_by": density_by}),
             **({} if probing is None else asdict(probing)),
         },
     )
@@ -222,7 +221,8 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
     )
     count = min(n, parameters.get("n_clusters") or budget + labeled)
     exact = bool(parameters.get("exact"))
-    return Size(n, width, budget + labeled, count, min(k, n), horizon, exact).total()
+    found = 24 * min(k, n) * n if parameters.get("density_by") == "kth" else 0
+    return found + Size(n, width, budget + labeled, count, min(k, n), horizon, exact).total()
 
 
 def seconds(
@@ -235,6 +235,26 @@ def seconds(
         "search": search_seconds(n, width, exact=exact),
         "partition": partition_seconds(n, width, clusters, exact=exact),
     }
+
+
+def _utility(
+    table: Table, settings: Preset, by: str, *, keep: Keep, progress: Progress, **how: Any
+) -> tuple[Values, Probing | None]:
+    """How representative every item is, float64 [n], and how its neighbours were searched."""
+    k, own = settings.k, settings.count_self
+    if k == 0:
+        return np.zeros(len(table)), None
+    if by == "kth":  # Eq. 2; the item itself is the first of the k where it counts
+        others = k - 1 if own else k
+        if others == 0:
+            return density(np.zeros(len(table))), None
+        _, distances = kept_nearest(table, others, keep=keep, progress=progress)
+        farthest = distances[:, -1].astype(np.float64)
+        return density(farthest**2 if settings.squared else farthest), None
+    squared = settings.squared or by == "cosine"
+    how |= {"squared": squared, "count_self": own}
+    mean, probing = kept_mean_distance(table, k, keep=keep, progress=progress, **how)
+    return (1 - mean / 2 if by == "cosine" else density(mean)), probing
 
 
 def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
