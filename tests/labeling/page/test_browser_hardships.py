@@ -81,7 +81,7 @@ def test_a_closed_tab_loses_nothing(served, path, visit):
     server.kill()
     press(page, "1", "1")
     page.wait_for_selector('#saving[data-state="lost"]')
-    assert "2 answers are kept" in page.text_content("#banner")
+    page.wait_for_selector("#banner:has-text('2 answers are kept')")
     context = page.context
     page.close()
     server.start()  # on the port of last time, without being told
