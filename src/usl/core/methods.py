@@ -107,12 +107,6 @@ class Methods:
         found = metadata.entry_points(group=self.group) if self.group else ()
         return {entry.name: entry for entry in found}
 
-    def _import(self, name: str) -> ModuleType:
-        if name in self.built_in():
-            return importlib.import_module(f"{self.folder}.{name}")
-        module: ModuleType = self._installed()[name].load()
-        return module
-
 
 def find_method(kinds: Sequence[Methods], name: str) -> tuple[Methods, ModuleType]:
     """A method of one of several folders, by name or by the path of a ``.py`` file.
@@ -128,8 +122,11 @@ def find_method(kinds: Sequence[Methods], name: str) -> tuple[Methods, ModuleTyp
         wanted = " or ".join(repr(kind.function) for kind in kinds)
         raise UsageError(f"{name} does not define a function named {wanted}.")
     for kind in kinds:
-        if name in kind.names():
-            return kind, kind._import(name)
+        if name in kind.built_in():
+            return kind, importlib.import_module(f"{kind.folder}.{name}")
+    for kind in kinds:  # only now: it looks through all that is installed
+        if (entry := kind._installed().get(name)) is not None:
+            return kind, entry.load()
     known = sorted(known for kind in kinds for known in kind.names())
     raise UsageError(
         f"Unknown method {name!r}.{did_you_mean(name, known)} Known methods: {', '.join(known)}; "

@@ -15,19 +15,20 @@ from typing import Any
 from usl.core.errors import DataError
 from usl.core.files import read_json
 from usl.data.tables import TABLE_SUFFIXES, column_names, read_table
+from usl.run import models
+from usl.run.picks import PICKS
+from usl.run.predictions import PREDICTIONS
 from usl.run.split import FIELDS, Split
-from usl.run.split_csv import COLUMNS
+from usl.run.split_csv import COLUMNS, CSV_NAME, PARQUET_NAME
 
 RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
 OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
 ANSWERS, EXPORTS = ("labels.sqlite", "labels.sqlite-wal"), "exports"
-SPLIT, MIRROR = "split.csv", "split.parquet"
-COPIES = ("selection", "predictions")  # tables as .csv and .parquet
-OURS = {"run.json", "images.parquet", SPLIT, MIRROR, "labels.sqlite-shm", "metrics.jsonl"}
+COPIES = tuple(Path(name).stem for name in (PICKS, PREDICTIONS))  # tables as .csv and .parquet
+OURS = {"run.json", "images.parquet", CSV_NAME, PARQUET_NAME, "labels.sqlite-shm", EXPORTS}
 OURS |= {f"{name}{ending}" for name in COPIES for ending in (".csv", ".parquet")}
-OURS |= {"preprocessing.npz", "model-preprocessing.npz", "model.npz", "map.npz", "report.html"}
-OURS |= {"encoder.safetensors", "trained.safetensors", "training", "tensorboard", EXPORTS}
-OURS |= {"evaluation.json", "comparison.json"}
+OURS |= {*models.FILES, "comparison.json", "preprocessing.npz", "map.npz", "report.html"}
+OURS |= {"encoder.safetensors", "training", "tensorboard", "metrics.jsonl"}
 EXPORTED = {*COLUMNS, "rank", "score", "prediction", "confidence"}  # columns of an export
 
 
@@ -78,9 +79,9 @@ def _split_changed(folder: Path) -> bool:
     import pyarrow.parquet
 
     split = Split.read(folder)
-    if (split.sources == "human").any() or column_names(folder / SPLIT) != list(COLUMNS):
+    if (split.sources == "human").any() or column_names(folder / CSV_NAME) != list(COLUMNS):
         return True
-    mirror: Any = pyarrow.parquet.read_table(folder / MIRROR)
+    mirror: Any = pyarrow.parquet.read_table(folder / PARQUET_NAME)
     return any(
         getattr(split, field).tolist() != mirror[column].to_pylist()
         for field, column in zip(FIELDS, COLUMNS, strict=True)
