@@ -149,29 +149,36 @@ def _leaf(choices: Any) -> Any:
     return only[-1] if isinstance(only, list) and only else choices
 
 
-def _of_text(text: str) -> tuple[Any, str]:
-    """A text as it is, or what is in the container that it spells out."""
-    text = text.strip()
+def container_in(text: str) -> Any:
+    """The container that a text spells in JSON, or as Python, NumPy or torch print it.
+
+    None if it spells none: an empty one counts, brackets around what is no value are part of a
+    name.
+    """
     if spelled := SPELLED.fullmatch(text):
-        text = spelled[1].strip()
-        if NUMBER.fullmatch(text):
-            return text, ""
+        inner = spelled[1].strip()
+        found = container_in(inner)
+        return [inner] if found is None else found
     bracketed = text[:1] + text[-1:] in ("[]", "{}", "()") and len(text) > 1
     quoted = re.fullmatch(r"b(['\"]).*\1", text, re.S) is not None
     if not bracketed and not quoted:
-        return text, ""
+        return None
     for read in (json.loads, ast.literal_eval):
         try:
             held = read(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
-        if isinstance(held, list | tuple | dict | set | bytes):
-            return unwrap(held)
-        return text, ""
+        return held if isinstance(held, list | tuple | dict | set | bytes) else None
     numbers = re.fullmatch(r"\[\s*([^\[\],]*?)\s*\]", text)  # NumPy's: [0], [0 1]
     if numbers and all(NUMBER.fullmatch(word) for word in numbers[1].split()):
-        return unwrap(numbers[1].split())
-    return text, ""
+        return numbers[1].split()
+    return None
+
+
+def _of_text(text: str) -> tuple[Any, str]:
+    """A text as it is, or what is in the container that it spells out."""
+    held = container_in(text.strip())
+    return (text.strip(), "") if held is None else unwrap(held)
 
 
 def _of_digits(text: str) -> Any:

@@ -6,20 +6,15 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from usl.data.columns import label_texts
-from usl.data.labels import NOTHING
+from usl.data.labels import NOTHING, NUMBER, PATHS, container_in
 
 HOLDERS = ("choices", "taxonomy", "label", "labels", "class", "name")  # keys of what holds a label
-PATHS = ("choices", "taxonomy")  # in which a list in a list is a way down a tree of classes
-NUMERIC = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 WHOLE = re.compile(r"(-?\d+)(\.0*)?")
-SPELLED = re.compile(r"(\[.*\]|\{.*\}|\(.*\)|b'.*'|b\".*\")", re.DOTALL)
 NONE = "no label"
 
 
@@ -28,7 +23,7 @@ def one_label(value: Any, *, typed: bool = False) -> tuple[str | None, str]:
 
     In a file that has types of its own, text that looks like a number is what a person wrote.
     """
-    if typed and isinstance(value, str) and NUMERIC.fullmatch(value.strip()):
+    if typed and isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         return value.strip(), ""
     found = list(dict.fromkeys(_labels(value)))
     if len(found) == 1:
@@ -51,7 +46,7 @@ def _labels(value: Any) -> list[str]:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
-        parsed = _parsed(value.strip())
+        parsed = container_in(value.strip())
         return _labels(parsed) if parsed is not None else _texts(value)
     if hasattr(value, "tolist"):  # arrays, tensors and numbers of NumPy
         value = value.tolist()
@@ -80,21 +75,3 @@ def _texts(value: Any) -> list[str]:
         return [value.strip()]  # a person may call a class so, and its own file says it again
     text = label_texts([value])[0]
     return [] if text is None else [str(text)]
-
-
-def _parsed(text: str) -> Any:
-    """The container that a cell's text spells, in JSON or as Python prints it; None if it is none.
-
-    An empty one counts; brackets around what is no value are part of a name.
-    """
-    if not SPELLED.fullmatch(text):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return found if isinstance(found, (list, dict, tuple, set, bytes)) else None
