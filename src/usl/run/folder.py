@@ -47,6 +47,7 @@ from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.run.by_hand import changed_by_hand
 from usl.run.columns import Columns, read_columns
+from usl.run.identity import identity
 from usl.run.models import TrainedModel, list_models
 from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split
@@ -82,6 +83,11 @@ class Run:
                 f"reads up to {FORMAT}). Upgrade: pip install --upgrade usl."
             )
         return cls(folder, info)
+
+    @property
+    def identity(self) -> str:
+        """What tells this run from one that takes its place later."""
+        return identity(self.info)
 
     def update(self, **sections: Any) -> Self:
         """Replace sections of ``run.json`` on disk; the run with the new content."""

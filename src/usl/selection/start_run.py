@@ -19,6 +19,7 @@ from usl.data.collection import Collection
 from usl.features.space import Space, open_space
 from usl.run import folder as runs
 from usl.run.folder import Run
+from usl.run.identity import KEY, new_identity
 from usl.run.split import Split
 from usl.selection.constraints.result import Constrained
 from usl.selection.constraints.select_within import Constraints, select_within
@@ -134,6 +135,7 @@ def start_run(
         space.preprocessing.save(folder / "preprocessing.npz")
         record = {
             "format": runs.FORMAT,
+            KEY: new_identity(),
             **runs.environment(),
             "source": runs.source_record(source, collection),
             "encoder": space.record(),
