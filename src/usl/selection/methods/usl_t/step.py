@@ -25,7 +25,7 @@ BLOCK = 8192  # rows
 
 @dataclass(frozen=True)
 class Training:
-    """How the heads are trained. Symbols as in the paper's Table 9."""
+    """How the heads are trained. Symbols as in the paper's Table 9; tau is the released code's."""
 
     heads: int = 1
     tau: float = 0.95
