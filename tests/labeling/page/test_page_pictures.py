@@ -107,7 +107,7 @@ def test_many_who_ask_at_once_share_the_work(tmp_path):
             return super().read(row)
 
     gate = threading.Event()
-    pictures = Pictures(Slow(np.zeros((3, 8, 8), np.uint8)), PictureCache(None))
+    pictures = Pictures(Slow(np.arange(192, dtype=np.uint8).reshape(3, 8, 8)), PictureCache(None))
     pictures.prepare([0, 1, 2], 640)
     threads = [threading.Thread(target=pictures.get, args=(2, 640)) for _ in range(6)]
     for thread in threads:

@@ -12,7 +12,7 @@ export function drawEnd(page) {
   byId("end-note").textContent = note(page);
   const rows = [...roundView.counts()].sort((a, b) => b[1] - a[1]);
   for (const kind of ["unsure", "bad", "skip"]) {
-    const many = roundView.rowsWith(kind).length;
+    const many = roundView.imagesWith(kind).length;
     if (many) rows.push([WORDS[kind], many, "other"]);
   }
   const most = Math.max(1, ...rows.map(([, many]) => many));
