@@ -174,7 +174,7 @@ class App:
     def items(self, rows, **named):
         """What is shown beside the pictures of these rows, by row."""
         refs = [self.ref(row) for row in rows]
-        status, found = self.send("/api/items", {**self.stamp, "images": refs, **named})
+        _, found = self.send("/api/items", {**self.stamp, "images": refs, **named})
         return {row: found[ref] for row, ref in zip(rows, refs, strict=True)}
 
     def _named(self, operation):

@@ -65,6 +65,7 @@ export class Outbox {
   }
 
   push(operation) {
+    if (this.held.delete(operation.of)) this.drop(operation.of); // all of it is taken back
     this.waiting.set(operation.key, operation);
     try {
       localStorage.setItem(this.place + operation.key, JSON.stringify(operation));
