@@ -87,8 +87,13 @@ class App:
         """What a browser that was let in sends."""
         return {"cookie": f"{self.door.cookie_name}={self.door.cookie}"}
 
-    def __call__(self, method, path, *, body=None, headers=(), client="127.0.0.1", **named):
-        """One request: status, headers, content. Header names take ``_`` for ``-``."""
+    def __call__(
+        self, method, path, *, body=None, headers=(), client="127.0.0.1", leaves=False, **named
+    ):
+        """One request: status, headers, content. Header names take ``_`` for ``-``.
+
+        A client that ``leaves`` does so after ``body``, before all of it was sent.
+        """
         found = {"host": "127.0.0.1:8000", **dict(headers)}
         found |= {name.replace("_", "-"): value for name, value in named.items()}
         path, _, query = path.partition("?")
@@ -113,7 +118,7 @@ class App:
         }
         chunks = body if isinstance(body, list) else [body or b""]
         waiting = [
-            {"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)}
+            {"type": "http.request", "body": chunk, "more_body": leaves or i + 1 < len(chunks)}
             for i, chunk in enumerate(chunks)
         ]
         sent = []

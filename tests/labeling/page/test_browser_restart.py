@@ -245,13 +245,13 @@ def test_unsent_answers_find_their_images_again(path, served, visit):
     page.keyboard.press("1")  # nothing more is taken on a page of another listing
     page.click(RELOAD)
     page.wait_for_selector('#saving[data-state="held"]')
-    page.wait_for_selector("#banner:has-text('2 answers not stored: p')")
+    page.wait_for_selector("#banner:has-text('2 answers not stored:')")
     assert names_answered(path, photos) == named(here)
     # the next time, too; a closed tab keeps them
     context = page.context
     page.close()
     page = visit(server.base, context=context)
-    page.wait_for_selector("#banner:has-text('2 answers not stored: p')")
+    page.wait_for_selector("#banner:has-text('2 answers not stored:')")
     # the folder as it was: they are stored, under the ids that were seen
     server.stop()
     photos.restore(gone)
@@ -280,7 +280,7 @@ def test_unsent_answers_can_be_taken_back_or_forgotten(path, served, visit):
     server.start(port=server.port)
     page.click(RELOAD)
     # the two that were taken back are not spoken of, though the file of one is gone
-    page.wait_for_selector("#banner:has-text('1 answer not stored: p')")
+    page.wait_for_selector("#banner:has-text('1 answer not stored:')")
     page.click("#banner button:has-text('Forget')")
     page.wait_for_selector("#banner", state="hidden")
     saved(page)
@@ -334,3 +334,70 @@ def test_answers_of_another_run_are_not_sent_here(path, served, visit):
     assert len(names_answered(path, photos)) == 1
     page.click("#banner button:has-text('Forget')")
     page.wait_for_selector("#banner", state="hidden")
+
+
+def test_a_run_that_is_gone_is_said_so(path, served, visit):
+    photos = Photos(path)
+    server = served(classes=CLASSES)
+    page = visit(server.address)
+    answer_seen(page)
+    saved(page)
+    os.replace(path, path.with_name("elsewhere"))
+    answer_seen(page)
+    page.wait_for_selector('#saving[data-state="old"]')
+    page.wait_for_selector("#banner:has-text('1 answer is kept in this browser.')")
+    banner = page.text_content("#banner")
+    assert "no longer holds the run" in banner
+    assert "safe" not in banner
+    page.keyboard.press("1")  # nothing more is taken
+    page.click(RELOAD)
+    page.wait_for_selector("h1:has-text('Not the same run')")
+    os.replace(path.with_name("elsewhere"), path)
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    saved(page)
+    assert len(names_answered(path, photos)) == 2
+    assert server.stop().count("The page takes no more answers.") == 1
+
+
+def test_a_picture_that_was_exchanged_cannot_be_answered(path, served, visit):
+    photos = Photos(path)
+    first, second, third = marks_left(path, photos)[:3]
+    photos.swap(second, third)
+    server = served(classes=CLASSES)
+    page = visit(server.address)
+    assert answer_seen(page) == first
+    page.wait_for_selector("#stage .fault:has-text('has changed since the run was made')")
+    page.keyboard.press("1")
+    page.keyboard.press("-")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f"#stage[aria-label='Picture p{third:03d}.png'] .fault")
+    page.keyboard.press("g")
+    page.wait_for_selector("#tiles li")
+    page.click("#select-all")
+    page.keyboard.press("1")
+    page.wait_for_selector("#banner:has-text('1 answer not stored')")
+    page.wait_for_selector('#saving[data-state="held"]')
+    with Store.open(path) as store:
+        labels = {one.image_id: one.label for one in store.history()}
+    assert labels.pop(f"p{first:03d}.png") == label_of(first)
+    assert named(second, third) & set(labels) == set()
+    assert len(labels) == PICKS - 3
+
+
+def test_a_prediction_is_offered_for_its_own_image_only(path, served, visit):
+    """What the model says of the image before is no answer to one whose caption did not come."""
+    photos = Photos(path)
+    predict(path)
+    server = served(classes=CLASSES, check=PICKS)
+    page = visit(server.address)
+    page.wait_for_selector("#said:has-text('class 1')")
+    page.route("**/api/items*", lambda route: route.abort())
+    for _ in range(PICKS - 1):  # past those whose captions have come already
+        answer_seen(page)
+    page.wait_for_function(READY)
+    page.wait_for_selector("#said", state="hidden")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowLeft")  # heard after it
+    saved(page)
+    assert len(names_answered(path, photos)) == PICKS - 1

@@ -184,6 +184,7 @@ OTHER_NAMES = [
     "9" * 5000,
     "-/p000.jpg",
     "\0/p000.jpg",
+    "0123456789abcdef/\n\0p000.jpg",
 ]
 
 
@@ -198,7 +199,9 @@ def test_only_images_of_the_collection_are_served(app, name):
     assert page.send("/api/items", {**page.stamp, "images": [name]})[0] in (400, 404)
 
 
-@pytest.mark.parametrize("name", [*OTHER_NAMES, -1, 60, 10**30, True, 1.0, None, [0], {}])
+@pytest.mark.parametrize(
+    "name", [*OTHER_NAMES, "\ud800", "-/\ud800", -1, 60, 10**30, True, 1.0, None, [0], {}]
+)
 def test_what_names_no_image_is_no_answer(app, name):
     page = app()
     status, told = page.post([answer("k" * 8, [name], "cat")])

@@ -49,6 +49,7 @@ from usl.run.identity import RunReplacedError
 HERE = Path(__file__).parent
 NO_MODULE = ("theme", "label")  # one is no module, the other is named itself
 MOST_ITEMS = 200  # images or operations in one request
+MOST_SAID = 500  # characters of a fault: some of them repeat what was sent
 FAULTS = (HTTPException, UsageError, DataError, ClientDisconnect)  # what a route may raise
 TITLES = {
     400: "Not understood",
@@ -222,7 +223,7 @@ class Routes:
             try:
                 left = self.page_state.round_view.apply(one, annotator, final=review)
             except UsageError as error:
-                refused.append({"key": _plain(one.get("key")), "fault": str(error)})
+                refused.append({"key": _plain(one.get("key")), "fault": str(error)[:MOST_SAID]})
                 continue
             if left is None:
                 done.append(one["key"])
@@ -255,7 +256,7 @@ class Routes:
         A request that makes no sense is 400; an image that is not here, or not the same, 404; a run
         that was replaced 409; what cannot be done now, with a full disk say, 503.
         """
-        status, message, headers = 400, str(error), None
+        status, message, headers = 400, str(error)[:MOST_SAID], None
         if isinstance(error, HTTPException):
             status, message, headers = error.status_code, error.detail, error.headers
             message = "There is nothing here." if message == "Not Found" else message

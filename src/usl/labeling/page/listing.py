@@ -41,9 +41,9 @@ class Listing:
         self._pictures, self._recorded = pictures, recorded
         self._named: dict[int, str] = {}  # contents of images newer than the run
 
-    def stamp(self, asked: Sequence[str]) -> str:
-        """What tells this listing, and the images asked for, from any other."""
-        return json_digest([self.ids, list(asked)])
+    def stamp(self, round_name: str, asked: Sequence[str]) -> str:
+        """What tells this listing, and the round of it that is asked for, from any other."""
+        return json_digest([round_name, self.ids, list(asked)])
 
     def ref(self, image_id: str) -> str:
         """How an image is named."""
@@ -62,7 +62,7 @@ class Listing:
             raise UsageError("images: name them as the page does, by content and id.")
         row = self.rows.get(image_id)
         if row is None:
-            raise UnboundError(f"{image_id[:200]} is not among the images any more.")
+            raise UnboundError(f"{image_id[:200]!r} is not among the images any more.")
         if content != self._content(row):
             raise UnboundError(f"{image_id} is another picture than the one that was shown.")
         return row

@@ -61,7 +61,7 @@ class PageState:
         asked = round_images(run, store, self.name)
         self._order = [name for name in asked if name in self.listing.rows]
         self.missing = [name for name in asked if name not in self.listing.rows]
-        self.stamp = self.listing.stamp(self._order)
+        self.stamp = self.listing.stamp(self.name, self._order)
         self._place = {name: place for place, name in enumerate(self._order)}
         self._predicted = _predictions(run) if self.kind == CHECK else {}
         only = None if round is None else self._order

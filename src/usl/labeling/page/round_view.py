@@ -10,7 +10,6 @@ neighbour.
 from __future__ import annotations
 
 import re
-import reprlib
 import statistics
 import threading
 from bisect import bisect_right
@@ -197,7 +196,7 @@ class RoundView:
             elif kind == "classes":
                 self._set_classes(operation)
             else:
-                raise UsageError(f"type: {reprlib.repr(kind)} is no operation.")
+                raise UsageError("type: send answer, undo, class or classes.")
         return None
 
     def _answer(

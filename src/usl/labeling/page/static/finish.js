@@ -35,6 +35,7 @@ function note(page) {
   if (page.mode === "review") return "Images on which annotators differ appear here.";
   if (!page.roundView.order.length) return "The split file requests no image. Select some first: usl select.";
   if (page.state.kind === "audit") return "Thank you. The report now tells how accurate the labels are.";
+  if (page.outbox.held.size) return "Some answers could not be stored; the note above tells why.";
   if (page.outbox.waiting.size) return "Leave this page open until it says that all is saved.";
   return "You can close this page, and stop the server with Ctrl-C.";
 }
