@@ -106,11 +106,13 @@ class Pictures:
             if (known := self._running.get(key)) is not None and known[0] is done:
                 del self._running[key]
 
-    def digest(self, row: int) -> str:
+    def digest(self, row: int, *, fresh: bool = False) -> str:
         """Content hash of an image as it is now.
 
         A file is read anew whenever its state has changed. Its change time belongs to that, which
-        no program sets: equal size and modification time alone prove nothing.
+        no program sets: equal size and modification time alone prove nothing. What is no file of
+        its own is read once, or when it is to be ``fresh``: its pictures are kept by their hash, so
+        that what is shown later is still what was read then.
 
         Raises
         ------
@@ -118,8 +120,10 @@ class Pictures:
         """
         path = self._path(row)
         known = self._digests.get(row)
-        if path is None:  # no file of its own: it does not change while we look
-            found = known[1] if known is not None else self.images.digest(row)
+        if path is None:
+            if known is not None and not fresh:
+                return known[1]
+            found = self.images.digest(row)
             self._digests[row] = ((), found)
             return found
         try:
@@ -146,7 +150,7 @@ class Pictures:
         if (kept := self.cache.get(name)) is not None:
             return Picture(kept, kind_of(kept))
         picture = encode(self._decode(row, size))
-        if f"{self.digest(row)}-{size}" != name:
+        if f"{self.digest(row, fresh=True)}-{size}" != name:
             raise DataError(f"{self._called(row)}: it changed while it was read. Try again.")
         self.cache.put(name, picture.content)
         return picture
