@@ -265,6 +265,37 @@ def test_unsent_answers_find_their_images_again(path, served, visit):
     assert page.evaluate("() => Object.keys(localStorage).filter((name) => /out/.test(name))") == []
 
 
+def test_unsent_answers_to_many_at_once(path, served, visit):
+    photos = Photos(path)
+    server = served(classes=CLASSES)
+    page = visit(server.address)
+    page.wait_for_function(READY)
+    page.keyboard.press("g")
+    page.wait_for_selector("#tiles li")
+    page.wait_for_load_state("networkidle")
+    asked = marks_left(path, photos)
+    gone, one, other = asked[:3]
+    server.kill()
+    page.click("#select-all")
+    page.keyboard.press("1")
+    page.wait_for_selector('#saving[data-state="lost"]')
+    photos.add("aaa.png", 60)
+    photos.remove(gone)
+    photos.swap(one, other)
+    server.start(port=server.port)
+    page.click(RELOAD)
+    page.wait_for_selector("#banner:has-text('3 answers not stored:')")
+    with Store.open(path) as store:
+        assert {entry.image_id for entry in store.history()} == named(*asked[3:])
+    page.wait_for_selector('#count:has-text("of 11")')
+    page.keyboard.press("Backspace")  # all of it is taken back, also what was not stored
+    page.wait_for_selector("#banner", state="hidden")
+    saved(page)
+    with Store.open(path) as store:
+        assert all(entry.undone for entry in store.history())
+    assert page.evaluate("() => Object.keys(localStorage).filter((name) => /out/.test(name))") == []
+
+
 def test_unsent_answers_can_be_taken_back_or_forgotten(path, served, visit):
     photos = Photos(path)
     server = served(classes=CLASSES)
@@ -376,7 +407,7 @@ def test_a_picture_that_was_exchanged_cannot_be_answered(path, served, visit):
     page.wait_for_selector("#tiles li")
     page.click("#select-all")
     page.keyboard.press("1")
-    page.wait_for_selector("#banner:has-text('1 answer not stored')")
+    page.wait_for_selector("#banner:has-text('2 answers not stored')")
     page.wait_for_selector('#saving[data-state="held"]')
     with Store.open(path) as store:
         labels = {one.image_id: one.label for one in store.history()}

@@ -225,10 +225,10 @@ class Routes:
             except UsageError as error:
                 refused.append({"key": _plain(one.get("key")), "fault": str(error)[:MOST_SAID]})
                 continue
-            if left is None:
-                done.append(one["key"])
+            if left:
+                held.append({"key": one["key"], "images": len(left), "fault": str(left[0])})
             else:
-                held.append({"key": one["key"], "fault": str(left)})
+                done.append(one["key"])
             if one["type"] in ("answer", "undo") and self.sync is not None:
                 self.sync.touch()
         news = self._news(self.page_state.view_name(annotator, review), since)

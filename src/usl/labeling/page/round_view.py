@@ -166,7 +166,7 @@ class RoundView:
 
     def apply(
         self, operation: dict[str, Any], annotator: str, *, final: bool = False
-    ) -> UnboundError | None:
+    ) -> list[UnboundError]:
         """Do what a browser asks, once however often it asks.
 
         ``{"type": "answer", "images", "kind", "label", "seconds"}``, ``{"type": "undo", "of"}``,
@@ -174,8 +174,8 @@ class RoundView:
 
         Returns
         -------
-        What is wrong with an image that an answer could not be bound to; the others' answers are
-        kept. The whole operation may be sent again, once the image is back.
+        What is wrong with each image that could not be answered; the others' answers are kept. The
+        whole operation may be sent again, once the images are back.
 
         Raises
         ------
@@ -197,11 +197,11 @@ class RoundView:
                 self._set_classes(operation)
             else:
                 raise UsageError("type: send answer, undo, class or classes.")
-        return None
+        return []
 
     def _answer(
         self, operation: dict[str, Any], key: str, annotator: str, *, final: bool
-    ) -> UnboundError | None:
+    ) -> list[UnboundError]:
         refs = operation.get("images")
         if not isinstance(refs, list) or not 1 <= len(refs) <= MOST_IMAGES:
             raise UsageError(f"images: give 1 to {MOST_IMAGES} of them.")
@@ -237,20 +237,21 @@ class RoundView:
 
     def _bind(
         self, refs: Iterable[str], *, look: bool
-    ) -> tuple[list[tuple[int, str]], UnboundError | None]:
-        """Number and id of each image that can be answered, and what is wrong with another.
+    ) -> tuple[list[tuple[int, str]], list[UnboundError]]:
+        """Number and id of each image that can be answered, and what is wrong with the others.
 
         Numbers are those of the whole operation: sent again, it counts each answer once. A skip
         says nothing of an image, so nobody need ``look`` at its content.
         """
-        bound, left = [], None
+        bound: list[tuple[int, str]] = []
+        left: list[UnboundError] = []
         for number, ref in enumerate(dict.fromkeys(refs)):
             try:
                 row = self._listing.row(ref)
                 if look:
                     self._listing.check_content(row)
             except UnboundError as error:
-                left = left or error
+                left.append(error)
                 continue
             image_id = self._listing.ids[row]
             if self._only is not None and image_id not in self._only:

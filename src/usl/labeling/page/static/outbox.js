@@ -30,7 +30,7 @@ export class Outbox {
   constructor(run, place, send, told, state) {
     Object.assign(this, { place: `${ALL}${run}/${place}/`, send, told, state });
     this.waiting = new Map(); // key -> operation, in order
-    this.held = new Map(); // key -> why the server cannot take it now; kept for another time
+    this.held = new Map(); // key -> { images, fault }: of how many the server cannot take it, and why
     this.unkept = new Set(); // keys that the storage did not take
     this.foreign = []; // names in the storage of what was never sent to other runs
     this.busy = false;
@@ -122,9 +122,9 @@ export class Outbox {
     for (const key of answer.done) this.drop(key);
     for (const { key } of answer.refused) this.drop(key);
     answer.refused = answer.refused.filter(({ key }) => !silent.has(key));
-    for (const { key, fault } of answer.held) {
+    for (const { key, images, fault } of answer.held) {
       if (undone.has(key)) this.drop(key);
-      else this.held.set(key, fault);
+      else this.held.set(key, { images, fault });
       this.waiting.delete(key);
     }
   }

@@ -6,10 +6,10 @@ import { count } from "./dom.js";
 
 /** Tell which answers the server could not take. */
 export function tellHeld(page) {
-  const { held } = page.outbox;
-  const [fault] = held.values();
-  const text = fault
-    ? `${count(held.size, "answer")} not stored: ${fault} ${held.size === 1 ? "It is" : "They are"} kept in this browser, and sent again whenever the page is loaded.`
+  const held = [...page.outbox.held.values()];
+  const many = held.reduce((sum, { images }) => sum + images, 0);
+  const text = many
+    ? `${count(many, "answer")} not stored: ${held[0].fault} ${many === 1 ? "It is" : "They are"} kept in this browser, and sent again whenever the page is loaded.`
     : "";
   const forget = () => {
     page.outbox.forget();
