@@ -185,6 +185,7 @@ def test_answers_are_the_shown_images_after_a_restart(what, path, served, visit)
     for _ in range(2):
         answer_seen(page)
     saved(page)
+    page.wait_for_function(READY)
     seen = [page.evaluate(MARK)]  # on the stage now, and not touched by what follows
     open_marks = [mark for mark in marks_left(path, photos) if mark not in seen]
     server.kill()
