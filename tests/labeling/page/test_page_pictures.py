@@ -87,6 +87,36 @@ def test_a_changed_file_is_read_anew(tmp_path):
     assert opened(pictures.get(0, 160)).size != opened(first).size
 
 
+def test_a_picture_is_kept_under_what_it_was_made_from(tmp_path):
+    """A file that is exchanged while it is decoded, or an array that is, is shown under no name."""
+    smooth((300, 200)).save(tmp_path / "a.jpg")
+
+    class Exchanged(Pictures):
+        def _decode(self, row, size):
+            smooth((200, 300)).save(tmp_path / "a.jpg")
+            array[row] += 1
+            return super()._decode(row, size)
+
+    array = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
+    for images in (FileImages(tmp_path, ["a.jpg"]), ArrayImages(array)):
+        pictures = Exchanged(images, PictureCache(None))
+        before = pictures.digest(0)
+        with pytest.raises(DataError, match="changed while it was read"):
+            pictures.get(0, 160)
+        assert pictures.digest(0) != before
+        assert pictures.cache.get(f"{before}-160") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_a_device_is_no_picture(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"soon a pipe")
+    pictures = files(tmp_path)
+    (tmp_path / "a.jpg").unlink()
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match=r"a\.jpg: no file"):
+        pictures.get(0, 160)
+
+
 def test_faults_name_the_file(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no picture at all")
     (tmp_path / "b.jpg").write_bytes(b"soon gone")
@@ -107,7 +137,7 @@ def test_many_who_ask_at_once_share_the_work(tmp_path):
             return super().read(row)
 
     gate = threading.Event()
-    pictures = Pictures(Slow(np.zeros((3, 8, 8), np.uint8)), PictureCache(None))
+    pictures = Pictures(Slow(np.arange(192, dtype=np.uint8).reshape(3, 8, 8)), PictureCache(None))
     pictures.prepare([0, 1, 2], 640)
     threads = [threading.Thread(target=pictures.get, args=(2, 640)) for _ in range(6)]
     for thread in threads:

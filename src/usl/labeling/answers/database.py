@@ -3,7 +3,8 @@
 Write-ahead log and ``synchronous=FULL``: a transaction that returned is on the disk and survives a
 power cut, one that did not leaves no trace. Entries can be added only; the file itself refuses to
 change or delete one. While a program has it open, ``labels.sqlite-wal`` and ``-shm`` lie beside it;
-after a crash they hold answers, and the next opening takes them in.
+after a crash they hold answers, and the next opening takes them in. What is written while the file
+is not in its place any more, as after its folder was replaced, is never called kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from usl.core.errors import DataError, UsageError
 from usl.core.files import sync_folder
+from usl.run.identity import RunReplacedError
 
 VERSION = 1
 APPLICATION = 0x75736C31  # "usl1"
@@ -73,6 +75,8 @@ class Database:
             )
             try:
                 self._prepare()
+                self._place = path.absolute()
+                self._file = _which_file(self._place)
             except BaseException:
                 self._connection.close()
                 raise
@@ -126,11 +130,13 @@ class Database:
             if self._depth:
                 yield connection
                 return
+            self.check_place()
             connection.execute("BEGIN IMMEDIATE")
             self._depth = 1
             try:
                 yield connection
                 connection.execute("COMMIT")
+                self.check_place()
             except BaseException:
                 if connection.in_transaction:  # a full disk may have ended it already
                     connection.execute("ROLLBACK")
@@ -146,11 +152,34 @@ class Database:
         with self._lock, plain_errors(self.path):
             yield self._connection
 
+    def check_place(self) -> None:
+        """Check that the path still leads to the file that is open.
+
+        Raises
+        ------
+        RunReplacedError : it was deleted, moved or replaced, by itself or with its folder.
+        """
+        try:
+            there = _which_file(self._place) == self._file
+        except OSError:
+            there = False
+        if not there:
+            raise RunReplacedError(
+                f"{self.path} was deleted, moved or replaced while it was open; no answer is kept "
+                "there any more. Begin again with the run that is to be labelled."
+            )
+
     def close(self) -> None:
         """Close the file. The last program to do so leaves ``labels.sqlite`` alone on the disk."""
         if os.getpid() == self._process:
             with self._lock:
                 self._connection.close()
+
+
+def _which_file(path: Path) -> tuple[int, int]:
+    """What tells a file from another of its name."""
+    state = os.stat(path)
+    return state.st_dev, state.st_ino
 
 
 def _set_write_ahead_log(connection: sqlite3.Connection) -> None:

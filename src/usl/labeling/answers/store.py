@@ -78,6 +78,10 @@ class Store:
         """The file."""
         return self._database.path
 
+    def check_place(self) -> None:
+        """Check that the file is still where it was opened; else RunReplacedError."""
+        self._database.check_place()
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError
-from usl.core.hashing import bytes_digest
 from usl.data.collection import Images
 from usl.data.decode import decode_file, shrink, to_grey_or_rgb, upright
+from usl.data.digests import RACY_NS, file_digest
 from usl.data.endings import formats
 from usl.data.images import FileImages
 from usl.labeling.page.picture_cache import PictureCache
@@ -62,6 +64,7 @@ class Pictures:
         self._asked = ThreadPoolExecutor(threads, "picture")
         self._ahead = ThreadPoolExecutor(1, "ahead")
         self._running: dict[tuple[int, int], tuple[Future[Picture], bool]] = {}
+        self._digests: dict[int, tuple[tuple[int, ...], str]] = {}  # by row: a file's state, hash
         self._lock = threading.RLock()  # cancelling calls back at once
 
     def close(self) -> None:
@@ -103,11 +106,52 @@ class Pictures:
             if (known := self._running.get(key)) is not None and known[0] is done:
                 del self._running[key]
 
+    def digest(self, row: int, *, fresh: bool = False) -> str:
+        """Content hash of an image as it is now.
+
+        A file is read anew whenever its state has changed. Its change time belongs to that, which
+        no program sets: equal size and modification time alone prove nothing. What is no file of
+        its own is read once, or when it is to be ``fresh``: its pictures are kept by their hash, so
+        that what is shown later is still what was read then.
+
+        Raises
+        ------
+        DataError : the file is gone, cannot be read, or is a link out of the folder.
+        """
+        path = self._path(row)
+        known = self._digests.get(row)
+        if path is None:
+            if known is not None and not fresh:
+                return known[1]
+            found = self.images.digest(row)
+            self._digests[row] = ((), found)
+            return found
+        try:
+            asked, state = time.time_ns(), _state(path)
+            if known is not None and known[0] == state:
+                return known[1]
+            found = file_digest(path)
+            settled = asked - max(state[1:3]) > RACY_NS  # else one more write might not show
+            if settled and _state(path) == state:
+                self._digests[row] = (state, found)
+        except FileNotFoundError as error:
+            raise DataError(f"{self._called(row)}: the file is gone. Put it back.") from error
+        except OSError as error:
+            why = error.strerror or error
+            raise DataError(f"{self._called(row)}: it cannot be read ({why}).") from error
+        return found
+
+    def _called(self, row: int) -> str:
+        """What an image is called in messages."""
+        return str(self.images.names[row]) if isinstance(self.images, FileImages) else f"row {row}"
+
     def _make(self, row: int, size: int) -> Picture:
-        name = self._name(row, size)
+        name = f"{self.digest(row)}-{size}"
         if (kept := self.cache.get(name)) is not None:
             return Picture(kept, kind_of(kept))
         picture = encode(self._decode(row, size))
+        if f"{self.digest(row, fresh=True)}-{size}" != name:
+            raise DataError(f"{self._called(row)}: it changed while it was read. Try again.")
         self.cache.put(name, picture.content)
         return picture
 
@@ -123,18 +167,6 @@ class Pictures:
                 "machine. Such files are not shown; copy the picture into the folder."
             )
         return path
-
-    def _name(self, row: int, size: int) -> str:
-        """What a picture is kept under: the place and state of its file, or its row; its size."""
-        path = self._path(row)
-        if path is None:
-            return f"row-{row}-{size}"
-        try:
-            state = path.stat()
-        except OSError as error:
-            raise DataError(f"{path.name}: the file is gone. Put it back.") from error
-        text = f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{size}"
-        return bytes_digest(os.fsencode(text))
 
     def _decode(self, row: int, size: int) -> Image.Image:
         path = self._path(row)
@@ -179,6 +211,17 @@ def encode(image: Image.Image) -> Picture:
 def kind_of(content: bytes) -> str:
     """The media type of what :func:`encode` wrote."""
     return "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What of a file changes whenever its content does: size, times, and which file it is.
+
+    DataError for a device or a pipe, which reading would never end.
+    """
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise DataError(f"{path.name}: no file that can be read. Put the picture there.")
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_dev
 
 
 def _real(path: Path) -> Path:

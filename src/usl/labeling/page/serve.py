@@ -165,7 +165,14 @@ def _page_state(
     cache = PictureCache(cache_dir() / "pictures" if named else None)
     pictures = Pictures(collection.images, cache)
     state = PageState(
-        run, collection, store, pictures, round=drawn, annotator=annotator or None, ask=ask
+        run,
+        collection,
+        store,
+        pictures,
+        round=drawn,
+        annotator=annotator or None,
+        ask=ask,
+        tell=tell,
     )
     if state.missing:
         tell(
