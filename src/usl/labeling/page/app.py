@@ -111,16 +111,15 @@ class Routes:
         address = request.client.host if request.client else ""
         if request.method == "GET":
             return self._html(request, "login.html", {"fault": ""})
-        if (wait := self.auth.throttle.wait(address)) > 0:
+        form = await request.form(max_files=0, max_fields=4)
+        if (wait := self.auth.throttle.reserve(address)) > 0:  # counted before it is looked at
             seconds = math.ceil(wait)
             message = f"Too many wrong passwords. Wait {seconds} s, then try again."
             headers = {"retry-after": str(seconds)}
             return self._html(request, "login.html", {"fault": message}, 429, headers)
-        form = await request.form(max_files=0, max_fields=4)
         if self.auth.unlocks(str(form.get("password", ""))):
             self.auth.throttle.succeeded(address)
             return signed_in(self.auth)
-        self.auth.throttle.failed(address)
         return self._html(request, "login.html", {"fault": "That is not the password."}, 403)
 
     # Data
