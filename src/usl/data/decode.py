@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["EXTENSIONS", "array_to_image", "decode_file", "to_grey_or_rgb", "upright"]
 
 GREY_MODES = ("1", "L", "LA", "La")
+STRIP = 256  # rows
 
 _OPENING = threading.Lock()
 
@@ -150,10 +151,21 @@ def to_grey_or_rgb(image: Image.Image, scaled: Counter[str] | None = None) -> Im
         return Image.fromarray(grey)
     target = "L" if image.mode in GREY_MODES else "RGB"
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert(target)
+        return _over_white(image, target)
     return image if image.mode == target else image.convert(target)
+
+
+def _over_white(image: Image.Image, target: str) -> Image.Image:
+    """Lay a transparent picture over white, some rows at a time: all at once take 24 bytes each."""
+    from PIL import Image
+
+    made = Image.new(target, image.size)
+    for top in range(0, image.height, STRIP):
+        box = (0, top, image.width, min(top + STRIP, image.height))
+        layer = image.crop(box).convert("RGBA")
+        paper = Image.new("RGBA", layer.size, "white")
+        made.paste(Image.alpha_composite(paper, layer).convert(target), box)
+    return made
 
 
 def array_to_image(array: NDArray[Any], name: str) -> Image.Image:
