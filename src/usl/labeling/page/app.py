@@ -154,11 +154,11 @@ class Routes:
         """Tell which images are like one."""
         return JSONResponse(self.page_state.alike(self._row(request.path_params["row"])))
 
-    def image(self, request: Request) -> Response:
+    async def image(self, request: Request) -> Response:
         """Send a picture; the next ones of the round are made ready meanwhile."""
         row, side = self._row(request.path_params["row"]), request.path_params["side"]
         try:
-            picture = self.page_state.pictures.get(row, side)
+            picture = await self.page_state.pictures.fetch(row, side)
         except DataError as error:
             return JSONResponse({"fault": str(error)}, 422)
         ahead = BackgroundTask(self.page_state.prepare_after, row, side)

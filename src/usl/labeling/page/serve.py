@@ -214,7 +214,7 @@ def _serve(
     state.similar.warm_in_background()
     try:
         app = make_app(state, auth, listening=host, sync=background)
-        Server(app, is_ready, tell).run([opened])
+        Server(app, is_ready, tell, state.pictures.close).run([opened])
     finally:
         background.close()
         state.pictures.close()

@@ -69,6 +69,7 @@ class Server(uvicorn.Server):
     app : the page.
     ready : called once it is served.
     tell : gets what there is to say meanwhile, a line at a time; the default prints on stderr.
+    closing : called when it begins to stop, to answer requests that wait for something.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         ready: Callable[[], None],
         tell: Callable[[str], None] | None = None,
+        closing: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -91,7 +93,8 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=GRACE,
             )
         )
-        self._ready, self._tell = ready, tell or partial(print, file=sys.stderr)
+        self._ready, self._closing = ready, closing
+        self._tell = tell or partial(print, file=sys.stderr)
         self._strangers = Strangers(few_strangers())
         self._accepting: list[asyncio.Task[None]] = []
 
@@ -110,6 +113,7 @@ class Server(uvicorn.Server):
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
+        self._closing()
         await super().shutdown(sockets)
 
     def _connect(self) -> Connection:
