@@ -29,6 +29,8 @@ PIXELS = 89_478_485  # Pillow's limit, which the bounds are meant for; more for 
 COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); " + (
     "from usl.data.decode_child import main; main()"
 )
+# Each thread reserves addresses, which count as memory.
+FEW_THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 OUT_OF_TIME, OUT_OF_MEMORY = "time", "memory"
 
 
@@ -87,13 +89,19 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            pipesize=1 << 20,  # where it can be chosen; pictures are of some megabytes
+            env={**os.environ, **FEW_THREADS},
         )
 
     def ask(self, asked: dict[str, Any], source: str | bytes) -> dict[str, Any]:
         """Have a picture decoded; what the child says, with its pixels under ``content``."""
         late = threading.Event()
-        timer = threading.Timer(LONGEST, lambda: (late.set(), self.end()))
+
+        def stop() -> None:
+            late.set()
+            self.end()
+
+        timer = threading.Timer(LONGEST, stop)
         timer.daemon = True
         timer.start()
         try:

@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import signal
 import sys
 from collections import Counter
@@ -26,6 +27,7 @@ from usl.data.picture_cost import Costly
 if TYPE_CHECKING:
     from PIL import Image
 
+CORES = 4
 A_PIXEL = 24  # bytes that decoding takes, in any format
 
 
@@ -34,6 +36,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever a decoder may print
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it, also within a decoder
+    _take_few_cores()
     formats()
     size = _address_space()
     while line := sys.stdin.buffer.readline():
@@ -72,6 +75,14 @@ def _check(image: Image.Image, content: Any, *, memory: int | None) -> None:
     """Leave a picture that will not fit to the larger bound, before it fails half-way."""
     if memory is not None and image.width * image.height * A_PIXEL > memory:
         raise Costly
+
+
+def _take_few_cores() -> None:
+    """Some of the cores: AVIF and HEIC start a thread for each, which costs addresses."""
+    if hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):
+            cores = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, random.sample(cores, min(CORES, len(cores))))
 
 
 def _limit(memory: int, seconds: float) -> None:
