@@ -213,14 +213,15 @@ def record_anew(path, *names):
 class Served:
     """``usl label`` in a process of its own."""
 
-    def __init__(self, path, **options):
-        self.path, self.options = path, options
+    def __init__(self, path, *, prelude="", **options):
+        self.path, self.options, self.prelude = path, options, prelude
         self.start()
 
     def start(self, **options):
         """Start it, with other options if given; waits until the page is served."""
         self.options |= options
-        command = [sys.executable, "-c", SERVE, str(self.path), json.dumps(self.options)]
+        script = self.prelude + SERVE
+        command = [sys.executable, "-c", script, str(self.path), json.dumps(self.options)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

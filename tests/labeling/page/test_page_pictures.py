@@ -13,7 +13,7 @@ from usl.core.errors import DataError
 from usl.data.decode import decode_file, shrink
 from usl.data.images import ArrayImages, FileImages
 from usl.labeling.page.picture_cache import PictureCache
-from usl.labeling.page.pictures import Pictures, decode_small, fitting
+from usl.labeling.page.pictures import Pictures, fitting
 
 
 def opened(picture):
@@ -48,7 +48,7 @@ def test_pictures_are_no_larger_than_asked_for(tmp_path):
 def test_shrinking_while_decoding_shows_the_same_picture(tmp_path, size):
     path = tmp_path / "large.jpg"
     smooth(size).save(path, quality=95)
-    small = decode_small(path, "large.jpg", 320)
+    small = decode_file(path, "large.jpg", side=320)
     plain = shrink(decode_file(path, "large.jpg"), 320)
     assert small.size == plain.size
     assert np.abs(np.asarray(small, int) - np.asarray(plain, int)).mean() < 2

@@ -128,16 +128,15 @@ class Routes:
         address = request.client.host if request.client else ""
         if request.method == "GET":
             return self._html(request, "login.html", {"fault": ""})
-        if (wait := self.auth.throttle.wait(address)) > 0:
+        form = await request.form(max_files=0, max_fields=4)
+        if (wait := self.auth.throttle.reserve(address)) > 0:  # counted before it is looked at
             seconds = math.ceil(wait)
             message = f"Too many wrong passwords. Wait {seconds} s, then try again."
             headers = {"retry-after": str(seconds)}
             return self._html(request, "login.html", {"fault": message}, 429, headers)
-        form = await request.form(max_files=0, max_fields=4)
         if self.auth.unlocks(str(form.get("password", ""))):
             self.auth.throttle.succeeded(address)
             return signed_in(self.auth)
-        self.auth.throttle.failed(address)
         return self._html(request, "login.html", {"fault": "That is not the password."}, 403)
 
     # Data
@@ -188,12 +187,17 @@ class Routes:
         given = self._checked(request.query_params)
         return JSONResponse(self.page_state.alike(given.get("image")))
 
-    def image(self, request: Request) -> Response:
+    async def image(self, request: Request) -> Response:
         """Send a picture; the next ones of the round are made ready meanwhile."""
-        given = self._checked(request.query_params)
-        ref, side = given.get("image"), request.path_params["side"]
+        ref, side = request.query_params.get("image"), request.path_params["side"]
+
+        def asked() -> int:
+            self._checked(request.query_params)
+            return self.page_state.shown(ref)
+
+        row = await run_in_threadpool(asked)
         try:
-            picture = self.page_state.picture(ref, side)
+            picture = await self.page_state.pictures.fetch(row, side)
         except DataError as error:
             return JSONResponse({"fault": str(error)}, 422)
         ahead = BackgroundTask(self.page_state.prepare_after, ref, side)

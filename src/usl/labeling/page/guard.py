@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -86,6 +87,8 @@ class Guard:
             if (response := self._admit(scope, headers)) is None:
                 await self.app(scope, receive, send)
                 return
+        except ClientDisconnect:  # in the middle of a request
+            return
         except HTTPException as refused:
             response = self.refuse(scope, refused)
         await response(scope, receive, send)
@@ -103,6 +106,8 @@ class Guard:
         """None for who may go on; else what to answer."""
         path: str = scope["path"]
         known = any(map(self.auth.knows, _cookies(headers, self.auth.cookie_name)))
+        if known and (tell := scope.get("state", {}).get("signed_in")) is not None:
+            tell()  # the connection; see usl.labeling.page.connections
         if path == "/" and scope["method"] == "GET":
             token = QueryParams(scope["query_string"]).get("token")
             if token and self.auth.opens(token):

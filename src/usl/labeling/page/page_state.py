@@ -13,7 +13,7 @@ from usl.labeling.answers.outcomes import CONFLICT, Outcome, agreement, outcomes
 from usl.labeling.answers.rounds import round_images
 from usl.labeling.answers.store import Store
 from usl.labeling.page.listing import Listing
-from usl.labeling.page.pictures import AHEAD, Picture, Pictures
+from usl.labeling.page.pictures import AHEAD, Pictures
 from usl.labeling.page.round_view import FINAL, RoundView
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
@@ -208,15 +208,14 @@ class PageState:
             found.append({"image": self.listing.ref(name), "id": name, "own": one.represented})
         return found
 
-    def picture(self, ref: object, side: int) -> Picture:
-        """A picture, of exactly the image that is named.
+    def shown(self, ref: object) -> int:
+        """The row of an image whose picture is asked for.
 
-        Raises :class:`UnboundError` where its content is another, and :class:`DataError` where it
-        cannot be decoded.
+        Raises :class:`UnboundError` where the file holds another picture by now, or none.
         """
         row = self.listing.row(ref)
         self.listing.check_content(row)
-        return self.pictures.get(row, side)
+        return row
 
     def prepare_after(self, ref: object, side: int) -> None:
         """Make the next pictures ready, as soon as one to look at is asked for."""

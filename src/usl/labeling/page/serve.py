@@ -220,7 +220,8 @@ def _serve(
     background = BackgroundSync(lambda: sync(state.run, state.store))
     state.similar.warm_in_background()
     try:
-        Server(make_app(state, auth, listening=host, sync=background), is_ready).run([opened])
+        app = make_app(state, auth, listening=host, sync=background)
+        Server(app, is_ready, tell, state.pictures.close).run([opened])
     finally:
         background.close()
         state.pictures.close()
