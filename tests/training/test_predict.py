@@ -61,7 +61,7 @@ def test_the_command_line(run, tmp_path, capsys):
     assert "A label for each of 4 images" in said.out
     assert "broken.png" in said.err
     assert out.is_file()
-    (run.path / MODEL).unlink()
+    (run.open(run.path).models()[0].path / MODEL).unlink()
     assert main(["predict", str(run.path), str(tmp_path / "more"), "--out", "x.csv"]) == 1
     assert "usl train RUN" in capsys.readouterr().err
 
