@@ -6,10 +6,11 @@ by what it was made from and when.
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,21 @@ def check_identity(folder: Path, expected: str) -> None:
             f"{folder} no longer holds the run this began with ({error}) Nothing was written."
         ) from error
     if found != expected:
+        kept = next(iter(_kept_as(folder, expected)), None)
         raise RunReplacedError(
-            f"{folder} holds another run than when this began; it was replaced meanwhile. Nothing "
-            "was written into the new one. Begin again."
+            f"{folder} holds another run than when this began; it was replaced meanwhile"
+            f"{f', and is kept as {kept}' if kept else ''}. Nothing was written into the new one. "
+            "Begin again."
         )
+
+
+def _kept_as(folder: Path, expected: str) -> Iterator[Path]:
+    """Where the run of this identity is now, if it was kept beside."""
+    place = Path(os.path.abspath(folder))
+    for path in sorted(place.parent.glob(f"{glob.escape(place.name)}.labeled-*")):
+        with suppress(DataError):
+            if identity(read_record(path / "run.json")) == expected:
+                yield path
 
 
 @contextmanager
