@@ -61,6 +61,7 @@ from usl.data.open import open_collection
 from usl.run.by_hand import EXPORTS, changed_by_hand
 from usl.run.columns import Columns, read_columns
 from usl.run.identity import hold, identity, writing
+from usl.run.last_good import read_whole
 from usl.run.models import TrainedModel, list_models, settle_models
 from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split
@@ -127,8 +128,11 @@ class Run:
         return read_columns(self.path)
 
     def split(self) -> Split:
-        """Read the split file as it is now, labels that were filled in included."""
-        return Split.read(self.path)
+        """Read the split file as it is now, labels that were filled in included.
+
+        Raises :class:`usl.run.last_good.HalfSavedError` where rows are missing that were there.
+        """
+        return read_whole(self.path)
 
     def collection(self, source: str | None = None) -> Collection:
         """Open the run's source again, or the ``source`` it has moved to."""
