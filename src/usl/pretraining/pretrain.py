@@ -126,8 +126,7 @@ def pretrain(
     train, pictures = train_pictures(collection, backbone.size, progress)
     n = len(pictures)
     batch = batch_size or min(recipe.batch_size, max(2, n // 2))
-    rows = Shuffled(n, batch, seed)
-    epochs = epochs or recipe.epochs
+    rows, epochs = Shuffled(n, batch, seed), epochs or recipe.epochs
     parameters = with_fitting_queue(module, recipe, method_params, batch // options.accumulate, n)
     task = module.build(backbone, seed=seed, **parameters)
     ids = collection.ids[train][pictures.rows]

@@ -132,7 +132,7 @@ class Run:
 
         Raises :class:`usl.run.last_good.HalfSavedError` where rows are missing that were there.
         """
-        return read_whole(self.path)
+        return read_whole(self.path, Split.read)
 
     def collection(self, source: str | None = None) -> Collection:
         """Open the run's source again, or the ``source`` it has moved to."""

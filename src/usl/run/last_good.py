@@ -12,17 +12,17 @@ import os
 import shutil
 import time
 import warnings
+from collections.abc import Callable, Sized
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write
 from usl.data.tables import read_text_table
 from usl.run.split_csv import CSV_NAME
 
-if TYPE_CHECKING:
-    from usl.run.split import Split
+Rows = TypeVar("Rows", bound=Sized)
 
 GOOD = f".{CSV_NAME}.good"
 PATIENCE = 3.0  # seconds to wait for the rest
@@ -33,21 +33,19 @@ class HalfSavedError(DataError):
     """The split file has lost rows since it was last read; perhaps it is being saved."""
 
 
-def read_whole(folder: Path) -> Split:
-    """Read the split of a run, and keep a copy of it.
+def read_whole(folder: Path, read: Callable[[Path], Rows]) -> Rows:
+    """Read the split of a run by ``read``, and keep a copy of it.
 
     Raises
     ------
     HalfSavedError : rows are missing, also after a while.
-    DataError : what :meth:`usl.run.split.Split.read` refuses.
+    DataError : what ``read`` refuses.
     """
-    from usl.run.split import Split
-
     end, told = time.monotonic() + PATIENCE, False
     while True:
         fault: HalfSavedError | None
         try:
-            split = Split.read(folder)
+            split = read(folder)
         except DataError:
             if not _cut_off(folder):
                 raise
@@ -90,7 +88,7 @@ def _as_it_was(folder: Path) -> bool:
     return False
 
 
-def _fewer_rows(folder: Path, split: Split) -> HalfSavedError | None:
+def _fewer_rows(folder: Path, split: Sized) -> HalfSavedError | None:
     """What to say of a file that has fewer rows than the copy, or whose last row is cut off."""
     good = folder / GOOD
     if _as_it_was(folder) or not good.is_file():

@@ -102,7 +102,7 @@ def test_cut_off_anywhere(run, impatient, own):
     for size in range(len(content)):
         path.write_bytes(content[:size])
         try:
-            found = read_whole(run.path)
+            found = read_whole(run.path, Split.read)
         except DataError as error:
             assert "split.csv" in str(error)  # noqa: PT017
             assert path.read_bytes() == content[:size]
