@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
 
 import numpy as np
 import pytest
@@ -122,6 +125,40 @@ def test_other_changes_of_a_model(quick, monkeypatch, act):
     does(whole)
     after, expected = state(whole.path), names(whole.path)
     assert kill_everywhere(monkeypatch, copy, does, check, every=2) > 3
+
+
+def test_a_full_disk_leaves_the_old_model_or_the_new_one(quick, monkeypatch):
+    """The disk is full from the n-th flush on; what is there can be removed."""
+    older = usl.train(older_run(quick / "origin", "trained"), source=POINTS)
+    before, after = state(older.path), None
+    real = os.fsync
+    for number in range(100):
+        folder = shutil.copytree(older.path, quick / str(number), copy_function=shutil.copy2)
+        left = [number]
+
+        def full(descriptor, left=left):
+            left[0] -= 1
+            if left[0] < 0 and stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(descriptor)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            try:
+                usl.train(folder, method="nearest_mean", source=POINTS)
+            except DataError as error:
+                assert "disk is full" in str(error)  # noqa: PT017
+            else:
+                break
+        now = state(folder)
+        if now != before:
+            after = after or now
+            assert now == after
+        usl.train(folder, method="nearest_mean", source=POINTS)
+        after = after or state(folder)
+        assert state(folder) == after
+        assert len(list((folder / "models").iterdir())) == 1
+    assert number > 8
 
 
 def test_a_table_that_a_person_changed_is_left_alone(tmp_path):

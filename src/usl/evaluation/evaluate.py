@@ -27,7 +27,6 @@ from usl.run.models import (
     TrainedModel,
     active_model,
     settle_models,
-    trained_model,
 )
 from usl.run.picks import picked_ids
 from usl.training.models import open_model
@@ -61,8 +60,7 @@ def evaluate(
     DataError : the run is not trained, or no answer is known.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    trained = trained_model(run.path)
-    model, class_names = open_model(trained)
+    trained, model, class_names = open_model(run.path)
     opened = open_run(run, collection=collection, source=source, trained=trained, progress=progress)
     truth, from_source = known_answers(opened)
     names = class_names + sorted(set(truth[truth != None].tolist()) - set(class_names))  # noqa: E711

@@ -17,7 +17,7 @@ from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
-from usl.run.models import MODEL, STAMP, TrainedModel
+from usl.run.models import MODEL, STAMP, TrainedModel, trained_model
 
 Probabilities = NDArray[np.float64]
 
@@ -162,17 +162,24 @@ def kind_of(model: Model) -> str:
     return next(name for name, made in MODELS.items() if isinstance(model, made))
 
 
-def open_model(trained: TrainedModel) -> tuple[Model, list[str]]:
-    """The classifier of a run's model, and its class names.
+def open_model(folder: Path) -> tuple[TrainedModel, Model, list[str]]:
+    """The active model of a run folder: its record, the classifier and its class names.
 
-    Raises :class:`DataError` where it is damaged, or of another training than its record.
+    Raises :class:`DataError` where there is none, or it is damaged, or of another training than
+    its record.
     """
+    trained = trained_model(folder)
     path = trained.path / MODEL
-    model, class_names, stamp = _read(path)
+    try:
+        model, class_names, stamp = _read(path)
+    except DataError:
+        if trained_model(folder).path == trained.path:
+            raise
+        return open_model(folder)  # it was trained anew meanwhile
     trained.check_stamp(path, stamp)
     if class_names != trained.info.get("classes", class_names):
         trained.check_stamp(path, "of other classes")
-    return model, class_names
+    return trained, model, class_names
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:

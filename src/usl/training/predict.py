@@ -16,7 +16,6 @@ from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.features.space import Space, restrict
 from usl.run.folder import Run
-from usl.run.models import trained_model
 from usl.run.predictions import prediction_table
 from usl.run.tables import write_table
 from usl.training.models import Model, Probabilities, open_model
@@ -75,8 +74,7 @@ def predict(
             raise UsageError(f"out: {target} should end in .csv or .parquet.")
         if target.exists() and not overwrite:
             raise UsageError(f"out: {target} exists. Name another file, or --overwrite it.")
-    trained = trained_model(run.path)
-    model, class_names = open_model(trained)
+    trained, model, class_names = open_model(run.path)
     collection = open_collection(source)
     tell(collection)
     record: dict[str, Any] = trained.info["encoder"]
