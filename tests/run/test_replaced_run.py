@@ -78,7 +78,7 @@ def test_answers_of_an_open_server_stay_in_the_kept_run(run, photos, tmp_path):
         new, before = replaced(photos, tmp_path)
         store.add([Answer(asked[2], "label", "dog")])  # acknowledged
         for _ in range(2):
-            with pytest.raises(RunReplacedError, match=r"replaced .*, and is kept as .*ed-1"):
+            with pytest.raises(RunReplacedError, match=r"kept as .*ed-1\. .*safe in .*ed-1.labels"):
                 sync(run, store)
         said = [(one.image_id, one.kind, one.label) for one in store.history()]
         expected = [(asked[0], "label", "cat"), (asked[1], "label", "dog")]

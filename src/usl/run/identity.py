@@ -52,7 +52,7 @@ def check_identity(folder: Path, expected: str) -> None:
             f"{folder} no longer holds the run this began with ({error}) Nothing was written."
         ) from error
     if found != expected:
-        kept = next(iter(_kept_as(folder, expected)), None)
+        kept = kept_as(folder, expected)
         raise RunReplacedError(
             f"{folder} holds another run than when this began; it was replaced meanwhile"
             f"{f', and is kept as {kept}' if kept else ''}. Nothing was written into the new one. "
@@ -60,13 +60,14 @@ def check_identity(folder: Path, expected: str) -> None:
         )
 
 
-def _kept_as(folder: Path, expected: str) -> Iterator[Path]:
+def kept_as(folder: Path, expected: str) -> Path | None:
     """Where the run of this identity is now, if it was kept beside."""
     place = Path(os.path.abspath(folder))
     for path in sorted(place.parent.glob(f"{glob.escape(place.name)}.labeled-*")):
         with suppress(DataError):
             if identity(read_record(path / "run.json")) == expected:
-                yield path
+                return path
+    return None
 
 
 @contextmanager

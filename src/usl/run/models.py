@@ -152,8 +152,9 @@ def new_model(run: Run) -> Iterator[Path]:
 
 def put_in_place(run: Run, working: Path, training: dict[str, Any]) -> Run:
     """Make a model that was written whole the active one; the run with its new record."""
-    write_json(working / RECORD, training)
-    sync_folder(working.parent)
+    with writing(run.path, run.identity):
+        write_json(working / RECORD, training)
+        sync_folder(working.parent)
     return _activate(run, working, training)
 
 

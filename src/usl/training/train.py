@@ -31,7 +31,7 @@ from usl.run.propagate import propagate
 from usl.run.split_csv import rewrite, write_mirror
 from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
 from usl.training.labels import Labels, given_labels, missing_classes
-from usl.training.models import Model, kind_of, save_model
+from usl.training.models import Model, Probabilities, kind_of, save_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
 
@@ -117,9 +117,12 @@ def train(
             "single": labels.single(),
             "missing": missing_classes(run, labels.names),
             "images": int((opened.subsets == "train").sum()),
-            "encoder": {**opened.space.record(), **own_encoder(opened, working)},
+            "encoder": opened.space.record(),
         }
-        stamp = write_model(working, opened, fitted, labels, record)
+        probabilities = label_every_image(opened, fitted, labels)
+        with writing(run.path, run.identity):
+            record["encoder"] = {**opened.space.record(), **own_encoder(opened, working)}
+            stamp = write_model(working, opened, fitted, labels, probabilities, record)
         seconds = round(time.perf_counter() - began, 3)
         return put_in_place(run, working, {**record, "seconds": seconds, STAMP: stamp})
 
@@ -161,17 +164,26 @@ def own_encoder(opened: Opened, working: Path) -> dict[str, str]:
     return {"name": str(opened.run.path / NETWORK), "file": NETWORK}
 
 
+def label_every_image(opened: Opened, fitted: Model, labels: Labels) -> Probabilities:
+    """Class probabilities of every point; a person's answer stands, whatever the model thinks."""
+    probabilities = predict_points(fitted, opened.space, opened.subsets == "train")
+    given = np.flatnonzero((labels.classes >= 0) & labels.human)
+    probabilities[given] = np.eye(len(labels.names))[labels.classes[given]]
+    return probabilities
+
+
 def write_model(
-    working: Path, opened: Opened, fitted: Model, labels: Labels, record: dict[str, Any]
+    working: Path,
+    opened: Opened,
+    fitted: Model,
+    labels: Labels,
+    probabilities: Probabilities,
+    record: dict[str, Any],
 ) -> str:
     """Write the model, its space and a label for every image; the stamp that all of it bears.
 
     The same training gives the same stamp.
     """
-    probabilities = predict_points(fitted, opened.space, opened.subsets == "train")
-    # A person's answer stands, whatever the model thinks of it.
-    given = np.flatnonzero((labels.classes >= 0) & labels.human)
-    probabilities[given] = np.eye(len(labels.names))[labels.classes[given]]
     arrays = {name: array_digest(np.asarray(one)) for name, one in fitted.arrays().items()}
     made_by = [record[name] for name in ("method", "seed", "classes")]
     space = [record["encoder"][name] for name in ("key", "preprocessing")]

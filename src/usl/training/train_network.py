@@ -243,6 +243,7 @@ def train_network(
     kept: Classifier = task.kept
     told = "labels of this collection" if supervision == "none" else supervision
     about = {"method": method, "preset": preset, "labels": len(labeled), "seed": seed}
+    place.check()
     save_backbone(place.encoder, kept.backbone, told, **about)
     return Trained(
         place.encoder,

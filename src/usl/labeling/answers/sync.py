@@ -30,7 +30,7 @@ from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync_state import Cell, RowState, announce, confirm, row_states
 from usl.run.folder import Run
-from usl.run.identity import check_identity, writing
+from usl.run.identity import RunReplacedError, check_identity, kept_as, writing
 from usl.run.predictions import read_predictions
 from usl.run.split import Split
 from usl.run.split_csv import CSV_NAME, FileChangedError, check_unchanged, rendered, replace_csv
@@ -79,6 +79,13 @@ def sync(run: Run, store: Store | None = None) -> Split:
             return _sync_once(run, store)
         except FileChangedError:
             continue
+        except RunReplacedError as error:
+            kept = kept_as(run.path, run.identity)
+            if kept is None or not store_path(kept).is_file():
+                raise
+            raise RunReplacedError(
+                f"{error} The answers are safe in {store_path(kept)}."
+            ) from error
     raise DataError(
         f"{run.path / CSV_NAME}: another program keeps changing it. Close that one, then try again."
     )
