@@ -73,6 +73,7 @@ def run_loop(
     ids: Names | None = None,
     label: str = "training",
     go_on: str = "Go on with the same command and --resume.",
+    check: Callable[[], None] = lambda: None,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Train ``task`` for ``steps`` steps, or on from its checkpoint; the records, one dict each.
@@ -90,6 +91,7 @@ def run_loop(
         its figures join the record.
     ids : names of the rows, for messages.
     go_on : how a training is gone on with, for the message of a stopped one that has a checkpoint.
+    check : called before anything is written into ``folder``; raises where that must not be.
 
     Raises
     ------
@@ -117,12 +119,14 @@ def run_loop(
     begun = State(0, 0.0, settings)
     if options.resume and folder is not None:
         begun = load_checkpoint(folder / CHECKPOINT, task, stepper.optimizer, settings)
+    check()
     log = Log(folder if fabric.is_global_zero else None, begun, options.tensorboard)
     started = time.monotonic() - begun.seconds
     saved = time.monotonic()
 
     def save(done: int) -> None:
         if folder is not None and fabric.is_global_zero:
+            check()
             state = State(done, time.monotonic() - started, settings)
             save_checkpoint(folder / CHECKPOINT, task, stepper.optimizer, state)
 
@@ -153,6 +157,7 @@ def run_loop(
             if monitor is not None and (last or (monitor_every and done % monitor_every == 0)):
                 log.watch(look(task, monitor))
             if last or done % log_every == 0:
+                check()
                 log.write(done, optimizer.rate(step, steps), time.monotonic() - started)
             progress(done, steps, label)
             if last or time.monotonic() - saved > 60 * options.checkpoint_minutes:

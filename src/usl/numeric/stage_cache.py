@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslWarning
-from usl.core.files import atomic_write, cache_dir
+from usl.core.files import atomic_write, cache_dir, remove_unless_held
 from usl.core.hashing import array_digest, json_digest
 from usl.core.version import __version__
 
 VERSION = 2  # raise it when a stage would now give another result
 DAYS = 30  # after which a stage that nobody asked for is removed
 MOST_BYTES = 2 << 30  # of all stages; beyond, those not asked for the longest are removed
-UNFINISHED_DAYS = 1  # after which the rest of a killed write is removed
 FINISHED = re.compile(r"[a-z]+-[0-9a-f]{32}\.npz")
 UNFINISHED = re.compile(rf"\.{FINISHED.pattern}\.[0-9a-f]+\.tmp")
 
@@ -124,19 +123,19 @@ def _load(path: Path) -> Arrays | None:
 
 
 def clean(folder: Path) -> None:
-    """Remove stages that nobody has asked for in a month, and the oldest of too many."""
+    """Remove stages not asked for in a month, the oldest of too many, and what kills have left."""
     now, total = time.time(), 0
     found = []
     with contextlib.suppress(OSError):
         for file in folder.iterdir():  # a folder may hold other things: by name, not by ending
-            if FINISHED.fullmatch(file.name) or UNFINISHED.fullmatch(file.name):
+            if UNFINISHED.fullmatch(file.name):
+                remove_unless_held(file)
+            elif FINISHED.fullmatch(file.name):
                 with contextlib.suppress(OSError):  # another process may clean as well
                     found.append((file.stat().st_mtime, file.stat().st_size, file))
     for changed, size, file in sorted(found, reverse=True):
-        finished = file.suffix == ".npz"
-        total += size if finished else 0
-        days = (now - changed) / 86_400
-        if days > (DAYS if finished else UNFINISHED_DAYS) or (finished and total > MOST_BYTES):
+        total += size
+        if (now - changed) / 86_400 > DAYS or total > MOST_BYTES:
             with contextlib.suppress(OSError):
                 file.unlink()
 

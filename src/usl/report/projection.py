@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,9 +93,13 @@ def cached_projection(
     *,
     points: int = POINTS,
     seed: int = 0,
+    keeping: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: Progress = silent,
 ) -> Projection:
-    """As :func:`project`, kept in the file ``path`` for as long as the input stays the same."""
+    """As :func:`project`, kept in the file ``path`` for as long as the input stays the same.
+
+    ``keeping`` is entered while the file is written.
+    """
     key = json_digest(
         {
             "version": VERSION,
@@ -111,7 +117,7 @@ def cached_projection(
         pass  # none yet, or not usable: it is only there to save time
     made = project(features, picks, points=points, seed=seed, progress=progress)
     try:
-        with atomic_write(path) as handle:
+        with keeping(), atomic_write(path) as handle:
             np.savez(handle, key=np.array(key), rows=made.rows, xy=made.xy, mapped=made.mapped)
     except OSError:
         pass  # a run folder that cannot be written to costs time, never the report

@@ -24,10 +24,17 @@ from usl.run.split_csv import COLUMNS, CSV_NAME, PARQUET_NAME
 RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
 OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
 ANSWERS, EXPORTS = ("labels.sqlite", "labels.sqlite-wal"), "exports"
-COPIES = tuple(Path(name).stem for name in (PICKS, PREDICTIONS))  # tables as .csv and .parquet
+TABLES = tuple(Path(name).stem for name in (PICKS, PREDICTIONS))  # as .csv and .parquet
 OURS = {"run.json", "images.parquet", CSV_NAME, PARQUET_NAME, "labels.sqlite-shm", EXPORTS}
-OURS |= {f"{name}{ending}" for name in COPIES for ending in (".csv", ".parquet")}
-OURS |= {*models.FILES, "comparison.json", "preprocessing.npz", "map.npz", "report.html"}
+OURS |= {f"{name}{ending}" for name in TABLES for ending in (".csv", ".parquet")}
+OURS |= {
+    *models.FILES,
+    models.MODELS,
+    "comparison.json",
+    "preprocessing.npz",
+    "map.npz",
+    "report.html",
+}
 OURS |= {"encoder.safetensors", "training", "tensorboard", "metrics.jsonl"}
 EXPORTED = {*COLUMNS, "rank", "score", "prediction", "confidence"}  # columns of an export
 
@@ -38,9 +45,12 @@ def changed_by_hand(folder: Path) -> bool:
     if any(name in ANSWERS or name not in OURS for name in names):
         return True
     try:
+        active = models.active_model(folder)
         return (
             _split_changed(folder)
-            or any(_copy_changed(folder, name) for name in COPIES)
+            or _copy_changed(folder, folder, TABLES[0])
+            or _copy_changed(folder, folder if active is None else active.path, TABLES[1])
+            or any(_counts(place.name) for place in folder.glob(f"{models.MODELS}/*"))
             or _exports_changed(folder / EXPORTS)
         )
     except (DataError, OSError, ValueError, KeyError):
@@ -88,13 +98,13 @@ def _split_changed(folder: Path) -> bool:
     )
 
 
-def _copy_changed(folder: Path, name: str) -> bool:
-    """Whether the CSV of a table is not what its Parquet file says."""
+def _copy_changed(folder: Path, home: Path, name: str) -> bool:
+    """Whether the CSV of a table is not what the Parquet file in its ``home`` says."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
-    text, typed = folder / f"{name}.csv", folder / f"{name}.parquet"
+    text, typed = folder / f"{name}.csv", home / f"{name}.parquet"
     if not text.is_file() or not typed.is_file():
         return text.exists() != typed.exists()
     table: Any = pyarrow.parquet.read_table(typed)

@@ -34,6 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, UslWarning, did_you_mean
 from usl.core.files import atomic_write
 from usl.data.tables import read_text_table
+from usl.run.last_good import keep_good
 from usl.run.split_csv import CSV_NAME, SOURCES, csv_bytes, parse, signature, write_mirror
 
 FIELDS = ("ids", "subsets", "states", "labels", "weights", "sources")
@@ -264,6 +265,7 @@ class Split:
         """
         with atomic_write(Path(folder) / CSV_NAME) as handle:
             handle.write(csv_bytes(self))
+        keep_good(Path(folder))
         write_mirror(self, folder)
 
 

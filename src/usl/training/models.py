@@ -17,6 +17,7 @@ from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
+from usl.run.models import MODEL, STAMP, TrainedModel, trained_model
 
 Probabilities = NDArray[np.float64]
 
@@ -142,27 +143,60 @@ MODELS: dict[str, Any] = {
 }
 
 
-def save_model(path: str | os.PathLike[str], model: Model, class_names: list[str]) -> None:
+def save_model(
+    path: str | os.PathLike[str], model: Model, class_names: list[str], stamp: str | None = None
+) -> None:
     """Write a model as ``.npz`` (arrays only, no pickle), whole or not at all."""
-    kind = next(name for name, made in MODELS.items() if isinstance(model, made))
     with atomic_write(path) as handle:
         arrays: dict[str, Any] = {
-            "kind": np.array(kind),
+            "kind": np.array(kind_of(model)),
             "class_names": np.array(class_names),
+            **({} if stamp is None else {STAMP: np.array(stamp)}),
             **model.arrays(),
         }
         np.savez(handle, **arrays)
 
 
+def kind_of(model: Model) -> str:
+    """The name of a model's kind."""
+    return next(name for name, made in MODELS.items() if isinstance(model, made))
+
+
+def open_model(folder: Path) -> tuple[TrainedModel, Model, list[str]]:
+    """The active model of a run folder: its record, the classifier and its class names.
+
+    Raises :class:`DataError` where there is none, or it is damaged, or of another training than
+    its record.
+    """
+    trained = trained_model(folder)
+    path = trained.path / MODEL
+    try:
+        model, class_names, stamp = _read(path)
+    except DataError:
+        if trained_model(folder).path == trained.path:
+            raise
+        return open_model(folder)  # it was trained anew meanwhile
+    trained.check_stamp(path, stamp)
+    if class_names != trained.info.get("classes", class_names):
+        trained.check_stamp(path, "of other classes")
+    return trained, model, class_names
+
+
 def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
     """Read a model and its class names. Raises :class:`DataError` naming a broken file."""
+    return _read(path)[:2]
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[Model, list[str], str | None]:
+    """A model, its class names and its stamp, None where it has none."""
     try:
         with np.load(Path(path), allow_pickle=False) as stored:
             arrays = dict(stored)
         kind = MODELS[str(arrays.pop("kind"))]
         class_names = [str(name) for name in arrays.pop("class_names")]
+        stamp = str(arrays.pop(STAMP)) if STAMP in arrays else None
         fields = {name: one if one.ndim else one.item() for name, one in arrays.items()}
-        return kind(**fields), class_names
+        return kind(**fields), class_names, stamp
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

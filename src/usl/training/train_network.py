@@ -7,7 +7,7 @@ What comes out is what every other method leaves: the trained network is an enco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +29,7 @@ from usl.learning.loop_options import LoopOptions
 from usl.learning.pictures import open_pictures
 from usl.learning.recipe import recipe_of
 from usl.run.folder import Run
+from usl.run.identity import check_identity
 from usl.run.models import NETWORK
 from usl.run.split import Split
 from usl.training.contract import NETWORKS
@@ -59,6 +60,7 @@ def fit_network(
     module: ModuleType,
     method: str,
     run: Run,
+    working: Path,
     collection: Collection,
     split: Split,
     model: str | None,
@@ -66,7 +68,10 @@ def fit_network(
     progress: Progress,
     given: Mapping[str, Any],
 ) -> tuple[Opened, Labels, LinearModel, dict[str, Any]]:
-    """Train on a run's images and open the run again in the space of the trained network."""
+    """Train on a run's images and open the run again in the space of the trained network.
+
+    The network is written into the ``working`` folder of the new model.
+    """
     if collection.images is None:
         raise DataError(
             f"{collection.source}: {method} trains on images, but these are features alone. Use a "
@@ -88,7 +93,11 @@ def fit_network(
         method,
         examples,
         labels.names,
-        run.path,
+        Place(
+            run.path / FOLDER,
+            working / NETWORK,
+            lambda: check_identity(run.path, run.identity),
+        ),
         model=model,
         seed=seed,
         progress=progress,
@@ -112,12 +121,25 @@ class Trained:
     history: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a training writes: the ``folder`` of its checkpoints, and the trained ``encoder``.
+
+    ``check`` is called before anything is written into the folder; it raises where that must not
+    be.
+    """
+
+    folder: Path
+    encoder: Path
+    check: Callable[[], None]
+
+
 def train_network(
     module: ModuleType,
     method: str,
     examples: Examples,
     class_names: list[str],
-    folder: Path,
+    place: Place,
     *,
     model: str | None = None,
     seed: int = 0,
@@ -211,7 +233,8 @@ def train_network(
         optimizer=recipe.optimizer,
         seed=seed,
         settings=settings,
-        folder=folder / FOLDER,
+        folder=place.folder,
+        check=place.check,
         options=options,
         ids=ids,
         label=method,
@@ -220,9 +243,10 @@ def train_network(
     kept: Classifier = task.kept
     told = "labels of this collection" if supervision == "none" else supervision
     about = {"method": method, "preset": preset, "labels": len(labeled), "seed": seed}
-    save_backbone(folder / NETWORK, kept.backbone, told, **about)
+    place.check()
+    save_backbone(place.encoder, kept.backbone, told, **about)
     return Trained(
-        folder / NETWORK,
+        place.encoder,
         Preprocessing(kept.backbone.dim, unit=False),
         LinearModel(*(value.detach().double().numpy() for value in kept.head.parameters())),
         {**settings, "steps": total, "optimizer": repr(recipe.optimizer)},
