@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 MOST_TEXT = 2000  # characters of a message
+MOST_WORD = 300  # of a word that may be meant for another: longer ones take long to compare
 
 
 def shortened(text: str) -> str:
@@ -65,6 +66,8 @@ class UslWarning(UserWarning):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``" Did you mean 'usl'?"`` for a near miss of a known word, else an empty string."""
+    if len(word) > MOST_WORD:
+        return ""
     near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 

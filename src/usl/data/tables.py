@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.data.dialect import Dialect, dialect, is_open, rows_of
+from usl.data.parquet_files import open_parquet, read_columns
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -75,20 +76,16 @@ def read_table(path: Path) -> Table:
 
 def column_names(path: Path) -> list[str]:
     """The column names of a table, read from as little of it as possible; [] if it is broken."""
-    import pyarrow as pa
-
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return list(pq.read_schema(path).names)
+            return list(open_parquet(path).schema_arrow.names)
         with open(path, "rb") as handle:
             head = handle.read(HEAD_BYTES)
         if suffix in (*JSON_SUFFIXES, ".json"):
             return list(dict.fromkeys(name for record in json_head(head, path) for name in record))
         return dialect(decode_text(head, path, partial=True), path).names
-    except (OSError, pa.ArrowException, ValueError, IndexError, TypeError):
+    except (OSError, ValueError, IndexError, TypeError, RecursionError):
         return []
 
 
@@ -109,13 +106,7 @@ def text_head(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def read_parquet(path: Path) -> Table:
     """Read a Parquet file; columns keep their types, rows count from 1."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({error}).") from error
+    table = read_columns(path)
     columns = {name: table[name].combine_chunks() for name in table.column_names}
     return Table(path, columns, np.arange(1, len(table) + 1))
 

@@ -269,6 +269,8 @@ class Split:
 
 def first_rows(count: int) -> str:
     """Where the first ``count`` items are in the file, whose first row is the header."""
+    if count < 1:
+        return "no row"
     return "row 2" if count == 1 else f"rows 2 to {count + 1:,}"
 
 

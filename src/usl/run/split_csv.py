@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, did_you_mean
 from usl.core.files import atomic_write
 from usl.data.collection import SUBSETS
+from usl.data.columns import check_ids
 from usl.data.tables import Table, column_names, csv_text, read_text_table
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def parse(table: Table) -> dict[str, NDArray[Any]]:
     ids = columns["image_id"]
     if len(empty := np.flatnonzero(ids == "")):
         raise DataError(f"{table.where(empty[0])}: no image_id. Fill it in or delete the row.")
+    check_ids(ids.tolist(), table.where)
     states = _words(table, "state", columns["state"], STATES)
     sources = _words(table, "source", columns["source"], ("", *SOURCES))
     labels = _labels(columns["label"], states)

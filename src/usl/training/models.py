@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
+from usl.core.npz import read_npz
 from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
@@ -157,13 +156,12 @@ def save_model(path: str | os.PathLike[str], model: Model, class_names: list[str
 def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
     """Read a model and its class names. Raises :class:`DataError` naming a broken file."""
     try:
-        with np.load(Path(path), allow_pickle=False) as stored:
-            arrays = dict(stored)
+        arrays = read_npz(path)
         kind = MODELS[str(arrays.pop("kind"))]
         class_names = [str(name) for name in arrays.pop("class_names")]
         fields = {name: one if one.ndim else one.item() for name, one in arrays.items()}
         return kind(**fields), class_names
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, OSError) as error:  # a DataError is a ValueError
         raise DataError(f"{path} is not a model of this program ({error}).") from error

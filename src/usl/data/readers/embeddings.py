@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.data.arrays import load_npy, load_npz
+from usl.core.npz import npz_headers, read_npz
+from usl.data.arrays import load_npy
 from usl.data.collection import Collection
 from usl.data.columns import find_column, id_column, index_ids, stacked, subset_column
 from usl.data.labels import label_notes, read_labels
@@ -152,38 +153,32 @@ def _counted_ids(subsets: NDArray[np.str_]) -> NDArray[np.str_]:
 
 
 def _read_npz(path: Path) -> Collection:
-    arrays = load_npz(path)
-    matrices = [name for name, array in arrays.items() if array.ndim == 2]
-    name = find_column(arrays, "features") or (matrices[0] if len(matrices) == 1 else None)
+    headers = npz_headers(path)
+    matrices = [name for name, (shape, _) in headers.items() if len(shape) == 2]
+    name = find_column(headers, "features") or (matrices[0] if len(matrices) == 1 else None)
     if name is None:
-        held = ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
+        held = ", ".join(f"{key} {list(shape)}" for key, (shape, _) in headers.items())
         raise DataError(f"{path}: no array called features [n, d]; it holds {held or 'nothing'}.")
+    if not headers[name][0]:
+        raise DataError(f"{path}: {name} is one number. Features are a table [n, d].")
+    n = headers[name][0][0]
+    others = [key for key in headers if key != name]
+    found = {role: find_column(others, role) for role in ("id", "label", "subset")}
+    texts = [k for k in others if headers[k][1].kind in "SU" and headers[k][0] == (n,)]
+    found["id"] = found["id"] or find_column(others, "path") or find_column(texts, "name")
+    found["label"] = found["label"] or ("y" if "y" in others else None)
+    roles = {role: key for role, key in found.items() if key is not None}
+    arrays = read_npz(path, {name, *roles.values()})
     columns = {}
-    others = {key: array for key, array in arrays.items() if key != name}
-    for role in ("id", "label", "subset"):
-        key = find_column(others, role)
-        if key is None and role == "id":
-            key = find_column(others, "path") or _names_in(others, len(arrays[name]))
-        if key is None and role == "label":
-            key = "y" if "y" in others else None
-        if key is not None:
-            values = arrays[key]
-            if role == "label" and values.ndim == 2 and len(values) == len(arrays[name]):
-                columns[role] = values.tolist()  # several to a row are no label, and counted
-                continue
-            if values.shape not in ((len(arrays[name]),), (len(arrays[name]), 1)):
-                raise DataError(
-                    f"{path}: {key} is {list(values.shape)}, but {name} has "
-                    f"{len(arrays[name])} rows."
-                )
-            columns[role] = values.ravel().tolist()
+    for role, key in roles.items():
+        values = arrays[key]
+        if role == "label" and values.ndim == 2 and len(values) == n:
+            columns[role] = values.tolist()  # several to a row are no label, and counted
+            continue
+        if values.shape not in ((n,), (n, 1)):
+            raise DataError(f"{path}: {key} is {list(values.shape)}, but {name} has {n} rows.")
+        columns[role] = values.ravel().tolist()
     return _collection(str(path), arrays[name], columns, lambda row: f"{path}, row {row}")
-
-
-def _names_in(arrays: dict[str, NDArray[Any]], n: int) -> str | None:
-    """The array [n] of texts that names the rows although it is not called ids."""
-    texts = [k for k, array in arrays.items() if array.dtype.kind in "SU" and array.shape == (n,)]
-    return find_column(texts, "name")
 
 
 def _read_table(table: Table, verdict: Verdict) -> Collection:
