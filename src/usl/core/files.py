@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,24 +39,26 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         a disk that is full or a place that may not be written to; names ``path``.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, mode, **text) as handle:  # type: ignore[call-overload]
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        if error.errno not in UNWRITABLE or error.filename not in (None, str(temporary)):
+        ours = (None, str(temporary), *map(str, target.parents))
+        if error.errno not in UNWRITABLE or error.filename not in ours:
             raise
         raise DataError(
             f"{target} cannot be written: {UNWRITABLE[error.errno]}. What was there before is "
             "untouched. Then run the same command again (a training: with --resume)."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only file system this fails, too
+            temporary.unlink(missing_ok=True)
     sync_folder(target.parent)
 
 
@@ -107,7 +109,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Read JSON; a broken file is a :class:`DataError` naming the file and the line."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, and a number too long to be read
         raise DataError(f"{path} is not valid JSON ({error}).") from error
 
 

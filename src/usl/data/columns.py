@@ -178,7 +178,10 @@ def id_text(value: Any) -> str:
     if isinstance(value, float) and value == value and value.is_integer():
         return str(int(value))
     found, _ = (value, "") if isinstance(value, bool) else unwrap(value)
-    return "" if found is None or found != found else str(found).strip()
+    try:
+        return "" if found is None or found != found else str(found).strip()
+    except ValueError:  # a number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def subset_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.str_]:

@@ -96,9 +96,9 @@ class DigestMemo:
 
 def _read(path: Path) -> Entries:
     """Read a memo's entries; none if there is no memo, or one that is damaged, which is said."""
-    if not path.exists():
-        return {}
     try:
+        if not path.exists():
+            return {}
         names, sizes, times, digests = (
             column.to_pylist() for column in read_columns(path, list(COLUMNS)).columns
         )

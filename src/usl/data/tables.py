@@ -9,6 +9,7 @@ spreadsheet shows them, from 1. A file of JSON is one object a line, or one list
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.data.dialect import Dialect, dialect, is_open, rows_of
+from usl.data.dialect import Dialect, dialect, is_open, rows_of, with_newlines
 from usl.data.parquet_files import open_parquet, read_columns
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -84,7 +85,7 @@ def column_names(path: Path) -> list[str]:
             head = handle.read(HEAD_BYTES)
         if suffix in (*JSON_SUFFIXES, ".json"):
             return list(dict.fromkeys(name for record in json_head(head, path) for name in record))
-        return dialect(decode_text(head, path, partial=True), path).names
+        return dialect(with_newlines(decode_text(head, path, partial=True)), path).names
     except (OSError, ValueError, IndexError, TypeError, RecursionError):
         return []
 
@@ -97,8 +98,12 @@ def text_head(path: Path) -> tuple[list[str], list[list[str]]]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
     text = decode_text(head, path, partial=len(head) == HEAD_BYTES)
+    text = with_newlines(text)
     form = dialect(text, path)
-    rows = list(islice(rows_of(text[form.start :], form.delimiter), 64 + form.headed))
+    try:
+        rows = list(islice(rows_of(text[form.start :], form.delimiter), 64 + form.headed))
+    except csv.Error as error:
+        raise DataError(f"{path}: not a readable table ({error}).") from error
     if len(head) == HEAD_BYTES and len(rows) > 1 + form.headed:
         rows.pop()  # cut, perhaps
     return form.names, rows[int(form.headed) :]
@@ -212,7 +217,7 @@ def read_text_table(path: Path, *, unnamed: bool = False, blank: bool = False) -
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = decode_text(_read_bytes(path), path)
+    text = with_newlines(decode_text(_read_bytes(path), path))
     form = dialect(text, path)
     names, delimiter = form.names, form.delimiter
     if not any(names):

@@ -49,6 +49,7 @@ from usl.run.by_hand import changed_by_hand
 from usl.run.columns import Columns, read_columns
 from usl.run.identity import identity
 from usl.run.models import TrainedModel, list_models
+from usl.run.record import checked_record
 from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split
 from usl.run.tables import ID, read_table, write_table
@@ -82,7 +83,7 @@ class Run:
                 f"{folder}: made by a newer version of usl (format {info['format']}; this one "
                 f"reads up to {FORMAT}). Upgrade: pip install --upgrade usl."
             )
-        return cls(folder, info)
+        return cls(folder, checked_record(info, folder / INFO))
 
     @property
     def identity(self) -> str:

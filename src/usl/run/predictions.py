@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.errors import DataError
 from usl.run.split import Split
 from usl.run.tables import ID, read_table, write_table
 
@@ -79,7 +80,12 @@ def read_predictions(folder: Path) -> Predictions | None:
         np.array(table[name].to_pylist(), dtype=object)
         for name in (ID, "subset", "label", "source")
     )
-    confidence = table["confidence"].to_numpy().astype(np.float64)
+    try:
+        confidence = table["confidence"].to_numpy().astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read (confidence is not of numbers). Train again: usl train."
+        ) from error
     return Predictions(ids, subsets, labels, confidence, sources == "predicted")
 
 

@@ -38,6 +38,8 @@ def read_table(
     DataError
         naming the file: missing, damaged, or without a needed column; ends with the ``fix``.
     """
+    import pyarrow as pa
+
     try:
         names = open_parquet(path).schema_arrow.names
         asked = names if more is None else dict.fromkeys((*needed, *more))
@@ -46,4 +48,8 @@ def read_table(
         raise DataError(f"{path} cannot be read ({error}). {fix}") from error
     if missing := [name for name in needed if name not in names]:
         raise DataError(f"{path} cannot be read (it has no column {missing[0]!r}). {fix}")
+    if ID in table.column_names:
+        kind, column = table[ID].type, table[ID]
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or column.null_count:
+            raise DataError(f"{path} cannot be read ({ID} is not a text in every row). {fix}")
     return table

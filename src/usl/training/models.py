@@ -153,6 +153,27 @@ def save_model(path: str | os.PathLike[str], model: Model, class_names: list[str
         np.savez(handle, **arrays)
 
 
+def _check(model: Any, class_names: list[str]) -> None:
+    """ValueError for arrays that are no numbers, or that do not belong together."""
+    for name, value in vars(model).items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise ValueError(f"{name} is not of finite numbers")
+    shapes = {name: np.shape(value) for name, value in vars(model).items()}
+    count = len(class_names)
+    if isinstance(model, LinearModel):
+        sound = len(shapes["weight"]) == 2 and shapes["bias"] == (count,) == shapes["weight"][:1]
+    elif isinstance(model, NeighborModel):
+        sound = len(shapes["train"]) == 2 and shapes["scores"] == (shapes["train"][0], count)
+        sound = sound and shapes["k"] == shapes["power"] == () and model.k >= 1
+    else:
+        (d, e), m = shapes["projection"], shapes["log_weights"][0]
+        sound = shapes["supports"] == (m, e) and shapes["votes"] == (m, count) and d > 0
+        sound = sound and shapes["temperature"] == () and model.temperature > 0
+    if not sound or not count:
+        raise ValueError("its arrays do not belong together")
+
+
 def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
     """Read a model and its class names. Raises :class:`DataError` naming a broken file."""
     try:
@@ -160,8 +181,10 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
         kind = MODELS[str(arrays.pop("kind"))]
         class_names = [str(name) for name in arrays.pop("class_names")]
         fields = {name: one if one.ndim else one.item() for name, one in arrays.items()}
-        return kind(**fields), class_names
+        model = kind(**fields)
+        _check(model, class_names)
+        return model, class_names
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
-    except (KeyError, TypeError, ValueError, OSError) as error:  # a DataError is a ValueError
+    except (LookupError, TypeError, ValueError, OSError) as error:  # a DataError is a ValueError
         raise DataError(f"{path} is not a model of this program ({error}).") from error

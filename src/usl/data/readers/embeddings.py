@@ -231,7 +231,7 @@ def _list_column(table: Table, name: str) -> NDArray[Any]:
         listed = cell if isinstance(cell, list) else re.findall(r"[^\s,;\[\]()]+", str(cell))
         try:
             rows.append(np.asarray(listed, dtype=np.float32))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{table.where(row)}: {name} is not a list of numbers.") from error
         if rows[row].shape != rows[0].shape or not rows[row].size:
             raise DataError(
@@ -247,14 +247,37 @@ def _numbers(table: Table, name: str) -> NDArray[Any]:
     import pyarrow.compute as pc
 
     column = table.columns[name]
-    column = pa.array(column) if isinstance(column, list) else column
+    if isinstance(column, list):
+        for row, value in enumerate(column):
+            if value is not None and not is_numeric(value):
+                raise DataError(f"{table.where(row)}: {name} is {value!r}, not a number.")
+        column = pa.array([None if value is None else _float(value) for value in column])
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.utf8_trim_whitespace(column)
     try:
         cast = pc.cast(column, pa.float32(), safe=False)
         numbers: NDArray[Any] = cast.to_numpy(zero_copy_only=False)
     except pa.ArrowException:
-        row = next(r for r, v in enumerate(column.to_pylist()) if not is_numeric(v))
+        row = next((r for r, v in enumerate(column) if not _is_cast(v)), 0)
         value = column[row].as_py()
         raise DataError(f"{table.where(row)}: {name} is {value!r}, not a number.") from None
     return numbers
+
+
+def _float(value: Any) -> float:
+    """A number, or the text of one, as a float; infinity for one that is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _is_cast(value: Any) -> bool:
+    """Whether Arrow reads a cell as a number: not as 1_0, nor in other digits."""
+    import pyarrow as pa
+
+    try:
+        value.cast(pa.float32(), safe=False)
+    except pa.ArrowException:
+        return False
+    return True

@@ -64,6 +64,8 @@ def _labels(value: Any) -> list[str]:
 
 def _way(choice: Any) -> list[str]:
     """A choice; one inside others, as Label Studio's ``["Animal", "cat"]``, is ``Animal/cat``."""
+    if isinstance(choice, bool):
+        return []  # a choice is a text
     if not isinstance(choice, (list, tuple)):
         return _labels(choice)
     parts = [name for part in choice for name in _labels(part)]
