@@ -185,10 +185,11 @@ def run_files():
         "training": {"method": "logistic", "classes": ["cat", "dog"], "encoder": {"name": "p"}},
     }
     lists = [["0.png"], ["1.png", "2.png"]]
+    digests = collection().digests().tolist()
     return {
         "run.json": json.dumps(info).encode(),
         "split.csv": csv_bytes(split),
-        "images.parquet": parquet(image_id=IDS, subset=["train"] * 4, digest=["0" * 32] * 4),
+        "images.parquet": parquet(image_id=IDS, subset=["train"] * 4, digest=digests),
         "selection.parquet": parquet(image_id=IDS[:2], rank=[1, 2], propagated_to=lists),
         "predictions.parquet": parquet(
             image_id=IDS,
@@ -201,8 +202,14 @@ def run_files():
     }
 
 
-def read_run(folder):
+def collection():
     from usl.data.collection import Collection
+
+    features = np.ones((4, 2), np.float32)
+    return Collection(np.array(IDS), np.repeat("train", 4), features=features)
+
+
+def read_run(folder):
     from usl.run.predictions import machine_labelled
     from usl.run.propagate import propagate
 
@@ -212,8 +219,7 @@ def read_run(folder):
         run.info[name]
     split = propagate(run, run.split())
     machine_labelled(folder, split)
-    features = np.ones((4, 2), np.float32)
-    run.checked_split(Collection(np.array(IDS), np.repeat("train", 4), features=features))
+    run.checked_split(collection())
 
 
 def runs():

@@ -25,8 +25,9 @@ pytest.importorskip("timm")
 
 TOTAL = 50_000 if os.environ.get("USL_TORTURE") else 2_000
 MOST_BYTES, MOST_SECONDS = 500 << 20, 5.0
+UNFIT = ("pth", "old pth", "safetensors")  # read, but of no whole network
 NAMES = list(subjects())
-EACH = int(os.environ.get("E0", "8"))
+EACH = -(-TOTAL // len(NAMES))
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,11 @@ def read_damaged(subject, folder, content):
             subject.read(folder)
         except UslError as error:
             said = str(error)
-    assert said and "\n" not in said, "one line"
+    assert said
+    assert "\n" not in said, "one line"
     assert time.process_time() - began < MOST_SECONDS
     assert memory("VmHWM") - before < MOST_BYTES
+    return said
 
 
 def test_all_are_read_when_nothing_is_damaged(place):
@@ -80,7 +83,8 @@ def test_all_are_read_when_nothing_is_damaged(place):
         folder = place / "sound" / name.replace(" ", "_")
         folder.mkdir(parents=True)
         subject.lay(folder)
-        read_damaged(subject, folder, subject.files[subject.damaged])
+        said = read_damaged(subject, folder, subject.files[subject.damaged])
+        assert said == "a result" or name in UNFIT, name
 
 
 @pytest.mark.parametrize("name", NAMES)

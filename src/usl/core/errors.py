@@ -15,7 +15,8 @@ MOST_WORD = 300  # of a word that may be meant for another: longer ones take lon
 
 
 def shortened(text: str) -> str:
-    """The text, without its middle where it is too long to be read; the fix stands at the end."""
+    """The text in one line, without its middle where it is too long; the fix stands at the end."""
+    text = " ".join(filter(None, map(str.strip, text.splitlines()))) if "\n" in text else text
     if len(text) <= MOST_TEXT:
         return text
     left = f" [... {len(text) - MOST_TEXT + 100:,} characters left out ...] "

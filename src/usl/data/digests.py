@@ -104,7 +104,8 @@ def _read(path: Path) -> Entries:
         )
         if not all(isinstance(word, str) and HEX.fullmatch(word) for word in digests):
             raise ValueError("a digest is none")
-    except (OSError, ValueError, KeyError) as error:  # a DataError is a ValueError
+        found = dict(zip(names, zip(sizes, times, digests, strict=True), strict=True))
+    except (OSError, ValueError, KeyError, TypeError) as error:  # a DataError is a ValueError
         warnings.warn(
             f"cache: {path} cannot be used ({error}); the images are read again.",
             UslWarning,
@@ -113,7 +114,7 @@ def _read(path: Path) -> Entries:
         with contextlib.suppress(OSError):
             path.unlink()
         return {}
-    return dict(zip(names, zip(sizes, times, digests, strict=True), strict=True))
+    return found
 
 
 def _merge_into(path: Path, new: Entries) -> Entries:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
 from usl.core.unpacked import ROW, check_unpacked
+from usl.data.parquet_footer import read_footer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,20 +68,22 @@ def open_parquet(path: Path, *, dictionaries: Sequence[str] = ()) -> Any:
     import pyarrow.parquet as pq
 
     try:
+        _check_size(path)
         file = pq.ParquetFile(
             path,
             buffer_size=1 << 20,
             page_checksum_verification=True,
             read_dictionary=list(dictionaries) or None,
         )
-        _ = file.schema_arrow.names  # which a broken name stops
-        _check_size(file, path)
+        names = file.schema_arrow.names  # which a broken name stops
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise DataError(f"{path}: two columns are called {twice!r}. Rename one.")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.") from error
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} is not a readable Parquet file ({_fault(path, error)})."
-        ) from error
+    except (OSError, pa.ArrowException, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} is not a readable Parquet file ({error}).") from error
     return file
 
 
@@ -93,10 +96,13 @@ def read_columns(path: Path, names: Sequence[str] | None = None) -> pa.Table:
     import pyarrow as pa
 
     file = open_parquet(path)
-    schema = file.schema_arrow
-    wanted = list(schema.names if names is None else names)
-    schema = pa.schema([schema.field(name) for name in wanted])
-    texts, others = _with_dictionaries(file, wanted)
+    try:
+        schema = file.schema_arrow
+        wanted = list(schema.names if names is None else names)
+        schema = pa.schema([schema.field(name) for name in wanted])
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is damaged ({error}). Copy or write the file again.") from error
+    texts, others = _with_dictionaries(path, schema)
     packed, total, pieces = path.stat().st_size, 0, []
     try:
         file = open_parquet(path, dictionaries=texts)
@@ -110,46 +116,37 @@ def read_columns(path: Path, names: Sequence[str] | None = None) -> pa.Table:
             check_unpacked(path, packed, total, FIX)
             table = part if isinstance(part, pa.Table) else pa.Table.from_batches([part])
             pieces.append(table.select(wanted).cast(schema))
-        return pa.concat_tables(pieces) if pieces else schema.empty_table()
+        table = pa.concat_tables(pieces) if pieces else schema.empty_table()
+        table.validate(full=True)  # texts are UTF-8, lists lie within their values
+        return table
     except (OSError, ValueError, pa.ArrowException) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is damaged ({error}). Copy or write the file again.") from error
 
 
-def _check_size(file: Any, path: Path) -> None:
+def _check_size(path: Path) -> None:
     """Refuse a file whose directory promises far more than it can hold."""
-    found = file.metadata
-    total = ROW * found.num_rows
-    for group in map(found.row_group, range(found.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            total += max(column.total_uncompressed_size, VALUE * column.num_values)
+    found = read_footer(path)
+    total = ROW * found.rows + sum(max(one.bytes, VALUE * one.values) for one in found.chunks)
     check_unpacked(path, path.stat().st_size, total, FIX)
 
 
-def _with_dictionaries(file: Any, names: Sequence[str]) -> tuple[list[str], bool]:
+def _with_dictionaries(path: Path, schema: Any) -> tuple[list[str], bool]:
     """The columns of plain texts that have a dictionary, and whether others stand for more, too."""
-    found, schema = file.metadata, file.schema_arrow
-    texts, others = set(), False
-    for group in map(found.row_group, range(found.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            name = column.path_in_schema
-            packed = any("DICT" in how or "DELTA" in how for how in column.encodings)
-            if not packed or name.partition(".")[0] not in names:
-                continue
-            if name in schema.names and _is_text(schema.field(name).type, column.encodings):
-                texts.add(name)
-            else:
-                others |= "BYTE_ARRAY" in column.physical_type
-    return sorted(texts), others
-
-
-def _is_text(kind: Any, encodings: Sequence[str]) -> bool:
-    """Whether Arrow can leave a column as a dictionary."""
     import pyarrow as pa
 
-    plain = pa.types.is_string(kind) or pa.types.is_binary(kind)
-    return bool(plain and not any("DELTA" in how for how in encodings))
+    texts, others = set(), False
+    for chunk in read_footer(path).chunks:
+        if not chunk.packed or chunk.path.partition(".")[0] not in schema.names:
+            continue
+        kind = schema.field(chunk.path).type if chunk.path in schema.names else None
+        plain = kind is not None and (pa.types.is_string(kind) or pa.types.is_binary(kind))
+        if plain and "DELTA" not in chunk.packed:  # else Arrow cannot leave it as a dictionary
+            texts.add(chunk.path)
+        else:
+            others |= chunk.texts
+    return sorted(texts), others
 
 
 def _bytes_of(column: Any) -> int:
@@ -164,24 +161,6 @@ def _bytes_of(column: Any) -> int:
         lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
         total += int(pc.sum(lengths.take(chunk.indices)).as_py() or 0)
     return total
-
-
-def _fault(path: Path, error: Exception) -> str:
-    """What is wrong with a file; plainly where its end is missing."""
-    try:
-        size = path.stat().st_size
-        with open(path, "rb") as handle:
-            head = handle.read(4)
-            handle.seek(max(0, size - 4))
-            tail = handle.read(4)
-    except OSError:
-        return str(error)
-    if head == b"PAR1" and tail != b"PAR1":
-        return (
-            f"cut short: {size:,} bytes are there, and the directory that the format puts at the "
-            "end is not. Copy or write the file again"
-        )
-    return str(error)
 
 
 def is_list(kind: Any) -> bool:

@@ -80,6 +80,9 @@ def read_predictions(folder: Path) -> Predictions | None:
         np.array(table[name].to_pylist(), dtype=object)
         for name in (ID, "subset", "label", "source")
     )
+    for name in ("subset", "label", "source"):
+        if str(table[name].type) not in ("string", "large_string"):
+            raise DataError(f"{path} cannot be read ({name} is no text). Train again: usl train.")
     try:
         confidence = table["confidence"].to_numpy().astype(np.float64)
     except (TypeError, ValueError) as error:
