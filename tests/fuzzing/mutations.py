@@ -235,7 +235,8 @@ def of_safetensors(content, place, how, number):
 
 def of_pickle(content, place, how, number):
     odd = [*ODD, np.zeros(3), np.zeros((2, 3072), np.int64), {1: 2}, (), {(): 1}][number % 46]
-    return pickle.dumps(of_value(pickle.loads(content), place, how, odd), protocol=place % 6)
+    protocol = place % 6 if odd is not HUGE else 4  # the first ones write digits
+    return pickle.dumps(of_value(pickle.loads(content), place, how, odd), protocol)
 
 
 STRUCTURES = {

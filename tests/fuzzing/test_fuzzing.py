@@ -14,7 +14,7 @@ from pathlib import Path
 
 import mutations
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from subjects import subjects
 
@@ -102,6 +102,7 @@ def test_damaged_files_are_read_or_refused(place, name):
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],  # what fails is shown as it is: shrinking would take minutes
     )
     @given(structural, mutations.edits, mutations.places, st.integers(0, 3), st.integers(0, 999))
     def damaged(by_structure, edits, place, how, number):

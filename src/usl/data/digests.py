@@ -96,6 +96,8 @@ class DigestMemo:
 
 def _read(path: Path) -> Entries:
     """Read a memo's entries; none if there is no memo, or one that is damaged, which is said."""
+    import pyarrow.parquet  # noqa: F401  here: it cannot be imported when the interpreter exits
+
     try:
         if not path.exists():
             return {}

@@ -82,6 +82,8 @@ def one_label(value: Any, names: Sequence[str] | None = None) -> tuple[str | Non
         if found < 0:
             return None, "" if found == -1 else NEGATIVE
         if names is not None and isinstance(found, int):
+            if found >= 10**18:
+                return None, NAMELESS  # of too many digits even to be shown
             if found >= len(names):
                 raise DataError(f"label {found} has no name: there are {len(names)} classes.")
             found = names[found]

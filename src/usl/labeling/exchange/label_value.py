@@ -56,7 +56,7 @@ def _labels(value: Any) -> list[str]:
             return []
         if held in PATHS and isinstance(value[held], (list, tuple)):
             return [name for choice in value[held] for name in _way(choice)]
-        return _labels(value[held])
+        return [] if held in PATHS and isinstance(value[held], bool) else _labels(value[held])
     if isinstance(value, (list, tuple, set, frozenset)):
         return [name for part in value for name in _labels(part)]
     return _texts(value)
