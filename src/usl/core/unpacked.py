@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from usl.core.errors import DataError
 
@@ -16,7 +16,7 @@ def most_unpacked(packed: int) -> int:
     return max(SMALL, MOST_TIMES * packed)
 
 
-def check_unpacked(where: str | Path, packed: int, unpacked: int, fix: str) -> None:
+def check_unpacked(where: str | os.PathLike[str], packed: int, unpacked: int, fix: str) -> None:
     """Refuse a file of ``packed`` bytes whose headers promise ``unpacked`` bytes, a bomb perhaps.
 
     Raises :class:`DataError` naming the file, the sizes and the ``fix``.

@@ -96,7 +96,10 @@ class DigestMemo:
 
 def _read(path: Path) -> Entries:
     """Read a memo's entries; none if there is no memo, or one that is damaged, which is said."""
-    import pyarrow.parquet  # noqa: F401  here: it cannot be imported when the interpreter exits
+    # Here, too, for what is saved when the interpreter exits: it starts no threads any more.
+    import concurrent.futures.thread  # noqa: F401
+
+    import pyarrow.parquet  # noqa: F401
 
     try:
         if not path.exists():

@@ -238,12 +238,13 @@ def _refuse_swallowed_rows(table: Table) -> None:
     import pyarrow.compute as pc
 
     for cells in table.columns.values():
-        for row in np.flatnonzero(pc.match_substring_regex(cells, SWALLOWED).to_numpy(False)):
-            text = cells[int(row)].as_py()
+        odd = np.flatnonzero(pc.match_substring_regex(cells, SWALLOWED).to_numpy(False))
+        for row in odd.tolist():
+            text = cells[row].as_py()
             breaks = text.replace("\r\n", "\n").replace("\r", "\n").count("\n")
             if max(map(text.count, ",;\t")) >= breaks * (len(COLUMNS) - 1):
                 raise DataError(
-                    f"{table.where(int(row))}: a cell holds {breaks} line breaks and what looks "
+                    f"{table.where(row)}: a cell holds {breaks} line breaks and what looks "
                     f"like rows: {text[:60]!r}. Is a quote opened there that is closed rows below? "
                     "Remove it."
                 )

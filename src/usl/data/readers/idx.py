@@ -18,7 +18,7 @@ import math
 import re
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         with open(path, "rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
+        handle: Any
         with gzip.open(path) if zipped else open(path, "rb") as handle:
             shape = _shape(handle, path)
             promised = math.prod(shape)
