@@ -66,7 +66,7 @@ def of_value(value, place, how, odd):
     elif how == 1 and isinstance(held, list):
         held.insert(key, held[key])
     elif how == 2 and isinstance(held, dict):
-        held[f"{'digits' if odd == HUGE else odd}"[:50]] = held.pop(key)
+        held[f"{'digits' if odd is HUGE else odd}"[:50]] = held.pop(key)
     else:
         held[key] = odd
     return whole[0]
