@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import pytest
 
@@ -70,3 +71,28 @@ def test_a_label_with_a_nul_is_none(run, tmp_path):
     rows = [{"image_id": "a.png", "label": "c\0at"}, {"image_id": "b.png", "label": "dog"}]
     file.write_text("\n".join(map(json.dumps, rows)))
     assert import_file(run, file).added == 1
+
+
+def test_a_list_of_images_that_unpacks_to_far_more_is_refused(run, tmp_path):
+    file = tmp_path / "x.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("annotations.xml", b"<annotations>" + b'<image name="a"/>\n' * 2_000_000)
+    with pytest.raises(DataError, match=r"x\.zip: .* made to fill the memory"):
+        import_file(run, file, format="cvat")
+
+
+@pytest.mark.parametrize("place", range(-120, -1, 7))
+def test_a_damaged_archive_is_named(run, tmp_path, place):
+    file = tmp_path / "x.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", b'<annotations><image name="a.png"/></annotations>')
+    content = bytearray(file.read_bytes())
+    content[place] ^= 0xFF
+    file.write_bytes(content)
+    try:
+        import_file(run, file)  # a flipped time or flag does no harm
+    except DataError as error:
+        said = str(error)
+    else:
+        said = str(file)
+    assert "x.zip" in said
