@@ -120,3 +120,11 @@ def test_json_that_is_no_table(tmp_path):
     for text in ("[[1, 2]]", '{"a": 1', "[1]"):
         with pytest.raises(DataError, match=r"t\.json"):
             read_table(write(tmp_path / "t.json", text))
+
+
+def test_line_ends_of_old_macs_as_any_others(tmp_path):
+    text = 'path,label\na.png,cat\n"b,1.png",dog\n'
+    table = read_table(write(tmp_path / "t.csv", text.replace("\n", "\r")))
+    assert table.values("path") == ["a.png", "b,1.png"]
+    assert table.numbers.tolist() == [2, 3]
+    assert column_names(tmp_path / "t.csv") == ["path", "label"]

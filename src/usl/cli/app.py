@@ -143,6 +143,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         note(str(stopped) or "Stopped. Nothing is half-written; features computed so far are kept.")
         return 130
+    except MemoryError as error:
+        why = f" ({error})" if str(error) else ""
+        note(
+            f"Error: there is not enough memory{why}. Allow more, close other programs, or take "
+            "less at once: usl select has --memory, and all verbs take fewer or smaller images."
+        )
+        return 1
     except BrokenPipeError:  # the reader of our output has gone
         return 1
     except OSError as error:  # a disk that fails, a place that may not be read

@@ -51,7 +51,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path}, line {line}: not UTF-8 text. Save the file anew with the encoding UTF-8."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         lines = content.decode("utf-8-sig").splitlines()
         what, _, place = str(error).partition(" (at ")
         found = re.match(r"line (\d+)", place)

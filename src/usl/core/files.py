@@ -50,8 +50,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         a disk that is full or a place that may not be written to; names ``path``.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    _make_folder(target.parent, target)
     with temporary_beside(target, folder=False) as temporary:
         try:
             with open(temporary, mode, **text) as handle:  # type: ignore[call-overload]
@@ -63,7 +63,18 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
             if error.errno not in UNWRITABLE or error.filename not in (None, str(temporary)):
                 raise
             raise unwritable(target, error) from error
+    remove_rests(target.parent, target.name)
     sync_folder(target.parent)
+
+
+def _make_folder(folder: Path, target: Path) -> None:
+    """Make a folder for ``target``, with those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise unwritable(target, error) from error
 
 
 def unwritable(target: Path, error: OSError) -> DataError:
@@ -82,7 +93,7 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     On any exception, Ctrl-C included, it is removed. OSError where ``path`` holds files by then.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent, target)
     with temporary_beside(target, folder=True) as temporary:
         yield temporary
         os.replace(temporary, target)
@@ -247,7 +258,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Read JSON; a broken file is a :class:`DataError` naming the file and the line."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, and a number too long to be read
         raise DataError(f"{path} is not valid JSON ({error}).") from error
 
 

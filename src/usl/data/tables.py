@@ -9,6 +9,7 @@ spreadsheet shows them, from 1. A file of JSON is one object a line, or one list
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -22,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.data.dialect import Dialect, dialect, is_open, rows_of
+from usl.data.dialect import Dialect, dialect, is_open, rows_of, with_newlines
+from usl.data.parquet_files import open_parquet, read_columns
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -75,20 +77,16 @@ def read_table(path: Path) -> Table:
 
 def column_names(path: Path) -> list[str]:
     """The column names of a table, read from as little of it as possible; [] if it is broken."""
-    import pyarrow as pa
-
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return list(pq.read_schema(path).names)
+            return list(open_parquet(path).schema_arrow.names)
         with open(path, "rb") as handle:
             head = handle.read(HEAD_BYTES)
         if suffix in (*JSON_SUFFIXES, ".json"):
             return list(dict.fromkeys(name for record in json_head(head, path) for name in record))
-        return dialect(decode_text(head, path, partial=True), path).names
-    except (OSError, pa.ArrowException, ValueError, IndexError, TypeError):
+        return dialect(with_newlines(decode_text(head, path, partial=True)), path).names
+    except (OSError, ValueError, IndexError, TypeError, RecursionError):
         return []
 
 
@@ -100,8 +98,12 @@ def text_head(path: Path) -> tuple[list[str], list[list[str]]]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
     text = decode_text(head, path, partial=len(head) == HEAD_BYTES)
+    text = with_newlines(text)
     form = dialect(text, path)
-    rows = list(islice(rows_of(text[form.start :], form.delimiter), 64 + form.headed))
+    try:
+        rows = list(islice(rows_of(text[form.start :], form.delimiter), 64 + form.headed))
+    except csv.Error as error:
+        raise DataError(f"{path}: not a readable table ({error}).") from error
     if len(head) == HEAD_BYTES and len(rows) > 1 + form.headed:
         rows.pop()  # cut, perhaps
     return form.names, rows[int(form.headed) :]
@@ -109,13 +111,7 @@ def text_head(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def read_parquet(path: Path) -> Table:
     """Read a Parquet file; columns keep their types, rows count from 1."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({error}).") from error
+    table = read_columns(path)
     columns = {name: table[name].combine_chunks() for name in table.column_names}
     return Table(path, columns, np.arange(1, len(table) + 1))
 
@@ -221,7 +217,7 @@ def read_text_table(path: Path, *, unnamed: bool = False, blank: bool = False) -
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = decode_text(_read_bytes(path), path)
+    text = with_newlines(decode_text(_read_bytes(path), path))
     form = dialect(text, path)
     names, delimiter = form.names, form.delimiter
     if not any(names):

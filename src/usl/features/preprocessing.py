@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import warnings
-import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
+from usl.core.npz import read_npz
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.lazy_table import LazyTable, lazy_or_array
@@ -195,12 +195,11 @@ class Preprocessing:
             naming ``path``: missing, no such file format, or of a later format.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            arrays = read_npz(path)
             version, width = int(arrays["format"]), int(arrays["width"])
         except FileNotFoundError as error:
             raise DataError(f"{path} does not exist; it is written when a run starts.") from error
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:  # a DataError is a ValueError
             raise DataError(
                 f"{path} holds no fitted preprocessing ({error}). Restore the file, or start the "
                 "run again."
@@ -208,7 +207,17 @@ class Preprocessing:
         if version != FORMAT:
             raise DataError(f"{path} has format {version}; this version of usl reads {FORMAT}.")
         mean, deviation, components = (arrays.get(name) for name in ARRAYS)
-        return cls(width, mean, deviation, components, bool(arrays.get("unit", True)))
+        for name in ARRAYS:
+            array = arrays.get(name, np.zeros(0))
+            if array.dtype.kind != "f" or not np.isfinite(array).all():
+                raise DataError(
+                    f"{path} holds no fitted preprocessing ({name} is not of finite numbers). "
+                    "Restore the file, or start the run again."
+                )
+        try:
+            return cls(width, mean, deviation, components, bool(arrays.get("unit", True)))
+        except DataError as error:
+            raise DataError(f"{path}: {error} Restore the file.") from error
 
 
 def _clamped(pca: int, n: int, width: int) -> int:

@@ -12,7 +12,6 @@ import os
 import re
 import time
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write, cache_dir, remove_unless_held
 from usl.core.hashing import array_digest, json_digest
+from usl.core.npz import read_npz
 from usl.core.version import __version__
 
 VERSION = 2  # raise it when a stage would now give another result
@@ -109,12 +109,12 @@ def _about(parts: dict[str, Any]) -> dict[str, Any]:
 def _load(path: Path) -> Arrays | None:
     """The arrays of a kept stage; None if there is none, or none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-        os.utime(path)  # asked for today
+        found = read_npz(path)
+        with contextlib.suppress(OSError):  # a cache that may not be written to can be read
+            os.utime(path)  # asked for today
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, DataError) as error:
         warnings.warn(
             f"{path} is damaged ({error}); it is computed again.", UslWarning, stacklevel=3
         )

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
 
 from usl.core.errors import DataError
 from usl.core.files import read_json
+from usl.data.parquet_files import read_columns
 from usl.data.tables import TABLE_SUFFIXES, column_names, read_table
 from usl.run import models
 from usl.run.picks import PICKS
@@ -86,12 +86,10 @@ def _counts(name: str) -> bool:
 
 def _split_changed(folder: Path) -> bool:
     """Whether the split file holds a person's label, or is not what its mirror says."""
-    import pyarrow.parquet
-
     split = Split.read(folder)
     if (split.sources == "human").any() or column_names(folder / CSV_NAME) != list(COLUMNS):
         return True
-    mirror: Any = pyarrow.parquet.read_table(folder / PARQUET_NAME)
+    mirror = read_columns(folder / PARQUET_NAME)
     return any(
         getattr(split, field).tolist() != mirror[column].to_pylist()
         for field, column in zip(FIELDS, COLUMNS, strict=True)
@@ -102,12 +100,11 @@ def _copy_changed(folder: Path, home: Path, name: str) -> bool:
     """Whether the CSV of a table is not what the Parquet file in its ``home`` says."""
     import pyarrow as pa
     import pyarrow.csv
-    import pyarrow.parquet
 
     text, typed = folder / f"{name}.csv", home / f"{name}.parquet"
     if not text.is_file() or not typed.is_file():
         return text.exists() != typed.exists()
-    table: Any = pyarrow.parquet.read_table(typed)
+    table = read_columns(typed)
     flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
     made = pa.BufferOutputStream()
     pyarrow.csv.write_csv(table.select(flat), made)

@@ -63,6 +63,7 @@ from usl.run.columns import Columns, read_columns
 from usl.run.identity import hold, identity, writing
 from usl.run.last_good import read_whole
 from usl.run.models import TrainedModel, list_models, settle_models
+from usl.run.record import checked_record
 from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split
 from usl.run.tables import ID, read_table, write_table
@@ -98,7 +99,7 @@ class Run:
                 f"reads up to {FORMAT}). Upgrade: pip install --upgrade usl."
             )
         tidy(folder)
-        return cls(folder, info)
+        return cls(folder, checked_record(info, folder / INFO))
 
     @property
     def identity(self) -> str:

@@ -90,12 +90,20 @@ def read_predictions(folder: Path) -> Predictions | None:
         np.array(table[name].to_pylist(), dtype=object)
         for name in (ID, "subset", "label", "source")
     )
+    for name in ("subset", "label", "source"):
+        if str(table[name].type) not in ("string", "large_string"):
+            raise DataError(f"{path} cannot be read ({name} is no text). Train again: usl train.")
     own = sources == "predicted"
     if model is not None:
         model.check_stamp(path, _stamp(table))
         if not set(model.info.get("classes", labels)).issuperset(labels[own].tolist()):
             model.check_stamp(path, "of other classes")
-    confidence = table["confidence"].to_numpy().astype(np.float64)
+    try:
+        confidence = table["confidence"].to_numpy().astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read (confidence is not of numbers). Train again: usl train."
+        ) from error
     return Predictions(ids, subsets, labels, confidence, own)
 
 

@@ -189,6 +189,15 @@ class Split:
                 + f".{did_you_mean(word, ids.tolist()) if len(ids) <= 20_000 else ''} "
                 "Restore the image, or delete the row."
             )
+        theirs = subsets[positions]
+        if len(moved := np.flatnonzero(split.subsets != theirs)):
+            row = int(moved[0])
+            raise DataError(
+                f"{split.where(row)}: the subset of {str(split.ids[row])!r} is "
+                f"{split.subsets[row]}, but {theirs[row]} in the source, which decides. Put it "
+                "back, or change it in the source and select anew."
+                + (f" ({len(moved) - 1:,} further rows likewise.)" if len(moved) > 1 else "")
+            )
         if digests is not None and recorded is not None:
             now = np.asarray(digests)[positions].tolist()
             for row, (word, digest) in enumerate(zip(split.ids.tolist(), now, strict=True)):
@@ -271,6 +280,8 @@ class Split:
 
 def first_rows(count: int) -> str:
     """Where the first ``count`` items are in the file, whose first row is the header."""
+    if count < 1:
+        return "no row"
     return "row 2" if count == 1 else f"rows 2 to {count + 1:,}"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from usl.core.errors import TrainingFailedError
-from usl.core.files import cache_dir, write_json, write_json_lines
+from usl.core.errors import DataError, TrainingFailedError, UslWarning
+from usl.core.files import atomic_write, cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
@@ -203,8 +204,25 @@ def trainable(collection: Collection, space: Space, method_params: Any, seed: in
         mean=fitted.mean,
         deviation=fitted.deviation,
         components=fitted.components,
-        folder=cache_dir() / "training" / key,
+        folder=_writable(cache_dir() / "training" / key),
     )
+
+
+def _writable(folder: Path) -> Path | None:
+    """A folder of the cache for checkpoints, or None where it cannot be written, which is said."""
+    try:
+        with atomic_write(folder / ".writable"):
+            pass
+        (folder / ".writable").unlink()
+    except (OSError, DataError) as error:
+        why = error.__cause__ or error
+        warnings.warn(
+            f"cache: {folder} cannot be written ({why}). If stopped, this training begins anew.",
+            UslWarning,
+            stacklevel=2,
+        )
+        return None
+    return folder
 
 
 def keep_backbone(folder: Path, picks: Selection, space: Space) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
+from usl.core.npz import read_npz
 from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
@@ -182,6 +182,27 @@ def open_model(folder: Path) -> tuple[TrainedModel, Model, list[str]]:
     return trained, model, class_names
 
 
+def _check(model: Any, class_names: list[str]) -> None:
+    """ValueError for arrays that are no numbers, or that do not belong together."""
+    for name, value in vars(model).items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise ValueError(f"{name} is not of finite numbers")
+    shapes = {name: np.shape(value) for name, value in vars(model).items()}
+    count = len(class_names)
+    if isinstance(model, LinearModel):
+        sound = len(shapes["weight"]) == 2 and shapes["bias"] == (count,) == shapes["weight"][:1]
+    elif isinstance(model, NeighborModel):
+        sound = len(shapes["train"]) == 2 and shapes["scores"] == (shapes["train"][0], count)
+        sound = sound and shapes["k"] == shapes["power"] == () and model.k >= 1
+    else:
+        (d, e), m = shapes["projection"], shapes["log_weights"][0]
+        sound = shapes["supports"] == (m, e) and shapes["votes"] == (m, count) and d > 0
+        sound = sound and shapes["temperature"] == () and model.temperature > 0
+    if not sound or not count:
+        raise ValueError("its arrays do not belong together")
+
+
 def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
     """Read a model and its class names. Raises :class:`DataError` naming a broken file."""
     return _read(path)[:2]
@@ -190,14 +211,15 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
 def _read(path: str | os.PathLike[str]) -> tuple[Model, list[str], str | None]:
     """A model, its class names and its stamp, None where it has none."""
     try:
-        with np.load(Path(path), allow_pickle=False) as stored:
-            arrays = dict(stored)
+        arrays = read_npz(path)
         kind = MODELS[str(arrays.pop("kind"))]
         class_names = [str(name) for name in arrays.pop("class_names")]
         stamp = str(arrays.pop(STAMP)) if STAMP in arrays else None
         fields = {name: one if one.ndim else one.item() for name, one in arrays.items()}
-        return kind(**fields), class_names, stamp
+        model = kind(**fields)
+        _check(model, class_names)
+        return model, class_names, stamp
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (LookupError, TypeError, ValueError, OSError) as error:  # a DataError is a ValueError
         raise DataError(f"{path} is not a model of this program ({error}).") from error

@@ -92,10 +92,10 @@ def test_a_picture_is_kept_under_what_it_was_made_from(tmp_path):
     smooth((300, 200)).save(tmp_path / "a.jpg")
 
     class Exchanged(Pictures):
-        def _decode(self, row, size):
+        def _decode(self, row, size, **how):
             smooth((200, 300)).save(tmp_path / "a.jpg")
             array[row] += 1
-            return super()._decode(row, size)
+            return super()._decode(row, size, **how)
 
     array = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
     for images in (FileImages(tmp_path, ["a.jpg"]), ArrayImages(array)):

@@ -19,12 +19,14 @@ from typing import Any
 from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
 from usl.core.hashing import bytes_digest, json_digest
 from usl.core.progress import Progress, silent
+from usl.core.unpacked import check_unpacked
 from usl.features.contract import CHECKPOINT_ENDINGS, Encoder, require_timm
 from usl.features.encoders.backbone import NetworkEncoder
 from usl.features.encoders.timm_model import LOCAL, TimmEncoder, known_names
 from usl.features.shared.download import file_name, is_address, local_copy
 from usl.features.shared.fit_weights import CIFAR_ARCH, fit
 from usl.features.shared.known_checkpoints import CLD_CIFAR, Foreign, block_names, recognise
+from usl.learning.sealed_file import check_seal
 
 PRIORITY, FORM = 20, "ARCH@CHECKPOINT"
 
@@ -86,6 +88,8 @@ def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
         foreign = recognise(weights)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: tensors of shapes that no network has ({error}).") from error
     told = foreign.supervision if foreign else "unknown"
     full_name = f"{arch}@{file if remote else path}"
     digest = bytes_digest(path.read_bytes())
@@ -147,6 +151,7 @@ def load_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint file.")
     try:
+        _check_archive(path)
         if path.suffix == ".safetensors":
             stored: Any = _load_safetensors(path)
         else:
@@ -158,7 +163,9 @@ def load_file(path: Path) -> dict[str, Any]:
             "could run code when loaded. Save the weights alone, with torch.save("
             "model.state_dict(), 'weights.pth'), or as .safetensors."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (DataError, ImportError):
+        raise
+    except Exception as error:  # a damaged pickle or archive raises nearly anything
         first = str(error).strip().split("\n")[0]
         raise DataError(
             f"{path} is no readable checkpoint ({first}). Copy it again, or save the weights "
@@ -180,6 +187,14 @@ def load_file(path: Path) -> dict[str, Any]:
     return tensors
 
 
+def _check_archive(path: Path) -> None:
+    """Refuse a packed checkpoint that is far larger unpacked; torch itself packs nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+        check_unpacked(path, path.stat().st_size, total, "Save it anew with torch.save.")
+
+
 def _command_lines() -> Any:
     """Let ``argparse.Namespace`` pass, plain attributes that many scripts save with the weights."""
     import torch
@@ -192,11 +207,13 @@ def _command_lines() -> Any:
 def _load_safetensors(path: Path) -> dict[str, Any]:
     try:
         from safetensors import SafetensorError
-        from safetensors.torch import load_file as load
+        from safetensors.torch import load
     except ImportError as error:
         raise missing_extra("safetensors", "torch", f"{path}") from error
     try:
-        tensors: dict[str, Any] = load(path)
+        content = path.read_bytes()
+        check_seal(content, path, "Copy it again, or train again.")
+        tensors: dict[str, Any] = load(content)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     return tensors

@@ -38,6 +38,7 @@ SCHEMA = (
         final INTEGER NOT NULL,
         key TEXT UNIQUE,
         undoes INTEGER UNIQUE REFERENCES entries (id),
+        checksum INTEGER,
         CHECK ((undoes IS NOT NULL) = (kind = 'undo')))""",
     """CREATE TRIGGER entries_are_not_changed BEFORE UPDATE ON entries
         BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END""",
@@ -97,9 +98,24 @@ class Database:
                     execute("ROLLBACK")
                 raise
             sync_folder(self.path.parent)
+        self._add_checksums()
+        damage = execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if damage != "ok":  # an index that lies would hide an answer, or an undo
+            raise DataError(f"{self.path}{_advice(sqlite3.SQLITE_CORRUPT)} (SQLite: {damage}).")
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA fullfsync = ON")  # a Mac's fsync alone does not reach the disk
         execute("PRAGMA foreign_keys = ON")
+
+    def _add_checksums(self) -> None:
+        """Give a file of an older version its column of checksums; its own entries keep none."""
+        names = [row[1] for row in self._connection.execute("PRAGMA table_info(entries)")]
+        if "checksum" in names:
+            return
+        try:
+            self._connection.execute("ALTER TABLE entries ADD COLUMN checksum INTEGER")
+        except sqlite3.OperationalError as error:
+            if "duplicate column" not in str(error):  # which another program was quicker to add
+                raise
 
     def _known(self) -> bool:
         """Whether the tables are there; DataError if the file is another program's, or newer."""
@@ -204,6 +220,8 @@ def plain_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite says into a :class:`DataError` that names the file and the fix."""
     try:
         yield
+    except UnicodeDecodeError as error:  # in the text of an error, or in a damaged answer
+        raise DataError(f"{path}{_advice(sqlite3.SQLITE_CORRUPT)} ({error}).") from error
     except sqlite3.Error as error:
         # No code: the module's own complaint, as of a closed connection.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF

@@ -18,11 +18,13 @@ import os
 import secrets
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 from usl.labeling.page.hosts import network_of
@@ -54,11 +56,23 @@ class Keyring:
             return cls(path, name, secrets.token_bytes(32))
 
     def keep(self, port: int) -> None:
-        """Write it, with the port now in use."""
-        with atomic_write(self.path, "w") as handle:
-            if os.chmod in os.supports_fd:
-                os.chmod(handle.fileno(), 0o600)
-            json.dump({"secret": self.secret.hex(), "port": port}, handle)
+        """Write it, with the port now in use; a cache that cannot be written is said, and no fault.
+
+        Open pages then have to sign in anew after a restart.
+        """
+        try:
+            with atomic_write(self.path, "w") as handle:
+                if os.chmod in os.supports_fd:
+                    os.chmod(handle.fileno(), 0o600)
+                json.dump({"secret": self.secret.hex(), "port": port}, handle)
+        except (OSError, DataError) as error:
+            why = error.__cause__ or error
+            warnings.warn(
+                f"cache: {self.path.parent} cannot be written ({why}). After a restart of the "
+                "server, open pages will have to be opened anew.",
+                UslWarning,
+                stacklevel=2,
+            )
 
 
 class Throttle:
