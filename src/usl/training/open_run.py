@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.features.contract import Encoder
 from usl.features.embed import GIVEN
+from usl.features.open_encoder import open_encoder, open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.answers.sync import checked_split
@@ -79,7 +81,7 @@ def open_run(
     record = run.info.get("training", run.info)["encoder"] if trained else run.info["encoder"]
     if model is not None and model != record["name"]:
         return Opened(run, found, split, open_space(found, model, progress=progress))
-    space = recorded_space(run, record, found, progress)
+    space = recorded_space(run, record, found, progress, fetch=model is not None)
     if space.embedding.encoder.key != record["key"]:
         raise DataError(
             f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
@@ -89,21 +91,31 @@ def open_run(
 
 
 def recorded_space(
-    run: Run, record: dict[str, Any], collection: Collection, progress: Progress
+    run: Run,
+    record: dict[str, Any],
+    collection: Collection,
+    progress: Progress,
+    *,
+    fetch: bool = False,
 ) -> Space:
     """A collection in the space of the run that has the encoder of ``record``, by its name.
 
-    Whether the encoder still is the recorded one, its key tells.
+    Whether the encoder still is the recorded one, its key tells. Anybody may have written the
+    record: its weights are fetched only with ``fetch``, when the user has named them, too.
     """
     if record["name"] == GIVEN and collection.features is None:
         raise DataError(
             f"{run.path}: the run was made from features that were given; {collection.source} "
             "holds images. Name features of these images, made in the same way."
         )
+    encoder: Encoder | str = "auto"
+    if collection.features is None:
+        name = _encoder_name(run, record)
+        encoder = open_encoder(name) if fetch else open_recorded(name, record)
     file = SPACE if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
     return open_space(
         collection,
-        "auto" if collection.features is not None else _encoder_name(run, record),
+        encoder,
         preprocessing=Preprocessing.load(run.path / file),
         progress=progress,
     )
