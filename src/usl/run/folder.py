@@ -45,6 +45,7 @@ from usl.core.errors import DataError, UsageError
 from usl.core.files import read_json, sync_folder, write_json
 from usl.data.collection import Collection
 from usl.data.open import open_collection
+from usl.numeric.kernel import kernel
 from usl.run.by_hand import changed_by_hand
 from usl.run.columns import Columns, read_columns
 from usl.run.identity import identity
@@ -326,5 +327,6 @@ def environment() -> dict[str, Any]:
             "platform": sys.platform,
             "processor": platform.machine(),
             "cores": os.cpu_count(),
+            "kernel": kernel(),
         },
     }
