@@ -366,7 +366,7 @@ def caches():
 
 def settings():
     from usl.benchmarking.plan import read_plan
-    from usl.cli.shared import read_settings
+    from usl.cli.settings import read_settings
     from usl.selection.constraints.files import read_ids
 
     plan = b"""name = "x"

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from usl.core.errors import DataError, TrainingFailedError, UsageError  # noqa: E402
+from usl.core.errors import DataError, TrainingFailedError, UsageError, UslWarning  # noqa: E402
 from usl.learning.batches import Shuffled, part_of, step_generator  # noqa: E402
 from usl.learning.ema import follow, teacher_of  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
@@ -194,6 +194,17 @@ def test_the_monitor_sees_evaluation_mode_and_joins_the_record():
     assert modes == [False, False]
     assert [r["watched"] for r in records] == [1.0, 1.0]
     assert not task.training
+
+
+def test_a_training_that_another_processor_began_is_told_of(tmp_path, monkeypatch, recwarn):
+    from usl.learning import checkpoint
+
+    train(2, tmp_path)
+    train(2, tmp_path, resume=True)
+    assert not [one for one in recwarn if issubclass(one.category, UslWarning)]
+    monkeypatch.setattr(checkpoint, "kernel", lambda: {"blas": ["openblas 0 Zen"], "torch": "AVX"})
+    with pytest.warns(UslWarning, match=r"safetensors: the training began on .* kind .*Zen now"):
+        train(2, tmp_path, resume=True)
 
 
 def test_another_training_cannot_be_resumed(tmp_path):

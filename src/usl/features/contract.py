@@ -65,6 +65,10 @@ class Encoder(ABC):
     preprocessing: Mapping[str, Any]
     batch_size: int = 64
 
+    def check_weights(self) -> None:
+        """Raise the error that says why no picture can be encoded, where that is known."""
+        return
+
     @abstractmethod
     def prepare(self, image: Image.Image) -> NDArray[Any]:
         """One picture (``L`` or ``RGB``, any size) to the small array that ``forward`` takes.

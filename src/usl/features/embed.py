@@ -110,6 +110,8 @@ def embed(
     if store is not None:
         done[leaders] = store.fetch(digests[leaders], rows, leaders)
     to_do = leaders[~done[leaders]]
+    if len(to_do):
+        encoder.check_weights()
     working = time.perf_counter()
     found = compute_rows(
         collection,

@@ -7,6 +7,7 @@ JSON, the step, the optimiser's groups and what the training was asked to do. No
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import atomic_write
 from usl.learning.sealed_file import check_seal, sealed
+from usl.numeric.kernel import differs, kernel
 
 FORMAT = "usl training checkpoint, version 1"
 
@@ -51,6 +53,7 @@ def save_checkpoint(
         "step": state.step,
         "seconds": round(state.seconds, 3),
         "settings": dict(state.settings),
+        "kernel": kernel(),
         "optimizer": {"state": plain, "param_groups": stored["param_groups"]},
     }
     content = save(
@@ -98,6 +101,13 @@ def load_checkpoint(
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged (in its record: {error!r}). {begin}") from error
     check_same(path, former, json.loads(json.dumps(dict(settings))))
+    if found := differs(metadata.get("kernel"), kernel()):
+        warnings.warn(
+            f"{path}: the training began on a processor of another kind ({found}). It goes on, but "
+            "its weights are not those of an uninterrupted one to the last digit.",
+            UslWarning,
+            stacklevel=3,
+        )
     try:
         task.load_state_dict(
             {name.removeprefix("task."): v for name, v in tensors.items() if name[:5] == "task."}

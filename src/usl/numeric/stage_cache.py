@@ -2,12 +2,14 @@
 
 A stage's name on disk is the hash of everything that its result depends on: the features, the
 parameters and the versions. What is found is therefore what would be computed, and nothing has to
-be told about stopping or going on.
+be told about stopping or going on; but for the kernel (:mod:`usl.numeric.kernel`): a stage that was
+made on a processor of another kind is used, and that is said.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import time
@@ -24,12 +26,15 @@ from usl.core.files import atomic_write, cache_dir, remove_unless_held
 from usl.core.hashing import array_digest, json_digest
 from usl.core.npz import read_npz
 from usl.core.version import __version__
+from usl.numeric.kernel import differs, kernel
 
 VERSION = 2  # raise it when a stage would now give another result
 DAYS = 30  # after which a stage that nobody asked for is removed
 MOST_BYTES = 2 << 30  # of all stages; beyond, those not asked for the longest are removed
 FINISHED = re.compile(r"[a-z]+-[0-9a-f]{32}\.npz")
 UNFINISHED = re.compile(rf"\.{FINISHED.pattern}\.[0-9a-f]+\.tmp")
+
+MADE_BY = "made_by"  # the kernel, beside a stage's arrays
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -75,6 +80,7 @@ class KeepOnDisk(Keep):
     ) -> None:
         self.folder = cache_dir() / "stages" if folder is None else Path(folder)
         self.features = array_digest(features)
+        self.told = False
         self.versions = {"stages": VERSION, "usl": __version__, "numpy": np.__version__}
         clean(self.folder)
 
@@ -83,11 +89,14 @@ class KeepOnDisk(Keep):
         key = json_digest([name, self.features, self.versions, _about(parts)])
         path = self.folder / f"{name}-{key}.npz"
         found = _load(path)
-        if found is None:
+        if found is not None:
+            self._tell_of_another_kernel(path, found.pop(MADE_BY, None))
+        else:
             found = compute()
             try:
                 with atomic_write(path) as handle:
-                    np.savez(handle, **found)  # type: ignore[arg-type]
+                    made_by = np.array(json.dumps(kernel()))
+                    np.savez(handle, **{MADE_BY: made_by}, **found)  # type: ignore[arg-type]
             except (OSError, DataError) as error:
                 warnings.warn(
                     f"{path.parent}: the finished stage {name!r} cannot be kept ({error}). The "
@@ -96,6 +105,23 @@ class KeepOnDisk(Keep):
                     stacklevel=2,
                 )
         return found
+
+    def _tell_of_another_kernel(self, path: Path, made_by: NDArray[Any] | None) -> None:
+        """Warn, once, of a stage whose last digits are not those of this processor."""
+        if made_by is None or self.told:
+            return
+        try:
+            known = json.loads(str(made_by))
+        except ValueError:
+            return
+        if found := differs(known, kernel()):
+            self.told = True
+            warnings.warn(
+                f"{path}: made on a processor of another kind ({found}). The picks may differ from "
+                "those that either would give alone; --no-resume begins anew.",
+                UslWarning,
+                stacklevel=3,
+            )
 
 
 def _about(parts: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from usl.run.picks import PICKS
 from usl.run.predictions import PREDICTIONS
 from usl.run.split import FIELDS, Split
 from usl.run.split_csv import COLUMNS, CSV_NAME, PARQUET_NAME
+from usl.run.tables import guarded_table
 
 RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
 OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
@@ -106,9 +107,13 @@ def _copy_changed(folder: Path, home: Path, name: str) -> bool:
         return text.exists() != typed.exists()
     table = read_columns(typed)
     flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
-    made = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(table.select(flat), made)
-    return bool(made.getvalue().to_pybytes() != text.read_bytes())
+    found = text.read_bytes()
+    for plain in (guarded_table(table.select(flat)), table.select(flat)):  # of older versions, too
+        made = pa.BufferOutputStream()
+        pyarrow.csv.write_csv(plain, made)
+        if made.getvalue().to_pybytes() == found:
+            return False
+    return True
 
 
 def _exports_changed(exports: Path) -> bool:

@@ -58,6 +58,7 @@ from usl.core.files import (
 )
 from usl.data.collection import Collection
 from usl.data.open import open_collection
+from usl.numeric.kernel import kernel
 from usl.run.by_hand import EXPORTS, changed_by_hand
 from usl.run.columns import Columns, read_columns
 from usl.run.identity import hold, identity, writing
@@ -392,5 +393,6 @@ def environment() -> dict[str, Any]:
             "platform": sys.platform,
             "processor": platform.machine(),
             "cores": os.cpu_count(),
+            "kernel": kernel(),
         },
     }

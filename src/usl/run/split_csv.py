@@ -115,7 +115,8 @@ def rendered(split: Split, *, safe: str = "") -> bytes:
     with _plain_refusal(path, safe):
         write_mirror(split, path.parent)
     names = column_names(path)
-    return csv_bytes(split, None if names == list(COLUMNS) else read_text_table(path, blank=True))
+    own = names != list(COLUMNS)
+    return csv_bytes(split, read_text_table(path, blank=True, as_written=True) if own else None)
 
 
 def replace_csv(split: Split, content: bytes, *, safe: str = "") -> None:
@@ -154,7 +155,8 @@ def csv_bytes(split: Split, former: Table | None = None) -> bytes:
         rows = pc.index_in(pa.array(numbers), value_set=pa.array(former.numbers))
         own = {name: cells.take(rows).fill_null("") for name, cells in former.columns.items()}
         columns = {name: columns.pop(name.lower(), own[name]) for name in own} | columns
-    text = csv_text([name.strip() for name in columns], list(columns.values()))
+    theirs = [name.strip() for name in columns if name.lower() not in COLUMNS]
+    text = csv_text([name.strip() for name in columns], list(columns.values()), as_written=theirs)
     return text.encode("utf-8" if text.isascii() else "utf-8-sig")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
+from usl.data.formulas import guarded_column
 from usl.data.parquet_files import open_parquet, read_columns
 
 if TYPE_CHECKING:
@@ -25,7 +26,15 @@ def write_table(path: Path, table: pa.Table) -> None:
         if path.suffix == ".parquet":
             pyarrow.parquet.write_table(table, handle, write_page_checksum=True)
         else:
-            pyarrow.csv.write_csv(table, handle)
+            pyarrow.csv.write_csv(guarded_table(table), handle)
+
+
+def guarded_table(table: pa.Table) -> pa.Table:
+    """The table as it is written as CSV: no text of it is a formula to a spreadsheet."""
+    import pyarrow as pa
+
+    columns = [guarded_column(column) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
 
 
 def read_table(

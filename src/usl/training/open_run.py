@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.features.contract import Encoder
 from usl.features.embed import GIVEN
+from usl.features.open_encoder import open_encoder, open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.answers.sync import checked_split
@@ -72,7 +74,7 @@ def open_run(
     record = run.info["encoder"] if trained is None else trained.info["encoder"]
     if model is not None and model != record["name"]:
         return Opened(run, found, split, open_space(found, model, progress=progress))
-    space = recorded_space(run, record, found, progress, trained)
+    space = recorded_space(run, record, found, progress, trained, fetch=model is not None)
     if space.embedding.encoder.key != record["key"]:
         raise DataError(
             f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
@@ -87,11 +89,14 @@ def recorded_space(
     collection: Collection,
     progress: Progress,
     trained: TrainedModel | None = None,
+    *,
+    fetch: bool = False,
 ) -> Space:
     """A collection in the space that has the encoder of ``record``, by its name.
 
     It is the run's, or that of its ``trained`` model. Whether the encoder still is the recorded
-    one, its key tells.
+    one, its key tells. Anybody may have written the record: its weights are fetched only with
+    ``fetch``, when the user has named them, too.
     """
     if record["name"] == GIVEN and collection.features is None:
         raise DataError(
@@ -106,9 +111,13 @@ def recorded_space(
             f"{path} is not the feature space that the model was trained in. Restore it, or train "
             f"again: usl train {run.path}"
         )
+    encoder: Encoder | str = "auto"
+    if collection.features is None:
+        name = _encoder_name(run, record, trained)
+        encoder = open_encoder(name) if fetch else open_recorded(name, record)
     return open_space(
         collection,
-        "auto" if collection.features is not None else _encoder_name(run, record, trained),
+        encoder,
         preprocessing=fitted,
         progress=progress,
     )

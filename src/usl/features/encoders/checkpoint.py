@@ -23,7 +23,7 @@ from usl.core.unpacked import check_unpacked
 from usl.features.contract import CHECKPOINT_ENDINGS, Encoder, require_timm
 from usl.features.encoders.backbone import NetworkEncoder
 from usl.features.encoders.timm_model import LOCAL, TimmEncoder, known_names
-from usl.features.shared.download import file_name, is_address, local_copy
+from usl.features.shared.download import NotFetchedError, file_name, is_address, local_copy
 from usl.features.shared.fit_weights import CIFAR_ARCH, fit
 from usl.features.shared.known_checkpoints import CLD_CIFAR, Foreign, block_names, recognise
 from usl.learning.sealed_file import check_seal
@@ -34,13 +34,19 @@ PRIORITY, FORM = 20, "ARCH@CHECKPOINT"
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "resnet", "teacher", "student")
 
 
-def load(name: str) -> Encoder | None:
+def fetches(name: str) -> bool:
+    """Whether the file is an address of another machine."""
+    address = name.partition("@")[2]
+    return is_address(address) and not address.lower().startswith("file:")
+
+
+def load(name: str, *, fetch: bool = True) -> Encoder | None:
     """The encoder of ``ARCH@FILE_OR_URL``; a file alone is refused with advice."""
     if name.startswith(LOCAL):
         return None
     if "@" in name:
         require_timm(f"The checkpoint encoder {name!r}")
-        return open_checkpoint(name)
+        return open_checkpoint(name, fetch=fetch)
     if not name.endswith(CHECKPOINT_ENDINGS):
         return None
     if name.endswith(".safetensors") and not Path(name).expanduser().is_file():
@@ -51,7 +57,7 @@ def load(name: str) -> Encoder | None:
     )
 
 
-def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
+def open_checkpoint(name: str, progress: Progress = silent, *, fetch: bool = True) -> Encoder:
     """The encoder of ``ARCH@FILE_OR_URL``.
 
     The checkpoint may be of a known project (:mod:`usl.features.shared.known_checkpoints`), which
@@ -82,7 +88,12 @@ def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
             f"encoder {name!r}: a checkpoint ends in {', '.join(CHECKPOINT_ENDINGS)}; "
             f"this is {last!r}."
         )
-    path = local_copy(file, progress) if remote else Path(file).expanduser().absolute()
+    path = Path(file).expanduser().absolute()
+    if remote:
+        try:
+            path = local_copy(file, progress, fetch=fetch)
+        except NotFetchedError:
+            raise NotFetchedError(name) from None
     weights = load_file(path)
     try:
         foreign = recognise(weights)

@@ -15,6 +15,7 @@ from usl.core.errors import DataError, UslError, UslWarning
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.evaluation.truth import source_answers
+from usl.features.open_encoder import open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.labeling.answers.sync import bring_up_to_date
@@ -226,7 +227,7 @@ def train_points(
     try:
         space = open_space(
             collection,
-            "auto" if collection.features is not None else record["name"],
+            "auto" if collection.features is not None else open_recorded(record["name"], record),
             rows=collection.rows_in("train"),
             preprocessing=Preprocessing.load(run.path / PREPROCESSING),
             progress=progress,
