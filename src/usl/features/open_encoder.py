@@ -11,6 +11,7 @@ from types import ModuleType
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.features import encoders
 from usl.features.contract import Encoder
+from usl.features.head_encoder import HeadEncoder, split_layer
 
 BETTER_ENCODER_ADVICE = (
     "the features are raw pixels (PCA), which show colours and layout, not contents. A much better "
@@ -35,8 +36,9 @@ def open_encoder(name: str = "auto") -> Encoder:
     ``.safetensors`` file, or of the folder that holds its ``encoder.safetensors``), any timm model
     (``timm:NAME`` or ``NAME``), a folder in the hub's format (``local-dir:FOLDER``), or a
     checkpoint (``ARCH@FILE_OR_URL``, as in ``resnet50@weights.pth``; ARCH is a timm architecture
-    or ``resnet18_cifar``). Only a timm model, or what the user names as one, may use the
-    network.
+    or ``resnet18_cifar``). ``NAME#layer=head`` is the head of one that has a head
+    (:mod:`usl.features.head_encoder`). Only a timm model, or what the user names as one, may use
+    the network.
 
     Raises
     ------
@@ -48,12 +50,13 @@ def open_encoder(name: str = "auto") -> Encoder:
         the weights cannot be fetched, read, or do not fit the architecture; a folder without
         weights.
     """
+    name, layer = split_layer(name)
     if name == "auto":
         name = best_installed()
     for family in all_families():
         encoder: Encoder | None = family.load(name)
         if encoder is not None:
-            return encoder
+            return HeadEncoder(encoder) if layer == "head" else encoder
     raise _unknown(name)
 
 
