@@ -32,6 +32,10 @@ how long its long stages do, in seconds by their names (:mod:`usl.selection.shar
     def needed(n, width, budget, labeled, parameters) -> int  # bytes; labeled: how many rows
     def seconds(n, width, budget, labeled, parameters) -> dict[str, float]
 
+Parameters that do not go together, or not for n items, it may refuse before any image is read::
+
+    def check(n, parameters) -> None  # raises UsageError
+
 Further words that its module may say:
 
 - ``DRAWN = "why"``: row numbers are drawn, so that another order of the rows has other picks, as

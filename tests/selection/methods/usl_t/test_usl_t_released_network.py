@@ -191,9 +191,16 @@ def test_the_releases_defaults_are_its_own():
         ({"network_lr": 0.1}, "network_lr: belongs to end_to_end"),
     ],
 )
-def test_what_would_not_be_done_is_refused(photos, tmp_path, encoder, given, message):
+def test_what_would_not_be_done_is_refused_before_any_image_is_read(
+    photos, tmp_path, encoder, given, message, monkeypatch
+):
+    monkeypatch.setattr("usl.selection.start_run.open_space", None)
     with pytest.raises(UsageError, match=message):
         run(photos, tmp_path / "run", encoder, **given)
+    if not given.get("end_to_end"):
+        features = np.random.default_rng(0).normal(size=(30, 8))
+        with pytest.raises(UsageError, match=message):
+            usl.select(features, 3, method="usl_t", **given)
 
 
 def test_the_release_does_not_train_a_backbone_of_many_images():

@@ -217,6 +217,11 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
     return int(max(around, BASE + PER_ITEM * n + max(stages.values())))
 
 
+def check(n: int, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters of a training that would not be done; :class:`UsageError`."""
+    together(str(parameters.get("preset", "paper")), n, parameters)
+
+
 def seconds(
     n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]
 ) -> dict[str, float]:
