@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torchvision.models import resnet18  # noqa: E402
 
+from usl.cli import main  # noqa: E402
 from usl.core.errors import DataError, UsageError  # noqa: E402
 from usl.features.head_encoder import split_layer, with_layer  # noqa: E402
 from usl.features.open_encoder import open_encoder  # noqa: E402
@@ -346,3 +347,27 @@ def test_a_run_says_which_layer(save, tmp_path, pictures, layer):
     rows = reopened.encode([Image.open(folder / "00.png")])
     if layer:
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+
+
+def test_the_layer_on_the_command_line(save, tmp_path, pictures, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, picture in enumerate(pictures):
+        picture.save(folder / f"{number}.png")
+    state = cifar_state() | {
+        "linear.weight": torch.randn(512, 10),
+        "groupDis.0.weight": torch.randn(512, 10),
+    }
+    name = save({"model": state}, "resnet18_cifar")
+    for command in (
+        ["embed", str(folder), "--out", str(tmp_path / "rows.npz")],
+        ["embed", str(folder), "--dry-run"],
+        ["select", str(folder), "--budget", "2", "--out", str(tmp_path / "run"), "--dry-run"],
+    ):
+        assert not main([*command, "--model", name, "--layer", "head", "--json"])
+        printed = capsys.readouterr().out
+        assert "#layer=head" in printed or '"width": 10' in printed
+    with np.load(tmp_path / "rows.npz") as kept:
+        rows = next(kept[part] for part in kept.files if kept[part].ndim == 2)
+    assert rows.shape == (3, 10)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
