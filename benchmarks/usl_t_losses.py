@@ -31,9 +31,9 @@ from usl.training.frozen import label_spreading, logistic, nearest_mean, poisson
 LEARNERS = (logistic, nearest_mean, label_spreading, poisson)
 VARIANTS = {
     "local loss alone (Eq. 10 off)": {"tau": 1.0},
-    "paper (tau .95)": {},
+    "threshold (tau .95)": {"preset": "threshold"},
     "tau .5": {"tau": 0.5},
-    "both (tau 0)": {"preset": "both"},
+    "paper (tau 0)": {},
     "tau 0, local loss off at 2/3": {"tau": 0.0, "local": 2 / 3},
 }
 SETS = ("digits", "fashion", "fashion_tail", "cifar10", "cifar10_tail")

@@ -9,11 +9,11 @@ from support import clumps, unit
 from usl.selection.known_methods import is_oracle, list_methods
 from usl.selection.select import select
 
-# Shorter than the defaults where a method trains; else as a user gets it.
-SHORT = {
+# Shorter than the defaults where a method trains; else as a user got it then.
+GIVEN = {
     "activeft": {"iterations": 60},
     "cold_paws": {"steps": 250, "sample": 300},
-    "usl_t": {"steps": 150},
+    "usl_t": {"steps": 150, "preset": "threshold"},
 }
 SETS = ("digits", "clumps", "tail")
 CASES = [(method, name) for method in list_methods() for name in SETS]
@@ -37,7 +37,7 @@ def points(name):
 def picks_of(method, name):
     """Rows that a method picks of a set, int64 [20], best first; in ``tail`` some are labelled."""
     features, classes = points(name)
-    own = dict(SHORT.get(method, {}))
+    own = dict(GIVEN.get(method, {}))
     if is_oracle(method):
         own["labels"] = classes.astype(str).astype(object)
     rows = {}

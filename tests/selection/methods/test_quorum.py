@@ -144,7 +144,7 @@ def learned_tells_most(monkeypatch):
 def test_the_learned_picks_are_those_of_usl_t(learned_tells_most):
     features = cloud(300)
     found = usl.select(features, 8, method="quorum", seed=3)
-    alone = usl.select(features, 8, method="usl_t", seed=3)
+    alone = usl.select(features, 8, method="usl_t", seed=3, preset="threshold")
     assert found.parameters["chosen"] == "usl_t"
     assert set(found.indices) == set(alone.indices)
     ours, theirs = (np.argsort(one.indices) for one in (found, alone))
@@ -179,13 +179,13 @@ def test_clusters_that_collapse_leave_those_of_k_means(monkeypatch):
 def test_what_usl_t_has_learned_is_not_learned_again(monkeypatch):
     features, keep = cloud(300), KeepInMemory()
     given = {"labeled": np.empty(0, np.int64), "candidates": np.arange(300), "seed": 5}
-    alone = usl_t.pick(features, 8, keep=keep, **given)
-    again = usl_t.pick(features, 8, **given)
+    alone = usl_t.pick(features, 8, keep=keep, preset="threshold", **given)
+    again = usl_t.pick(features, 8, preset="threshold", **given)
     assert alone.history == again.history
     monkeypatch.setattr("usl.selection.methods.usl_t.heads.train_heads", None)
     quorum.pick(features, 8, keep=keep, **given)
     assert keep.saved > 0
-    kept = usl_t.pick(features, 8, keep=keep, **given)
+    kept = usl_t.pick(features, 8, keep=keep, preset="threshold", **given)
     np.testing.assert_array_equal(kept.indices, alone.indices)
     assert kept.history == alone.history
     with pytest.raises(TypeError):  # of a sample other things are learned

@@ -139,7 +139,7 @@ def pick(
         offer("k-means", clusters, score, consensus)
         progress(turn + 1, plan.partitions, "partitions")
 
-    # 3. Learned clusters, and the picks that USL-T, its paper preset, would make of them.
+    # 3. Learned clusters, and the picks that USL-T, its preset `threshold`, would make of them.
     for turn in range(plan.trainings):
         with suppress(TrainingFailedError):  # collapsed: there are the others
             training = calibrated(Training(), points, plan.count, seed + turn)

@@ -63,7 +63,7 @@ def test_the_record_of_the_training(blobs, tmp_path):
 def test_presets_are_table_9(blobs, monkeypatch):
     features, _ = blobs
     small = usl.select(features, 6, method="usl_t", **QUICK).parameters
-    expected = {"tau": 0.95, "alpha": 5.0, "t": 0.25, "lam": 5.0, "momentum": 0.5, "heads": 1}
+    expected = {"tau": 0.0, "alpha": 5.0, "t": 0.25, "lam": 5.0, "momentum": 0.5, "heads": 1}
     assert {name: small[name] for name in expected} == expected
     assert small["pick_by"] == "confidence"
     assert PRESETS["paper"][0].k == 20
@@ -129,7 +129,7 @@ def test_clusters_that_start_on_the_same_point_all_find_items():
     # 590 copies of one item: nearly every start falls on it
     features = unit(np.concatenate([np.tile(np.eye(8)[:1], (590, 1)), np.eye(8)[1:]]))
     features = unit(features + np.random.default_rng(0).normal(scale=0.02, size=features.shape))
-    found = usl.select(features, 8, method="usl_t", k=3, steps=600)
+    found = usl.select(features, 8, method="usl_t", preset="threshold", k=3, steps=600)
     assert len(set(found.columns["cluster"].tolist())) == 8
 
 
@@ -239,13 +239,15 @@ def test_the_local_loss_can_be_off_early(blobs):
     np.testing.assert_array_equal(never.indices, without.indices)
 
 
-def test_in_both_the_global_loss_acts(blobs):
-    """In ``paper`` hardly an item is sure enough for it; here all count."""
+def test_in_the_paper_preset_both_losses_act(blobs):
+    """With ``threshold`` hardly an item is sure enough for the global loss; here all count."""
     features, _ = blobs
     asked = {"method": "usl_t", "seed": 1, "steps": 600}
-    found = usl.select(features, 12, preset="both", **asked)
-    assert found.parameters["tau"] == 0
-    assert all(row["above_tau"] == 1 for row in found.history)
     paper = usl.select(features, 12, **asked)
-    assert found.history[-1]["confidence"] > paper.history[-1]["confidence"]
-    assert all(row["above_tau"] < 0.05 for row in paper.history)
+    assert paper.parameters["preset"] == "paper"
+    assert paper.parameters["tau"] == 0
+    assert all(row["above_tau"] == 1 for row in paper.history)
+    threshold = usl.select(features, 12, preset="threshold", **asked)
+    assert threshold.parameters["tau"] == 0.95
+    assert paper.history[-1]["confidence"] > threshold.history[-1]["confidence"]
+    assert all(row["above_tau"] < 0.05 for row in threshold.history)

@@ -54,7 +54,7 @@ def run(photos, out, encoder, **more):
         out,
         method="usl_t",
         model=encoder,
-        **{"steps": 60, "k": 5, "end_to_end": True, "epochs": 2, **more},
+        **{"preset": "threshold", "steps": 60, "k": 5, "end_to_end": True, "epochs": 2, **more},
     )
 
 

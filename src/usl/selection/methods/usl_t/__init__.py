@@ -59,7 +59,7 @@ def pick(
     progress: Progress = silent,
     keep: Keep = NOTHING,
     lengths: Float32 | None = None,
-    preset: Literal["paper", "released", "both"] = "paper",
+    preset: Literal["paper", "threshold", "released"] = "paper",
     heads: Annotated[int | None, Positive] = None,
     tau: Annotated[float | None, Between(0, 1)] = None,
     alpha: Annotated[float | None, NotNegative] = None,
@@ -89,11 +89,11 @@ def pick(
 
     Parameters
     ----------
-    preset : ``paper`` is Table 9; ``released`` follows the authors' code; ``both`` is ``paper``
-        with a global loss that counts all items (tau 0). Each has a column for up to 100,000
-        items and one for more.
+    preset : ``paper`` is Table 9, with both losses; ``threshold`` has the released code's tau, by
+        which the local loss acts alone; ``released`` follows the authors' code. Each has a column
+        for up to 100,000 items and one for more.
     heads : sets of clusters trained side by side; the first decides, all vote on confidence.
-    tau : confidence threshold of the global loss, Eq. 10 (paper: 0.95; 0 large).
+    tau : confidence threshold of the global loss, Eq. 10 (paper: not given, here 0).
     alpha : strength of the logit adjustment, Eq. 11 (paper: 5; 2.5 large).
     t : temperature of the sharpening, Eq. 13 (paper: 0.25; 0.5 large).
     lam : lambda, weight of the local loss, Eq. 15 (paper: 5; 0.5 large).

@@ -27,7 +27,7 @@ Votes = Literal["mean", "first"]
 
 @dataclass(frozen=True)
 class Training:
-    """How the heads are trained. Symbols as in the paper's Table 9."""
+    """How the heads are trained. Symbols as in the paper's Table 9; tau is the released code's."""
 
     heads: int = 1
     tau: float = 0.95

@@ -1,0 +1,151 @@
+"""Does USL's regulariser help? Figure 7 a to c: accuracy, changed picks and density by lambda.
+
+    USL_DATA=... USL_PREPARED=... python benchmarks/usl_lambda.py run          # all sets
+    python benchmarks/usl_lambda.py table
+
+20 draws, 10 to 250 labels, four learners. The partition of a draw is the same for every lambda, so
+that differences are those of the exchange alone (Eq. 5-7). All else is the preset `paper`, but that
+k is the share of the images that its 400 are of 50,000. Sets: CIFAR-10 in two spaces,
+EfficientNet-lite1's (which rest on ImageNet labels) and cifar-cld-small's (which rest on none): all
+50,000 train images (the paper's 40 labels alone), 10,000 of them, and a long tail of 10,000
+(imbalance 20); digits and 5,000 of Fashion-MNIST. A stopped run goes on.
+
+USL_PREPARED holds `cifar10_cld.npz`: `usl embed cifar10.npz --model cifar-cld-small --out
+cifar10_cld.npz`, of what prepare.py writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from usl_t_losses import LEARNERS, load, long_tail, read, unit
+
+import usl
+from usl.evaluation.compare import Data, paired_difference, score
+from usl.numeric.stage_cache import KeepInMemory
+
+ROWS = Path(__file__).parent / "results" / "usl_lambda.jsonl"
+LAMBDAS = (0.0, 0.5, 1.0, 1.5, 3.0, 5.5)
+BUDGETS = (10, 40, 100, 250)
+SETS = (
+    *("digits", "fashion", "cifar10_10k", "cld_10k", "cifar10_tail", "cld_tail"),
+    *("cifar10", "cld"),
+)
+FILES = {"cifar10": "cifar10_lite1.npz", "cld": "cifar10_cld.npz"}
+TESTED = 3000  # test images
+FEWER = 10_000  # train images of the smaller sets
+
+
+def main() -> None:
+    """Measure, or print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--rows", type=Path, default=ROWS)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if arguments.what == "run":
+        for name in arguments.sets:
+            run(name, arguments.draws, arguments.rows)
+    table(read(arguments.rows))
+
+
+def run(name: str, draws: int, path: Path) -> None:
+    """Every draw, budget and lambda of one set that has no row yet."""
+    done = {(row["set"], row["seed"], row["budget"], row["lambda"]) for row in read(path)}
+    data = open_set(name)
+    keep = KeepInMemory()
+    k = round(400 * len(data.train) / 50_000)
+    prepared = [m.prepare(data.train) if hasattr(m, "prepare") else {} for m in LEARNERS]
+    links: list[dict] = [{} for _ in LEARNERS]
+    for seed in range(draws):
+        for budget in BUDGETS if name not in FILES else (40,):
+            before = None
+            for lam in (*LAMBDAS, None):
+                if (name, seed, budget, lam) in done and lam != 0:
+                    continue
+                if lam is None:
+                    found = usl.select(data.train, budget, method="random", seed=seed)
+                else:
+                    given = {"method": "usl", "resume": keep, "lam": lam, "k": k}
+                    found = usl.select(data.train, budget, seed=seed, **given)
+                density = None if lam is None else float(found.columns["density"].mean())
+                if lam == 0:
+                    before = found.indices, density
+                if (name, seed, budget, lam) in done:
+                    continue
+                row = {"set": name, "seed": seed, "budget": budget, "lambda": lam}
+                if lam is not None:
+                    same = len(np.intersect1d(found.indices, before[0]))
+                    row |= {"changed": 1 - same / budget, "density": density / before[1]}
+                row["accuracy"] = [
+                    round(100 * score(found.indices, data, module, params, seed, own)[0], 2)
+                    for module, params, own in zip(LEARNERS, prepared, links, strict=True)
+                ]
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+
+
+def open_set(name: str) -> Data:
+    """A set with its test items, unit rows; CIFAR-10 is centred and scaled as its train items."""
+    base, _, part = name.partition("_")
+    if base not in FILES:
+        return load(name)
+    with np.load(Path(os.environ["USL_PREPARED"]) / FILES[base], allow_pickle=False) as file:
+        points, truth, subset = (file[key] for key in ("features", "labels", "subset"))
+    truth = np.unique(truth, return_inverse=True)[1]
+    train, test = np.flatnonzero(subset == "train"), np.flatnonzero(subset == "test")[:TESTED]
+    if part:
+        train = np.sort(np.random.default_rng(0).choice(train, FEWER, replace=False))
+    if part == "tail":
+        train = train[long_tail(truth[train], 20)]
+    known, asked = points[train].astype(np.float32), points[test].astype(np.float32)
+    mean, deviation = known.mean(axis=0), known.std(axis=0) + 1e-6
+    known, asked = (known - mean) / deviation, (asked - mean) / deviation
+    return Data(unit(known), truth[train], unit(asked), truth[test])
+
+
+def table(rows: list[dict]) -> None:
+    """Accuracy (mean of the learners) by lambda, less that of lambda 0; changed picks; density."""
+    for name in SETS:
+        own = [row for row in rows if row["set"] == name]
+        if not own:
+            continue
+        print(f"\n{name}\n")
+        labels = ["0", *(f"{lam:g}" for lam in LAMBDAS[1:])]
+        print(f"| labels | draws | random | {' | '.join(labels)} | changed | density |")
+        print("|---" * (5 + len(LAMBDAS)) + "|")
+        for budget in BUDGETS:
+            found = {
+                lam: {r["seed"]: r for r in own if r["budget"] == budget and r["lambda"] == lam}
+                for lam in (*LAMBDAS, None)
+            }
+            seeds = sorted(set.intersection(*(set(by_seed) for by_seed in found.values())))
+            if not seeds:
+                continue
+            mean = {
+                lam: np.array([np.mean(by_seed[s]["accuracy"]) for s in seeds])
+                for lam, by_seed in found.items()
+            }
+            cells = [f"{mean[None].mean():.1f}", f"{mean[0.0].mean():.1f}"]
+            for lam in LAMBDAS[1:]:
+                gain = paired_difference(mean[lam], mean[0.0])
+                cells.append(f"{gain.mean:+.1f} [{gain.low:.1f}, {gain.high:.1f}]")
+            ends = [
+                np.mean([found[LAMBDAS[i]][s][figure] for s in seeds])
+                for figure in ("changed", "density")
+                for i in (1, -1)
+            ]
+            cells.append(f"{100 * ends[0]:.0f}% to {100 * ends[1]:.0f}%")
+            cells.append(f"{ends[2]:.2f} to {ends[3]:.2f}")
+            print(f"| {budget} | {len(seeds)} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
