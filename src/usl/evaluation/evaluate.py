@@ -17,6 +17,7 @@ from usl.core.errors import DataError
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.evaluation.last_epochs import last_epochs_figures
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers, strangers
 from usl.run.folder import Run
@@ -47,7 +48,8 @@ def evaluate(
     to val or test images in the split file. Keys: ``test``, ``val`` (out of sample) and ``train``
     (transductive), each as in
     :func:`usl.evaluation.metrics.classification_figures` where there are answers; ``picks``:
-    ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class.
+    ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class;
+    ``last_epochs``, of a training that has kept them: accuracies, their mean and median.
 
     Parameters
     ----------
@@ -91,6 +93,7 @@ def evaluate(
             "column of the source, named as in your labels, or from labels you give to val or test "
             "images in split.csv." + strangers(opened.collection, opened.split)
         )
+    figures |= last_epochs_figures(opened, classes, names, progress)
     if from_source:
         figures |= pick_figures(opened, classes, names)
     write_evaluation(run, trained, figures)

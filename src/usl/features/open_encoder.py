@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.features import encoders
 from usl.features.contract import Encoder
+from usl.features.head_encoder import HeadEncoder, split_layer
 from usl.features.shared.download import NotFetchedError
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def open_encoder(name: str = "auto", *, fetch: bool = True) -> Encoder:
     ``.safetensors`` file, or of the folder that holds its ``encoder.safetensors``), any timm model
     (``timm:NAME`` or ``NAME``), a folder in the hub's format (``local-dir:FOLDER``), or a
     checkpoint (``ARCH@FILE_OR_URL``, as in ``resnet50@weights.pth``; ARCH is a timm architecture
-    or ``resnet18_cifar``). Only a timm model or an address may use the network, and nothing does
-    without ``fetch``: for a name that comes out of a file, not from the user.
+    or ``resnet18_cifar``). ``NAME#layer=head`` is the head of one that has a head
+    (:mod:`usl.features.head_encoder`). Only a timm model or an address may use the network, and
+    nothing does without ``fetch``: for a name that comes out of a file, not from the user.
 
     Raises
     ------
@@ -59,18 +61,20 @@ def open_encoder(name: str = "auto", *, fetch: bool = True) -> Encoder:
     NotFetchedError
         the weights are not on this machine, without ``fetch``.
     """
+    name, layer = split_layer(name)
     if name == "auto":
         name = best_installed()
     for family in all_families():
         told = {} if fetch or not hasattr(family, "fetches") else {"fetch": False}
         encoder: Encoder | None = family.load(name, **told)
         if encoder is not None:
-            return encoder
+            return HeadEncoder(encoder) if layer == "head" else encoder
     raise _unknown(name)
 
 
 def is_remote(name: str) -> bool:
     """Whether opening the encoder of this name may use the network."""
+    name, _ = split_layer(name)
     families = all_families()
     own = {own for family in families if hasattr(family, "names") for own in family.names()}
     if name in ("auto", *own):
@@ -80,6 +84,7 @@ def is_remote(name: str) -> bool:
 
 def file_of(name: str) -> str:
     """The file or folder that a name stands for; the name itself where it is none."""
+    name, _ = split_layer(name)
     return name.partition("@")[2] or name.removeprefix("local-dir:")
 
 

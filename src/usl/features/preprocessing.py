@@ -161,7 +161,38 @@ class Preprocessing:
             pass
         return result
 
+    def lengths(
+        self, rows: ArrayLike | LazyTable, *, progress: Progress = silent
+    ) -> NDArray[np.float32]:
+        """The length of every row in the fitted space before :meth:`transform` makes it 1: [n].
+
+        Raises
+        ------
+        DataError
+            as :meth:`transform`.
+        """
+        table = lazy_or_array(rows)
+        check_rows(table, self.width)
+
+        def one_block(start: int, stop: int) -> Float64:
+            points, noise = self._points(table[start:stop], start)
+            lengths = np.linalg.norm(points, axis=1)
+            return np.where(lengths <= ZERO_LENGTH * noise, 0.0, lengths)
+
+        size = rows_per_block(3 * 8 * self.width)
+        blocks = map_blocks(one_block, len(table), size, progress=progress, label="lengths")
+        return np.concatenate(list(blocks)).astype(np.float32)
+
     def _transform(self, rows: NDArray[Any], start: int) -> Float64:
+        points, noise = self._points(rows, start)
+        if not self.unit:
+            return points
+        lengths = np.linalg.norm(points, axis=1)
+        nothing = lengths <= ZERO_LENGTH * noise
+        return np.where(nothing[:, None], 0.0, points / np.where(nothing, 1.0, lengths)[:, None])
+
+    def _points(self, rows: NDArray[Any], start: int) -> tuple[Float64, Float64]:
+        """Rows in the fitted space [b, p], and what their lengths are measured against [b]."""
         block = np.asarray(rows, dtype=np.float64)
         check_finite(block, start)
         points = affine(block, self.mean, self.deviation)
@@ -171,11 +202,7 @@ class Preprocessing:
             noise = noise + np.linalg.norm(affine(self.mean, None, self.deviation))
         if self.components is not None:
             points = points @ self.components.T
-        if not self.unit:
-            return points
-        lengths = np.linalg.norm(points, axis=1)
-        nothing = lengths <= ZERO_LENGTH * noise
-        return np.where(nothing[:, None], 0.0, points / np.where(nothing, 1.0, lengths)[:, None])
+        return points, noise
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to ``path`` (.npz, no pickle), whole or not at all; equal fits, equal bytes."""

@@ -114,6 +114,9 @@ def run_loop(
         "precision": str(fabric._precision.precision),
         "processes": fabric.world_size,
     }
+    if options.sync_bn:
+        synchronise(task, fabric)
+        settings["sync_bn"] = True
     task.train()
     wrapped, stepper = fabric.setup(task, optimizer.build(task))
     begun = State(0, 0.0, settings)
@@ -168,6 +171,22 @@ def run_loop(
                 raise KeyboardInterrupt(f"Stopped at step {done:,} of {steps:,}{kept}.")
     task.eval().to("cpu")
     return log.records
+
+
+def synchronise(task: nn.Module, fabric: Any) -> None:
+    """Make batch normalisation count over all processes; in place, weights stay.
+
+    Raises
+    ------
+    UsageError
+        on anything but GPUs, for which torch has no such layer.
+    """
+    if fabric.device.type != "cuda":
+        raise UsageError(
+            f"sync_bn: needs GPUs, this training runs on {fabric.device.type}. Leave it out; every "
+            "process then has batch statistics of its own."
+        )
+    nn.SyncBatchNorm.convert_sync_batchnorm(task)
 
 
 def one_step(

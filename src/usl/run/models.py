@@ -7,6 +7,7 @@ trained.safetensors     the network under it, where one was trained
 predictions.csv and     a label for every image, see :mod:`usl.run.predictions`
 predictions.parquet
 evaluation.json         its figures against known answers, where they were measured
+epochs/                 its averages at the end of the last epochs (usl train --last-epochs)
 model.json              what made it: method, labels, classes, encoder...; of the active one it is
                         the section ``training`` of ``run.json``
 ======================= ==========================================================================
@@ -57,6 +58,7 @@ EVALUATION = "evaluation.json"
 FILES = (MODEL, SPACE, NETWORK, "predictions.parquet", "predictions.csv", EVALUATION)
 TABLE = "predictions.csv"
 COPIES = (TABLE, EVALUATION, NETWORK)  # at the top of the run
+EPOCHS = "epochs"
 MODELS, RECORD = "models", "model.json"
 STAMP, PLACE = "stamp", "folder"  # in the record of a model: what all of it bears, where it is
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # a folder on every system
@@ -183,6 +185,8 @@ def keep_model(run: Run, name: str) -> Run:
                 if (active.path / file).is_file():
                     shutil.copy2(active.path / file, temporary / file)
                     _flush(temporary / file)
+            if (active.path / EPOCHS).is_dir():
+                shutil.copytree(active.path / EPOCHS, temporary / EPOCHS)
             write_json(temporary / RECORD, training)
     elif active.path != place:
         with writing(run.path, run.identity):

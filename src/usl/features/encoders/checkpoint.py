@@ -113,7 +113,9 @@ def open_checkpoint(name: str, progress: Progress = silent, *, fetch: bool = Tru
     fitted = fit(weights, foreign, model.state_dict(), classifiers(model), path)
     model.load_state_dict(fitted, strict=False)  # only step counters may be absent
     data = foreign.data if foreign else {}
-    return TimmEncoder(full_name, arch, model, digest, told, data)
+    encoder = TimmEncoder(full_name, arch, model, digest, told, data)
+    encoder.head = foreign.head if foreign else None
+    return encoder
 
 
 class CheckpointNetwork(NetworkEncoder):
@@ -152,7 +154,9 @@ def _our_network(
         network.stem[0].padding = (padding, padding)
     settled = json_digest([digest, data["mean"], data["std"], data["input_size"], padding])
     told = foreign.supervision if foreign else "unknown"
-    return CheckpointNetwork(name, path, backbone, settled, told)
+    encoder = CheckpointNetwork(name, path, backbone, settled, told)
+    encoder.head = foreign.head if foreign else None
+    return encoder
 
 
 def load_file(path: Path) -> dict[str, Any]:

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.core.hashing import DIGEST_BYTES, json_digest
+from usl.core.hashing import json_digest
 from usl.features.contract import Encoder, has_timm, require_timm
 from usl.features.shared.download import NotFetchedError
 from usl.features.shared.hub import HUB, no_pointless_retries, offline
+from usl.features.shared.projection import taken_head
 from usl.features.shared.torch_threads import on_every_core
+from usl.features.shared.weight_names import state_digest
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -178,9 +180,12 @@ def open_timm(name: str, *, fetch: bool = True) -> TimmEncoder:
 
     if not name.startswith(HUB):
         check_pretrained(name)
+    # A CLIP transformer's last layer leads to a space, not to classes: it is taken off below.
+    kept = name.startswith("vit_") and "clip" in name
+    own = {} if kept else {"num_classes": 0}
     try:
         with no_pointless_retries() if fetch else offline(name):
-            model = timm.create_model(name, pretrained=True, num_classes=0)
+            model = timm.create_model(name, pretrained=True, **own)
     except Exception as error:  # every layer of the download raises its own kind
         if not fetch:
             raise NotFetchedError(name) from error
@@ -193,7 +198,10 @@ def open_timm(name: str, *, fetch: bool = True) -> TimmEncoder:
         ) from error
     config = getattr(model, "pretrained_cfg", None) or {}
     trained_by = supervision(f"{config.get('architecture', name)}.{config.get('tag') or name}")
-    return TimmEncoder(name, name, model, state_digest(model.state_dict()), trained_by)
+    head = taken_head(model, trained_by)
+    encoder = TimmEncoder(name, name, model, state_digest(model.state_dict()), trained_by)
+    encoder.head = head
+    return encoder
 
 
 def open_folder(name: str) -> TimmEncoder:
@@ -212,8 +220,9 @@ def open_folder(name: str) -> TimmEncoder:
     try:
         # with its own classes first: asked for none, timm would let missing weights pass
         model = timm.create_model(f"{LOCAL}{folder}", pretrained=True)
-        if model.num_classes:
-            model.reset_classifier(0)
+        config = model.pretrained_cfg
+        trained_by = supervision(f"{config.get('architecture', '')}.{config.get('tag') or ''}")
+        head = taken_head(model, trained_by)
     except Exception as error:  # timm, safetensors, JSON and torch raise their own kinds
         reason = str(error).strip().split("\n")[0] or "no message"
         raise DataError(
@@ -221,10 +230,10 @@ def open_folder(name: str) -> TimmEncoder:
             "needs config.json and model.safetensors, as timm's models on the Hugging Face hub "
             "have them, of an architecture that this timm knows."
         ) from error
-    config = model.pretrained_cfg
-    trained_by = supervision(f"{config.get('architecture', '')}.{config.get('tag') or ''}")
     digest = state_digest(model.state_dict())
-    return TimmEncoder(f"{LOCAL}{folder}", folder.name, model, digest, trained_by)
+    encoder = TimmEncoder(f"{LOCAL}{folder}", folder.name, model, digest, trained_by)
+    encoder.head = head
+    return encoder
 
 
 def check_pretrained(name: str) -> None:
@@ -265,17 +274,3 @@ def supervision(full_name: str) -> str:
     if any(part.startswith(IMAGE_TEXT) or "clip" in part for part in parts):
         return "image-text pairs"
     return "ImageNet labels" if IMAGENET & set(parts) else "unknown"
-
-
-def state_digest(state: Mapping[str, Any]) -> str:
-    """Hex BLAKE2b-128 of a state dict's names, types, shapes and values."""
-    import hashlib
-
-    import torch
-
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
