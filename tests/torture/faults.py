@@ -142,6 +142,7 @@ class Bench:
 
     def start(self, tokens, *, learn=False):
         """Begin a command; its process number."""
+        (self.folder / "stderr").write_text("")  # who waits for a line reads no former one
         return self._ask(
             tokens=[str(token) for token in tokens],
             stdout=str(self.folder / "stdout"),
@@ -150,9 +151,13 @@ class Bench:
         )
 
     def wait(self, child, limit=LIMIT):
-        """How a command ended."""
+        """How a command ended; where it hangs, what it says tells where (faulthandler)."""
         code = self._ask(wait=child, limit=limit)
-        return Ended(code, *((self.folder / name).read_text() for name in ("stdout", "stderr")))
+        if code is None:
+            os.kill(child, signal.SIGABRT)
+            self._ask(wait=child, limit=limit)
+        said = ((self.folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+        return Ended(code, *said)
 
     def stop(self, child):
         """Kill a command, and what it has started."""

@@ -6,6 +6,8 @@ and ``{"wait"}`` with its process number; writes a JSON line for each.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import os
@@ -45,8 +47,6 @@ def command(order):
             handle.write("\n".join(sorted(set(sys.modules) - before)))
     # As at the end of a program; a thread that is not a daemon would keep it.
     with suppress(BaseException):
-        import atexit
-
         atexit._run_exitfuncs()
     os._exit(code)
 
@@ -70,6 +70,7 @@ def main():
             told = wait(order["wait"], order["limit"])
         else:
             import_learned()
+            gc.freeze()  # else a child's first collection copies what it shares with this process
             child = os.fork()
             if child == 0:
                 answers.close()

@@ -136,7 +136,9 @@ def summed_up(wrong):
     kinds: dict[str, list[str]] = {}
     for one in wrong:
         point, _, what = one.partition("): ")
-        kinds.setdefault(re.sub(r"[0-9a-f]{12}", "*", what), []).append(point + ")")
+        what = re.sub(r"\S*/world/", "@", what)
+        what = re.sub(r"\.[^/ ]*\.[0-9a-f]{12}\.(tmp|old)(/[\w.]+)?", r"*.\1", what)
+        kinds.setdefault(what, []).append(point + ")")
     order = sorted(kinds.items(), key=lambda pair: -len(pair[1]))
     return "\n".join(f"{len(points)} x {what}\n    {points[0]}" for what, points in order)
 

@@ -1,4 +1,4 @@
-"""A person at the labelling page, as requests: answers, an undo, a class; and again after a fault."""
+"""A person at the labelling page: answers, an undo, a class; and all of it again after a fault."""
 
 from __future__ import annotations
 

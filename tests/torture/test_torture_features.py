@@ -1,4 +1,4 @@
-"""Commands on runs made of features alone, killed or failed at their file operations, one after another."""
+"""Commands on runs made of features alone, broken at one file operation after another."""
 
 from __future__ import annotations
 
