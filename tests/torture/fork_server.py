@@ -44,7 +44,7 @@ def command(order):
         sys.stderr.flush()
     if order.get("learn"):
         with open(LEARNED, "w", encoding="utf-8") as handle:
-            handle.write("\n".join(sorted(set(sys.modules) - before)))
+            handle.write("\n".join(name for name in sys.modules if name not in before))
     # As at the end of a program; a thread that is not a daemon would keep it.
     with suppress(BaseException):
         atexit._run_exitfuncs()
@@ -55,8 +55,9 @@ def import_learned():
     """Import here what the last command imported."""
     with suppress(FileNotFoundError), open(LEARNED, encoding="utf-8") as handle:
         for name in handle.read().split():
-            with suppress(BaseException):
-                importlib.import_module(name)
+            if not name.startswith("_"):  # what is private is imported by its owner
+                with suppress(BaseException):
+                    importlib.import_module(name)
         os.unlink(LEARNED)
 
 

@@ -71,8 +71,10 @@ class Stage:
         if not self.scene.page:
             return self.bench.run(self.tokens(), Fault(COUNT, 0), learn=learn)
         self.bench.arm(Fault(COUNT, 0))
-        _, ended = label_client.session(self.bench, self.tokens(), learn=learn)
+        done, ended = label_client.session(self.bench, self.tokens(), learn=learn)
         self.bench.disarm()
+        if len(done) < label_client.OPERATIONS:
+            raise AssertionError(f"{done} alone are done: {ended.err}")
         return ended
 
 
@@ -284,7 +286,7 @@ def break_page(stage, fault):
     done, again = label_client.session(bench, stage.tokens(), done)
     if again.code != 0:
         wrong.append(f"the next session: {again.code} {again.err[-300:]}")
-    if len(done) < len(label_client.work(range(9))):
+    if len(done) < label_client.OPERATIONS:
         wrong.append(f"the next session takes {len(done)} operations only: {again.err[-300:]}")
     wrong += [f"then {one}" for one in different(snapshot(stage.world), stage.after)]
     return ended, wrong

@@ -38,6 +38,9 @@ def work(order):
     ]
 
 
+OPERATIONS = len(work(range(9)))
+
+
 class Page:
     """A server that is to be asked, and what it has acknowledged."""
 

@@ -139,7 +139,7 @@ ON_PICTURES = (
             ("export", "@run", "--to", "label_studio", "--what", "labeled", "--out", "@ex"),
         ),
     ),
-    Scene("label", LABEL, (PHOTOS,), page=True),
+    Scene("label", LABEL, (PHOTOS,), page=True, every=35),
     Scene("benchmark", ("benchmark", "@plan.toml", "--out", "@results", "--jobs", "1"), (plan,)),
 )
 
