@@ -32,7 +32,6 @@ class Scene:
     tokens: tuple[str, ...]
     before: tuple[tuple[str, ...] | Callable, ...] = ()  # commands, and calls with the world
     readers: tuple[tuple[str, ...], ...] = ()  # see what was before, or what the command makes
-    optional: tuple[str, ...] = ()  # what may be otherwise at once, though it says to be done
     page: bool = False  # a server, at which somebody works
     every: int = 7  # the quick pass takes one point in so many
 
@@ -97,8 +96,9 @@ ON_FEATURES = (
         (*ANEW, "--overwrite"),
         TRAINED,
         (EXPORT,),
+        every=14,
     ),
-    Scene("train", TRAIN, LABELED, (EXPORT,)),
+    Scene("train", TRAIN, LABELED, (EXPORT,), every=14),
     Scene("train_again", TRAIN, (*TRAINED, relabel), (FEATURES_PREDICT, EXPORT)),
     Scene("import", ("import", "@run", "@labels.csv"), LABELED, (EXPORT,)),
     Scene(
@@ -106,13 +106,15 @@ ON_FEATURES = (
         ("import", "@run", "@labels.csv", "--annotator", "ann", "--overwrite"),
         (*LABELED, answers),
         (EXPORT,),
+        every=14,
     ),
-    Scene("pretrain", PRETRAIN),
 )
 ON_PICTURES = (
+    Scene("pretrain", PRETRAIN, every=14),
     Scene(
         "select_pictures",
         (*PHOTOS, "--resume", "--exclude", "@without.txt", "--min-distance", "0.01"),
+        every=14,
     ),
     Scene("embed", ("embed", "@photos", "--model", "pixels", "--out", "@embedded.npz")),
     Scene(
@@ -120,16 +122,18 @@ ON_PICTURES = (
         (*TRAIN, "--model", "cifar-cld-small"),
         PHOTOS_TRAINED,
         (PREDICT, EXPORT),
+        every=28,
     ),
-    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT)),
+    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), every=28),
     Scene("predict", ("predict", "@run", "@more", "--out", "@seen.csv"), PHOTOS_TRAINED),
     Scene("evaluate", ("evaluate", "@run"), PHOTOS_TRAINED),
-    Scene("report", ("report", "@run"), PHOTOS_TRAINED, optional=("missing: run/map.npz",)),
+    Scene("report", ("report", "@run"), PHOTOS_TRAINED, every=14),
     Scene("export", ("export", "@run", "--what", "all"), PHOTOS_TRAINED),
     Scene(
         "export_folders",
         ("export", "@run", "--to", "folders", "--what", "predicted", "--out", "@sorted"),
         PHOTOS_TRAINED,
+        every=14,
     ),
     Scene(
         "export_overwrite",
@@ -140,7 +144,12 @@ ON_PICTURES = (
         ),
     ),
     Scene("label", LABEL, (PHOTOS,), page=True, every=35),
-    Scene("benchmark", ("benchmark", "@plan.toml", "--out", "@results", "--jobs", "1"), (plan,)),
+    Scene(
+        "benchmark",
+        ("benchmark", "@plan.toml", "--out", "@results", "--jobs", "1"),
+        (plan,),
+        every=28,
+    ),
 )
 
 
