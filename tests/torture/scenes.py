@@ -124,7 +124,7 @@ ON_PICTURES = (
         (PREDICT, EXPORT),
         every=28,
     ),
-    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), every=28),
+    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), every=56),
     Scene("predict", ("predict", "@run", "@more", "--out", "@seen.csv"), PHOTOS_TRAINED),
     Scene("evaluate", ("evaluate", "@run"), PHOTOS_TRAINED),
     Scene("report", ("report", "@run"), PHOTOS_TRAINED, every=14),

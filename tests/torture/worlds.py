@@ -91,6 +91,9 @@ def content(path):
     kind = path.suffix
     if path.name == ".split.csv.good":  # any former one will do
         return path.read_text(encoding="utf-8").partition("\n")[0]
+    if path.name in ("rows.csv", "results.md"):  # a benchmark's, with the seconds of its methods
+        text = path.read_text(encoding="utf-8")
+        return re.sub(r"\| [\d.]+ \|$", "|", re.sub(r"\d+\.\d{3},", "", text), flags=re.MULTILINE)
     if kind == ".npz":
         return _arrays(path)
     if kind == ".parquet":
