@@ -168,7 +168,10 @@ def unflushed(lines):
         elif what.startswith("rename") and not path.startswith("/cache/") and not REST.match(path):
             early = [name for name in dirty if f"{name}/".startswith(f"{source}/")]
             said += [f"{name} is renamed to {path} before it is flushed" for name in sorted(early)]
-            open_folders[path.rpartition("/")[0]] = path
+            if not source.endswith(
+                ".old"
+            ):  # which the next command knows, should it be there still
+                open_folders[path.rpartition("/")[0]] = path
     return said + [f"{path} is renamed, its folder not flushed" for path in open_folders.values()]
 
 
