@@ -73,7 +73,7 @@ def snapshot(world):
     found = {}
     for path in sorted(world.rglob("*")):
         name = path.relative_to(world).as_posix()
-        name = re.sub(r"models/\.[0-9a-f]{12}(/|$)", r"models/.*\1", name)
+        name = _without_model_names(path, name)
         if name.startswith("home") or path.name.endswith(("-wal", "-shm")):
             continue
         if path.is_dir():
@@ -86,14 +86,26 @@ def snapshot(world):
     return found
 
 
+def _without_model_names(path, name):
+    """The active model's folder has a random name; any other such folder is a rest."""
+    found = re.match(r"(.*models/)(\.[0-9a-f]{12})(/.*|$)", name)
+    if not found:
+        return name
+    place = next(one for one in path.parents if one.name == "models").parent / "run.json"
+    active = f"models/{found[2]}" in place.read_text() if place.is_file() else False
+    return f"{found[1]}{'.active' if active else '.former.000000000000.old'}{found[3]}"
+
+
 def content(path):
     """What a file holds, to be compared: a digest, or what is left of it without times."""
     kind = path.suffix
     if path.name == ".split.csv.good":  # any former one will do
         return path.read_text(encoding="utf-8").partition("\n")[0]
-    if path.name in ("rows.csv", "results.md"):  # a benchmark's, with the seconds of its methods
-        text = path.read_text(encoding="utf-8")
-        return re.sub(r"\| [\d.]+ \|$", "|", re.sub(r"\d+\.\d{3},", "", text), flags=re.MULTILINE)
+    if path.name == "results.md":  # a benchmark's, with the seconds of its methods
+        return re.sub(r"\| [\d.]+ \|$", "|", path.read_text("utf-8"), flags=re.MULTILINE)
+    if path.name == "rows.csv":
+        with open(path, newline="", encoding="utf-8") as handle:
+            return json.dumps([_timeless(row) for row in csv.DictReader(handle)])
     if kind == ".npz":
         return _arrays(path)
     if kind == ".parquet":
