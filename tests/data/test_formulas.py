@@ -163,9 +163,9 @@ def test_predictions_are_harmless_and_as_they_were_written(tmp_path):
     write_predictions(tmp_path, table)
     assert read_text_table(tmp_path / "predictions.csv").values("image_id") == ["=1", "-2"]
     assert '"\'=1"' in (tmp_path / "predictions.csv").read_text()
-    assert not _copy_changed(tmp_path, "predictions")
+    assert not _copy_changed(tmp_path, tmp_path, "predictions")
     text = (tmp_path / "predictions.csv").read_text()
     (tmp_path / "predictions.csv").write_text(text.replace("'=", "=").replace("'@", "@"))
-    assert not _copy_changed(tmp_path, "predictions")  # as an older version wrote it
+    assert not _copy_changed(tmp_path, tmp_path, "predictions")  # as an older version wrote it
     (tmp_path / "predictions.csv").write_text(text.replace("b", "c"))
-    assert _copy_changed(tmp_path, "predictions")
+    assert _copy_changed(tmp_path, tmp_path, "predictions")

@@ -93,7 +93,7 @@ def test_charts_of_one_head(run_copy):
     assert "head 0" not in page.text("learning")
     assert "its clusters are the ones used" not in page.text("learning")
     assert "drawn from their 5 nearest" in page.text("learning")
-    assert "τ = 0.95" in page.text("learning")
+    assert "τ = 0" in page.text("learning")
 
 
 def test_final_sizes(run_copy):

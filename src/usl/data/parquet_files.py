@@ -99,7 +99,7 @@ def read_columns(path: Path, names: Sequence[str] | None = None) -> pa.Table:
     try:
         schema = file.schema_arrow
         wanted = list(schema.names if names is None else names)
-        schema = pa.schema([schema.field(name) for name in wanted])
+        schema = pa.schema([schema.field(name) for name in wanted], metadata=schema.metadata)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is damaged ({error}). Copy or write the file again.") from error
     texts, others = _with_dictionaries(path, schema)

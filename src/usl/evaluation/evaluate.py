@@ -93,7 +93,7 @@ def evaluate(
             "column of the source, named as in your labels, or from labels you give to val or test "
             "images in split.csv." + strangers(opened.collection, opened.split)
         )
-    figures |= last_epochs_figures(opened, classes, names, progress)
+    figures |= last_epochs_figures(opened, trained, classes, names, progress)
     if from_source:
         figures |= pick_figures(opened, classes, names)
     write_evaluation(run, trained, figures)

@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 
 from usl.core.progress import Progress
 from usl.features.embed import embed
-from usl.run.models import EPOCHS, trained_model
+from usl.run.models import EPOCHS, TrainedModel
 from usl.training.last_epochs import kept_epochs, model_file, network_file
 from usl.training.models import load_model
 from usl.training.open_run import Opened
 
 
 def last_epochs_figures(
-    opened: Opened, classes: NDArray[np.int64], names: list[str], progress: Progress
+    opened: Opened,
+    trained: TrainedModel,
+    classes: NDArray[np.int64],
+    names: list[str],
+    progress: Progress,
 ) -> dict[str, Any]:
     """``last_epochs``: for test and val the accuracies of each, mean and median; or nothing.
 
@@ -24,7 +28,6 @@ def last_epochs_figures(
     ----------
     classes : the answers [n] as numbers in ``names``, -1 where none is known.
     """
-    trained = trained_model(opened.run.path)
     path, told = trained.path, trained.info["parameters"]
     epochs = kept_epochs(path, told)
     if not epochs:

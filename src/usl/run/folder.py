@@ -99,8 +99,9 @@ class Run:
                 f"{folder}: made by a newer version of usl (format {info['format']}; this one "
                 f"reads up to {FORMAT}). Upgrade: pip install --upgrade usl."
             )
+        info = checked_record(info, folder / INFO)
         tidy(folder)
-        return cls(folder, checked_record(info, folder / INFO))
+        return cls(folder, info)
 
     @property
     def identity(self) -> str:
