@@ -123,9 +123,9 @@ def content(path):
         text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", "TIME", text)
         text = re.sub(r"[0-9a-f]{32}", "ID", re.sub(r"[\d.,]+ (s|seconds)\b", "TIME", text))
         return hashlib.sha256(text.encode()).hexdigest()
-    if kind == ".safetensors":  # the header tells the seconds
+    if kind == ".safetensors":  # the header tells the seconds, and a checksum of them
         length = int.from_bytes(data[:8], "little")
-        told = rb'(seconds|created|id)\\*": *(\\*"[^"]*"|[\d.e+-]+)'
+        told = rb'(seconds|created|id|checksum)\\*": *(\\*"[^"]*"|[\d.e+-]+)'
         head = re.sub(told, b"", data[8 : 8 + length])
         data = head.rstrip() + data[8 + length :]
     return hashlib.sha256(data).hexdigest()
@@ -172,7 +172,7 @@ def _answers(path):
                 continue
             rows = connection.execute(f"SELECT * FROM {table}")
             names = [column[0] for column in rows.description]
-            drop = {"time", "id", "undoes"} if table == "entries" else {"time"}
+            drop = {"time", "id", "undoes", "checksum"} if table == "entries" else {"time"}
             kept = [number for number, name in enumerate(names) if name not in drop]
             said = [repr([row[number] for number in kept]) for row in rows]
             found[table] = said if table == "entries" else sorted(said)

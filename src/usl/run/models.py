@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError, UsageError
 from usl.core.files import (
+    UNWRITABLE,
     atomic_write,
     new_folder,
     read_record,
@@ -217,7 +218,16 @@ def activate_model(run: Run, name: str) -> Run:
 def _activate(run: Run, place: Path, training: dict[str, Any]) -> Run:
     """Name the active model in ``run.json``; that is the moment from which it counts."""
     done = run.update(training={**training, PLACE: f"{MODELS}/{place.name}"})
-    settle_models(run.path)
+    try:
+        settle_models(run.path)
+    except (DataError, OSError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        code = getattr(cause, "errno", None)
+        why = UNWRITABLE.get(code or 0) or getattr(cause, "strerror", None) or "see the file system"
+        raise DataError(
+            f"{run.path}: the model is in its place, but not all of its copies at the top of the "
+            f"run could be written: {why}. The next command that opens the run writes them."
+        ) from error
     return done
 
 

@@ -18,6 +18,8 @@ from usl.core.files import (
     put_back,
     release,
     remove_rests,
+    remove_unless_held,
+    rests,
     sync_folder,
     take,
     temporary_beside,
@@ -34,6 +36,9 @@ def check_place(home: Path, *, folder: bool, overwrite: bool) -> None:
     """Refuse a place that is taken before any work is done."""
     put_back(home)
     remove_rests(home.parent, home.name)
+    if os.path.lexists(home):  # the former one of a command that came to its end but for this
+        for former in rests(home.parent, home.name, "old"):
+            remove_unless_held(former)
     if home.is_symlink():
         raise UsageError(f"--out: {home} is a link. Name the place itself.")
     if not home.exists() or (folder and home.is_dir() and not any(home.iterdir())):
