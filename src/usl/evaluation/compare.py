@@ -225,7 +225,7 @@ def _probabilities(model: Any, test: Float32, links: Links | None) -> NDArray[np
     key = model.k, model.power
     if key not in links:
         links[key] = model.links(test)
-    return model.vote(*links[key])
+    return model.linked(test, *links[key])
 
 
 def paired_difference(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,7 +78,13 @@ class NeighborModel(ArrayModel):
 
     def probabilities(self, features: Float32) -> Probabilities:
         """Similarity-weighted mean over the k nearest training items, float64 [q, C]."""
-        return self.vote(*self.links(features))
+        return self.linked(features, *self.links(features))
+
+    def linked(
+        self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> Probabilities:
+        """Probabilities of items whose :meth:`links` are known, float64 [q, C]."""
+        return self.vote(found, weights)
 
     def links(self, features: Float32) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The k nearest training items of each item and their weights, [q, k].
@@ -102,6 +108,32 @@ class NeighborModel(ArrayModel):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is stored: the fields, scores in half the space."""
         return super().arrays() | {"scores": self.scores.astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class MixtureModel(NeighborModel):
+    """A mixture with a graph term: p = softmax(x . weight + bias + graph * mean of neighbours).
+
+    ``scores`` are the training items' probabilities, which neighbours hand on; ``weight`` [C, d]
+    and ``bias`` [C] are of the classes. What is told is p^(1 / ``temperature``), scaled to sum 1.
+    """
+
+    weight: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    bias: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    graph: float = 1.0
+    temperature: float = 1.0
+
+    def linked(
+        self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> Probabilities:
+        """Probabilities of items whose :meth:`links` are known, float64 [q, C]."""
+        logits = features @ self.weight.T + self.bias + self.graph * self.vote(found, weights)
+        return softmax(logits / self.temperature)
+
+    def fitted(self) -> Probabilities:
+        """The transductive probabilities, float64 [n, C]."""
+        told = self.scores ** (1.0 / self.temperature)
+        return np.asarray(told / told.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -137,6 +169,7 @@ class SupportModel(ArrayModel):
 
 MODELS: dict[str, Any] = {
     "linear": LinearModel,
+    "mixture": MixtureModel,
     "neighbor": NeighborModel,
     "support": SupportModel,
 }
