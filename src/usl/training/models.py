@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
+from usl.training.shared.whitening import mapped
 
 Probabilities = NDArray[np.float64]
 
@@ -112,21 +114,28 @@ class NeighborModel(ArrayModel):
 
 @dataclass(frozen=True)
 class MixtureModel(NeighborModel):
-    """A mixture with a graph term: p = softmax(x . weight + bias + graph * mean of neighbours).
+    """A mixture with a graph term: p = softmax(z . weight + bias + graph * mean of neighbours).
 
-    ``scores`` are the training items' probabilities, which neighbours hand on; ``weight`` [C, d]
-    and ``bias`` [C] are of the classes. What is told is p^(1 / ``temperature``), scaled to sum 1.
+    ``scores`` are the training items' probabilities, which neighbours hand on; ``weight`` [C, e]
+    and ``bias`` [C] are of the classes. z is x, or unit((x - ``center``) ``projection``) where they
+    are given. What is told is p^(1 / ``temperature``), scaled to sum 1. ``estimate`` is the
+    method's own guess at its accuracy, NaN without one.
     """
 
     weight: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     bias: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     graph: float = 1.0
     temperature: float = 1.0
+    center: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
+    projection: Float32 = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    estimate: float = nan
 
     def linked(
         self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
     ) -> Probabilities:
         """Probabilities of items whose :meth:`links` are known, float64 [q, C]."""
+        if len(self.center):
+            features = mapped(features, self.center, self.projection)
         logits = features @ self.weight.T + self.bias + self.graph * self.vote(found, weights)
         return softmax(logits / self.temperature)
 
