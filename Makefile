@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test torture lint bench clean
 
 demo: .venv/core
 	$(BIN)/usl demo
 
 test: .venv/all
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Every file operation broken in every way, and 50,000 damaged files: an hour or two.
+torture: .venv/all
+	USL_TORTURE=1 $(BIN)/pytest -n 2 --dist loadfile tests/torture tests/fuzzing
 
 lint: .venv/all
 	$(BIN)/ruff check .

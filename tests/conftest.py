@@ -10,8 +10,9 @@ from support import clumps, unit
 
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory, monkeypatch):
-    """No test reads or writes the user's cache."""
+    """No test reads or writes the user's cache, or reads the user's settings."""
     monkeypatch.setenv("USL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from usl.evaluation.truth import known_answers
 from usl.report.facts.records import COMPARISON
 from usl.report.report import write_report
 from usl.run.folder import Run
+from usl.run.identity import writing
 from usl.run.split_csv import rewrite
 from usl.selection.contract import DEFAULT
 from usl.selection.start_run import start_run
@@ -89,7 +89,8 @@ def compare_with_chance(run: Run, seeds: int, progress: Progress = silent) -> Co
         seeds=range(seeds),
         progress=progress,
     )
-    write_json(Path(run.path) / COMPARISON, comparison.record())
+    with writing(run.path, run.identity):
+        write_json(run.path / COMPARISON, comparison.record())
     return comparison
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -255,3 +256,107 @@ def test_stopped_it_keeps_what_is_finished_and_writes_the_tables(flowers, told):
     assert "Traceback" not in shown
     assert "draws are left" in (out / "results.md").read_text()
     assert Ledger(out).selections
+
+
+def workers_of(pid):
+    """The processes that a process has started, by number; those that watch over files aside."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            line = (entry / "cmdline").read_bytes()
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == pid and b"spawn_main" in line:
+            found.append(int(entry.name))
+    return found
+
+
+def until(condition, seconds=120):
+    """Wait for something that is bound to happen, and tell how long it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def start_benchmark(plan, out, *more):
+    command = [sys.executable, "-m", "usl", "benchmark", str(plan), "--out", str(out), *more]
+    return subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+BUSY = {
+    "python": "while True: pass",
+    "asleep": "import time; time.sleep(900)",
+    "in one call": "sum(range(10**15))",  # which gives no other thread a turn
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.parametrize("busy", BUSY)
+def test_killed_its_workers_end_with_it(flowers, busy):
+    """A worker, at whatever it is, outlives the benchmark by no more than two seconds."""
+    (flowers / "mine.py").write_text(METHOD.format(body=f"open('busy', 'w')\n    {BUSY[busy]}"))
+    plan = plan_file(flowers, methods='mine = { method = "./mine.py" }')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "usl", "benchmark", str(plan), "--out", "out", "--jobs", "2"],
+        cwd=flowers,
+        stderr=subprocess.DEVNULL,
+    )
+    until((flowers / "busy").exists)
+    workers = workers_of(process.pid)
+    assert workers
+    process.kill()
+    process.wait()
+    assert until(lambda: not any(map(is_alive, workers))) < 2 * patience()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_killed_while_a_worker_starts(flowers):
+    plan = plan_file(flowers, seeds=40, methods="random = {}", learners="nearest_mean = {}")
+    process = start_benchmark(plan, flowers / "out", "--jobs", "2")
+    workers: list[int] = []
+    until(lambda: workers.extend(workers_of(process.pid)) or workers)
+    process.kill()
+    process.communicate()
+    until(lambda: not any(map(is_alive, workers)))
+
+
+def patience():
+    """How many times slower than at rest this machine may be."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.parametrize("group", [True, False])
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_while_workers_start_it_shows_no_traceback(flowers, told, group):
+    """Each draw is a process of its own, and takes no time: something always starts."""
+    plan = plan_file(flowers, seeds=400, methods="random = {}", learners="nearest_mean = {}")
+    for moment in (0.0, 0.05):
+        process = start_benchmark(plan, flowers / f"out{moment}", "--jobs", "2")
+        until(lambda process=process: workers_of(process.pid) or process.poll() is not None)
+        time.sleep(moment)
+        if group:
+            os.killpg(process.pid, told)
+        else:
+            process.send_signal(told)
+        _, shown = process.communicate(timeout=120)
+        assert process.returncode == 130, shown
+        assert "Traceback" not in shown
+        assert "Stopped" in shown

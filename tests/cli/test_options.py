@@ -138,6 +138,7 @@ def test_every_file_of_the_room_is_a_verb_or_binds_them():
         "__init__",
         "app",
         "options",
+        "settings",
         "shared",
     }
 

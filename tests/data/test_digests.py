@@ -6,10 +6,12 @@ import pickle
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
+from usl.core.errors import UslWarning
 from usl.core.files import cache_dir
 from usl.core.hashing import bytes_digest
 from usl.data import digests
@@ -79,9 +81,27 @@ def test_corrupt_memo_is_rebuilt(photo, tmp_path, content):
     memo = DigestMemo.for_folder(tmp_path)
     memo.path.parent.mkdir(parents=True)
     memo.path.write_bytes(content)
-    assert memo.digest(photo, "a.jpg") == bytes_digest(b"first")
+    with pytest.warns(UslWarning, match="cannot be used"):
+        assert memo.digest(photo, "a.jpg") == bytes_digest(b"first")
     memo.flush()
     assert digests._read(memo.path)["a.jpg"][2] == bytes_digest(b"first")
+
+
+def test_no_flipped_bit_gives_another_digest(photo, tmp_path):
+    """A damaged memo is told and made anew; what it says is never held against the image."""
+    memo = DigestMemo.for_folder(tmp_path)
+    memo.digest(photo, "a.jpg")
+    memo.flush()
+    whole, told = memo.path.read_bytes(), 0
+    for place in range(4, len(whole), 7):
+        other = bytearray(whole)
+        other[place] ^= 1 << (place % 8)
+        memo.path.write_bytes(other)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert DigestMemo.for_folder(tmp_path).digest(photo, "a.jpg") == bytes_digest(b"first")
+        told += any("cannot be used" in str(one.message) for one in caught)
+    assert told > 20
 
 
 def test_memo_with_other_columns_is_rebuilt(photo, tmp_path):
@@ -91,7 +111,8 @@ def test_memo_with_other_columns_is_rebuilt(photo, tmp_path):
     memo = DigestMemo.for_folder(tmp_path)
     memo.path.parent.mkdir(parents=True)
     pq.write_table(pa.table({"name": ["a.jpg"]}), memo.path)
-    assert memo.digest(photo, "a.jpg") == bytes_digest(b"first")
+    with pytest.warns(UslWarning, match="cannot be used"):
+        assert memo.digest(photo, "a.jpg") == bytes_digest(b"first")
 
 
 def test_unwritable_cache_is_no_error(photo, tmp_path, monkeypatch):

@@ -23,8 +23,8 @@ def photo(seed, size=(40, 30), mode="RGB"):
 def opened(make_collection, brightness, monkeypatch):
     """A collection, its space, and the encoder both were made with."""
     encoder = brightness()
-    monkeypatch.setattr(views, "open_encoder", lambda name: encoder)
-    monkeypatch.setattr("usl.features.embed.open_encoder", lambda name: encoder)
+    monkeypatch.setattr(views, "open_encoder", lambda name, **_: encoder)
+    monkeypatch.setattr("usl.features.embed.open_encoder", lambda name, **_: encoder)
     collection = make_collection([photo(row) for row in range(12)])
     return collection, open_space(collection, "brightness"), encoder
 

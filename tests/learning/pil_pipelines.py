@@ -201,6 +201,42 @@ def usb_large(size, *strong):
     )
 
 
+# USL-T's shared/utils/augment.py, augment_list (of SCAN): FixMatch's, with shears and shifts of .1.
+USLT_OPERATIONS = [
+    (operation, *((low / 3, high / 3) if high == 0.3 else (low, high)))
+    for operation, low, high in USB_OPERATIONS
+]
+
+
+def uslt_augment(image):
+    """Augment(4)."""
+    for operation, low, high in random.choices(USLT_OPERATIONS, k=4):
+        image = operation(image, random.random() * (high - low) + low)
+    return image
+
+
+def uslt_cutout(tensor, fill, longest):
+    """Cutout(n_holes=1, length=longest), which fills the normalised picture with 0: the mean."""
+    half = random.randint(1, longest) // 2
+    y, x = (random.randrange(side) for side in tensor.shape[1:])
+    rows, columns = slice(max(0, y - half), y + half), slice(max(0, x - half), x + half)
+    tensor = tensor.clone()
+    tensor[:, rows, columns] = torch.tensor(fill)[:, None, None]
+    return tensor
+
+
+def uslt_cifar(size, fill=(0.4914, 0.4822, 0.4465)):
+    """USL-T's shared/utils/nn_utils_cifar.py, SCAN-cifar10: its crop of 32 of 32 does nothing."""
+    return transforms.Compose(
+        [
+            transforms.RandomHorizontalFlip(),
+            uslt_augment,
+            transforms.ToTensor(),
+            lambda tensor: uslt_cutout(tensor, fill, size // 2),
+        ]
+    )
+
+
 def cut(image):
     side, box = image.width, image.width // 2
     left, top = (int(max(0, random.uniform(0, side) - box / 2)) for _ in range(2))

@@ -19,6 +19,7 @@ from usl.learning.augment import (  # noqa: E402
     MoCoV2,
     Plain,
     ResizedCropFlip,
+    Scan,
     SimCLR,
     Strong,
     Weak,
@@ -40,6 +41,7 @@ ALL = [
     InnerCrop(24),
     Plain(24),
     ResizedCropFlip(24, scale=(0.5, 1.0)),
+    Scan(24, (0.49, 0.48, 0.45)),
 ]
 
 
@@ -159,6 +161,7 @@ ERASING = transforms.RandomErasing(p=1.0, value=MEAN)  # its 0 comes after the n
         (SimCLR(24, strength=1.0, blur=True), pil_pipelines.simclr(24, 1.0, True)),
         (MoCoV2(24), pil_pipelines.moco_v2(24)),
         (Strong(24), pil_pipelines.fixmatch_strong(24)),
+        (Scan(24, (0.4914, 0.4822, 0.4465)), pil_pipelines.uslt_cifar(24)),
     ],
     ids=names,
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -192,6 +193,7 @@ def test_weights_of_another_architecture(file):
 )
 def test_a_weight_too_few_or_too_many(file, change, told):
     weights, metadata = load_file(file), header(file)["__metadata__"]
+    del metadata["checksum"]  # as in a file of another version
     change(weights)
     save_file(weights, file, metadata=metadata)
     with pytest.raises(DataError, match=told):
@@ -219,3 +221,29 @@ def test_timm_architectures_come_back(tmp_path):
     saved = new_backbone("timm:test_resnet", seed=0)
     save_backbone(tmp_path / "t.safetensors", saved)
     assert same(saved, load_backbone(tmp_path / "t.safetensors")[0])
+
+
+def test_a_flipped_bit_is_named_wherever_it_is(file):
+    content = file.read_bytes()
+    for place in range(9, len(content), len(content) // 97):
+        for bit in (0, 6):
+            other = bytearray(content)
+            other[place] ^= 1 << bit
+            file.write_bytes(other)
+            with pytest.raises(DataError, match=re.escape(str(file))):
+                load_backbone(file)
+
+
+def test_a_flipped_bit_in_the_weights_is_told_by_the_checksum(file):
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="is damaged \\(its checksum is another\\)"):
+        load_backbone(file)
+
+
+def test_a_file_without_a_checksum_is_read_as_before(backbone, file):
+    metadata = header(file)["__metadata__"]
+    assert set(metadata) == {"usl", "checksum"}
+    file.write_bytes(save(load_file(file), metadata={"usl": metadata["usl"]}))
+    assert same(load_backbone(file)[0], backbone)

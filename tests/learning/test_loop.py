@@ -11,11 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from usl.core.errors import DataError, TrainingFailedError, UsageError  # noqa: E402
+from safetensors import safe_open  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+
+from usl.core.errors import DataError, TrainingFailedError, UsageError, UslWarning  # noqa: E402
 from usl.learning.batches import Shuffled, part_of, step_generator  # noqa: E402
 from usl.learning.ema import follow, teacher_of  # noqa: E402
 from usl.learning.hardware import Hardware  # noqa: E402
-from usl.learning.log import METRICS  # noqa: E402
+from usl.learning.log import METRICS, read_records  # noqa: E402
 from usl.learning.loop import Task, run_loop  # noqa: E402
 from usl.learning.loop_options import CHECKPOINT, LoopOptions  # noqa: E402
 from usl.learning.optim import Optimizer  # noqa: E402
@@ -193,6 +196,17 @@ def test_the_monitor_sees_evaluation_mode_and_joins_the_record():
     assert not task.training
 
 
+def test_a_training_that_another_processor_began_is_told_of(tmp_path, monkeypatch, recwarn):
+    from usl.learning import checkpoint
+
+    train(2, tmp_path)
+    train(2, tmp_path, resume=True)
+    assert not [one for one in recwarn if issubclass(one.category, UslWarning)]
+    monkeypatch.setattr(checkpoint, "kernel", lambda: {"blas": ["openblas 0 Zen"], "torch": "AVX"})
+    with pytest.warns(UslWarning, match=r"safetensors: the training began on .* kind .*Zen now"):
+        train(2, tmp_path, resume=True)
+
+
 def test_another_training_cannot_be_resumed(tmp_path):
     train(4, tmp_path, settings={"method": "a"})
     with pytest.raises(UsageError, match="method is 'a', now it would be 'b'"):
@@ -207,6 +221,38 @@ def test_damaged_or_missing_checkpoints_are_named(tmp_path):
     file.write_bytes(file.read_bytes()[:300])
     with pytest.raises(DataError, match="damaged"):
         train(4, tmp_path, resume=True)
+
+
+def test_no_flipped_bit_of_a_checkpoint_is_trained_on(tmp_path):
+    train(steps=8, folder=tmp_path)
+    file = tmp_path / CHECKPOINT
+    content = file.read_bytes()
+    for place in range(9, len(content), max(1, len(content) // 150)):
+        other = bytearray(content)
+        other[place] ^= 1
+        file.write_bytes(other)
+        with pytest.raises(DataError, match="is damaged"):
+            train(steps=8, folder=tmp_path, resume=True)
+
+
+def test_a_checkpoint_without_a_checksum_is_gone_on_with(tmp_path):
+    train(steps=8, folder=tmp_path)
+    file = tmp_path / CHECKPOINT
+    with safe_open(file, framework="pt") as stored:
+        metadata = stored.metadata()
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    assert "checksum" in metadata
+    save_file(tensors, file, metadata={"usl": metadata["usl"]})
+    train(steps=8, folder=tmp_path, resume=True)
+
+
+def test_a_damaged_line_ends_the_records(tmp_path):
+    records = tmp_path / METRICS
+    records.write_bytes(b'{"step": 1}\n{"step": 2, "loss": \xff}\n{"step": 3}\n')
+    assert read_records(records) == [{"step": 1}]
+    for line in (b"[1]", b"5", b'{"loss": 1}', b"[" * 100_000, b'{"step": "2"}'):
+        records.write_bytes(b'{"step": 1}\n' + line)
+        assert read_records(records) == [{"step": 1}]
 
 
 def test_an_interrupted_write_keeps_the_old_checkpoint(tmp_path, monkeypatch):

@@ -51,3 +51,25 @@ def test_the_command_line_reads_them_without_torch():
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_batch_statistics_of_all_processes_need_gpus():
+    from types import SimpleNamespace
+
+    import torch
+    from torch import nn
+
+    from usl.core.errors import UsageError
+    from usl.learning.loop import synchronise
+
+    task = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyBatchNorm1d())
+    task(torch.rand(2, 3, 5, 5))
+    with pytest.raises(UsageError, match="sync_bn: needs GPUs, this training runs on cpu"):
+        synchronise(task, SimpleNamespace(device=torch.device("cpu")))
+    before = {name: value.clone() for name, value in task.state_dict().items()}
+    images = torch.rand(2, 3, 5, 5)
+    expected = task.eval()(images)
+    synchronise(task, SimpleNamespace(device=torch.device("cuda")))
+    assert isinstance(task[1], nn.SyncBatchNorm)
+    assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
+    torch.testing.assert_close(task.eval()(images), expected)

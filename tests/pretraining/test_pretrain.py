@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from PIL import Image  # noqa: E402
 
+from killed import Killed, killed_at  # noqa: E402
 from usl.cli import main  # noqa: E402
 from usl.core.errors import DataError, TrainingFailedError, UsageError, UslWarning  # noqa: E402
 from usl.data.collection import Collection  # noqa: E402
@@ -113,6 +114,39 @@ def test_a_stopped_training_goes_on_to_the_same_encoder(tmp_path, method, monkey
     assert whole.encoder.read_bytes() == done.encoder.read_bytes()
     steps = [record["step"] for record in read_records(done.path / "metrics.jsonl")]
     assert steps == sorted(set(steps))
+
+
+def test_killed_before_its_first_checkpoint_it_begins_anew(tmp_path):
+    """A kill leaves the record alone: the message says --resume, and --resume does it."""
+    whole = pretrain(collection(), tmp_path / "whole", method="simclr", **SMALL)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("pretraining.json", "metrics.jsonl"):
+        (killed / name).write_bytes((whole.path / name).read_bytes())
+    (killed / ".checkpoint.safetensors.0123456789ab.tmp").write_bytes(b"half")
+    with pytest.raises(UsageError, match="Go on with it"):
+        pretrain(collection(), killed, method="simclr", **SMALL)
+    with pytest.warns(UslWarning, match="stopped before its first checkpoint; it begins anew"):
+        done = pretrain(collection(), killed, method="simclr", resume=True, **SMALL)
+    assert done.encoder.read_bytes() == whole.encoder.read_bytes()
+    names = [sorted(path.name for path in one.path.iterdir()) for one in (done, whole)]
+    assert names[0] == names[1]
+
+
+def test_what_is_killed_while_it_clears_its_place_does_not_block_it(tmp_path, monkeypatch):
+    small = {"method": "simclr", **SMALL}
+    whole = pretrain(collection(), tmp_path / "whole", **small)
+    for name in ("first", "later"):
+        out = tmp_path / name
+        pretrain(collection(), out, **small)
+        with pytest.raises(Killed), killed_at(monkeypatch, 2 if name == "first" else 4):
+            pretrain(collection(), out, overwrite=True, **small)
+        done = pretrain(collection(), out, **small)
+        assert done.encoder.read_bytes() == whole.encoder.read_bytes()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".pretraining.json.0123456789ab.tmp").write_bytes(b"{")
+    pretrain(collection(), tmp_path / "empty", **small)
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
 
 
 def test_another_network_cannot_be_resumed_into(tmp_path):

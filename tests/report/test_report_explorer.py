@@ -41,7 +41,7 @@ def test_every_dot_has_its_own_data(run, found):
     data = page_of(run, found).check().data()
     assert data["ids"] == found.ids.tolist()
     assert [data["classes"][number] for number in data["truth"]] == found.labels.tolist()
-    table = pyarrow.parquet.read_table(run.path / "predictions.parquet").to_pylist()
+    table = pyarrow.parquet.read_table(run.models()[0].path / "predictions.parquet").to_pylist()
     told = {row["image_id"]: row for row in table}
     split = run.split()
     labeled = split.labeled()

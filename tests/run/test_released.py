@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import DataError, UsageError, UslWarning
 from usl.run.released import read_released, write_index_csv, write_index_npy
 from usl.run.split import Split
 
@@ -139,3 +139,13 @@ def test_rows_that_are_no_train_images(tmp_path):
     split = Split.start(["x"], ["train"], picks=[0])
     with pytest.raises(DataError, match="row 2: 'x' is no train image"):
         write_index_npy(tmp_path / "x.npy", split, CIFAR, subsets(CIFAR))
+
+
+def test_a_formula_is_told_of_and_read_as_it_was_written(tmp_path):
+    ids = np.array(["train/=1/a.JPEG", "train/'=2/b.JPEG"])
+    split = Split.start(ids, subsets(ids), picks=[0, 1])
+    with pytest.warns(UslWarning, match="ImageID '=1/a.JPEG' would be a formula"):
+        path, _ = write_index_csv(tmp_path, split, ids, subsets(ids), run="x")
+    assert path.read_text() == "Index,ImageID\n0,=1/a.JPEG\n1,'=2/b.JPEG\n"
+    again = read_released(path, ids, subsets(ids))
+    assert again.ids[again.requested()].tolist() == ids.tolist()

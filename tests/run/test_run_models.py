@@ -11,12 +11,16 @@ from older_runs import POINTS, older_run
 import usl
 from usl.core.errors import DataError, UsageError
 from usl.run.folder import Run
-from usl.run.models import FILES, activate_model, keep_model
+from usl.run.models import COPIES, FILES, TABLE, activate_model, keep_model
 
 
 @pytest.fixture
 def run(tmp_path):
     return older_run(tmp_path, "trained")
+
+
+def top(run):
+    return run.models()[0].path
 
 
 def content(folder):
@@ -28,18 +32,23 @@ def test_a_kept_model_outlives_a_training_and_comes_back(run):
     first, record = content(run.path), run.info["training"]
     labels = usl.predict(run, POINTS).probabilities
     run = keep_model(run, "first")
-    assert content(run.path / "models" / "first") == content(run.path) == first
+    assert content(run.path / "models" / "first") == content(top(run)) == first
+    copies = {name: first[name] for name in COPIES if name in first}
+    assert content(run.path) == copies, "what people open, no more"
     assert [(one.name, one.active) for one in run.models()] == [("first", True)]
     run = usl.train(run, method="nearest_mean", source=POINTS)
-    assert content(run.path) != first
+    assert content(top(run)).keys() < first.keys()
+    assert content(run.path) == {TABLE: content(top(run))[TABLE]}
     assert [(one.name, one.active) for one in run.models()] == [("", True), ("first", False)]
     kept = run.models()[1]
     assert kept.path == run.path / "models" / "first"
     assert kept.info == {**record, "name": "first"}
     run = keep_model(run, "second")
     run = activate_model(run, "first")
-    assert content(run.path) == first
-    assert Run.open(run.path).info["training"] == {**record, "name": "first"}
+    assert content(top(run)) == first
+    assert content(run.path) == copies
+    expected = {**record, "name": "first", "folder": "models/first"}
+    assert Run.open(run.path).info["training"] == expected
     assert [(one.name, one.active) for one in run.models()] == [("first", True), ("second", False)]
     np.testing.assert_array_equal(usl.predict(run, POINTS).probabilities, labels)
     run = activate_model(run, "second")
@@ -55,7 +64,8 @@ def test_keeping_again_replaces_only_its_own(run):
     run = usl.train(run, source=POINTS)
     with pytest.raises(UsageError, match=r"exists\. Take another name"):
         keep_model(run, "one")
-    assert sorted(path.name for path in (run.path / "models").iterdir()) == ["one"]
+    places = sorted(path.name for path in (run.path / "models").iterdir())
+    assert places == [top(run).name, "one"]
 
 
 @pytest.mark.parametrize(
@@ -71,12 +81,12 @@ def test_a_name_that_no_folder_can_have_everywhere(run, name):
 def test_the_active_model_is_not_lost(run):
     keep_model(run, "first")
     run = usl.train(Run.open(run.path), method="nearest_mean", source=POINTS)
-    before = content(run.path)
+    before = content(top(run))
     with pytest.raises(UsageError, match=r"no name and would be lost\. Keep it"):
         activate_model(run, "first")
     with pytest.raises(UsageError, match="keeps no model 'fist'; those it keeps: first"):
         activate_model(run, "fist")
-    assert content(run.path) == before
+    assert content(top(run)) == before
 
 
 def test_without_a_model_there_is_none_to_keep(tmp_path):

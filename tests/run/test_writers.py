@@ -17,6 +17,7 @@ from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
 from usl.labeling.exchange.import_labels import import_file
+from usl.run.last_good import GOOD
 from usl.run.split import FIELDS, Split
 from usl.run.split_csv import COLUMNS, FileChangedError, rewrite
 from usl.training import train as training
@@ -147,6 +148,7 @@ def test_a_training_that_passes_on_changes_the_file(run):
     text = [row for row in table(run) if row[2] not in followers or row[2] == pick]
     with open(run.path / "split.csv", "w", newline="", encoding="utf-8") as handle:
         csv.writer(handle).writerows(text)
+    (run.path / GOOD).unlink()  # they are deleted on purpose
     usl.train(run, method="nearest_mean", source=POINTS)
     assert set(split.ids) == set(run.split().ids)
     assert {labels(run)[name] for name in followers} == {labels(run)[pick]}

@@ -61,7 +61,7 @@ def test_the_command_line(run, tmp_path, capsys):
     assert "A label for each of 4 images" in said.out
     assert "broken.png" in said.err
     assert out.is_file()
-    (run.path / MODEL).unlink()
+    (run.open(run.path).models()[0].path / MODEL).unlink()
     assert main(["predict", str(run.path), str(tmp_path / "more"), "--out", "x.csv"]) == 1
     assert "usl train RUN" in capsys.readouterr().err
 
@@ -74,6 +74,26 @@ def test_a_trained_network_goes_where_its_run_goes(run, tmp_path):
     run.path.rename(tmp_path / "elsewhere")
     after = usl.predict(tmp_path / "elsewhere", tmp_path / "photos").probabilities
     np.testing.assert_array_equal(before, after)
+
+
+def test_a_model_on_the_network_of_the_former_one_takes_it_over(run, tmp_path):
+    """The former model goes, and its network with it, but for the copy that the new one has."""
+    pytest.importorskip("torch")
+    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "precision": "32"}
+    usl.train(run, method="fixmatch", **small)
+    network = (run.path / "trained.safetensors").read_bytes()
+    for method in ("logistic", "nearest_mean"):
+        done = usl.train(run, method=method, model=str(run.path / "trained.safetensors"))
+        assert (run.path / "trained.safetensors").read_bytes() == network
+        assert done.info["training"]["encoder"]["file"] == "trained.safetensors"
+        assert len(list((run.path / "models").iterdir())) == 1
+    before = usl.predict(done, tmp_path / "photos").probabilities
+    assert "test" in usl.evaluate(done)
+    run.path.rename(tmp_path / "elsewhere")
+    after = usl.predict(tmp_path / "elsewhere", tmp_path / "photos").probabilities
+    np.testing.assert_array_equal(before, after)
+    usl.train(tmp_path / "elsewhere", method="logistic")
+    assert not (tmp_path / "elsewhere" / "trained.safetensors").exists()
 
 
 def test_a_run_of_given_features_and_images(run, tmp_path):

@@ -33,7 +33,7 @@ SMALL = {"size": 8, "steps": 6, "batch_size": 4, "device": "cpu", "precision": "
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_labels_every_image(run, method):
     done = train(run, method=method, **SMALL)
-    model, names = load_model(done.path / "model.npz")
+    model, names = load_model(done.models()[0].path / "model.npz")
     assert names == ["green", "red"]
     with open(done.path / "predictions.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
@@ -55,7 +55,7 @@ def test_every_method_labels_every_image(run, method):
 def test_a_stopped_training_goes_on_to_the_same_weights(run, method, stop, monkeypatch):
     whole = train(run, method=method, **SMALL)
     expected = (whole.path / "trained.safetensors").read_bytes()
-    model = (whole.path / "model.npz").read_bytes()
+    model = (whole.models()[0].path / "model.npz").read_bytes()
     original = driver.Streams.__call__
 
     def stops(self, step, rank, ranks):
@@ -69,7 +69,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(run, method, stop, monke
             train(run, method=method, checkpoint_minutes=0, **SMALL)
     done = train(run, method=method, resume=True, **SMALL)
     assert (done.path / "trained.safetensors").read_bytes() == expected
-    assert (done.path / "model.npz").read_bytes() == model
+    assert (done.models()[0].path / "model.npz").read_bytes() == model
 
 
 @pytest.mark.parametrize("method", METHODS)

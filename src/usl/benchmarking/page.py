@@ -18,6 +18,7 @@ from usl.benchmarking.summary import Cell, Standing, Table, spreads, standings
 from usl.benchmarking.units import learner_key, selection_key
 from usl.core.files import atomic_write
 from usl.core.version import __version__
+from usl.data.formulas import guarded
 from usl.evaluation.compare import Estimate
 
 PAGE, ROWS = "results.md", "rows.csv"
@@ -190,7 +191,7 @@ def _write_rows(found: Benchmark, ledger: Ledger) -> None:
     with atomic_write(found.out / ROWS, "w") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         shown = ["dataset", "encoder", "budget", "method", "seed", "seconds", "coverage", "balance"]
-        writer.writerow([*shown, *(name for _, name in learners)])
+        writer.writerow([*shown, *(guarded(name) for _, name in learners)])
         for pool in found.pools:
             for budget in pool.budgets:
                 for entry in plan.methods:
@@ -202,4 +203,7 @@ def _write_rows(found: Benchmark, ledger: Ledger) -> None:
                             tests = ["" if s is None else s["test"] for s in scores]
                             # the plan's names: a row may have been made under another one
                             names = {"dataset": pool.dataset, "method": entry.name}
-                            writer.writerow([*({**line, **names}[n] for n in shown), *tests])
+                            known = {**line, **names}
+                            cells = [known[name] for name in shown]
+                            texts = [guarded(c) if isinstance(c, str) else c for c in cells]
+                            writer.writerow([*texts, *tests])

@@ -127,12 +127,14 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     name, text, folder = _text(str(path))
     try:
         given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, too
         raise DataError(f"{name} is not valid TOML: {error}.") from error
     try:
         return _plan(given, folder, Path(name).stem)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
+        raise UsageError(f"{name}: a value of a kind that has no place there ({error}).") from error
 
 
 def _text(path: str) -> tuple[str, str, Path]:

@@ -1,26 +1,34 @@
 """Worker processes: units of work on several cores, each in a process of its own.
 
-A process that dies takes nothing with it but what its unit had not sent yet: the others go on.
+A process that dies takes nothing with it but what its unit had not sent yet: the others go on. When
+this process dies, however it does, its workers end with it.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
+import signal
+import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from usl.benchmarking.ledger import Line
-from usl.benchmarking.units import Unit, work
 from usl.core.progress import Progress, silent
+
+if TYPE_CHECKING:  # a worker imports them when it is watched over
+    from usl.benchmarking.ledger import Line
+    from usl.benchmarking.units import Unit
 
 DONE = "done"
 GRACE = 5.0  # seconds that a process has to end after its last word
+LOOK = 0.2  # seconds between looks whether a signal has come
 
 
 @dataclass(frozen=True)
@@ -52,57 +60,114 @@ def run_units(
     running: dict[Connection, tuple[Unit, Any]] = {}
     crashes: list[Crash] = []
     context = get_context("spawn")  # a fork of a process with threads may hang
-    try:
-        while waiting or running:
-            late = until is not None and time.monotonic() >= until
-            while waiting and len(running) < jobs and not late:
-                unit = waiting.pop()
-                ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(unit, theirs), daemon=True)
-                process.start()
-                theirs.close()  # so that its end is seen here
-                running[ours] = unit, process
-            if not running:
-                break
-            for connection in wait(list(running)):
-                assert isinstance(connection, Connection)
-                unit, process = running[connection]
-                try:
-                    said = connection.recv()
-                except EOFError:
+    with signals_wait() as stopped:
+        try:
+            while (waiting or running) and not stopped:
+                late = until is not None and time.monotonic() >= until
+                while waiting and len(running) < jobs and not late:
+                    unit = waiting.pop()
+                    ours, theirs = context.Pipe(duplex=False)
+                    process = context.Process(
+                        target=_work, args=(pickle.dumps(unit), theirs), daemon=True
+                    )
+                    start(process)
+                    theirs.close()  # so that its end is seen here
+                    running[ours] = unit, process
+                if not running:
+                    break
+                for connection in wait(list(running), timeout=LOOK):
+                    assert isinstance(connection, Connection)
+                    unit, process = running[connection]
+                    try:
+                        said = connection.recv()
+                    except EOFError:
+                        process.join(GRACE)
+                        crashes.append(Crash(unit, _how_ended(process.exitcode)))
+                    else:
+                        if isinstance(said, list):
+                            keep(said)
+                            continue
+                        if said != DONE:
+                            crashes.append(Crash(unit, said))
+                    del running[connection]
+                    connection.close()
                     process.join(GRACE)
-                    crashes.append(Crash(unit, _how_ended(process.exitcode)))
-                else:
-                    if isinstance(said, list):
-                        keep(said)
-                        continue
-                    if said != DONE:
-                        crashes.append(Crash(unit, said))
-                del running[connection]
-                connection.close()
+                    finished += 1
+                    progress(finished, total, "draws")
+        finally:
+            for _, process in running.values():
+                process.kill()
+            for _, process in running.values():
                 process.join(GRACE)
-                finished += 1
-                progress(finished, total, "draws")
-    finally:
-        for _, process in running.values():
-            process.terminate()
-        for _, process in running.values():
-            process.join(GRACE)
     return crashes
 
 
-def _work(unit: Unit, connection: Connection) -> None:
+@contextmanager
+def signals_wait() -> Iterator[list[int]]:
+    """Yield the signals to stop that have come so far; the first is raised when the block ends.
+
+    An exception in the midst of starting a process would leave one that is neither whole nor known.
+    """
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield caught
+        return
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = {one: signal.signal(one, lambda number, _: caught.append(number)) for one in wanted}
+    try:
+        yield caught
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        for number in caught[:1]:
+            signal.raise_signal(number)
+
+
+def start(process: Any) -> None:
+    """Start a worker that Ctrl-C does not reach: this process sees it, and ends the workers."""
+    if not hasattr(signal, "pthread_sigmask"):
+        process.start()
+        return
+    resource_tracker.ensure_running()  # its start, too, changes which signals are blocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the new process inherits
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """See to it that this process ends when the one that started it does."""
+    if sys.platform == "linux":  # at once, whatever is being computed
+        import ctypes
+
+        death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(death_signal, signal.SIGKILL)
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _work(pickled: bytes, connection: Connection) -> None:
     """One process: send the lines of a unit, then a last word."""
+    end_with_parent()
     os.environ["OMP_NUM_THREADS"] = "1"
     import warnings
 
     from threadpoolctl import threadpool_limits
 
+    from usl.benchmarking.units import work
+
     warnings.simplefilter("ignore")  # a method's remarks on its own clamps; rows tell the rest
     with suppress(BrokenPipeError, KeyboardInterrupt):  # nobody listens any more
         try:
             with threadpool_limits(1):
-                for line in work(unit):
+                for line in work(pickle.loads(pickled)):
                     connection.send([line])
             connection.send(DONE)
         except BrokenPipeError:

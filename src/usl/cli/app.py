@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from cyclopts.config import Env
 
-from usl.cli.shared import ENVIRONMENT, SETTINGS, SettingsFile
+from usl.cli.settings import ENVIRONMENT, files_of_settings, take_config
 from usl.console import note, plain_warnings
 from usl.core.errors import UslError
 from usl.core.version import __version__
@@ -46,7 +46,12 @@ Your own images:
   usl select photos --budget 40 --out run   pick 40 of them
   usl label run --classes cat,dog           label them in the browser
   usl train run                             learn, and label all the others
-  usl report run                            see it: run/report.html"""
+  usl report run                            see it: run/report.html
+
+Options also come from the environment (USL_SELECT_MODEL=pixels) and from files with a table per
+verb ([select], then model = "pixels"), in this order: one that is named by --config FILE; usl.toml
+in the current folder, which may not name code, addresses, passwords or other places; your own,
+~/.config/usl/usl.toml."""
 
 
 def build(tokens: Sequence[str]) -> App:
@@ -54,6 +59,7 @@ def build(tokens: Sequence[str]) -> App:
 
     The options of the verb are part of it, and those of the method that ``--method`` names.
     """
+    plain, named = take_config(tokens)
     app = App(
         name="usl",
         help="Choose which few images of an unlabelled collection to label, then learn from them.",
@@ -62,12 +68,9 @@ def build(tokens: Sequence[str]) -> App:
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
         default_parameter=Parameter(show_env_var=False),  # docs/quickstart.md names the scheme
-        config=[
-            Env(ENVIRONMENT),
-            SettingsFile(str(SETTINGS), must_exist=False, allow_unknown=False),
-        ],
+        config=[Env(ENVIRONMENT), *files_of_settings(named)],
     )
-    called = verb_in(tokens)
+    called = verb_in(plain)
     for position, name in enumerate(VERBS):
         app.command(
             load(name).command(tokens) if name == called else stand_in(name),
@@ -130,12 +133,12 @@ def main(tokens: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if tokens is None else tokens)
     try:
         with plain_warnings(), ended_as_interrupted():
-            build(tokens)(tokens, exit_on_error=False)
+            build(tokens)(take_config(tokens)[0], exit_on_error=False)
     except UslError as error:
         note(f"Error: {error}")
         return error.exit_code
     except UnknownOptionError as error:  # which has been shown
-        if called := verb_in(tokens):
+        if called := verb_in(take_config(tokens)[0]):
             load(called).note_owners(error.token.keyword or "")
         return 2
     except CycloptsError:
@@ -143,6 +146,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         note(str(stopped) or "Stopped. Nothing is half-written; features computed so far are kept.")
         return 130
+    except MemoryError as error:
+        why = f" ({error})" if str(error) else ""
+        note(
+            f"Error: there is not enough memory{why}. Allow more, close other programs, or take "
+            "less at once: usl select has --memory, and all verbs take fewer or smaller images."
+        )
+        return 1
     except BrokenPipeError:  # the reader of our output has gone
         return 1
     except OSError as error:  # a disk that fails, a place that may not be read

@@ -12,6 +12,7 @@ from usl.data.open import open_collection, tell
 from usl.features.dry_run import plan_embedding
 from usl.features.embed import embed as embed_collection
 from usl.features.export import check_target, write_features
+from usl.features.head_encoder import LayerName, with_layer
 
 
 @verb(embed_collection, python_only=["cache", "batch_size", "workers"])
@@ -20,6 +21,7 @@ def embed(
     /,
     *,
     model: str = "auto",
+    layer: LayerName | None = None,
     out: Path | None = None,
     overwrite: bool = False,
     as_: str | None = None,
@@ -40,14 +42,17 @@ def embed(
     """
     if dry_run:
         print_plan(
-            plan_embedding(source, model, subset=None, as_=as_, max_pixels=max_pixels), as_json=json
+            plan_embedding(
+                source, with_layer(model, layer), subset=None, as_=as_, max_pixels=max_pixels
+            ),
+            as_json=json,
         )
         return
     check_target(out, overwrite=overwrite)
     with bars() as progress:
         collection = open_collection(source, as_=as_, max_pixels=max_pixels)
         tell(collection)
-        found = embed_collection(collection, model, **options, progress=progress)
+        found = embed_collection(collection, model, layer=layer, **options, progress=progress)
     report_unreadable([*collection.skipped, *found.skipped])
     if out is not None:
         write_features(out, collection, found)

@@ -10,7 +10,6 @@ import os
 import re
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -18,9 +17,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cyclopts import Group, Parameter
 
-from usl.cli.shared import ENVIRONMENT, FLAG, SETTINGS, read_settings
+from usl.cli.settings import ENVIRONMENT, chosen_in_files, files_of_settings, take_config
+from usl.cli.shared import FLAG
 from usl.console import note
-from usl.core.errors import UsageError
 from usl.core.methods import KEYWORD, Methods, find_method, listed, named_parameters, parameter_help
 
 Source = Callable[..., Any]  # a function, or a dataclass: its parameters become options
@@ -207,9 +206,10 @@ def described(
 def chosen_in(tokens: Sequence[str], option: str, default: str) -> str:
     """The value of an option such as ``--method`` of the verb that ``tokens`` begin with.
 
-    That of the command line, else of the environment, else of the file of settings, as for any
+    That of the command line, else of the environment, else of the files of settings, as for any
     option; but it has to be known before the others can be read.
     """
+    tokens, named = take_config(tokens)
     for position, token in enumerate(tokens):
         if token == option and position + 1 < len(tokens):
             return tokens[position + 1]
@@ -218,8 +218,4 @@ def chosen_in(tokens: Sequence[str], option: str, default: str) -> str:
     name, called = option.removeprefix("--"), tokens[0]
     if told := os.environ.get(f"{ENVIRONMENT}{called}_{name}".upper()):
         return told
-    with suppress(UsageError):  # a broken file is told of when the options are read
-        section = read_settings(SETTINGS).get(called)
-        if isinstance(section, dict) and isinstance(section.get(name), str):
-            return str(section[name])
-    return default
+    return chosen_in_files(files_of_settings(named), called, name) or default

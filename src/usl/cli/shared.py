@@ -1,67 +1,17 @@
-"""What several verbs share: kinds of options, the file of settings, notes on what was left out."""
+"""What several verbs share: kinds of options, plans, notes on what was left out."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from cyclopts.config import Toml
 
 from usl.console import note, print_json, print_table, say
-from usl.core.errors import UsageError
 
-ENVIRONMENT, SETTINGS = "USL_", Path("usl.toml")  # where options come from, beside flags
 FLAG: dict[str, Any] = {"negative": "", "show_default": False}  # no --no-overwrite
 Json = Annotated[bool, Parameter(help="Print the result as JSON.", **FLAG)]
 DryRun = Annotated[bool, Parameter(help="Say what would be done, and do nothing.", **FLAG)]
-
-
-class SettingsFile(Toml):
-    """``usl.toml``, read when a verb asks for it; an error in it is told by file and line."""
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The tables of the file; none where there is no file."""
-        return read_settings(Path(self.path))
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file, empty if it does not exist.
-
-    :class:`UsageError` naming the file and the line where it is no TOML, or cannot be read.
-    """
-    import tomllib
-
-    content = b""
-    try:
-        content = path.read_bytes()
-        return tomllib.loads(content.decode("utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror or error}). Allow reading it, or move it out "
-            "of the way."
-        ) from error
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UsageError(
-            f"{path}, line {line}: not UTF-8 text. Save the file anew with the encoding UTF-8."
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        lines = content.decode("utf-8-sig").splitlines()
-        what, _, place = str(error).partition(" (at ")
-        found = re.match(r"line (\d+)", place)
-        number = int(found[1]) if found else max(1, len(lines))  # else: at the end of the document
-        text = lines[number - 1].strip() if number <= len(lines) else ""
-        raise UsageError(
-            f"{path}, line {number}: {text!r} is not valid TOML ({what.rstrip('.')}). Correct the "
-            'line, or remove it. A section is written [select], text model = "pixels", a number '
-            "seed = 1, each once."
-        ) from error
 
 
 def print_plan(plan: dict[str, Any], *, as_json: bool) -> None:

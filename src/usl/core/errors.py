@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from typing import Any
 
 MOST_TEXT = 2000  # characters of a message
+MOST_WORD = 300  # of a word that may be meant for another: longer ones take long to compare
 
 
 def shortened(text: str) -> str:
-    """The text, without its middle where it is too long to be read; the fix stands at the end."""
+    """The text in one line, without its middle where it is too long; the fix stands at the end."""
+    text = " ".join(filter(None, map(str.strip, text.splitlines()))) if "\n" in text else text
     if len(text) <= MOST_TEXT:
         return text
     left = f" [... {len(text) - MOST_TEXT + 100:,} characters left out ...] "
@@ -65,6 +67,8 @@ class UslWarning(UserWarning):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``" Did you mean 'usl'?"`` for a near miss of a known word, else an empty string."""
+    if len(word) > MOST_WORD:
+        return ""
     near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 

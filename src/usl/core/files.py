@@ -1,6 +1,8 @@
 """Write files atomically: to a temporary file beside the target, flushed, then renamed.
 
 A reader never sees half a file, and an interrupted or failed write leaves the old file as it was.
+What a killed command leaves behind, ``.NAME.HEX.tmp``, is known by its name, and by its lock: the
+one who writes it holds a lock on it, which ends with the process (see :func:`remove_rests`).
 """
 
 from __future__ import annotations
@@ -8,12 +10,21 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nobody can remove a file that another process has open
+    LOCKS = False
+else:
+    LOCKS = True
 
 from usl.core.errors import DataError
 
@@ -39,25 +50,40 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         a disk that is full or a place that may not be written to; names ``path``.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    try:
-        with open(temporary, mode, **text) as handle:  # type: ignore[call-overload]
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.errno not in UNWRITABLE or error.filename not in (None, str(temporary)):
-            raise
-        raise DataError(
-            f"{target} cannot be written: {UNWRITABLE[error.errno]}. What was there before is "
-            "untouched. Then run the same command again (a training: with --resume)."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    _make_folder(target.parent, target)
+    with temporary_beside(target, folder=False) as temporary:
+        try:
+            with open(temporary, mode, **text) as handle:  # type: ignore[call-overload]
+                yield handle
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(temporary, target)
+        except OSError as error:
+            if error.errno not in UNWRITABLE or error.filename not in (None, str(temporary)):
+                raise
+            raise unwritable(target, error) from error
+    remove_rests(target.parent, target.name)
     sync_folder(target.parent)
+
+
+def _make_folder(folder: Path, target: Path) -> None:
+    """Make a folder for ``target``, with those above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise unwritable(target, error) from error
+
+
+def unwritable(target: Path, error: OSError) -> DataError:
+    """What is said of a place that cannot be written to."""
+    why = UNWRITABLE.get(error.errno or 0, str(error.strerror or error))
+    return DataError(
+        f"{target} cannot be written: {why}. What was there before is untouched. Then run the same "
+        "command again (a training: with --resume)."
+    )
 
 
 @contextmanager
@@ -67,15 +93,140 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     On any exception, Ctrl-C included, it is removed. OSError where ``path`` holds files by then.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
-    temporary.mkdir()
-    try:
+    _make_folder(target.parent, target)
+    with temporary_beside(target, folder=True) as temporary:
         yield temporary
         os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     sync_folder(target.parent)
+
+
+@contextmanager
+def temporary_beside(target: Path, *, folder: bool) -> Iterator[Path]:
+    """Yield an empty file or folder beside ``target``, which is removed unless it was renamed."""
+    temporary, lock = _new_rest(target, folder=folder)
+    try:
+        yield temporary
+    finally:
+        try:
+            if folder:
+                shutil.rmtree(temporary, ignore_errors=True)
+            else:
+                with suppress(OSError):  # it would hide the error
+                    temporary.unlink(missing_ok=True)
+        finally:
+            release(lock)
+
+
+def _new_rest(target: Path, *, folder: bool) -> tuple[Path, int | None]:
+    """Make an empty temporary file or folder beside ``target``, and take its lock."""
+    while True:
+        temporary = beside(target)
+        try:
+            if folder:
+                temporary.mkdir()
+            else:
+                os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            raise unwritable(target, error) from error
+        lock = take(temporary)
+        if not LOCKS or temporary.exists():  # between the two somebody may have cleaned up
+            return temporary, lock
+        release(lock)
+
+
+# Rests of kills
+
+UNFINISHED = 86_400  # seconds after which it is one, where there are no locks
+REST = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.(?P<kind>tmp|old)", re.DOTALL)
+
+
+def beside(target: Path, kind: str = "tmp") -> Path:
+    """A new hidden name beside ``target``, by which the rest of a kill is known."""
+    return target.with_name(f".{_fitting(target.name)}.{secrets.token_hex(6)}.{kind}")
+
+
+def _fitting(name: str) -> str:
+    """A name that leaves room for more in the 255 bytes that a name may have."""
+    return name if len(os.fsencode(name)) < 230 else name[:50]
+
+
+def rests(folder: Path, name: str | None = None, kind: str = "tmp") -> list[Path]:
+    """What killed commands may have left in a folder: of the target ``name``, or of any."""
+    found, name = [], name and _fitting(name)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            rest = REST.fullmatch(entry.name)
+            if rest and rest["kind"] == kind and name in (None, rest["name"]):
+                found.append(Path(entry.path))
+    return sorted(found)
+
+
+def remove_rests(folder: Path, name: str | None = None) -> None:
+    """Remove what killed commands have left in a folder, but nothing a process still works on."""
+    for rest in rests(folder, name):
+        remove_unless_held(rest)
+
+
+def remove_unless_held(path: Path) -> bool:
+    """Remove a file or folder, unless a process holds its lock; whether it is gone."""
+    with suppress(OSError):
+        lock = take(path, wait=False)
+        if lock is None and (LOCKS or time.time() - path.stat().st_mtime < UNFINISHED):
+            return False
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        finally:
+            release(lock)
+    return not path.exists()
+
+
+def put_back(target: Path) -> bool:
+    """Put back what a killed command had moved aside to replace it; whether there was anything.
+
+    Waits for one that is replacing it at this moment.
+    """
+    aside = [] if os.path.lexists(target) else rests(target.parent, target.name, "old")
+    if len(aside) != 1:
+        return False
+    lock = take(aside[0])
+    try:
+        if os.path.lexists(target) or not aside[0].exists():
+            return False
+        os.rename(aside[0], target)
+        sync_folder(target.parent)
+    finally:
+        release(lock)
+    return True
+
+
+def take(path: Path, *, wait: bool = True) -> int | None:
+    """Take the lock of a file or folder, which ends with the process at the latest.
+
+    None where another holds it and ``wait`` is not wished, and where there are no locks.
+    """
+    if not LOCKS:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # held, or a file system without locks: nothing is removed there
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def release(lock: int | None) -> None:
+    """Give back what :func:`take` has taken."""
+    if lock is not None:
+        os.close(lock)
 
 
 def sync_folder(folder: Path) -> None:
@@ -107,7 +258,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Read JSON; a broken file is a :class:`DataError` naming the file and the line."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, and a number too long to be read
         raise DataError(f"{path} is not valid JSON ({error}).") from error
 
 

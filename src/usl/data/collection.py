@@ -91,8 +91,8 @@ class Collection:
         if len(unique) < n:
             twice = unique[counts > 1]
             raise DataError(
-                f"{self.source}: {len(twice)} ids occur more than once, the first is "
-                f"{twice[0]!r}. Every image needs an id of its own."
+                f"{self.source}: ids that occur more than once: {len(twice)}, the first is "
+                f"{str(twice[0])!r}. Every image needs an id of its own."
             )
         unknown = sorted(set(np.unique(self.subsets).tolist()) - set(SUBSETS))
         if unknown:

@@ -36,6 +36,11 @@ COLUMN_NAMES = {
 }
 
 INDEX = re.compile(r"unnamed: ?\d+|__index_level_\d+__|level_\d+|index|rowid|rownames|\.\.\.1|")
+MOST_ID = 4096  # characters, as of a path on Linux
+MOST_IDS, SPREAD = (
+    64 << 20,
+    16,
+)  # bytes of all ids; above, the longest may be so many times the mean
 UNLABELED = ("unlabeled", "unlabelled")  # folders that say that a label is missing
 
 SUBSET_NAMES = {
@@ -114,6 +119,7 @@ def tidy_id(name: str) -> str:
 def id_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.str_]:
     """A column of ids as text; DataError naming the row for an empty or repeated one."""
     ids = [id_text(value) for value in values]
+    check_ids(ids, where)
     seen: dict[str, int] = {}
     for row, word in enumerate(ids):
         if not word:
@@ -126,6 +132,45 @@ def id_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.
     return np.array(ids, dtype=np.str_)
 
 
+def check_ids(ids: Sequence[str], where: Callable[[int], str]) -> None:
+    """Refuse ids that cannot be kept: far too long, of half a character, or with a NUL in them.
+
+    Ids are an array of one width: a long one among many would take its length for each of them.
+
+    Raises :class:`DataError` naming the row.
+    """
+    longest, total = 0, 0
+    for row, word in enumerate(ids):
+        size = len(word)
+        longest, total = max(longest, size), total + size
+        if size > MOST_ID:
+            raise DataError(
+                f"{where(row)}: an id of {size:,} characters, {word[:40]!r}...; at most "
+                f"{MOST_ID:,} are allowed. Is a quote opened there and never closed?"
+            )
+        if "\0" in word:
+            raise DataError(f"{where(row)}: the id {word[:80]!r} holds a NUL. Leave it out.")
+    if 4 * longest * len(ids) > max(MOST_IDS, SPREAD * 4 * total):
+        row = next(row for row, word in enumerate(ids) if len(word) == longest)
+        raise DataError(
+            f"{where(row)}: an id of {longest:,} characters among {len(ids):,} of "
+            f"{total // len(ids):,} on average, which would fill the memory. Shorten it."
+        )
+    try:
+        "".join(ids).encode()
+    except UnicodeEncodeError:
+        for row, word in enumerate(ids):
+            if shown(word) != word:
+                raise DataError(
+                    f"{where(row)}: the id {shown(word)[:80]!r} is not valid Unicode. Correct it."
+                ) from None
+
+
+def shown(word: str) -> str:
+    """A word that can be printed: halves of characters, which JSON can hold, written out."""
+    return word.encode("utf-8", "backslashreplace").decode()
+
+
 def id_text(value: Any) -> str:
     """An id or a path as text: bytes are decoded, containers of one opened; "" for none."""
     if isinstance(value, str):
@@ -133,7 +178,10 @@ def id_text(value: Any) -> str:
     if isinstance(value, float) and value == value and value.is_integer():
         return str(int(value))
     found, _ = (value, "") if isinstance(value, bool) else unwrap(value)
-    return "" if found is None or found != found else str(found).strip()
+    try:
+        return "" if found is None or found != found else str(found).strip()
+    except ValueError:  # a number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def subset_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.str_]:

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, missing_extra
+from usl.data.decode_apart import decode_apart
 from usl.data.deep_colours import deep_colours
 from usl.data.endings import EXTENSIONS, PHOTOS, RAW, formats, readable_endings
 from usl.data.greys import eight_bits
+from usl.data.picture_cost import Costly, check_beginning, check_header
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["EXTENSIONS", "array_to_image", "decode_file", "to_grey_or_rgb", "upright"]
 
 GREY_MODES = ("1", "L", "LA", "La")
+STRIP = 256  # rows
 
 _OPENING = threading.Lock()
 
@@ -34,48 +38,85 @@ def decode_file(
     *,
     max_pixels: int | None = None,
     scaled: Counter[str] | None = None,
+    side: int | None = None,
+    apart: bool = True,
 ) -> Image.Image:
     """Decode the first frame of an image file (a path, or an open file) as ``L`` or ``RGB``.
 
     The EXIF orientation is applied, transparency is laid over white, greys and colours of more
-    than 8 bits are scaled (see :mod:`usl.data.greys`), palettes and CMYK become RGB.
+    than 8 bits are scaled (see :mod:`usl.data.greys`), palettes and CMYK become RGB. A picture
+    that may cost much time or memory is decoded in a process with bounds on both.
 
     Parameters
     ----------
     max_pixels : refuse an image of more pixels; None for ``PIL.Image.MAX_IMAGE_PIXELS``.
     scaled : counts pictures that were not scaled nominally, by how they were.
+    side : shrink it so that no side is longer; JPEG files shrink while they are decoded.
+    apart : False to raise :class:`usl.data.picture_cost.Costly` instead of using a process.
 
     Raises
     ------
     DataError
-        naming ``name``: the file cannot be opened, is truncated or no image in a known format, or
-        holds more pixels than allowed (a decompression bomb, perhaps).
+        naming ``name``: the file cannot be opened, is truncated or no image in a known format,
+        holds more pixels than allowed (a decompression bomb, perhaps), or takes too much time or
+        memory.
     """
+    from PIL import Image
+
+    counted: Counter[str] = Counter() if scaled is None else scaled
+    limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
+    try:
+        return decode_here(path, name, limit=limit, scaled=counted, side=side, check=check_header)
+    except Costly as costly:
+        if not apart:
+            raise
+        source: str | bytes
+        if isinstance(path, str | Path):
+            source = os.path.abspath(path)
+        else:
+            path.seek(0)
+            source = path.read()
+        decoded, how = decode_apart(source, name, limit=limit, side=side, memory=costly.memory)
+        counted.update([how] if how else [])
+        return decoded
+
+
+def decode_here(
+    path: Any,
+    name: str,
+    *,
+    limit: int | None,
+    scaled: Counter[str],
+    side: int | None,
+    check: Callable[[Image.Image, Any], None] | None,
+) -> Image.Image:
+    """Decode as :func:`decode_file` in this process; ``check`` may raise ``Costly`` before."""
     from PIL import Image, UnidentifiedImageError
 
     ending = os.path.splitext(name)[1].lower()
     if ending in PHOTOS and ending not in readable_endings():
         raise DataError(f"{name}: {missing_extra('a decoder', 'photos', ending)}")
-    counted: Counter[str] = Counter() if scaled is None else scaled
-    limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
     try:
         # Opened by us: Pillow would map a file named by its path, and misreads turned ones then.
         content = open(path, "rb") if isinstance(path, str | Path) else path  # noqa: SIM115
         try:
+            if check is check_header:
+                check_beginning(content)
+                if ending in RAW:
+                    raise Costly
             if ending in RAW:
-                return _developed(content.read())
-            with _opened(content, unlimited=max_pixels is not None) as image:
+                return _shrunk(_developed(content.read()), side)
+            with _opened(content, limit) as image:
                 if limit is not None and image.width * image.height > limit:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-                reopen = partial(_opened, unlimited=True)
-                if (deep := deep_colours(image, content, reopen, upright)) is not None:
-                    counted.update([deep[1]] if deep[1] else [])
-                    return to_grey_or_rgb(deep[0])
-                image.load()
-                return to_grey_or_rgb(upright(image), counted)
+                if check is not None:
+                    check(image, content)
+                return _shrunk(_decoded(image, content, scaled, side), side)
         finally:
             if content is not path:
                 content.close()
+    except Costly:
+        raise
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{name}: too large to decode safely ({error}; the limit is {limit} pixels). Allow "
@@ -96,18 +137,33 @@ def decode_file(
         ) from error
 
 
-def _opened(content: Any, *, unlimited: bool) -> Image.Image:
-    """Open an image, its pixels not read yet; ``unlimited`` of any size."""
+def _decoded(
+    image: Image.Image, content: Any, scaled: Counter[str], side: int | None
+) -> Image.Image:
+    """The pixels of an opened picture, upright, as ``L`` or ``RGB``."""
+    reopen = partial(_opened, limit=None)
+    if (deep := deep_colours(image, content, reopen, upright)) is not None:
+        scaled.update([deep[1]] if deep[1] else [])
+        return to_grey_or_rgb(deep[0])
+    if side is not None and image.format in ("JPEG", "MPO"):
+        scale = side / max(image.size)
+        image.draft(None, (round(image.width * scale), round(image.height * scale)))
+    image.load()
+    return to_grey_or_rgb(upright(image), scaled)
+
+
+def _opened(content: Any, limit: int | None) -> Image.Image:
+    """Open an image, its pixels not read yet; Pillow's own limit gives way to ours."""
     from PIL import Image
 
-    if not unlimited:
+    if limit is not None and limit == Image.MAX_IMAGE_PIXELS:
         return Image.open(content, formats=formats())
     with _OPENING:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(content, formats=formats())
         finally:
-            Image.MAX_IMAGE_PIXELS = limit
+            Image.MAX_IMAGE_PIXELS = usual
 
 
 def _developed(content: bytes) -> Image.Image:
@@ -127,6 +183,10 @@ def upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # the pixels are good, only the note about them is not
         return image
+
+
+def _shrunk(image: Image.Image, side: int | None) -> Image.Image:
+    return image if side is None else shrink(image, side)
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:
@@ -150,10 +210,21 @@ def to_grey_or_rgb(image: Image.Image, scaled: Counter[str] | None = None) -> Im
         return Image.fromarray(grey)
     target = "L" if image.mode in GREY_MODES else "RGB"
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert(target)
+        return _over_white(image, target)
     return image if image.mode == target else image.convert(target)
+
+
+def _over_white(image: Image.Image, target: str) -> Image.Image:
+    """Lay a transparent picture over white, some rows at a time: all at once take 24 bytes each."""
+    from PIL import Image
+
+    made = Image.new(target, image.size)
+    for top in range(0, image.height, STRIP):
+        box = (0, top, image.width, min(top + STRIP, image.height))
+        layer = image.crop(box).convert("RGBA")
+        paper = Image.new("RGBA", layer.size, "white")
+        made.paste(Image.alpha_composite(paper, layer).convert(target), box)
+    return made
 
 
 def array_to_image(array: NDArray[Any], name: str) -> Image.Image:

@@ -42,7 +42,7 @@ def deep_colours(
     """
     from PIL import Image
 
-    modes = {_raw_mode(tile) for tile in getattr(image, "tile", ())}
+    modes = _raw_modes(image)
     if modes == {"LA;16B"} and image.format == "PNG":
         content.seek(0)
         four = np.asarray(turn(reopen(io.BytesIO(_as_four_bytes(content.read()))))).astype(
@@ -67,9 +67,19 @@ def deep_colours(
     return Image.fromarray(np.ascontiguousarray(scaled), mode=mode), how
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Tell whether :func:`deep_colours` has something to do."""
+    modes = _raw_modes(image)
+    return modes == {"LA;16B"} or (len(modes) == 1 and modes <= RAW_MODES)
+
+
 def _loaded(image: Image.Image) -> Image.Image:
     image.load()
     return image
+
+
+def _raw_modes(image: Image.Image) -> set[str]:
+    return {_raw_mode(tile) for tile in getattr(image, "tile", ())}
 
 
 def _raw_mode(tile: Any) -> str:

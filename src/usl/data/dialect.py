@@ -87,6 +87,11 @@ def rows_of(text: str, delimiter: str, *, strict: bool = False) -> Iterator[list
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
 
 
+def with_newlines(text: str) -> str:
+    """The text with line ends that are read everywhere, where it has those of old Macs alone."""
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
 def is_open(text: str, delimiter: str) -> bool:
     """Whether a quote is opened somewhere and never closed."""
     try:

@@ -5,25 +5,30 @@ be unchanged. Like git's, the memo keeps no file that was modified within the la
 before it was read, because a second write could then leave the same time stamp.
 
 On disk: one Parquet file per image folder, ``<cache>/digests/<hash of the folder's path>.parquet``,
-with columns ``name, size, mtime_ns, digest``. It is only ever an optimisation: a memo that cannot
-be read is rebuilt, one that cannot be written is forgotten.
+with columns ``name, size, mtime_ns, digest``, and a checksum of each page. It is only ever an
+optimisation: a memo that is damaged is rebuilt, one that cannot be written is forgotten.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import threading
 import time
+import warnings
 import weakref
 from pathlib import Path
-from typing import Any
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
+from usl.data.parquet_files import read_columns
 
 RACY_NS = 2_000_000_000  # coarsest common time stamp (FAT): a rewrite may be invisible within it
 SAVE_AFTER = 10_000  # new digests between saves, so that an interrupted run loses little
+COLUMNS = ("name", "size", "mtime_ns", "digest")
+HEX = re.compile(r"[0-9a-f]{32}")
 
 Entries = dict[str, tuple[int, int, str]]  # name -> size in bytes, mtime_ns, hex digest
 
@@ -90,17 +95,31 @@ class DigestMemo:
 
 
 def _read(path: Path) -> Entries:
-    """Read a memo's entries; none if there is no memo or it is unreadable."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Read a memo's entries; none if there is no memo, or one that is damaged, which is said."""
+    # Here, too, for what is saved when the interpreter exits: it starts no threads any more.
+    import concurrent.futures.thread  # noqa: F401
+
+    import pyarrow.parquet  # noqa: F401
 
     try:
-        table = pq.read_table(path, columns=["name", "size", "mtime_ns", "digest"])
-        columns: list[list[Any]] = [column.to_pylist() for column in table.columns]
-    except (OSError, pa.ArrowException, KeyError):
+        if not path.exists():
+            return {}
+        names, sizes, times, digests = (
+            column.to_pylist() for column in read_columns(path, list(COLUMNS)).columns
+        )
+        if not all(isinstance(word, str) and HEX.fullmatch(word) for word in digests):
+            raise ValueError("a digest is none")
+        found = dict(zip(names, zip(sizes, times, digests, strict=True), strict=True))
+    except (OSError, ValueError, KeyError, TypeError) as error:  # a DataError is a ValueError
+        warnings.warn(
+            f"cache: {path} cannot be used ({error}); the images are read again.",
+            UslWarning,
+            stacklevel=2,
+        )
+        with contextlib.suppress(OSError):
+            path.unlink()
         return {}
-    names, *rest = columns
-    return dict(zip(names, zip(*rest, strict=True), strict=True))
+    return found
 
 
 def _merge_into(path: Path, new: Entries) -> Entries:
@@ -122,7 +141,7 @@ def _merge_into(path: Path, new: Entries) -> Entries:
     )
     try:
         with atomic_write(path) as handle:
-            pq.write_table(table, handle)
+            pq.write_table(table, handle, write_page_checksum=True)
     except (OSError, DataError):
         pass  # a full or read-only cache folder costs time, never the result
     return entries

@@ -77,13 +77,23 @@ def one_label(value: Any, names: Sequence[str] | None = None) -> tuple[str | Non
     if isinstance(found, float) and found.is_integer():
         found = int(found)
     if isinstance(found, int | float) and not isinstance(found, bool):
+        if found in (float("inf"), float("-inf")):
+            return None, NAMELESS
         if found < 0:
             return None, "" if found == -1 else NEGATIVE
         if names is not None and isinstance(found, int):
+            if found >= 10**18:
+                return None, NAMELESS  # of too many digits even to be shown
             if found >= len(names):
                 raise DataError(f"label {found} has no name: there are {len(names)} classes.")
             found = names[found]
-    text = str(found).strip()
+    try:
+        text = str(found).strip()
+        text.encode()
+    except ValueError:  # thousands of digits, or half a character
+        return None, NAMELESS
+    if "\0" in text:
+        return None, NAMELESS
     return text or None, ""
 
 

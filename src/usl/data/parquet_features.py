@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import cache_dir
-from usl.data.parquet_files import is_list, open_parquet, peek_parquet
+from usl.core.unpacked import check_unpacked
+from usl.data.parquet_files import FIX, is_list, open_parquet, peek_parquet, read_columns
 from usl.data.verdict import Verdict, judge
 from usl.numeric.arrays import Float32
 from usl.numeric.workspace import scratch
@@ -82,7 +83,9 @@ def read_parquet_features(paths: Sequence[Path], as_: str | None = None) -> Parq
             raise DataError(f"{path}: no column of lists of numbers, and no columns of numbers.")
     counts = [file.metadata.num_rows for file in files]
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    widths = [_width(file, found) for file, found in zip(files, names, strict=True)]
+    widths = [
+        _width(file, path, found) for file, path, found in zip(files, paths, names, strict=True)
+    ]
     filled = [number for number, count in enumerate(counts) if count]
     for number in filled:
         if widths[number] != widths[filled[0]]:
@@ -91,11 +94,13 @@ def read_parquet_features(paths: Sequence[Path], as_: str | None = None) -> Parq
                 f"{widths[filled[0]]}. Features of one collection come from one encoder."
             )
     shape = (int(starts[-1]), widths[filled[0]] if filled else 0)
+    size = sum(path.stat().st_size for path in paths)
+    check_unpacked(paths[0], size, 4 * shape[0] * shape[1], FIX)
     table = _table(shape)
     for file, path, found, start in zip(files, paths, names, starts[:-1].tolist(), strict=True):
         _unpack(file, path, found, table[start:])
     notes = tuple(dict.fromkeys(note for verdict in verdicts for note in verdict.notes))[:1]
-    return ParquetFeatures(table, _role_columns(files, verdicts), paths, starts, notes)
+    return ParquetFeatures(table, _role_columns(paths, verdicts), paths, starts, notes)
 
 
 def _table(shape: tuple[int, int]) -> Float32:
@@ -110,7 +115,7 @@ def _table(shape: tuple[int, int]) -> Float32:
     return np.empty(shape, np.float32)
 
 
-def _width(file: Any, names: list[str]) -> int:
+def _width(file: Any, path: Path, names: list[str]) -> int:
     """Numbers to a row: of the columns, the list type, or the first row's list."""
     import pyarrow as pa
 
@@ -119,8 +124,11 @@ def _width(file: Any, names: list[str]) -> int:
         return len(names)
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size)
-    for batch in file.iter_batches(batch_size=1, columns=names):
-        return len(batch.column(0)[0].as_py() or ())
+    try:
+        for batch in file.iter_batches(batch_size=1, columns=names):
+            return len(batch.column(0)[0].as_py() or ())
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: broken in its first row ({error}).") from error
     return 0
 
 
@@ -134,7 +142,9 @@ def _unpack(file: Any, path: Path, names: list[str], table: Float32) -> None:
         for batch in file.iter_batches(batch_size=rows, columns=names):
             table[done : done + len(batch)] = _values(batch, names, path, done, width)
             done += len(batch)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             f"{path}: broken from row {done + 1} on ({error}). Copy or write the file again."
         ) from error
@@ -165,14 +175,14 @@ def _values(batch: Any, names: list[str], path: Path, done: int, width: int) -> 
     return values.reshape(len(batch), width)
 
 
-def _role_columns(files: list[Any], verdicts: list[Verdict]) -> dict[str, list[Any]]:
+def _role_columns(paths: list[Path], verdicts: list[Verdict]) -> dict[str, list[Any]]:
     """Ids, paths, labels and subsets, where every file has them, under whatever name."""
     columns: dict[str, list[Any]] = {}
     for role in ROLES:
         if all(role in verdict.roles for verdict in verdicts):
             columns[role] = [
                 value
-                for file, verdict in zip(files, verdicts, strict=True)
-                for value in file.read(columns=[verdict.roles[role]]).column(0).to_pylist()
+                for path, verdict in zip(paths, verdicts, strict=True)
+                for value in read_columns(path, [verdict.roles[role]]).column(0).to_pylist()
             ]
     return columns

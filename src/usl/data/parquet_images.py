@@ -17,6 +17,7 @@ from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
 from usl.data.columns import find_column
 from usl.data.decode import decode_file
+from usl.data.parquet_files import open_parquet
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -175,10 +176,8 @@ class ParquetImages:
         return bytes(content)
 
     def _value(self, file: int, inside: int) -> Any:
-        import pyarrow.parquet as pq
-
         if file not in self._open:
-            opened = pq.ParquetFile(self.files[file])
+            opened = open_parquet(self.files[file])
             sizes = [
                 opened.metadata.row_group(number).num_rows
                 for number in range(opened.metadata.num_row_groups)

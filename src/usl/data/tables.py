@@ -9,10 +9,11 @@ spreadsheet shows them, from 1. A file of JSON is one object a line, or one list
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.data.dialect import Dialect, dialect, is_open, rows_of
+from usl.data.dialect import Dialect, dialect, is_open, rows_of, with_newlines
+from usl.data.formulas import guarded, guarded_column, unguarded, unguarded_column
+from usl.data.parquet_files import open_parquet, read_columns
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -75,20 +78,17 @@ def read_table(path: Path) -> Table:
 
 def column_names(path: Path) -> list[str]:
     """The column names of a table, read from as little of it as possible; [] if it is broken."""
-    import pyarrow as pa
-
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return list(pq.read_schema(path).names)
+            return list(open_parquet(path).schema_arrow.names)
         with open(path, "rb") as handle:
             head = handle.read(HEAD_BYTES)
         if suffix in (*JSON_SUFFIXES, ".json"):
             return list(dict.fromkeys(name for record in json_head(head, path) for name in record))
-        return dialect(decode_text(head, path, partial=True), path).names
-    except (OSError, pa.ArrowException, ValueError, IndexError, TypeError):
+        form = dialect(with_newlines(decode_text(head, path, partial=True)), path)
+        return [unguarded(name) for name in form.names]
+    except (OSError, ValueError, IndexError, TypeError, RecursionError):
         return []
 
 
@@ -100,22 +100,20 @@ def text_head(path: Path) -> tuple[list[str], list[list[str]]]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
     text = decode_text(head, path, partial=len(head) == HEAD_BYTES)
+    text = with_newlines(text)
     form = dialect(text, path)
-    rows = list(islice(rows_of(text[form.start :], form.delimiter), 64 + form.headed))
+    try:
+        rows = list(islice(rows_of(text[form.start :], form.delimiter), 64 + form.headed))
+    except csv.Error as error:
+        raise DataError(f"{path}: not a readable table ({error}).") from error
     if len(head) == HEAD_BYTES and len(rows) > 1 + form.headed:
         rows.pop()  # cut, perhaps
-    return form.names, rows[int(form.headed) :]
+    return [unguarded(name) for name in form.names], rows[int(form.headed) :]
 
 
 def read_parquet(path: Path) -> Table:
     """Read a Parquet file; columns keep their types, rows count from 1."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({error}).") from error
+    table = read_columns(path)
     columns = {name: table[name].combine_chunks() for name in table.column_names}
     return Table(path, columns, np.arange(1, len(table) + 1))
 
@@ -204,13 +202,18 @@ def _json_of(line: str, path: Path, number: int) -> Any:
         raise DataError(f"{path}, line {number}: not valid JSON ({error}).") from error
 
 
-def read_text_table(path: Path, *, unnamed: bool = False, blank: bool = False) -> Table:
+def read_text_table(
+    path: Path, *, unnamed: bool = False, blank: bool = False, as_written: bool = False
+) -> Table:
     """Read CSV or its relatives; all columns are text, empty rows are left out.
+
+    The apostrophe before what would be a formula (:mod:`usl.data.formulas`) is taken away.
 
     Parameters
     ----------
     unnamed : keep the first column if it has no name, as pandas writes an index; called "".
     blank : keep all columns without a name, called ``" "``, ``"  "``...
+    as_written : leave apostrophes before formulas where they are.
 
     Raises
     ------
@@ -221,7 +224,7 @@ def read_text_table(path: Path, *, unnamed: bool = False, blank: bool = False) -
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = decode_text(_read_bytes(path), path)
+    text = with_newlines(decode_text(_read_bytes(path), path))
     form = dialect(text, path)
     names, delimiter = form.names, form.delimiter
     if not any(names):
@@ -257,6 +260,8 @@ def read_text_table(path: Path, *, unnamed: bool = False, blank: bool = False) -
         for key, name in enumerate(names)
         if name or blank or (unnamed and key == 0)
     }
+    if not as_written:
+        columns = {unguarded(name): unguarded_column(cells) for name, cells in columns.items()}
     return Table(path, columns, numbers[filled], headed=form.headed)
 
 
@@ -330,13 +335,23 @@ def decode_text(content: bytes, path: Path, *, partial: bool = False) -> str:
         ) from error
 
 
-def csv_text(names: Sequence[str], columns: Sequence[Any]) -> str:
-    """Render text columns (pyarrow string arrays) as CSV, quoting only the cells that need it."""
+def csv_text(
+    names: Sequence[str], columns: Sequence[Any], *, as_written: Collection[str] = ()
+) -> str:
+    """Render columns (pyarrow arrays) as CSV, quoting only the cells that need it.
+
+    Texts that a spreadsheet would run get an apostrophe (:mod:`usl.data.formulas`), but not in the
+    columns ``as_written``. Nothing is an empty cell.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = []
-    for column in [pa.array(names, pa.string()), *columns]:
+    heads = [name if name in as_written else guarded(name) for name in names]
+    for name, values in zip(("", *names), [pa.array(heads, pa.string()), *columns], strict=True):
+        guard = name not in as_written and name != ""
+        column = guarded_column(values) if guard else values
+        column = pc.fill_null(pc.cast(column, pa.string()), "")
         special = pc.match_substring_regex(column, r'[",;\t\r\n]|^\s|\s$')
         quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
         cells.append(pc.if_else(special, quoted, column))

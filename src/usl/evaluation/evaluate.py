@@ -17,12 +17,20 @@ from usl.core.errors import DataError
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.evaluation.last_epochs import last_epochs_figures
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers, strangers
 from usl.run.folder import Run
-from usl.run.models import EVALUATION, MODEL
+from usl.run.identity import writing
+from usl.run.models import (
+    EVALUATION,
+    STAMP,
+    TrainedModel,
+    active_model,
+    settle_models,
+)
 from usl.run.picks import picked_ids
-from usl.training.models import load_model
+from usl.training.models import open_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
 
@@ -40,7 +48,8 @@ def evaluate(
     to val or test images in the split file. Keys: ``test``, ``val`` (out of sample) and ``train``
     (transductive), each as in
     :func:`usl.evaluation.metrics.classification_figures` where there are answers; ``picks``:
-    ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class.
+    ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class;
+    ``last_epochs``, of a training that has kept them: accuracies, their mean and median.
 
     Parameters
     ----------
@@ -53,8 +62,8 @@ def evaluate(
     DataError : the run is not trained, or no answer is known.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    model, class_names = load_model(run.path / MODEL)
-    opened = open_run(run, collection=collection, source=source, trained=True, progress=progress)
+    trained, model, class_names = open_model(run.path)
+    opened = open_run(run, collection=collection, source=source, trained=trained, progress=progress)
     truth, from_source = known_answers(opened)
     names = class_names + sorted(set(truth[truth != None].tolist()) - set(class_names))  # noqa: E711
     numbers = {name: number for number, name in enumerate(names)}
@@ -64,10 +73,10 @@ def evaluate(
     train = opened.subsets == "train"
     predicted = predict_points(model, opened.space, train).argmax(axis=1)
     figures: dict[str, Any] = {
-        "method": run.info["training"]["method"],
-        "labels": run.info["training"]["labels"],
-        "encoder": run.info["training"]["encoder"]["name"],
-        "supervision": run.info["training"]["encoder"]["supervision"],
+        "method": trained.info["method"],
+        "labels": trained.info["labels"],
+        "encoder": trained.info["encoder"]["name"],
+        "supervision": trained.info["encoder"]["supervision"],
         "truth": "source" if from_source else "split file",
     }
     for subset in ("test", "val", "train"):
@@ -84,10 +93,25 @@ def evaluate(
             "column of the source, named as in your labels, or from labels you give to val or test "
             "images in split.csv." + strangers(opened.collection, opened.split)
         )
+    figures |= last_epochs_figures(opened, classes, names, progress)
     if from_source:
         figures |= pick_figures(opened, classes, names)
-    write_json(run.path / EVALUATION, figures)
+    write_evaluation(run, trained, figures)
     return figures
+
+
+def write_evaluation(run: Run, trained: TrainedModel, figures: dict[str, Any]) -> None:
+    """Write the figures into the folder of the model that they are of; and the run's copy."""
+    stamped = {**figures, STAMP: trained.info[STAMP]} if STAMP in trained.info else figures
+    with writing(run.path, run.identity):
+        now = active_model(run.path)
+        if now is None or now.path != trained.path or now.info != trained.info:
+            raise DataError(
+                f"{run.path} was trained anew meanwhile; these figures are of the former model and "
+                f"were not written. Evaluate again: usl evaluate {run.path}"
+            )
+        write_json(trained.path / EVALUATION, stamped)
+    settle_models(run.path)
 
 
 def pick_figures(opened: Opened, classes: NDArray[np.int64], names: list[str]) -> dict[str, Any]:

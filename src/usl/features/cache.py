@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.format import read_array, write_array
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.errors import UslWarning
+from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 
@@ -62,7 +62,12 @@ class FeatureCache:
 
     @classmethod
     def open(cls, key: str, root: str | os.PathLike[str] | None = None) -> FeatureCache:
-        """The cache of the encoder ``key`` below ``root`` (default: the user's cache folder)."""
+        """The cache of the encoder ``key`` below ``root`` (default: the user's cache folder).
+
+        :class:`DataError` for a key that is no folder name; it may come out of anybody's run.
+        """
+        if Path(key).name != key or "\\" in key:
+            raise DataError(f"encoder: {key!r} is no key of an encoder; the run has been changed.")
         return cls((cache_dir() if root is None else Path(root)) / "features" / f"{key}-{DECODING}")
 
     def contains(self, digests: ArrayLike) -> NDArray[np.bool_]:

@@ -20,6 +20,8 @@ from usl.core.errors import missing_extra
 if TYPE_CHECKING:
     from PIL import Image
 
+    from usl.features.shared.projection import Projection
+
 SUPERVISION = ("none", "ImageNet labels", "image-text pairs", "unknown")
 CHECKPOINT_ENDINGS = (".pth", ".pt", ".safetensors", ".pth.tar", ".ckpt")
 
@@ -30,7 +32,7 @@ class EncoderInfo:
 
     ``supervision`` is what its training was told: one of ``SUPERVISION``; shown beside every
     figure that rests on it. ``preprocessing`` holds the default ``center``, ``standardize`` and
-    ``pca``.
+    ``pca``. ``layer``: ``trunk`` or ``head`` where the checkpoint has both.
     """
 
     name: str
@@ -38,6 +40,7 @@ class EncoderInfo:
     dim: int
     supervision: str
     preprocessing: Mapping[str, Any]
+    layer: str | None = None
 
 
 class Encoder(ABC):
@@ -52,6 +55,7 @@ class Encoder(ABC):
     supervision : one of ``SUPERVISION``.
     preprocessing : default ``center``, ``standardize`` and ``pca`` for these rows.
     batch_size : pictures per ``forward`` that suit it.
+    head : what the checkpoint has over these rows (:mod:`usl.features.head_encoder`), or None.
 
     Rows depend on the picture alone, up to floating-point rounding: a network may sum in another
     order for another batch size (relative differences of about 1e-6).
@@ -64,6 +68,12 @@ class Encoder(ABC):
     supervision: str
     preprocessing: Mapping[str, Any]
     batch_size: int = 64
+    head: Projection | None = None
+    layer = "trunk"
+
+    def check_weights(self) -> None:
+        """Raise the error that says why no picture can be encoded, where that is known."""
+        return
 
     @abstractmethod
     def prepare(self, image: Image.Image) -> NDArray[Any]:
@@ -83,7 +93,12 @@ class Encoder(ABC):
     def info(self) -> EncoderInfo:
         """The record of this encoder."""
         return EncoderInfo(
-            self.name, self.key, self.dim, self.supervision, dict(self.preprocessing)
+            self.name,
+            self.key,
+            self.dim,
+            self.supervision,
+            dict(self.preprocessing),
+            None if self.head is None else self.layer,
         )
 
 

@@ -16,6 +16,7 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.features.cache import FeatureCache
 from usl.features.contract import Encoder, EncoderInfo
+from usl.features.head_encoder import LayerName, with_layer
 from usl.features.open_encoder import open_encoder
 from usl.features.pipeline import compute_rows, hash_images
 from usl.numeric.lazy_table import LazyTable, taken
@@ -55,6 +56,7 @@ def embed(
     collection: Collection,
     model: str | Encoder = "auto",
     *,
+    layer: LayerName | None = None,
     cache: bool | str | Path | None = True,
     on_corrupt: Literal["skip", "fail"] = "skip",
     batch_size: int | None = None,
@@ -73,6 +75,8 @@ def embed(
     collection : what to encode.
     model : encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made
         by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
+    layer : trunk or head of an encoder whose checkpoint has both, for a ``model`` by name; the
+        default is the trunk.
     cache : True for the user's cache folder, a path for another one, False or None for no cache.
     on_corrupt : what to do with an image that cannot be read: leave it out and list it in the
         result, or fail at the first.
@@ -98,7 +102,7 @@ def embed(
     if collection.features is not None:
         return _given(collection, collection.features, model)
     assert collection.images is not None  # a collection has images or features
-    encoder = open_encoder(model) if isinstance(model, str) else model
+    encoder = open_encoder(with_layer(model, layer)) if isinstance(model, str) else model
     store = _open_cache(cache, encoder.key)
 
     digests, reasons = hash_images(collection.images, workers, on_corrupt, progress)
@@ -110,6 +114,8 @@ def embed(
     if store is not None:
         done[leaders] = store.fetch(digests[leaders], rows, leaders)
     to_do = leaders[~done[leaders]]
+    if len(to_do):
+        encoder.check_weights()
     working = time.perf_counter()
     found = compute_rows(
         collection,

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.features import encoders
 from usl.features.contract import Encoder
+from usl.features.head_encoder import HeadEncoder, split_layer
+from usl.features.shared.download import NotFetchedError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BETTER_ENCODER_ADVICE = (
     "the features are raw pixels (PCA), which show colours and layout, not contents. A much better "
@@ -26,7 +36,7 @@ def best_installed() -> str:
     return "efficientnet_lite1" if all(find_spec(name) for name in needed) else "pixels"
 
 
-def open_encoder(name: str = "auto") -> Encoder:
+def open_encoder(name: str = "auto", *, fetch: bool = True) -> Encoder:
     """The encoder that ``name`` stands for.
 
     ``auto`` (the best that is installed), ``pixels``, ``efficientnet_lite1``,
@@ -35,8 +45,9 @@ def open_encoder(name: str = "auto") -> Encoder:
     ``.safetensors`` file, or of the folder that holds its ``encoder.safetensors``), any timm model
     (``timm:NAME`` or ``NAME``), a folder in the hub's format (``local-dir:FOLDER``), or a
     checkpoint (``ARCH@FILE_OR_URL``, as in ``resnet50@weights.pth``; ARCH is a timm architecture
-    or ``resnet18_cifar``). Only a timm model, or what the user names as one, may use the
-    network.
+    or ``resnet18_cifar``). ``NAME#layer=head`` is the head of one that has a head
+    (:mod:`usl.features.head_encoder`). Only a timm model or an address may use the network, and
+    nothing does without ``fetch``: for a name that comes out of a file, not from the user.
 
     Raises
     ------
@@ -47,14 +58,71 @@ def open_encoder(name: str = "auto") -> Encoder:
     DataError
         the weights cannot be fetched, read, or do not fit the architecture; a folder without
         weights.
+    NotFetchedError
+        the weights are not on this machine, without ``fetch``.
     """
+    name, layer = split_layer(name)
     if name == "auto":
         name = best_installed()
     for family in all_families():
-        encoder: Encoder | None = family.load(name)
+        told = {} if fetch or not hasattr(family, "fetches") else {"fetch": False}
+        encoder: Encoder | None = family.load(name, **told)
         if encoder is not None:
-            return encoder
+            return HeadEncoder(encoder) if layer == "head" else encoder
     raise _unknown(name)
+
+
+def is_remote(name: str) -> bool:
+    """Whether opening the encoder of this name may use the network."""
+    name, _ = split_layer(name)
+    families = all_families()
+    own = {own for family in families if hasattr(family, "names") for own in family.names()}
+    if name in ("auto", *own):
+        return False
+    return any(family.fetches(name) for family in families if hasattr(family, "fetches"))
+
+
+def file_of(name: str) -> str:
+    """The file or folder that a name stands for; the name itself where it is none."""
+    name, _ = split_layer(name)
+    return name.partition("@")[2] or name.removeprefix("local-dir:")
+
+
+def open_recorded(name: str, record: Mapping[str, Any]) -> Encoder:
+    """The encoder that a record names, which anybody may have written: nothing is fetched for it.
+
+    Where its weights are not on this machine, rows of pictures that were encoded before still come
+    from the cache.
+    """
+    try:
+        return open_encoder(name, fetch=False)
+    except NotFetchedError as error:
+        return CachedAlone(record, error)
+
+
+class CachedAlone(Encoder):
+    """An encoder without its weights: its rows in the cache serve, and it makes no new ones."""
+
+    dtype = np.dtype(np.float32)  # of all networks
+    preprocessing: Mapping[str, Any] = {"center": True, "standardize": True, "pca": None}
+
+    def __init__(self, record: Mapping[str, Any], error: DataError) -> None:
+        """``record`` is the ``encoder`` section of a ``run.json``, ``error`` why it has no more."""
+        self.name, self.key = str(record["name"]), str(record["key"])
+        self.dim, self.supervision = int(record["width"]), str(record["supervision"])
+        self.error = error
+
+    def check_weights(self) -> None:
+        """Raise the error."""
+        raise self.error
+
+    def prepare(self, image: Image.Image) -> NDArray[Any]:
+        """Raise the error."""
+        raise self.error
+
+    def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Raise the error."""
+        raise self.error
 
 
 def all_families() -> list[ModuleType]:

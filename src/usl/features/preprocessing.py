@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import warnings
-import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
+from usl.core.npz import read_npz
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.lazy_table import LazyTable, lazy_or_array
@@ -161,7 +161,38 @@ class Preprocessing:
             pass
         return result
 
+    def lengths(
+        self, rows: ArrayLike | LazyTable, *, progress: Progress = silent
+    ) -> NDArray[np.float32]:
+        """The length of every row in the fitted space before :meth:`transform` makes it 1: [n].
+
+        Raises
+        ------
+        DataError
+            as :meth:`transform`.
+        """
+        table = lazy_or_array(rows)
+        check_rows(table, self.width)
+
+        def one_block(start: int, stop: int) -> Float64:
+            points, noise = self._points(table[start:stop], start)
+            lengths = np.linalg.norm(points, axis=1)
+            return np.where(lengths <= ZERO_LENGTH * noise, 0.0, lengths)
+
+        size = rows_per_block(3 * 8 * self.width)
+        blocks = map_blocks(one_block, len(table), size, progress=progress, label="lengths")
+        return np.concatenate(list(blocks)).astype(np.float32)
+
     def _transform(self, rows: NDArray[Any], start: int) -> Float64:
+        points, noise = self._points(rows, start)
+        if not self.unit:
+            return points
+        lengths = np.linalg.norm(points, axis=1)
+        nothing = lengths <= ZERO_LENGTH * noise
+        return np.where(nothing[:, None], 0.0, points / np.where(nothing, 1.0, lengths)[:, None])
+
+    def _points(self, rows: NDArray[Any], start: int) -> tuple[Float64, Float64]:
+        """Rows in the fitted space [b, p], and what their lengths are measured against [b]."""
         block = np.asarray(rows, dtype=np.float64)
         check_finite(block, start)
         points = affine(block, self.mean, self.deviation)
@@ -171,11 +202,7 @@ class Preprocessing:
             noise = noise + np.linalg.norm(affine(self.mean, None, self.deviation))
         if self.components is not None:
             points = points @ self.components.T
-        if not self.unit:
-            return points
-        lengths = np.linalg.norm(points, axis=1)
-        nothing = lengths <= ZERO_LENGTH * noise
-        return np.where(nothing[:, None], 0.0, points / np.where(nothing, 1.0, lengths)[:, None])
+        return points, noise
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to ``path`` (.npz, no pickle), whole or not at all; equal fits, equal bytes."""
@@ -195,12 +222,11 @@ class Preprocessing:
             naming ``path``: missing, no such file format, or of a later format.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            arrays = read_npz(path)
             version, width = int(arrays["format"]), int(arrays["width"])
         except FileNotFoundError as error:
             raise DataError(f"{path} does not exist; it is written when a run starts.") from error
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:  # a DataError is a ValueError
             raise DataError(
                 f"{path} holds no fitted preprocessing ({error}). Restore the file, or start the "
                 "run again."
@@ -208,7 +234,17 @@ class Preprocessing:
         if version != FORMAT:
             raise DataError(f"{path} has format {version}; this version of usl reads {FORMAT}.")
         mean, deviation, components = (arrays.get(name) for name in ARRAYS)
-        return cls(width, mean, deviation, components, bool(arrays.get("unit", True)))
+        for name in ARRAYS:
+            array = arrays.get(name, np.zeros(0))
+            if array.dtype.kind != "f" or not np.isfinite(array).all():
+                raise DataError(
+                    f"{path} holds no fitted preprocessing ({name} is not of finite numbers). "
+                    "Restore the file, or start the run again."
+                )
+        try:
+            return cls(width, mean, deviation, components, bool(arrays.get("unit", True)))
+        except DataError as error:
+            raise DataError(f"{path}: {error} Restore the file.") from error
 
 
 def _clamped(pca: int, n: int, width: int) -> int:

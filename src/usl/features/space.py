@@ -32,6 +32,10 @@ class Space:
     preprocessing: Preprocessing
     embedding: Embedding
 
+    def lengths(self) -> NDArray[np.float32]:
+        """The length of every point before it was scaled to 1, float32 [r]."""
+        return self.preprocessing.lengths(self.embedding.rows)
+
     def record(self) -> dict[str, Any]:
         """The ``encoder`` section of ``run.json``."""
         encoder = self.embedding.encoder
@@ -39,6 +43,7 @@ class Space:
             "name": encoder.name,
             "key": encoder.key,
             "supervision": encoder.supervision,
+            **({} if encoder.layer is None else {"layer": encoder.layer}),
             "width": int(self.embedding.rows.shape[1]),
             "dimensions": int(self.features.shape[1]),
             "preprocessing": self.preprocessing.digest,

@@ -50,7 +50,7 @@ def view_features(
             f"{collection.source}: holds features, and views are made of images. Train without "
             "views, or select from the images themselves."
         )
-    encoder = open_encoder(space.embedding.encoder.name)
+    encoder = open_encoder(space.embedding.encoder.name, fetch=False)  # it is here by now
     images = collection.take(space.rows)
     result = np.empty((count, *space.features.shape), dtype=np.float16)
     for number in range(count):

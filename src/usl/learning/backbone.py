@@ -20,6 +20,7 @@ from usl.core.errors import DataError, UsageError
 from usl.core.files import atomic_write
 from usl.learning.backbone_file import KEY, BackboneRecord, read_record
 from usl.learning.blueprint import blueprint
+from usl.learning.sealed_file import check_seal, sealed
 
 
 class Backbone(nn.Module):  # type: ignore[misc]
@@ -137,7 +138,7 @@ def save_backbone(
         for name, value in backbone.network.state_dict().items()
     }
     with atomic_write(path) as handle:
-        handle.write(save(weights, metadata={KEY: told}))
+        handle.write(sealed(save(weights, metadata={KEY: told})))
 
 
 def load_backbone(path: str | os.PathLike[str]) -> tuple[Backbone, dict[str, Any]]:
@@ -165,7 +166,9 @@ def load_backbone(path: str | os.PathLike[str]) -> tuple[Backbone, dict[str, Any
             f"{backbone.dim}: it was written by another version of usl; train again."
         )
     try:
-        weights = load(path.read_bytes())
+        content = path.read_bytes()
+        check_seal(content, path, "Copy it again, or train again.")
+        weights = load(content)
     except SafetensorError as error:
         raise DataError(f"{path} is damaged ({error}). Copy it again, or train again.") from error
     check_weights(weights, backbone.network.state_dict(), record.network, path)

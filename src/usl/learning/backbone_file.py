@@ -72,7 +72,7 @@ def find_record(path: Path) -> BackboneRecord | None:
     try:
         stored = (_header(path).get("__metadata__") or {}).get(KEY)
         return None if stored is None else _record(json.loads(stored), path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(

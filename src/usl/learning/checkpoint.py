@@ -7,6 +7,7 @@ JSON, the step, the optimiser's groups and what the training was asked to do. No
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import atomic_write
+from usl.learning.sealed_file import check_seal, sealed
+from usl.numeric.kernel import differs, kernel
 
 FORMAT = "usl training checkpoint, version 1"
 
@@ -50,6 +53,7 @@ def save_checkpoint(
         "step": state.step,
         "seconds": round(state.seconds, 3),
         "settings": dict(state.settings),
+        "kernel": kernel(),
         "optimizer": {"state": plain, "param_groups": stored["param_groups"]},
     }
     content = save(
@@ -57,7 +61,7 @@ def save_checkpoint(
         metadata={"usl": json.dumps(metadata)},
     )
     with atomic_write(path) as handle:
-        handle.write(content)
+        handle.write(sealed(content))
 
 
 def load_checkpoint(
@@ -77,27 +81,41 @@ def load_checkpoint(
     """
     from safetensors import SafetensorError, safe_open
 
+    begin = "Remove it and begin anew, without --resume."
     if not path.is_file():
         raise DataError(f"{path}: no checkpoint to resume from. Leave out --resume to begin anew.")
     try:
+        check_seal(path.read_bytes(), path, begin)
         with safe_open(path, framework="pt") as stored:
             metadata = json.loads((stored.metadata() or {}).get("usl", "{}"))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"{path} is damaged ({error}). Remove it and begin anew, without --resume."
-        ) from error
-    if metadata.get("format") != FORMAT:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} is damaged ({error}). {begin}") from error
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise DataError(f"{path} is no checkpoint of this program, or of another version of it.")
-    check_same(path, metadata["settings"], json.loads(json.dumps(dict(settings))))
+    try:
+        former, step = dict(metadata["settings"]), int(metadata["step"])
+        seconds = float(metadata["seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged (in its record: {error!r}). {begin}") from error
+    check_same(path, former, json.loads(json.dumps(dict(settings))))
+    if found := differs(metadata.get("kernel"), kernel()):
+        warnings.warn(
+            f"{path}: the training began on a processor of another kind ({found}). It goes on, but "
+            "its weights are not those of an uninterrupted one to the last digit.",
+            UslWarning,
+            stacklevel=3,
+        )
     try:
         task.load_state_dict(
             {name.removeprefix("task."): v for name, v in tensors.items() if name[:5] == "task."}
         )
-    except RuntimeError as error:
-        raise DataError(f"{path} does not fit this training: {error}") from error
-    restore_optimizer(optimizer, metadata["optimizer"], tensors)
-    return State(int(metadata["step"]), float(metadata["seconds"]), metadata["settings"])
+        restore_optimizer(optimizer, metadata["optimizer"], tensors)
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} does not fit this training: {error}. {begin}") from error
+    return State(step, seconds, former)
 
 
 def check_same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -73,6 +73,7 @@ def run_loop(
     ids: Names | None = None,
     label: str = "training",
     go_on: str = "Go on with the same command and --resume.",
+    check: Callable[[], None] = lambda: None,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Train ``task`` for ``steps`` steps, or on from its checkpoint; the records, one dict each.
@@ -90,6 +91,7 @@ def run_loop(
         its figures join the record.
     ids : names of the rows, for messages.
     go_on : how a training is gone on with, for the message of a stopped one that has a checkpoint.
+    check : called before anything is written into ``folder``; raises where that must not be.
 
     Raises
     ------
@@ -112,17 +114,22 @@ def run_loop(
         "precision": str(fabric._precision.precision),
         "processes": fabric.world_size,
     }
+    if options.sync_bn:
+        synchronise(task, fabric)
+        settings["sync_bn"] = True
     task.train()
     wrapped, stepper = fabric.setup(task, optimizer.build(task))
     begun = State(0, 0.0, settings)
     if options.resume and folder is not None:
         begun = load_checkpoint(folder / CHECKPOINT, task, stepper.optimizer, settings)
+    check()
     log = Log(folder if fabric.is_global_zero else None, begun, options.tensorboard)
     started = time.monotonic() - begun.seconds
     saved = time.monotonic()
 
     def save(done: int) -> None:
         if folder is not None and fabric.is_global_zero:
+            check()
             state = State(done, time.monotonic() - started, settings)
             save_checkpoint(folder / CHECKPOINT, task, stepper.optimizer, state)
 
@@ -153,6 +160,7 @@ def run_loop(
             if monitor is not None and (last or (monitor_every and done % monitor_every == 0)):
                 log.watch(look(task, monitor))
             if last or done % log_every == 0:
+                check()
                 log.write(done, optimizer.rate(step, steps), time.monotonic() - started)
             progress(done, steps, label)
             if last or time.monotonic() - saved > 60 * options.checkpoint_minutes:
@@ -163,6 +171,22 @@ def run_loop(
                 raise KeyboardInterrupt(f"Stopped at step {done:,} of {steps:,}{kept}.")
     task.eval().to("cpu")
     return log.records
+
+
+def synchronise(task: nn.Module, fabric: Any) -> None:
+    """Make batch normalisation count over all processes; in place, weights stay.
+
+    Raises
+    ------
+    UsageError
+        on anything but GPUs, for which torch has no such layer.
+    """
+    if fabric.device.type != "cuda":
+        raise UsageError(
+            f"sync_bn: needs GPUs, this training runs on {fabric.device.type}. Leave it out; every "
+            "process then has batch statistics of its own."
+        )
+    nn.SyncBatchNorm.convert_sync_batchnorm(task)
 
 
 def one_step(

@@ -25,6 +25,7 @@ class LoopOptions:
     accumulate : micro-batches per step, for less memory.
     clip : greatest norm of the gradient.
     checkpoint_minutes : time between checkpoints. There is one at the end, too, and on Ctrl-C.
+    sync_bn : batch statistics over all processes, as SimCLR and SimCLRv2 have it; GPUs only.
     tensorboard : write TensorBoard events too.
     resume : go on with the training that was stopped.
     """
@@ -33,6 +34,7 @@ class LoopOptions:
     precision: str = "auto"
     accumulate: int = 1
     clip: float | None = None
+    sync_bn: bool = False
     checkpoint_minutes: float = 5.0
     tensorboard: bool = False
     resume: bool = False

@@ -128,7 +128,7 @@ def open_pictures(
     sides = []
     for row in np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int).tolist():
         try:
-            sides.append(max(images.read(row).size))
+            sides.append(min(images.read(row).size))
         except DataError:
             continue
     typical = int(np.median(sides)) if sides else size
@@ -144,11 +144,14 @@ def open_pictures(
 
 
 def square(image: Image.Image, side: int) -> Uint8:
-    """One picture as uint8 [1 or 3, side, side]."""
+    """One picture as uint8 [1 or 3, side, side]: its centre square, as encoders see it."""
     from PIL import Image as pil
 
     if image.size != (side, side):
-        image = image.resize((side, side), pil.Resampling.BICUBIC)
+        shorter = min(image.size)
+        left, upper = (image.width - shorter) / 2, (image.height - shorter) / 2
+        box = (left, upper, left + shorter, upper + shorter)
+        image = image.resize((side, side), pil.Resampling.BICUBIC, box=box)
     pixels: NDArray[Any] = np.asarray(image, dtype=np.uint8)
     if pixels.ndim == 2:
         return pixels[None]

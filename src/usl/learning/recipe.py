@@ -26,6 +26,7 @@ class Recipe:
     labeled_in_unlabeled : the labelled images are among the unlabelled ones.
     parameters : of ``build``, those that differ from its defaults.
     network : a file of ``usl.learning.networks``.
+    last_epochs : so many of the last epochs' averages are kept beside the final one.
     """
 
     optimizer: Optimizer
@@ -36,6 +37,7 @@ class Recipe:
     labeled_in_unlabeled: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     network: str = "compact"
+    last_epochs: int = 0
 
     def network_for(self, classes: int = 0) -> str:
         """The network of random weights, by the number of classes where there are any.

@@ -2,17 +2,18 @@
 
 A stage's name on disk is the hash of everything that its result depends on: the features, the
 parameters and the versions. What is found is therefore what would be computed, and nothing has to
-be told about stopping or going on.
+be told about stopping or going on; but for the kernel (:mod:`usl.numeric.kernel`): a stage that was
+made on a processor of another kind is used, and that is said.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import time
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslWarning
-from usl.core.files import atomic_write, cache_dir
+from usl.core.files import atomic_write, cache_dir, remove_unless_held
 from usl.core.hashing import array_digest, json_digest
+from usl.core.npz import read_npz
 from usl.core.version import __version__
+from usl.numeric.kernel import differs, kernel
 
 VERSION = 2  # raise it when a stage would now give another result
 DAYS = 30  # after which a stage that nobody asked for is removed
 MOST_BYTES = 2 << 30  # of all stages; beyond, those not asked for the longest are removed
-UNFINISHED_DAYS = 1  # after which the rest of a killed write is removed
 FINISHED = re.compile(r"[a-z]+-[0-9a-f]{32}\.npz")
 UNFINISHED = re.compile(rf"\.{FINISHED.pattern}\.[0-9a-f]+\.tmp")
+
+MADE_BY = "made_by"  # the kernel, beside a stage's arrays
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -76,6 +80,7 @@ class KeepOnDisk(Keep):
     ) -> None:
         self.folder = cache_dir() / "stages" if folder is None else Path(folder)
         self.features = array_digest(features)
+        self.told = False
         self.versions = {"stages": VERSION, "usl": __version__, "numpy": np.__version__}
         clean(self.folder)
 
@@ -84,11 +89,14 @@ class KeepOnDisk(Keep):
         key = json_digest([name, self.features, self.versions, _about(parts)])
         path = self.folder / f"{name}-{key}.npz"
         found = _load(path)
-        if found is None:
+        if found is not None:
+            self._tell_of_another_kernel(path, found.pop(MADE_BY, None))
+        else:
             found = compute()
             try:
                 with atomic_write(path) as handle:
-                    np.savez(handle, **found)  # type: ignore[arg-type]
+                    made_by = np.array(json.dumps(kernel()))
+                    np.savez(handle, **{MADE_BY: made_by}, **found)  # type: ignore[arg-type]
             except (OSError, DataError) as error:
                 warnings.warn(
                     f"{path.parent}: the finished stage {name!r} cannot be kept ({error}). The "
@@ -97,6 +105,23 @@ class KeepOnDisk(Keep):
                     stacklevel=2,
                 )
         return found
+
+    def _tell_of_another_kernel(self, path: Path, made_by: NDArray[Any] | None) -> None:
+        """Warn, once, of a stage whose last digits are not those of this processor."""
+        if made_by is None or self.told:
+            return
+        try:
+            known = json.loads(str(made_by))
+        except ValueError:
+            return
+        if found := differs(known, kernel()):
+            self.told = True
+            warnings.warn(
+                f"{path}: made on a processor of another kind ({found}). The picks may differ from "
+                "those that either would give alone; --no-resume begins anew.",
+                UslWarning,
+                stacklevel=3,
+            )
 
 
 def _about(parts: dict[str, Any]) -> dict[str, Any]:
@@ -110,12 +135,12 @@ def _about(parts: dict[str, Any]) -> dict[str, Any]:
 def _load(path: Path) -> Arrays | None:
     """The arrays of a kept stage; None if there is none, or none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-        os.utime(path)  # asked for today
+        found = read_npz(path)
+        with contextlib.suppress(OSError):  # a cache that may not be written to can be read
+            os.utime(path)  # asked for today
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, DataError) as error:
         warnings.warn(
             f"{path} is damaged ({error}); it is computed again.", UslWarning, stacklevel=3
         )
@@ -124,19 +149,19 @@ def _load(path: Path) -> Arrays | None:
 
 
 def clean(folder: Path) -> None:
-    """Remove stages that nobody has asked for in a month, and the oldest of too many."""
+    """Remove stages not asked for in a month, the oldest of too many, and what kills have left."""
     now, total = time.time(), 0
     found = []
     with contextlib.suppress(OSError):
         for file in folder.iterdir():  # a folder may hold other things: by name, not by ending
-            if FINISHED.fullmatch(file.name) or UNFINISHED.fullmatch(file.name):
+            if UNFINISHED.fullmatch(file.name):
+                remove_unless_held(file)
+            elif FINISHED.fullmatch(file.name):
                 with contextlib.suppress(OSError):  # another process may clean as well
                     found.append((file.stat().st_mtime, file.stat().st_size, file))
     for changed, size, file in sorted(found, reverse=True):
-        finished = file.suffix == ".npz"
-        total += size if finished else 0
-        days = (now - changed) / 86_400
-        if days > (DAYS if finished else UNFINISHED_DAYS) or (finished and total > MOST_BYTES):
+        total += size
+        if (now - changed) / 86_400 > DAYS or total > MOST_BYTES:
             with contextlib.suppress(OSError):
                 file.unlink()
 

@@ -16,6 +16,8 @@ from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.lazy_table import LazyTable, lazy_or_array, place_of
 from usl.numeric.workspace import Workspace
 
+UNIT_TOLERANCE = 2e-3
+
 
 def check_table(features: ArrayLike | LazyTable | os.PathLike[str]) -> Any:
     """The features as a table with a shape; :class:`DataError` unless [n, d] of real numbers."""
@@ -72,6 +74,29 @@ def unit_rows(
         )
     workspace.mark_unit(rows)
     return rows
+
+
+def known_lengths(
+    features: ArrayLike | LazyTable, *, progress: Progress = silent
+) -> NDArray[np.float32] | None:
+    """The length of every row before it is scaled, float32 [n]; None where all are 1 already.
+
+    Rows of unit length have lost theirs. Rounding to half precision moves a length by less than
+    ``UNIT_TOLERANCE``; rows of zeros do not count.
+    """
+    table = check_table(features)
+
+    def one_block(start: int, stop: int) -> NDArray[np.float64]:
+        block = np.asarray(table[start:stop], dtype=np.float64)
+        return np.asarray(np.sqrt(np.einsum("ij,ij->i", block, block)))
+
+    size = rows_per_block(8 * table.shape[1])
+    blocks = map_blocks(one_block, len(table), size, progress=progress, label="lengths")
+    lengths = np.concatenate(list(blocks))
+    if (np.abs(lengths[lengths != 0] - 1) <= UNIT_TOLERANCE).all():
+        return None
+    with np.errstate(over="ignore"):
+        return lengths.astype(np.float32)
 
 
 def scale(block: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

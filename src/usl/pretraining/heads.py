@@ -50,7 +50,12 @@ def linear(inputs: int, outputs: int, generator: torch.Generator, bias: bool = T
 
 
 def hidden_layers(
-    width: int, count: int, *, generator: torch.Generator, batch_norm: bool = False
+    width: int,
+    count: int,
+    *,
+    generator: torch.Generator,
+    batch_norm: bool = False,
+    slope: float = 0.0,
 ) -> nn.Sequential:
     """So many linear layers with a ReLU, and before it batch normalisation; [b, width] to itself.
 
@@ -61,7 +66,7 @@ def hidden_layers(
         hidden.append(linear(width, width, generator, bias=not batch_norm))
         if batch_norm:
             hidden.append(nn.BatchNorm1d(width))
-        hidden.append(nn.ReLU())
+        hidden.append(nn.LeakyReLU(slope) if slope else nn.ReLU())
     return nn.Sequential(*hidden)
 
 
@@ -74,6 +79,7 @@ def projection_head(
     batch_norm: bool = False,
     normalized: bool = False,
     last_norm: bool = False,
+    slope: float = 0.0,
 ) -> nn.Sequential:
     """Features [b, inputs] to projections [b, outputs], not of unit length unless so stated.
 
@@ -84,6 +90,7 @@ def projection_head(
     normalized : the last layer is a :class:`NormalizedLinear`.
     last_norm : the last layer is linear without bias, and normalised over the batch without an
         offset, as in the code of SimCLR.
+    slope : of the activation below 0 (CoMatch on CIFAR: 0.1), 0 for ReLU.
 
     Raises
     ------
@@ -92,7 +99,8 @@ def projection_head(
     """
     Positive.check("projection", outputs)
     Positive.check("layers", layers)
-    hidden = hidden_layers(inputs, layers - 1, generator=generator, batch_norm=batch_norm)
+    how = {"generator": generator, "batch_norm": batch_norm, "slope": slope}
+    hidden = hidden_layers(inputs, layers - 1, **how)
     if normalized:
         return nn.Sequential(*hidden, NormalizedLinear(inputs, outputs, generator))
     last = linear(inputs, outputs, generator, bias=not last_norm)

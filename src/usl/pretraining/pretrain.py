@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.core.files import read_json, write_json
+from usl.core.files import beside, read_json, remove_rests, write_json
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
@@ -119,14 +119,14 @@ def pretrain(
     folder, rank = Path(out), int(os.environ.get("RANK", "0"))
     if leader := rank == 0:  # under torchrun the others write nothing
         check_folder(folder, resume=options.resume, overwrite=overwrite)
+    options = replace(options, resume=options.resume and (folder / CHECKPOINT).is_file())
     collection = open_collection(source)
     tell(collection)
     backbone, supervision = start_backbone(network or recipe.network, init, size, seed)
     train, pictures = train_pictures(collection, backbone.size, progress)
     n = len(pictures)
     batch = batch_size or min(recipe.batch_size, max(2, n // 2))
-    rows = Shuffled(n, batch, seed)
-    epochs = epochs or recipe.epochs
+    rows, epochs = Shuffled(n, batch, seed), epochs or recipe.epochs
     parameters = with_fitting_queue(module, recipe, method_params, batch // options.accumulate, n)
     task = module.build(backbone, seed=seed, **parameters)
     ids = collection.ids[train][pictures.rows]
@@ -216,12 +216,21 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse a folder that holds something else, or clear one that may go."""
     if resume and overwrite:
         raise UsageError("resume and overwrite exclude each other: choose one.")
+    remove_rests(folder.parent, folder.name)
+    remove_rests(folder)
     if resume:
-        if not (folder / CHECKPOINT).is_file():
+        if (folder / CHECKPOINT).is_file():
+            return
+        if not (folder / INFO).is_file():
             raise DataError(
                 f"{folder}: no pre-training to resume; it holds no {CHECKPOINT}. Leave out "
                 "--resume."
             )
+        warnings.warn(
+            f"{folder}: that pre-training was stopped before its first checkpoint; it begins anew.",
+            UslWarning,
+            stacklevel=3,
+        )
         return
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -233,7 +242,9 @@ def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
             "(--overwrite), or name another folder."
         )
     read_json(folder / INFO)
-    shutil.rmtree(folder)
+    rest = beside(folder)  # killed here, it is known for what it is
+    os.rename(folder, rest)
+    shutil.rmtree(rest)
 
 
 def images_record(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import UsageError
+from usl.core.errors import DataError, UsageError
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
+from usl.core.npz import read_npz
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.numeric.distances import nearest
@@ -91,9 +93,13 @@ def cached_projection(
     *,
     points: int = POINTS,
     seed: int = 0,
+    keeping: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: Progress = silent,
 ) -> Projection:
-    """As :func:`project`, kept in the file ``path`` for as long as the input stays the same."""
+    """As :func:`project`, kept in the file ``path`` for as long as the input stays the same.
+
+    ``keeping`` is entered while the file is written.
+    """
     key = json_digest(
         {
             "version": VERSION,
@@ -104,16 +110,16 @@ def cached_projection(
         }
     )
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if str(stored["key"]) == key:
-                return Projection(stored["rows"], stored["xy"], int(stored["mapped"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        stored = read_npz(path)
+        if str(stored["key"]) == key:
+            return Projection(stored["rows"], stored["xy"], int(stored["mapped"]))
+    except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or not usable: it is only there to save time
     made = project(features, picks, points=points, seed=seed, progress=progress)
     try:
-        with atomic_write(path) as handle:
+        with keeping(), atomic_write(path) as handle:
             np.savez(handle, key=np.array(key), rows=made.rows, xy=made.xy, mapped=made.mapped)
-    except OSError:
+    except (OSError, DataError):
         pass  # a run folder that cannot be written to costs time, never the report
     return made
 

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import os
 import re
+from contextlib import nullcontext
 from importlib import resources
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from usl.report.sections.outliers import extremes_section
 from usl.report.sections.picks import doubtful_section, picks_section
 from usl.report.sections.provenance import provenance_section
 from usl.run.folder import Run
+from usl.run.identity import writing
 
 __all__ = ["COMPARISON", "FILE", "write_report"]
 
@@ -85,7 +87,8 @@ def write_report(
     found = collection if collection is not None else run.collection(source)
     facts = gather(run, found, progress)
     content = page(facts, project(facts, points, progress), progress)
-    with atomic_write(target) as handle:
+    own = writing(run.path, run.identity) if out is None else nullcontext()
+    with own, atomic_write(target) as handle:
         handle.write(content.encode())
     return target
 
@@ -105,8 +108,15 @@ def project(facts: Facts, points: int, progress: Progress) -> Projection | None:
     picks = facts.pick_points()
     if len(facts.features) < TOO_FEW or not len(picks):
         return None
-    path = facts.run.path / MAP
-    return cached_projection(path, facts.features, picks, points=points, progress=progress)
+    run = facts.run
+    return cached_projection(
+        run.path / MAP,
+        facts.features,
+        picks,
+        points=points,
+        keeping=lambda: writing(run.path, run.identity),
+        progress=progress,
+    )
 
 
 def contents(sections: list[Html]) -> Html:

@@ -10,24 +10,32 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
 
 from usl.core.errors import DataError
 from usl.core.files import read_json
+from usl.data.parquet_files import read_columns
 from usl.data.tables import TABLE_SUFFIXES, column_names, read_table
 from usl.run import models
 from usl.run.picks import PICKS
 from usl.run.predictions import PREDICTIONS
 from usl.run.split import FIELDS, Split
 from usl.run.split_csv import COLUMNS, CSV_NAME, PARQUET_NAME
+from usl.run.tables import guarded_table
 
 RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
 OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
 ANSWERS, EXPORTS = ("labels.sqlite", "labels.sqlite-wal"), "exports"
-COPIES = tuple(Path(name).stem for name in (PICKS, PREDICTIONS))  # tables as .csv and .parquet
+TABLES = tuple(Path(name).stem for name in (PICKS, PREDICTIONS))  # as .csv and .parquet
 OURS = {"run.json", "images.parquet", CSV_NAME, PARQUET_NAME, "labels.sqlite-shm", EXPORTS}
-OURS |= {f"{name}{ending}" for name in COPIES for ending in (".csv", ".parquet")}
-OURS |= {*models.FILES, "comparison.json", "preprocessing.npz", "map.npz", "report.html"}
+OURS |= {f"{name}{ending}" for name in TABLES for ending in (".csv", ".parquet")}
+OURS |= {
+    *models.FILES,
+    models.MODELS,
+    "comparison.json",
+    "preprocessing.npz",
+    "map.npz",
+    "report.html",
+}
 OURS |= {"encoder.safetensors", "training", "tensorboard", "metrics.jsonl"}
 EXPORTED = {*COLUMNS, "rank", "score", "prediction", "confidence"}  # columns of an export
 
@@ -38,9 +46,12 @@ def changed_by_hand(folder: Path) -> bool:
     if any(name in ANSWERS or name not in OURS for name in names):
         return True
     try:
+        active = models.active_model(folder)
         return (
             _split_changed(folder)
-            or any(_copy_changed(folder, name) for name in COPIES)
+            or _copy_changed(folder, folder, TABLES[0])
+            or _copy_changed(folder, folder if active is None else active.path, TABLES[1])
+            or any(_counts(place.name) for place in folder.glob(f"{models.MODELS}/*"))
             or _exports_changed(folder / EXPORTS)
         )
     except (DataError, OSError, ValueError, KeyError):
@@ -76,32 +87,33 @@ def _counts(name: str) -> bool:
 
 def _split_changed(folder: Path) -> bool:
     """Whether the split file holds a person's label, or is not what its mirror says."""
-    import pyarrow.parquet
-
     split = Split.read(folder)
     if (split.sources == "human").any() or column_names(folder / CSV_NAME) != list(COLUMNS):
         return True
-    mirror: Any = pyarrow.parquet.read_table(folder / PARQUET_NAME)
+    mirror = read_columns(folder / PARQUET_NAME)
     return any(
         getattr(split, field).tolist() != mirror[column].to_pylist()
         for field, column in zip(FIELDS, COLUMNS, strict=True)
     )
 
 
-def _copy_changed(folder: Path, name: str) -> bool:
-    """Whether the CSV of a table is not what its Parquet file says."""
+def _copy_changed(folder: Path, home: Path, name: str) -> bool:
+    """Whether the CSV of a table is not what the Parquet file in its ``home`` says."""
     import pyarrow as pa
     import pyarrow.csv
-    import pyarrow.parquet
 
-    text, typed = folder / f"{name}.csv", folder / f"{name}.parquet"
+    text, typed = folder / f"{name}.csv", home / f"{name}.parquet"
     if not text.is_file() or not typed.is_file():
         return text.exists() != typed.exists()
-    table: Any = pyarrow.parquet.read_table(typed)
+    table = read_columns(typed)
     flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
-    made = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(table.select(flat), made)
-    return bool(made.getvalue().to_pybytes() != text.read_bytes())
+    found = text.read_bytes()
+    for plain in (guarded_table(table.select(flat)), table.select(flat)):  # of older versions, too
+        made = pa.BufferOutputStream()
+        pyarrow.csv.write_csv(plain, made)
+        if made.getvalue().to_pybytes() == found:
+            return False
+    return True
 
 
 def _exports_changed(exports: Path) -> bool:

@@ -8,13 +8,12 @@ split.csv .parquet      what is requested and labelled; ``split.csv`` is yours t
 labels.sqlite           every answer ever given              (usl label)
 preprocessing.npz       centring, standardising and PCA, fitted on the train subset
 encoder.safetensors     the encoder a selection trained  (--end-to-end)
-model.npz               the trained classifier           (usl train)
-model-preprocessing.npz its feature space, where that is not the selection's
-trained.safetensors     the network under it, where one was trained; training/ holds its checkpoint
-predictions.csv         a label for every image, and .parquet  (usl train)
-evaluation.json         figures against known answers    (usl evaluate)
+models/                 the trained models, one of them active: :mod:`usl.run.models`  (usl train)
+training/               the checkpoint of a network that is trained
+predictions.csv         a label for every image; a copy of the active model's
+trained.safetensors     its network, where one was trained; a copy, too
+evaluation.json         its figures against known answers, a copy, too  (usl evaluate)
 rounds/NN/              later selections, each with its picks: :mod:`usl.run.rounds`
-models/NAME/            models that were kept beside the active one: :mod:`usl.run.models`
 columns.parquet         the run's own columns about images: :mod:`usl.run.columns`
 comparison.json         the same over methods and seeds  (usl demo)
 map.npz                 the report's map, kept for reuse (usl report)
@@ -22,17 +21,17 @@ report.html             all of it on one page            (usl report)
 exports/                for other tools                  (usl export)
 ======================= ==========================================================================
 
-A run is a list of rounds, models and columns. Round 0 and the active model lie at the top of the
-folder; a run of the first version is one of each.
+A run is a list of rounds, models and columns. Round 0 lies at the top of the folder; in a run of
+the first version the only model does, too.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import secrets
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -41,14 +40,31 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from usl.core.errors import DataError, UsageError
-from usl.core.files import read_json, sync_folder, write_json
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.files import (
+    REST,
+    beside,
+    put_back,
+    read_json,
+    read_record,
+    release,
+    remove_rests,
+    remove_unless_held,
+    rests,
+    sync_folder,
+    take,
+    temporary_beside,
+    write_json,
+)
 from usl.data.collection import Collection
 from usl.data.open import open_collection
-from usl.run.by_hand import changed_by_hand
+from usl.numeric.kernel import kernel
+from usl.run.by_hand import EXPORTS, changed_by_hand
 from usl.run.columns import Columns, read_columns
-from usl.run.identity import identity
-from usl.run.models import TrainedModel, list_models
+from usl.run.identity import hold, identity, writing
+from usl.run.last_good import read_whole
+from usl.run.models import TrainedModel, list_models, settle_models
+from usl.run.record import checked_record
 from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split
 from usl.run.tables import ID, read_table, write_table
@@ -70,6 +86,7 @@ class Run:
     def open(cls, path: str | os.PathLike[str]) -> Self:
         """Open a run folder. Raises :class:`DataError` when it is none, or of a newer format."""
         folder = Path(path)
+        restore(folder)
         if not folder.is_dir():
             raise DataError(f"{folder}: no such run folder. Make one: usl select SOURCE --out RUN.")
         if not (folder / INFO).is_file():
@@ -82,7 +99,8 @@ class Run:
                 f"{folder}: made by a newer version of usl (format {info['format']}; this one "
                 f"reads up to {FORMAT}). Upgrade: pip install --upgrade usl."
             )
-        return cls(folder, info)
+        tidy(folder)
+        return cls(folder, checked_record(info, folder / INFO))
 
     @property
     def identity(self) -> str:
@@ -90,9 +108,13 @@ class Run:
         return identity(self.info)
 
     def update(self, **sections: Any) -> Self:
-        """Replace sections of ``run.json`` on disk; the run with the new content."""
-        info = {**self.info, **sections}
-        write_json(self.path / INFO, info)
+        """Replace sections of ``run.json`` on disk; the run with the new content.
+
+        Raises :class:`usl.run.identity.RunReplacedError` where another run has its place.
+        """
+        with writing(self.path, self.identity):
+            info = {**read_record(self.path / INFO), **sections}
+            write_json(self.path / INFO, info)
         return type(self)(self.path, info)
 
     def rounds(self) -> list[SelectionRound]:
@@ -108,8 +130,11 @@ class Run:
         return read_columns(self.path)
 
     def split(self) -> Split:
-        """Read the split file as it is now, labels that were filled in included."""
-        return Split.read(self.path)
+        """Read the split file as it is now, labels that were filled in included.
+
+        Raises :class:`usl.run.last_good.HalfSavedError` where rows are missing that were there.
+        """
+        return read_whole(self.path, Split.read)
 
     def collection(self, source: str | None = None) -> Collection:
         """Open the run's source again, or the ``source`` it has moved to."""
@@ -159,31 +184,69 @@ def new_run(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterato
     check_free(target, overwrite=overwrite)
     before = _identity(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
-    temporary.mkdir()
-    try:
+    with temporary_beside(target, folder=True) as temporary:
         yield temporary
-        old = None if before is None else _moved_away(target, before)
+        lock = hold(target)  # nobody writes into the former run, or puts it back, meanwhile
         try:
-            os.rename(temporary, target)  # fails where a folder is in the way that is not empty
-        except BaseException as error:
-            taken = target.exists()
-            if old is not None and not taken:
-                os.rename(old, target)
-            if taken and isinstance(error, OSError):
-                raise _taken(target) from error
-            raise
-        if old is not None:
-            _keep_or_remove(old, target)
-        sync_folder(target.parent)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
+            old = None if before is None else _moved_away(target, before)
+            try:
+                os.rename(temporary, target)  # fails where a folder is in the way with files in it
+            except BaseException as error:
+                taken = target.exists()
+                if old is not None and not taken:
+                    os.rename(old, target)
+                if taken and isinstance(error, OSError):
+                    raise _taken(target) from error
+                raise
+            sync_folder(target.parent)
+            if old is not None:
+                _keep_or_remove(old, target)
+        finally:
+            release(lock)
+
+
+def restore(path: Path) -> None:
+    """Put a run back that a killed command had moved aside, and say so."""
+    target = Path(os.path.abspath(path))
+    if put_back(target) and (target / INFO).is_file():
+        warnings.warn(
+            f"{path} is there again as it was: a command that was to replace it was stopped.",
+            UslWarning,
+            stacklevel=3,
+        )
+
+
+def tidy(path: Path) -> None:
+    """Finish and remove what killed commands have left in a run and beside it.
+
+    Nothing that a process still works on; and a run that cannot be written to stays as it is.
+    """
+    folder = Path(os.path.abspath(path))
+    for old in rests(folder.parent, folder.name, "old"):
+        lock = take(old, wait=False)
+        if lock is not None:
+            try:
+                with suppress(OSError):
+                    _keep_or_remove(old, folder)
+            finally:
+                release(lock)
+    remove_rests(folder.parent, folder.name)
+    for place in (folder, folder / "rounds", folder / "training", folder / EXPORTS):
+        remove_rests(place)
+    for aside in rests(folder / EXPORTS, kind="old"):
+        if rest := REST.fullmatch(aside.name):
+            put_back(aside.with_name(rest["name"]))
+            remove_unless_held(aside)
+    with suppress(DataError, OSError):
+        settle_models(folder)
 
 
 def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Refuse a place for a new run before any work is done for it."""
     target = Path(path)
+    restore(target)
+    if (target / INFO).is_file():
+        tidy(target)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not (target / INFO).is_file():
@@ -194,14 +257,16 @@ def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         )
 
 
-def _identity(target: Path) -> tuple[int, ...] | None:
+def _identity(target: Path) -> tuple[int, int, str] | None:
     """What tells a folder from another that takes its name; None if there is none."""
     try:
         here = os.stat(target)
-        info = os.stat(target / INFO) if (target / INFO).is_file() else None
+        info = "" if not (target / INFO).is_file() else identity(read_record(target / INFO))
     except FileNotFoundError:
         return None
-    return (here.st_dev, here.st_ino, 0 if info is None else info.st_ino)
+    except DataError:
+        info = "unreadable"
+    return here.st_dev, here.st_ino, info
 
 
 def _taken(target: Path) -> UsageError:
@@ -211,17 +276,17 @@ def _taken(target: Path) -> UsageError:
     )
 
 
-def _moved_away(target: Path, before: tuple[int, ...]) -> Path | None:
+def _moved_away(target: Path, before: tuple[int, int, str]) -> Path | None:
     """Where the former folder is now; only one of several commands can move it.
 
     Refuses what is not the folder that was there ``before``.
     """
-    moved = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
+    moved = beside(target, "old")
     try:
         os.rename(target, moved)
     except FileNotFoundError:
         return None  # somebody has removed it
-    empty = before[-1] == 0 and not any(moved.iterdir())
+    empty = not before[-1] and not any(moved.iterdir())
     if _identity(moved) != before or not (empty or (moved / INFO).is_file()):
         if not target.exists():
             os.rename(moved, target)
@@ -232,7 +297,9 @@ def _moved_away(target: Path, before: tuple[int, ...]) -> Path | None:
 def _keep_or_remove(old: Path, target: Path) -> None:
     """Remove a former run; keep it under a new name if a person has changed anything in it."""
     if not (old / INFO).is_file() or not changed_by_hand(old):
-        shutil.rmtree(old)
+        rest = beside(target)  # killed here, it is not taken for a run
+        os.rename(old, rest)
+        shutil.rmtree(rest, ignore_errors=True)
         return
     number = 1
     while (backup := target.with_name(f"{target.name}.labeled-{number}")).exists():
@@ -326,5 +393,6 @@ def environment() -> dict[str, Any]:
             "platform": sys.platform,
             "processor": platform.machine(),
             "cores": os.cpu_count(),
+            "kernel": kernel(),
         },
     }

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.errors import DataError
+from usl.run.models import active_model
 from usl.run.split import Split
 from usl.run.tables import ID, read_table, write_table
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PREDICTIONS = "predictions.parquet"
+STAMPED = b"usl.stamp"  # in the metadata of the Parquet file: the model's stamp
 COLUMNS = (ID, "subset", "label", "confidence", "source")
 
 
@@ -67,20 +70,46 @@ class Predictions:
 
 
 def read_predictions(folder: Path) -> Predictions | None:
-    """The predictions of a folder, in the order of the file; None before a training.
+    """The predictions of a run, or of a model's folder, in the order of the file.
 
-    Raises :class:`DataError` naming a file that is damaged.
+    None before a training. Raises :class:`DataError` naming a file that is damaged, or of another
+    training than the run's record.
     """
-    path = folder / PREDICTIONS
-    if not path.is_file():
+    model = active_model(folder)
+    path = (folder if model is None else model.path) / PREDICTIONS
+    if not path.is_file() and path.parent == folder:
         return None
-    table = read_table(path, COLUMNS, more=(), fix="Train again: usl train.")
+    try:
+        table = read_table(path, COLUMNS, more=(), fix="Train again: usl train.")
+    except DataError:
+        now = active_model(folder)
+        if model is None or now is None or now.path == model.path:
+            raise
+        return read_predictions(folder)  # it was trained anew meanwhile
     ids, subsets, labels, sources = (
         np.array(table[name].to_pylist(), dtype=object)
         for name in (ID, "subset", "label", "source")
     )
-    confidence = table["confidence"].to_numpy().astype(np.float64)
-    return Predictions(ids, subsets, labels, confidence, sources == "predicted")
+    for name in ("subset", "label", "source"):
+        if str(table[name].type) not in ("string", "large_string"):
+            raise DataError(f"{path} cannot be read ({name} is no text). Train again: usl train.")
+    own = sources == "predicted"
+    if model is not None:
+        model.check_stamp(path, _stamp(table))
+        if not set(model.info.get("classes", labels)).issuperset(labels[own].tolist()):
+            model.check_stamp(path, "of other classes")
+    try:
+        confidence = table["confidence"].to_numpy().astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read (confidence is not of numbers). Train again: usl train."
+        ) from error
+    return Predictions(ids, subsets, labels, confidence, own)
+
+
+def _stamp(table: pa.Table) -> str | None:
+    found = (table.schema.metadata or {}).get(STAMPED)
+    return None if found is None else found.decode(errors="replace")
 
 
 def machine_labelled(folder: Path, split: Split) -> Predictions | None:
@@ -97,8 +126,10 @@ def machine_labelled(folder: Path, split: Split) -> Predictions | None:
     return found.take(rows[np.argsort(found.ids[rows], kind="stable")])
 
 
-def write_predictions(folder: Path, table: pa.Table) -> None:
-    """Write a :func:`prediction_table` into the folder of a model."""
+def write_predictions(folder: Path, table: pa.Table, stamp: str | None = None) -> None:
+    """Write a :func:`prediction_table` into the folder of a model, with the model's stamp."""
+    if stamp is not None:
+        table = table.replace_schema_metadata({STAMPED: stamp.encode()})
     write_table(folder / PREDICTIONS, table)
     write_table((folder / PREDICTIONS).with_suffix(".csv"), table)
 

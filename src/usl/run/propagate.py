@@ -6,8 +6,9 @@ are passed on when there are any, in the split file: state ``labeled``, source `
 
 from __future__ import annotations
 
+from usl.core.errors import DataError
 from usl.run.folder import Run
-from usl.run.picks import read_picks
+from usl.run.picks import PICKS, read_picks
 from usl.run.split import Split
 
 COLUMN = "propagated_to"
@@ -27,6 +28,8 @@ def propagate(run: Run, split: Split) -> Split:
     for pick, followers in zip(*table.to_pydict().values(), strict=True):
         if pick not in row_of or split.sources[row_of[pick]] != "human":
             continue
+        if not isinstance(followers, list):
+            raise DataError(f"{run.path / PICKS}: {COLUMN} of {pick!r} is no list. Select anew.")
         open_rows = [row_of[name] for name in followers if name in row_of]
         open_rows = [row for row in open_rows if split.sources[row] != "human"]
         rows += open_rows

@@ -13,15 +13,17 @@ source ``propagated``.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.files import atomic_write
 from usl.data.arrays import load_npy
+from usl.data.formulas import first_formula
 from usl.data.tables import Table, csv_text, read_text_table
 from usl.run.split import Split
 
@@ -48,7 +50,7 @@ def read_released(path: str | Path, ids: ArrayLike, subsets: ArrayLike) -> Split
         indices = _npy_indices(path)
         _check_indices(indices, len(train), lambda row: f"{path}, entry {row}")
         return Split.start(ids, subsets, picks=train[indices])
-    table = read_text_table(path)
+    table = read_text_table(path, as_written=True)
     indices = _csv_indices(table)
     _check_indices(indices, len(train), table.where)
     if "ImageID" in table.columns:
@@ -200,5 +202,13 @@ def _write_csv(
     if labels is not None:
         names.append("Pseudolabel")
         columns.append(pa.array([label or "" for label in labels.tolist()], pa.string()))
+    for name, column in zip(names[1:], columns[1:], strict=True):
+        if (found := first_formula(column.to_pylist())) is not None:
+            warnings.warn(
+                f"{path}: {name} {found!r} would be a formula in a spreadsheet. It is written as "
+                "it is, since the authors' programs read it: open the file as text.",
+                UslWarning,
+                stacklevel=4,
+            )
     with atomic_write(path, "w") as handle:
-        handle.write(csv_text(names, columns))
+        handle.write(csv_text(names, columns, as_written=names))

@@ -34,6 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, UslWarning, did_you_mean
 from usl.core.files import atomic_write
 from usl.data.tables import read_text_table
+from usl.run.last_good import keep_good
 from usl.run.split_csv import CSV_NAME, SOURCES, csv_bytes, parse, signature, write_mirror
 
 FIELDS = ("ids", "subsets", "states", "labels", "weights", "sources")
@@ -188,6 +189,15 @@ class Split:
                 + f".{did_you_mean(word, ids.tolist()) if len(ids) <= 20_000 else ''} "
                 "Restore the image, or delete the row."
             )
+        theirs = subsets[positions]
+        if len(moved := np.flatnonzero(split.subsets != theirs)):
+            row = int(moved[0])
+            raise DataError(
+                f"{split.where(row)}: the subset of {str(split.ids[row])!r} is "
+                f"{split.subsets[row]}, but {theirs[row]} in the source, which decides. Put it "
+                "back, or change it in the source and select anew."
+                + (f" ({len(moved) - 1:,} further rows likewise.)" if len(moved) > 1 else "")
+            )
         if digests is not None and recorded is not None:
             now = np.asarray(digests)[positions].tolist()
             for row, (word, digest) in enumerate(zip(split.ids.tolist(), now, strict=True)):
@@ -264,11 +274,14 @@ class Split:
         """
         with atomic_write(Path(folder) / CSV_NAME) as handle:
             handle.write(csv_bytes(self))
+        keep_good(Path(folder))
         write_mirror(self, folder)
 
 
 def first_rows(count: int) -> str:
     """Where the first ``count`` items are in the file, whose first row is the header."""
+    if count < 1:
+        return "no row"
     return "row 2" if count == 1 else f"rows 2 to {count + 1:,}"
 
 

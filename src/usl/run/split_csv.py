@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, did_you_mean
 from usl.core.files import atomic_write
 from usl.data.collection import SUBSETS
+from usl.data.columns import check_ids
 from usl.data.tables import Table, column_names, csv_text, read_text_table
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ COLUMNS = ("image_id", "subset", "state", "label", "weight", "source")
 STATES = ("requested", "labeled", "unlabeled")
 SOURCES = ("human", "propagated", "predicted")
 
+MOST_WEIGHT = 1e9  # beyond, sums of weights overflow
+STATE = r"[,;\t](requested|labeled|unlabeled)"
+SWALLOWED = rf"(?is)[\r\n].*{STATE}|{STATE}.*[\r\n]"
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 DECIMAL_COMMA = r"^([+-]?[0-9]*),([0-9]+)$"
 
@@ -49,8 +53,10 @@ def parse(table: Table) -> dict[str, NDArray[Any]]:
     ids = columns["image_id"]
     if len(empty := np.flatnonzero(ids == "")):
         raise DataError(f"{table.where(empty[0])}: no image_id. Fill it in or delete the row.")
+    check_ids(ids.tolist(), table.where)
     states = _words(table, "state", columns["state"], STATES)
     sources = _words(table, "source", columns["source"], ("", *SOURCES))
+    _refuse_swallowed_rows(table)
     labels = _labels(columns["label"], states)
     has_label = labels != ""
     if len(missing := np.flatnonzero((states == "labeled") & ~has_label)):
@@ -109,7 +115,8 @@ def rendered(split: Split, *, safe: str = "") -> bytes:
     with _plain_refusal(path, safe):
         write_mirror(split, path.parent)
     names = column_names(path)
-    return csv_bytes(split, None if names == list(COLUMNS) else read_text_table(path, blank=True))
+    own = names != list(COLUMNS)
+    return csv_bytes(split, read_text_table(path, blank=True, as_written=True) if own else None)
 
 
 def replace_csv(split: Split, content: bytes, *, safe: str = "") -> None:
@@ -148,7 +155,8 @@ def csv_bytes(split: Split, former: Table | None = None) -> bytes:
         rows = pc.index_in(pa.array(numbers), value_set=pa.array(former.numbers))
         own = {name: cells.take(rows).fill_null("") for name, cells in former.columns.items()}
         columns = {name: columns.pop(name.lower(), own[name]) for name in own} | columns
-    text = csv_text([name.strip() for name in columns], list(columns.values()))
+    theirs = [name.strip() for name in columns if name.lower() not in COLUMNS]
+    text = csv_text([name.strip() for name in columns], list(columns.values()), as_written=theirs)
     return text.encode("utf-8" if text.isascii() else "utf-8-sig")
 
 
@@ -224,6 +232,29 @@ def _trimmed(table: Table) -> dict[str, NDArray[np.object_]]:
     return columns
 
 
+def _refuse_swallowed_rows(table: Table) -> None:
+    """Refuse what two stray quotes make of the rows between them: one cell with line breaks.
+
+    Such a cell has as many delimiters as the rows it swallowed, and their states.
+    """
+    import pyarrow.compute as pc
+
+    for cells in table.columns.values():
+        odd = np.flatnonzero(pc.match_substring_regex(cells, SWALLOWED).to_numpy(False))
+        for row in odd.tolist():
+            text = cells[row].as_py()
+            breaks = text.replace("\r\n", "\n").replace("\r", "\n").count("\n")
+            if max(map(text.count, ",;\t")) >= breaks * (len(COLUMNS) - 1):
+                raise DataError(
+                    f"{table.where(row)}: a cell holds {breaks} line breaks and what looks "
+                    f"like rows: {text[:60]!r}. Is a quote opened there that is closed rows below? "
+                    "Remove it."
+                )
+        if pc.any(pc.match_substring(cells, "\0")).as_py():
+            row = int(pc.index(pc.match_substring(cells, "\0"), True).as_py())
+            raise DataError(f"{table.where(row)}: a cell holds a NUL. Remove it.")
+
+
 def _words(
     table: Table, name: str, column: NDArray[np.object_], known: Sequence[str]
 ) -> NDArray[np.str_]:
@@ -273,10 +304,10 @@ def _weights(table: Table, texts: NDArray[np.object_]) -> NDArray[np.float64]:
     points = pc.if_else(pc.equal(points, ""), "1", points)
     numeric = pc.match_substring_regex(points, NUMBER)
     values = pc.cast(pc.if_else(numeric, points, "-1"), pa.float64()).to_numpy()
-    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    bad = np.flatnonzero(~((values >= 0) & (values <= MOST_WEIGHT)))
     if len(bad):
         raise DataError(
-            f"{table.where(bad[0])}: weight {texts[bad[0]]!r} is not a number of at least 0. "
-            "Correct it, or leave it empty for 1."
+            f"{table.where(bad[0])}: weight {texts[bad[0]]!r} is not a number of at least 0 "
+            f"and at most {MOST_WEIGHT:,.0f}. Correct it, or leave it empty for 1."
         )
     return np.asarray(values, dtype=np.float64)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
+from usl.data.formulas import guarded_column
+from usl.data.parquet_files import open_parquet, read_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,9 +24,17 @@ def write_table(path: Path, table: pa.Table) -> None:
 
     with atomic_write(path) as handle:
         if path.suffix == ".parquet":
-            pyarrow.parquet.write_table(table, handle)
+            pyarrow.parquet.write_table(table, handle, write_page_checksum=True)
         else:
-            pyarrow.csv.write_csv(table, handle)
+            pyarrow.csv.write_csv(guarded_table(table), handle)
+
+
+def guarded_table(table: pa.Table) -> pa.Table:
+    """The table as it is written as CSV: no text of it is a formula to a spreadsheet."""
+    import pyarrow as pa
+
+    columns = [guarded_column(column) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
 
 
 def read_table(
@@ -38,15 +48,17 @@ def read_table(
         naming the file: missing, damaged, or without a needed column; ends with the ``fix``.
     """
     import pyarrow as pa
-    import pyarrow.parquet
 
     try:
-        names = pyarrow.parquet.read_schema(path).names
+        names = open_parquet(path).schema_arrow.names
         asked = names if more is None else dict.fromkeys((*needed, *more))
-        wanted = [name for name in asked if name in names]
-        table = pyarrow.parquet.read_table(path, columns=wanted)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        table = read_columns(path, [name for name in asked if name in names])
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}). {fix}") from error
     if missing := [name for name in needed if name not in names]:
         raise DataError(f"{path} cannot be read (it has no column {missing[0]!r}). {fix}")
+    if ID in table.column_names:
+        kind, column = table[ID].type, table[ID]
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or column.null_count:
+            raise DataError(f"{path} cannot be read ({ID} is not a text in every row). {fix}")
     return table

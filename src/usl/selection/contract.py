@@ -14,12 +14,14 @@ It sees arrays only: no data set, no path, no label. ``usl.select`` has checked 
 - ``seed``: every random draw comes from ``np.random.default_rng(seed)``.
 - ``progress``: report with ``progress(done, total, step)``.
 
-Two more are handed only to a method that asks for them in its signature:
+Three more are handed only to a method that asks for them in its signature:
 
 - ``keep``: a :class:`usl.numeric.stage_cache.Keep` for stages that take long, so that a stopped
   selection goes on after the last finished one.
 - ``predictions``: float64 [n, C], the class probabilities of every row by the present model, or
   None on a cold start. ``labeled`` says which rows it has learned from.
+- ``lengths``: float32 [n], the length of every row before it was scaled to 1, or None where that
+  is not known because the rows came as unit rows.
 
 Bounds of its own parameters stand in the signature, ``k: Annotated[int, Positive] = 20``
 (:mod:`usl.core.parameters`): values out of bounds are refused before it is called.
@@ -29,6 +31,10 @@ how long its long stages do, in seconds by their names (:mod:`usl.selection.shar
 
     def needed(n, width, budget, labeled, parameters) -> int  # bytes; labeled: how many rows
     def seconds(n, width, budget, labeled, parameters) -> dict[str, float]
+
+Parameters that do not go together, or not for n items, it may refuse before any image is read::
+
+    def check(n, parameters) -> None  # raises UsageError
 
 Further words that its module may say:
 
@@ -57,7 +63,7 @@ from usl.core.methods import Methods
 
 DEFAULT = "quorum"  # the method of whoever names none; docs/choosing.md says why
 NEEDED, SECONDS, NESTED = "needed", "seconds", "NESTED"
-SHARED = ("labeled", "candidates", "predictions", "seed", "progress", "keep")
+SHARED = ("labeled", "candidates", "predictions", "lengths", "seed", "progress", "keep")
 METHODS = Methods("usl.selection.methods", "pick", SHARED, group="usl.selection")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from usl.data.collection import Collection
 from usl.features.dry_run import describe
+from usl.features.head_encoder import LayerName, with_layer
 from usl.selection.constraints.resolve import Share, Wanted
 from usl.selection.constraints.select_within import Constraints
 from usl.selection.contract import DEFAULT, METHODS, SECONDS
@@ -20,6 +21,7 @@ def plan_run(
     *,
     method: str = DEFAULT,
     model: str = "auto",
+    layer: LayerName | None = None,
     pca: int | None = None,
     memory: int | str | None = None,
     constraints: Constraints | None = None,
@@ -38,6 +40,7 @@ def plan_run(
     the run itself; ``constraints`` in the plan says what they leave (:func:`planned`).
     """
     opened = {"as_": as_, "max_pixels": max_pixels}
+    model = with_layer(model, layer)
     ready = prepare(
         source, budget, method, model, pca, memory, None, constraints, method_params, opened
     )

@@ -32,7 +32,7 @@ def is_nested(method: str, budget: int = 1, params: Mapping[str, Any] | None = N
 
 
 def takes(module: ModuleType, name: str) -> bool:
-    """Whether a method asks for something it need not: ``keep`` or ``predictions``."""
+    """Whether a method asks for something it need not: ``keep``, ``lengths``, ``predictions``."""
     return name in inspect.signature(getattr(module, METHODS.function)).parameters
 
 

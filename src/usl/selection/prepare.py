@@ -92,6 +92,8 @@ def prepare(
             f"{method} is an oracle and needs the label of every image, but {collection.source} "
             "holds none. Choose another method."
         )
+    if (check := getattr(module, "check", None)) is not None:
+        check(len(train), params)
     limits, files = read_constraints(constraints or Constraints(), collection, train)
     wanted = resolve(limits, len(train), budget, collection.ids[train])
     shares = wanted.parts(budget)

@@ -14,7 +14,7 @@ from usl.core.seeds import seed_number
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.stage_cache import Keep, KeepOnDisk
-from usl.numeric.unit_rows import check_table, unit_rows
+from usl.numeric.unit_rows import check_table, known_lengths, unit_rows
 from usl.numeric.workspace import Workspace
 from usl.selection.contract import DEFAULT, METHODS, Picks
 from usl.selection.known_methods import takes
@@ -37,6 +37,7 @@ def select(
     scratch: str | os.PathLike[str] | None = None,
     resume: bool | str | os.PathLike[str] | Keep = False,
     predictions: ArrayLike | None = None,
+    lengths: ArrayLike | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Selection:
@@ -64,6 +65,8 @@ def select(
         features.
     predictions : float [n, C], class probabilities of every row by the present model, for a method
         that asks for them; None on a cold start.
+    lengths : float [n], the length of every row before it was scaled to 1, for a method that asks
+        for them; by default those of ``features``, unless all are 1.
     progress : called as work proceeds.
     **method_params : the method's own parameters; an unknown one is refused.
 
@@ -99,6 +102,7 @@ def select(
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
     probabilities = checked_predictions(predictions, n, method)
+    measured = measured_lengths(lengths, given, method)
     workspace = memory if isinstance(memory, Workspace) else Workspace(memory, scratch)
     reserve(workspace, method, given, int(budget), len(known), method_params)
     table = unit_rows(given, workspace, progress=progress)
@@ -109,6 +113,8 @@ def select(
             method_params["keep"] = KeepOnDisk(table, None if resume is True else resume)
     if takes(module, "predictions"):
         method_params["predictions"] = probabilities
+    if takes(module, "lengths"):
+        method_params["lengths"] = measured
     picks: Picks = module.pick(
         table,
         int(budget),
@@ -176,6 +182,30 @@ def checked_predictions(given: ArrayLike | None, n: int, method: str) -> NDArray
                 "Give class probabilities, such as a softmax."
             )
     return table
+
+
+def measured_lengths(
+    given: ArrayLike | None, table: Any, method: str
+) -> NDArray[np.float32] | None:
+    """Lengths of the rows as float32 [n] for a method that asks for them; None if not known.
+
+    Raises
+    ------
+    DataError
+        not one finite number of at least 0 for every row of ``table`` [n, d].
+    """
+    if not takes(METHODS.load(method), "lengths"):
+        return None
+    if given is None:
+        return known_lengths(table)
+    found = np.asarray(given)
+    fits = found.shape == (len(table),) and found.dtype.kind in "fiu"
+    if not fits or not (np.isfinite(found).all() and (found >= 0).all()):
+        raise DataError(
+            f"lengths: {found.dtype} {found.shape} given; one number of at least 0 for each of the "
+            f"{len(table)} rows is needed."
+        )
+    return found.astype(np.float32)
 
 
 def _check_promise(picks: Picks, budget: int, candidates: NDArray[np.int64], method: str) -> None:

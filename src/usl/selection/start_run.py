@@ -5,25 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from usl.core.errors import TrainingFailedError
-from usl.core.files import cache_dir, write_json, write_json_lines
+from usl.core.errors import DataError, TrainingFailedError, UslWarning
+from usl.core.files import atomic_write, cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.data.collection import Collection
+from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
+from usl.numeric.unit_rows import known_lengths
 from usl.run import folder as runs
 from usl.run.folder import Run
 from usl.run.identity import KEY, new_identity
 from usl.run.split import Split
 from usl.selection.constraints.result import Constrained
 from usl.selection.constraints.select_within import Constraints, select_within
-from usl.selection.contract import DEFAULT
+from usl.selection.contract import DEFAULT, METHODS
+from usl.selection.known_methods import takes
 from usl.selection.prepare import Prepared, prepare
 from usl.selection.result import Selection
 from usl.selection.select import select
@@ -38,6 +43,7 @@ def start_run(
     *,
     method: str = DEFAULT,
     model: str = "auto",
+    layer: LayerName | None = None,
     seed: int = 0,
     overwrite: bool = False,
     on_corrupt: Literal["skip", "fail"] = "skip",
@@ -65,6 +71,8 @@ def start_run(
     method : how to pick.
     model : encoder: pixels, efficientnet_lite1, efficientnet_lite0, cifar-cld-small, a folder made
         by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
+    layer : trunk or head of an encoder whose checkpoint has both; the default is the trunk. USL's
+        released code selects on the head, which is not centred.
     seed : of every random draw; the same seed gives the same picks.
     overwrite : replace an earlier run. One that holds your labels is kept beside it.
     on_corrupt : what to do with an image that cannot be read.
@@ -84,12 +92,13 @@ def start_run(
     """
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
+    model = with_layer(model, layer)
     seed = seed_number(seed)
     opened = {"as_": as_, "max_pixels": max_pixels}
     ready = prepare(
         source, budget, method, model, pca, memory, scratch, constraints, method_params, opened
     )
-    collection, train, oracle = ready.collection, ready.train, ready.oracle
+    collection, train = ready.collection, ready.train
     space = open_space(
         collection,
         ready.encoder,
@@ -101,19 +110,15 @@ def start_run(
     )
     embedded = time.perf_counter()
 
-    if oracle and collection.labels is not None:
-        method_params = {"labels": collection.labels[space.rows], **method_params}
-    training = None
-    if method_params.get("end_to_end"):
-        training = trainable(collection, space, method_params, seed)
-        method_params = {"trainable": training, **method_params}
+    handed = handed_over(ready, space, method, seed, method_params)
+    training = handed.get("trainable")
     settings = {
         "method": method,
         "seed": seed,
         "memory": ready.workspace,
         "resume": len(space.rows) > RESUMABLE if resume is None else resume,
         "progress": progress,
-        **method_params,
+        **handed,
     }
     try:
         picks = pick(ready, space, budget, constraints, settings)
@@ -151,6 +156,26 @@ def start_run(
     if training is not None and training.folder is not None:
         shutil.rmtree(training.folder, ignore_errors=True)
     return Run.open(out)
+
+
+def handed_over(
+    ready: Prepared, space: Space, method: str, seed: int, params: dict[str, Any]
+) -> dict[str, Any]:
+    """The method's parameters, and what it asks for beside the features."""
+    handed = dict(params)
+    if ready.oracle and ready.collection.labels is not None:
+        handed = {"labels": ready.collection.labels[space.rows], **handed}
+    if params.get("end_to_end"):
+        handed = {"trainable": trainable(ready.collection, space, handed, seed), **handed}
+    if takes(METHODS.load(method), "lengths"):
+        handed = {"lengths": known_lengths_of(space), **handed}
+    return handed
+
+
+def known_lengths_of(space: Space) -> NDArray[np.float32] | None:
+    """The lengths of a space's points before they were scaled; None where all were 1."""
+    lengths = space.lengths()
+    return None if known_lengths(lengths[:, None]) is None else lengths
 
 
 def pick(
@@ -194,7 +219,8 @@ def trainable(collection: Collection, space: Space, method_params: Any, seed: in
 
     assert collection.images is not None
     taken, fitted = collection.images.take(space.rows), space.preprocessing
-    key = json_digest([array_digest(space.features), seed, repr(sorted(method_params.items()))])
+    defined = repr(sorted(method_params.items()))
+    key = json_digest(["network 2", array_digest(space.features), seed, defined])
     return Trainable(
         open_encoder(space.embedding.encoder.name).backbone,  # type: ignore[attr-defined]
         lambda size, progress: open_pictures(
@@ -203,8 +229,25 @@ def trainable(collection: Collection, space: Space, method_params: Any, seed: in
         mean=fitted.mean,
         deviation=fitted.deviation,
         components=fitted.components,
-        folder=cache_dir() / "training" / key,
+        folder=_writable(cache_dir() / "training" / key),
     )
+
+
+def _writable(folder: Path) -> Path | None:
+    """A folder of the cache for checkpoints, or None where it cannot be written, which is said."""
+    try:
+        with atomic_write(folder / ".writable"):
+            pass
+        (folder / ".writable").unlink()
+    except (OSError, DataError) as error:
+        why = error.__cause__ or error
+        warnings.warn(
+            f"cache: {folder} cannot be written ({why}). If stopped, this training begins anew.",
+            UslWarning,
+            stacklevel=2,
+        )
+        return None
+    return folder
 
 
 def keep_backbone(folder: Path, picks: Selection, space: Space) -> None:

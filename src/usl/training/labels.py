@@ -49,6 +49,12 @@ def labels_of(run: Run, split: Split, rows: NDArray[np.int64], train: NDArray[np
     labels = split.labels[rows]
     usable = train & (split.states[rows] == "labeled")
     names = label_names(run, split, labels[usable].tolist())
+    heavy = set(labels[usable & (split.weights[rows] > 0)].tolist())
+    if len(heavy) < 2:
+        raise DataError(
+            f"{run.path / CSV_NAME}: only {len(heavy)} of the {len(names)} classes have a label of "
+            "weight above 0. Training needs at least two; raise weights, or label more images."
+        )
     numbers = {name: number for number, name in enumerate(names)}
     classes = np.array(
         [numbers[label] if use else -1 for label, use in zip(labels, usable, strict=True)],
@@ -67,8 +73,9 @@ def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
     requested = len(split.requested())
     path = run.path / CSV_NAME
     if not labels:
+        which = f"the images of {first_rows(requested)}" if requested else "some images"
         raise DataError(
-            f"{path} holds no labels yet. Label the images of {first_rows(requested)} (usl label "
+            f"{path} holds no labels yet. Label {which} (usl label "
             f"{run.path}), or fill in their label column, then train again."
         )
     names = sorted(set(labels))
@@ -84,7 +91,7 @@ def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
             UslWarning,
             stacklevel=3,
         )
-    if unread := len(split.labeled("train")) - len(labels):
+    if (unread := len(split.labeled("train")) - len(labels)) > 0:
         warnings.warn(
             f"{path}: {unread} labelled images cannot be read now and are left out.",
             UslWarning,

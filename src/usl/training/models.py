@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass, field
-from math import nan
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +12,12 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
+from usl.core.npz import read_npz
 from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
+from usl.run.models import MODEL, STAMP, TrainedModel, trained_model
 from usl.training.shared.whitening import mapped
 
 Probabilities = NDArray[np.float64]
@@ -119,7 +119,7 @@ class MixtureModel(NeighborModel):
     ``scores`` are the training items' probabilities, which neighbours hand on; ``weight`` [C, e]
     and ``bias`` [C] are of the classes. z is x, or unit((x - ``center``) ``projection``) where they
     are given. What is told is p^(1 / ``temperature``), scaled to sum 1. ``estimate`` is the
-    method's own guess at its accuracy, NaN without one.
+    method's own guess at its accuracy, 0 without one.
     """
 
     weight: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
@@ -128,7 +128,7 @@ class MixtureModel(NeighborModel):
     temperature: float = 1.0
     center: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
     projection: Float32 = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    estimate: float = nan
+    estimate: float = 0.0
 
     def linked(
         self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
@@ -184,28 +184,97 @@ MODELS: dict[str, Any] = {
 }
 
 
-def save_model(path: str | os.PathLike[str], model: Model, class_names: list[str]) -> None:
+def save_model(
+    path: str | os.PathLike[str], model: Model, class_names: list[str], stamp: str | None = None
+) -> None:
     """Write a model as ``.npz`` (arrays only, no pickle), whole or not at all."""
-    kind = next(name for name, made in MODELS.items() if isinstance(model, made))
     with atomic_write(path) as handle:
         arrays: dict[str, Any] = {
-            "kind": np.array(kind),
+            "kind": np.array(kind_of(model)),
             "class_names": np.array(class_names),
+            **({} if stamp is None else {STAMP: np.array(stamp)}),
             **model.arrays(),
         }
         np.savez(handle, **arrays)
 
 
+def kind_of(model: Model) -> str:
+    """The name of a model's kind."""
+    return next(name for name, made in MODELS.items() if isinstance(model, made))
+
+
+def open_model(folder: Path) -> tuple[TrainedModel, Model, list[str]]:
+    """The active model of a run folder: its record, the classifier and its class names.
+
+    Raises :class:`DataError` where there is none, or it is damaged, or of another training than
+    its record.
+    """
+    trained = trained_model(folder)
+    path = trained.path / MODEL
+    try:
+        model, class_names, stamp = _read(path)
+    except DataError:
+        if trained_model(folder).path == trained.path:
+            raise
+        return open_model(folder)  # it was trained anew meanwhile
+    trained.check_stamp(path, stamp)
+    if class_names != trained.info.get("classes", class_names):
+        trained.check_stamp(path, "of other classes")
+    return trained, model, class_names
+
+
+def _check(model: Any, class_names: list[str]) -> None:
+    """ValueError for arrays that are no numbers, or that do not belong together."""
+    for name, value in vars(model).items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise ValueError(f"{name} is not of finite numbers")
+    shapes = {name: np.shape(value) for name, value in vars(model).items()}
+    count = len(class_names)
+    if isinstance(model, LinearModel):
+        sound = len(shapes["weight"]) == 2 and shapes["bias"] == (count,) == shapes["weight"][:1]
+    elif isinstance(model, NeighborModel):
+        sound = len(shapes["train"]) == 2 and shapes["scores"] == (shapes["train"][0], count)
+        sound = sound and shapes["k"] == shapes["power"] == () and model.k >= 1
+        if isinstance(model, MixtureModel):
+            sound = sound and _is_mixture(shapes, count) and model.temperature > 0
+    else:
+        (d, e), m = shapes["projection"], shapes["log_weights"][0]
+        sound = shapes["supports"] == (m, e) and shapes["votes"] == (m, count) and d > 0
+        sound = sound and shapes["temperature"] == () and model.temperature > 0
+    if not sound or not count:
+        raise ValueError("its arrays do not belong together")
+
+
+def _is_mixture(shapes: dict[str, tuple[int, ...]], count: int) -> bool:
+    """Whether the arrays of a mixture's classes, and of its own space, fit its items."""
+    width, numbers = shapes["train"][1], ("graph", "temperature", "estimate")
+    inner = width
+    if shapes["center"] != (0,):
+        inner = shapes["projection"][-1]
+        if shapes["center"] != (width,) or shapes["projection"] != (width, inner):
+            return False
+    classes = shapes["weight"] == (count, inner) and shapes["bias"] == (count,)
+    return classes and all(shapes[name] == () for name in numbers)
+
+
 def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:
     """Read a model and its class names. Raises :class:`DataError` naming a broken file."""
+    return _read(path)[:2]
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[Model, list[str], str | None]:
+    """A model, its class names and its stamp, None where it has none."""
     try:
-        with np.load(Path(path), allow_pickle=False) as stored:
-            arrays = dict(stored)
+        arrays = read_npz(path)
         kind = MODELS[str(arrays.pop("kind"))]
         class_names = [str(name) for name in arrays.pop("class_names")]
+        stamp = str(arrays.pop(STAMP)) if STAMP in arrays else None
         fields = {name: one if one.ndim else one.item() for name, one in arrays.items()}
-        return kind(**fields), class_names
+        model = kind(**fields)
+        _check(model, class_names)
+        return model, class_names, stamp
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: train the run first (usl train RUN).") from None
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (LookupError, TypeError, ValueError, OSError) as error:  # a DataError is a ValueError
         raise DataError(f"{path} is not a model of this program ({error}).") from error

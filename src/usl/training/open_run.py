@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.features.contract import Encoder
 from usl.features.embed import GIVEN
+from usl.features.open_encoder import open_encoder, open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.answers.sync import checked_split
 from usl.run.folder import Run
-from usl.run.models import SPACE
+from usl.run.models import SPACE, TrainedModel
 from usl.run.split import Split
 
 PREPROCESSING = "preprocessing.npz"
@@ -32,13 +34,6 @@ class Opened:
     collection: Collection
     split: Split
     space: Space
-
-    def kept_in_run(self) -> dict[str, str]:
-        """``{"file": name}`` where the encoder is a file of the run folder."""
-        path = Path(self.space.embedding.encoder.name)
-        path = path / "encoder.safetensors" if path.is_dir() else path
-        here = path.is_file() and path.resolve().parent == self.run.path.resolve()
-        return {"file": path.name} if here else {}
 
     @property
     def ids(self) -> NDArray[np.str_]:
@@ -64,22 +59,22 @@ def open_run(
     source: str | None = None,
     split: Split | None = None,
     model: str | None = None,
-    trained: bool = False,
+    trained: TrainedModel | None = None,
     progress: Progress = silent,
 ) -> Opened:
     """Open a run's images again, match the split to them and bring all into the run's space.
 
-    The space is the selection's, or with ``trained`` that of the trained model. With ``model``
+    The space is the selection's, or that of a ``trained`` model. With ``model``
     the images are encoded by another encoder and a new space is fitted. ``split`` is one that was
     checked already.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     found = collection if collection is not None else run.collection(source)
     split = checked_split(run, found) if split is None else split
-    record = run.info.get("training", run.info)["encoder"] if trained else run.info["encoder"]
+    record = run.info["encoder"] if trained is None else trained.info["encoder"]
     if model is not None and model != record["name"]:
         return Opened(run, found, split, open_space(found, model, progress=progress))
-    space = recorded_space(run, record, found, progress)
+    space = recorded_space(run, record, found, progress, trained, fetch=model is not None)
     if space.embedding.encoder.key != record["key"]:
         raise DataError(
             f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
@@ -89,26 +84,50 @@ def open_run(
 
 
 def recorded_space(
-    run: Run, record: dict[str, Any], collection: Collection, progress: Progress
+    run: Run,
+    record: dict[str, Any],
+    collection: Collection,
+    progress: Progress,
+    trained: TrainedModel | None = None,
+    *,
+    fetch: bool = False,
 ) -> Space:
-    """A collection in the space of the run that has the encoder of ``record``, by its name.
+    """A collection in the space that has the encoder of ``record``, by its name.
 
-    Whether the encoder still is the recorded one, its key tells.
+    It is the run's, or that of its ``trained`` model. Whether the encoder still is the recorded
+    one, its key tells. Anybody may have written the record: its weights are fetched only with
+    ``fetch``, when the user has named them, too.
     """
     if record["name"] == GIVEN and collection.features is None:
         raise DataError(
             f"{run.path}: the run was made from features that were given; {collection.source} "
             "holds images. Name features of these images, made in the same way."
         )
-    file = SPACE if record["key"] != run.info["encoder"]["key"] else PREPROCESSING
+    own = trained is not None and record["key"] != run.info["encoder"]["key"]
+    path = trained.path / SPACE if trained is not None and own else run.path / PREPROCESSING
+    fitted = Preprocessing.load(path)
+    if trained is not None and fitted.digest != record.get("preprocessing", fitted.digest):
+        raise DataError(
+            f"{path} is not the feature space that the model was trained in. Restore it, or train "
+            f"again: usl train {run.path}"
+        )
+    encoder: Encoder | str = "auto"
+    if collection.features is None:
+        name = _encoder_name(run, record, trained)
+        encoder = open_encoder(name) if fetch else open_recorded(name, record)
     return open_space(
         collection,
-        "auto" if collection.features is not None else _encoder_name(run, record),
-        preprocessing=Preprocessing.load(run.path / file),
+        encoder,
+        preprocessing=fitted,
         progress=progress,
     )
 
 
-def _encoder_name(run: Run, record: dict[str, Any]) -> str:
-    """What to open as the encoder of a record: a file in the run folder, or a name."""
-    return str(run.path / record["file"]) if "file" in record else str(record["name"])
+def _encoder_name(run: Run, record: dict[str, Any], trained: TrainedModel | None) -> str:
+    """What to open as the encoder of a record: a file of the model or the run, or a name."""
+    if "file" not in record:
+        return str(record["name"])
+    file = Path(str(record["file"])).name
+    if trained is not None and (trained.path / file).is_file():
+        return str(trained.path / file)
+    return str(run.path / file)

@@ -16,10 +16,9 @@ from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.features.space import Space, restrict
 from usl.run.folder import Run
-from usl.run.models import MODEL
 from usl.run.predictions import prediction_table
 from usl.run.tables import write_table
-from usl.training.models import Model, Probabilities, load_model
+from usl.training.models import Model, Probabilities, open_model
 from usl.training.open_run import recorded_space
 
 
@@ -75,11 +74,11 @@ def predict(
             raise UsageError(f"out: {target} should end in .csv or .parquet.")
         if target.exists() and not overwrite:
             raise UsageError(f"out: {target} exists. Name another file, or --overwrite it.")
-    model, class_names = load_model(run.path / MODEL)
+    trained, model, class_names = open_model(run.path)
     collection = open_collection(source)
     tell(collection)
-    record: dict[str, Any] = run.info["training"]["encoder"]
-    space = recorded_space(run, record, collection, progress)
+    record: dict[str, Any] = trained.info["encoder"]
+    space = recorded_space(run, record, collection, progress, trained)
     if space.embedding.encoder.key != record["key"]:
         raise DataError(
             f"{run.path}: was trained on {record['name']} features; {collection.source} gives "

@@ -7,7 +7,7 @@ What comes out is what every other method leaves: the trained network is an enco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -29,10 +29,12 @@ from usl.learning.loop_options import LoopOptions
 from usl.learning.pictures import open_pictures
 from usl.learning.recipe import recipe_of
 from usl.run.folder import Run
+from usl.run.identity import check_identity
 from usl.run.models import NETWORK
 from usl.run.split import Split
 from usl.training.contract import NETWORKS
 from usl.training.labels import Labels, given_labels, labels_of
+from usl.training.last_epochs import EPOCH, LastEpochs, epochs_to_keep
 from usl.training.models import LinearModel
 from usl.training.open_run import Opened
 from usl.training.shared.streams import Streams
@@ -59,6 +61,7 @@ def fit_network(
     module: ModuleType,
     method: str,
     run: Run,
+    working: Path,
     collection: Collection,
     split: Split,
     model: str | None,
@@ -66,7 +69,10 @@ def fit_network(
     progress: Progress,
     given: Mapping[str, Any],
 ) -> tuple[Opened, Labels, LinearModel, dict[str, Any]]:
-    """Train on a run's images and open the run again in the space of the trained network."""
+    """Train on a run's images and open the run again in the space of the trained network.
+
+    The network is written into the ``working`` folder of the new model.
+    """
     if collection.images is None:
         raise DataError(
             f"{collection.source}: {method} trains on images, but these are features alone. Use a "
@@ -88,7 +94,11 @@ def fit_network(
         method,
         examples,
         labels.names,
-        run.path,
+        Place(
+            run.path / FOLDER,
+            working / NETWORK,
+            lambda: check_identity(run.path, run.identity),
+        ),
         model=model,
         seed=seed,
         progress=progress,
@@ -112,12 +122,25 @@ class Trained:
     history: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a training writes: the ``folder`` of its checkpoints, and the trained ``encoder``.
+
+    ``check`` is called before anything is written into the folder; it raises where that must not
+    be.
+    """
+
+    folder: Path
+    encoder: Path
+    check: Callable[[], None]
+
+
 def train_network(
     module: ModuleType,
     method: str,
     examples: Examples,
     class_names: list[str],
-    folder: Path,
+    place: Place,
     *,
     model: str | None = None,
     seed: int = 0,
@@ -131,6 +154,7 @@ def train_network(
     lr: float | None = None,
     weight_decay: float | None = None,
     labeled_in_unlabeled: bool | None = None,
+    last_epochs: int | None = None,
     progress: Progress,
     **params: Any,
 ) -> Trained:
@@ -152,6 +176,8 @@ def train_network(
     weight_decay : of weights; biases and batch normalisation have none.
     labeled_in_unlabeled : the unlabelled stream holds the labelled images too; the default is the
         recipe's (FixMatch: yes, CoMatch: no).
+    last_epochs : keep the averages of so many of the last epochs, of 1,024 steps each, too: usl
+        evaluate then tells their mean accuracy (MixMatch, cifar and imagenet: 20).
     **params : how to run it (:class:`usl.learning.loop_options.LoopOptions`), and the method's own
         parameters.
 
@@ -171,13 +197,9 @@ def train_network(
     backbone, supervision = start_backbone(network, model, size, seed)
     pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
     classes, weights = examples.classes[pictures.rows], examples.weights[pictures.rows]
-    labeled = np.flatnonzero(classes >= 0)
-    if len(labeled) == 0:
-        raise DataError(f"{examples.name}: none of the labelled images can be read.")
     if labeled_in_unlabeled is None:
         labeled_in_unlabeled = recipe.labeled_in_unlabeled
-    every = np.arange(len(pictures))
-    unlabeled = every if labeled_in_unlabeled else np.flatnonzero(classes < 0)
+    labeled, unlabeled = divided(classes, labeled_in_unlabeled, examples.name)
     if recipe.ratio and len(unlabeled) == 0:
         raise DataError(f"{examples.name}: every image has a label; use supervised.")
     task: Student = module.build(backbone, len(class_names), seed=seed, **recipe.parameters)
@@ -188,6 +210,9 @@ def train_network(
         pictures, labeled, classes[labeled], weights[labeled], unlabeled, batch, mu, seed
     )
     total = steps or recipe.steps
+    told = "labels of this collection" if supervision == "none" else supervision
+    last = epochs_to_keep(last_epochs, recipe.last_epochs, total)
+    keeper = LastEpochs(place.folder, last, total, class_names, told, resume=options.resume)
     task.prepare(images=len(pictures), unlabeled=len(unlabeled), steps=total)
     ids = examples.ids[pictures.rows]
     settings = {
@@ -201,6 +226,7 @@ def train_network(
         "batch_size": streams.batch_size,
         "ratio": streams.ratio,
         "labeled_in_unlabeled": labeled_in_unlabeled,
+        **({"last_epochs": last} if last else {}),
         "images": json_digest(ids.tolist()),
         "labels": json_digest([class_names, classes.tolist(), weights.tolist()]),
     }
@@ -211,20 +237,48 @@ def train_network(
         optimizer=recipe.optimizer,
         seed=seed,
         settings=settings,
-        folder=folder / FOLDER,
+        folder=place.folder,
+        check=place.check,
         options=options,
+        monitor=keeper if last else None,
+        monitor_every=EPOCH,
         ids=ids,
         label=method,
         progress=progress,
     )
-    kept: Classifier = task.kept
-    told = "labels of this collection" if supervision == "none" else supervision
+    place.check()
+    if last:
+        keeper.copy_to(place.encoder.parent)
     about = {"method": method, "preset": preset, "labels": len(labeled), "seed": seed}
-    save_backbone(folder / NETWORK, kept.backbone, told, **about)
+    done = {**settings, "steps": total, "optimizer": repr(recipe.optimizer)}
+    return _written(task.kept, place, told, about, done, history)
+
+
+def _written(
+    kept: Classifier,
+    place: Place,
+    told: str,
+    about: Mapping[str, Any],
+    settings: dict[str, Any],
+    history: list[dict[str, Any]],
+) -> Trained:
+    """Write the trained network; with its last layer, what the training leaves."""
+    save_backbone(place.encoder, kept.backbone, told, **about)
     return Trained(
-        folder / NETWORK,
+        place.encoder,
         Preprocessing(kept.backbone.dim, unit=False),
         LinearModel(*(value.detach().double().numpy() for value in kept.head.parameters())),
-        {**settings, "steps": total, "optimizer": repr(recipe.optimizer)},
+        settings,
         history,
     )
+
+
+def divided(
+    classes: NDArray[np.int64], labeled_in_unlabeled: bool, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows of the labelled and of the unlabelled stream; :class:`DataError` without a label."""
+    labeled = np.flatnonzero(classes >= 0)
+    if len(labeled) == 0:
+        raise DataError(f"{name}: none of the labelled images can be read.")
+    every = np.arange(len(classes))
+    return labeled, every if labeled_in_unlabeled else np.flatnonzero(classes < 0)

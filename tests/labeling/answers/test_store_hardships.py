@@ -9,14 +9,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from usl.core.errors import DataError
-from usl.labeling.answers.database import Database
+from usl.labeling.answers.database import SCHEMA, Database
 from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store, store_path
 
@@ -260,3 +260,38 @@ def test_a_closed_store(tmp_path):
     store.close()
     with pytest.raises(DataError, match=r"labels\.sqlite: cannot be used .*closed"):
         store.add([cat()])
+
+
+def test_no_flipped_bit_gives_another_answer(tmp_path):
+    """Every answer is as it was given, or the file is said to be damaged."""
+    with Store.open(tmp_path) as store:
+        numbers = store.add([cat(f"{number}.jpg", key=f"k{number}") for number in range(60)])
+        store.undo(numbers[::7])
+        store.add([Answer("0.jpg", "unsure", seconds=2, annotator="ann")])
+        given = store.history(undos=True)
+    path = store_path(tmp_path)
+    whole = path.read_bytes()
+    for place in range(100, len(whole), 41):
+        other = bytearray(whole)
+        other[place] ^= 1 << (place % 7)
+        for beside in tmp_path.glob("labels.sqlite*"):
+            beside.unlink()
+        path.write_bytes(other)
+        with suppress(DataError), Store.open(tmp_path) as store:
+            assert store.history(undos=True) == given, place
+
+
+def test_a_store_of_an_older_version_is_read_and_gone_on_with(tmp_path):
+    older = [statement.replace("checksum INTEGER,", "") for statement in SCHEMA]
+    with closing(sqlite3.connect(store_path(tmp_path))) as connection:
+        for statement in older:
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO entries (time, kind, image_id, label, annotator, round, final) "
+            "VALUES ('2026-01-01T00:00:00+00:00', 'label', 'old.jpg', 'cat', '', 'labels', 0)"
+        )
+        connection.commit()
+    for _ in range(2):
+        with Store.open(tmp_path) as store:
+            assert next(answer.image_id for answer in store.history()) == "old.jpg"
+            store.add([cat("new.jpg")])

@@ -214,6 +214,7 @@ def test_images_that_came_later_and_rows_that_were_deleted(run, store):
     assert rows(run)["new.jpg"] == HUMAN
     lines = (run.path / "split.csv").read_text().splitlines()
     (run.path / "split.csv").write_text("\n".join(lines[:1] + lines[2:-1]))
+    (run.path / ".split.csv.good").unlink()  # it is on purpose
     sync(run, store)
     assert run.split().ids.tolist() == IDS[1:]  # deleted rows stay deleted
     store.add([cat("nowhere.jpg")])

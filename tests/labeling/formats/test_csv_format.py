@@ -135,3 +135,17 @@ def test_rows_above_the_header(tmp_path, text):
     (tmp_path / "x.csv").write_bytes(f"{text}a.jpg{delimiter}cat".encode())
     import_file(run, tmp_path / "x.csv")
     assert labels_of(run) == {"a.jpg": "cat"}
+
+
+FORMULAS = ["=1.jpg", "@2.jpg", "+3.jpg", "-4.jpg", "'=5.jpg", "6.jpg"]
+
+
+def test_formulas_of_others_leave_as_texts_and_come_back(tmp_path):
+    labels = {"=1.jpg": "=HYPERLINK(1)", "@2.jpg": "'@x", "6.jpg": "-2+3"}
+    run = make_run(tmp_path, FORMULAS, labels=labels)
+    done = export_run(run, "csv", what="all", out=tmp_path / "x.csv")
+    rows = list(csv.DictReader(io.StringIO(done.out.read_text())))
+    assert not [cell for row in rows for cell in row.values() if cell.startswith(tuple("=+-@"))]
+    other = make_run(tmp_path / "other", FORMULAS)
+    import_file(other, done.out)
+    assert labels_of(other) == labels

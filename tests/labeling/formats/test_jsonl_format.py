@@ -15,7 +15,8 @@ from usl.labeling.exchange.export_images import export_run
 from usl.labeling.exchange.import_labels import guess_format, import_file
 from usl.labeling.formats import jsonl as tool
 
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=10).map(str.strip).filter(bool)
+letters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+words = st.text(letters, max_size=10).map(str.strip).filter(bool)
 
 
 @given(st.dictionaries(words, st.none() | words, min_size=1, max_size=6))

@@ -11,10 +11,15 @@ import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 from PIL import Image
 
+from usl.data.digests import file_digest
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
 from usl.labeling.page.app import make_app
@@ -82,8 +87,13 @@ class App:
         """What a browser that was let in sends."""
         return {"cookie": f"{self.door.cookie_name}={self.door.cookie}"}
 
-    def __call__(self, method, path, *, body=None, headers=(), client="127.0.0.1", **named):
-        """One request: status, headers, content. Header names take ``_`` for ``-``."""
+    def __call__(
+        self, method, path, *, body=None, headers=(), client="127.0.0.1", leaves=False, **named
+    ):
+        """One request: status, headers, content. Header names take ``_`` for ``-``.
+
+        A client that ``leaves`` does so after ``body``, before all of it was sent.
+        """
         found = {"host": "127.0.0.1:8000", **dict(headers)}
         found |= {name.replace("_", "-"): value for name, value in named.items()}
         path, _, query = path.partition("?")
@@ -108,7 +118,7 @@ class App:
         }
         chunks = body if isinstance(body, list) else [body or b""]
         waiting = [
-            {"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)}
+            {"type": "http.request", "body": chunk, "more_body": leaves or i + 1 < len(chunks)}
             for i, chunk in enumerate(chunks)
         ]
         sent = []
@@ -127,37 +137,91 @@ class App:
         content = b"".join(message.get("body", b"") for message in sent[1:])
         return sent[0]["status"], dict(zip(names, values, strict=True)), content
 
+    @property
+    def stamp(self):
+        """What every exchange carries."""
+        return {"run": self.work.run.identity, "listing": self.work.stamp}
+
+    def ref(self, row):
+        """How the page names the image of a row."""
+        return self.work.listing.ref(self.work.listing.ids[row])
+
+    def rows(self, refs):
+        """The rows behind such names."""
+        return [self.work.listing.row(ref) for ref in refs]
+
+    def address(self, path, **named):
+        """An address with what every exchange carries."""
+        return f"{path}?{urlencode({**self.stamp, **named})}"
+
+    def picture(self, row, side):
+        """The address of a picture."""
+        return self.address(f"/image/{side}", image=self.ref(row))
+
     def get(self, path, **named):
         """A GET of somebody who was let in, and its JSON."""
-        status, _, content = self("GET", path, headers=self.cookie, **named)
+        status, _, content = self("GET", self.address(path, **named), headers=self.cookie)
         return status, json.loads(content)
 
-    def post(self, operations, *, mode="label", **named):
-        """Send operations as the page does; the status and the JSON."""
-        body = json.dumps({"since": 0, "mode": mode, "operations": operations, **named}).encode()
+    def send(self, path, content):
+        """A POST of the page itself, as it is given; the status and the JSON."""
         own = {"origin": "http://127.0.0.1:8000", "content-type": "application/json"}
-        status, _, content = self(
-            "POST", "/api/operations", body=body, headers={**self.cookie, **own}
-        )
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        status, _, content = self("POST", path, body=body, headers={**self.cookie, **own})
         return status, json.loads(content)
 
+    def post(self, operations, **named):
+        """Send operations as the page does, images given by row; the status and the JSON."""
+        named = {**self.stamp, "since": 0, "mode": "label", **named}
+        given = [self._named(operation) for operation in operations]
+        return self.send("/api/operations", {"operations": given, **named})
 
-def answer(key, rows, label=None, kind="label"):
+    def items(self, rows, **named):
+        """What is shown beside the pictures of these rows, by row."""
+        refs = [self.ref(row) for row in rows]
+        _, found = self.send("/api/items", {**self.stamp, "images": refs, **named})
+        return {row: found[ref] for row, ref in zip(rows, refs, strict=True)}
+
+    def _named(self, operation):
+        """An operation whose rows are replaced by what the page calls the images."""
+        if not isinstance(operation, dict) or not isinstance(operation.get("images"), list):
+            return operation
+        known = range(len(self.work.listing.ids))
+        images = [
+            self.ref(one) if type(one) is int and one in known else one
+            for one in operation["images"]
+        ]
+        return {**operation, "images": images}
+
+
+def answer(key, images, label=None, kind="label"):
     """An operation."""
-    return {"key": key, "type": "answer", "rows": rows, "kind": kind, "label": label}
+    return {"key": key, "type": "answer", "images": images, "kind": kind, "label": label}
+
+
+def record_anew(path, *names):
+    """Record that the run was made from what these images hold now."""
+    table = pyarrow.parquet.read_table(path / "images.parquet")
+    digests = dict(zip(table["image_id"].to_pylist(), table["digest"].to_pylist(), strict=True))
+    folder = Path(json.loads((path / "run.json").read_text())["source"]["path"])
+    digests |= {name: file_digest(folder / name) for name in names}
+    place = table.schema.get_field_index("digest")
+    table = table.set_column(place, "digest", pa.array(list(digests.values()), pa.string()))
+    pyarrow.parquet.write_table(table, path / "images.parquet")
 
 
 class Served:
     """``usl label`` in a process of its own."""
 
-    def __init__(self, path, **options):
-        self.path, self.options = path, options
+    def __init__(self, path, *, prelude="", **options):
+        self.path, self.options, self.prelude = path, options, prelude
         self.start()
 
     def start(self, **options):
         """Start it, with other options if given; waits until the page is served."""
         self.options |= options
-        command = [sys.executable, "-c", SERVE, str(self.path), json.dumps(self.options)]
+        script = self.prelude + SERVE
+        command = [sys.executable, "-c", script, str(self.path), json.dumps(self.options)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from page_browser import READY, counted, press, saved, shown
-from page_run import write_bomb
+from page_run import record_anew, write_bomb
 
 from usl.labeling.answers.store import Store
 from usl.run.folder import Run
@@ -130,10 +130,16 @@ def test_hostile_names_stay_text(path, site, visit):
     assert page.evaluate("window.hit") is None
 
 
+def requested(path):
+    split = Run.open(path).split()
+    return split.ids.tolist(), split.states.tolist()
+
+
 def test_a_picture_that_cannot_be_shown_is_said_so(path, site, visit):
-    server = site(["cat"])
-    second = server.work.ids[server.work.state("")["order"][1]]
+    second = [one for one, state in zip(*requested(path), strict=True) if state == "requested"][1]
     write_bomb(path.parent / "photos" / second)
+    record_anew(path, second)
+    server = site(["cat"])
     page = visit(server.address)
     press(page, "1")
     page.wait_for_selector(".fault")

@@ -13,7 +13,7 @@ from usl.core.errors import DataError
 from usl.data.decode import decode_file, shrink
 from usl.data.images import ArrayImages, FileImages
 from usl.labeling.page.picture_cache import PictureCache
-from usl.labeling.page.pictures import Pictures, decode_small, fitting
+from usl.labeling.page.pictures import Pictures, fitting
 
 
 def opened(picture):
@@ -48,7 +48,7 @@ def test_pictures_are_no_larger_than_asked_for(tmp_path):
 def test_shrinking_while_decoding_shows_the_same_picture(tmp_path, size):
     path = tmp_path / "large.jpg"
     smooth(size).save(path, quality=95)
-    small = decode_small(path, "large.jpg", 320)
+    small = decode_file(path, "large.jpg", side=320)
     plain = shrink(decode_file(path, "large.jpg"), 320)
     assert small.size == plain.size
     assert np.abs(np.asarray(small, int) - np.asarray(plain, int)).mean() < 2
@@ -87,6 +87,36 @@ def test_a_changed_file_is_read_anew(tmp_path):
     assert opened(pictures.get(0, 160)).size != opened(first).size
 
 
+def test_a_picture_is_kept_under_what_it_was_made_from(tmp_path):
+    """A file that is exchanged while it is decoded, or an array that is, is shown under no name."""
+    smooth((300, 200)).save(tmp_path / "a.jpg")
+
+    class Exchanged(Pictures):
+        def _decode(self, row, size, **how):
+            smooth((200, 300)).save(tmp_path / "a.jpg")
+            array[row] += 1
+            return super()._decode(row, size, **how)
+
+    array = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
+    for images in (FileImages(tmp_path, ["a.jpg"]), ArrayImages(array)):
+        pictures = Exchanged(images, PictureCache(None))
+        before = pictures.digest(0)
+        with pytest.raises(DataError, match="changed while it was read"):
+            pictures.get(0, 160)
+        assert pictures.digest(0) != before
+        assert pictures.cache.get(f"{before}-160") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_a_device_is_no_picture(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"soon a pipe")
+    pictures = files(tmp_path)
+    (tmp_path / "a.jpg").unlink()
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match=r"a\.jpg: no file"):
+        pictures.get(0, 160)
+
+
 def test_faults_name_the_file(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no picture at all")
     (tmp_path / "b.jpg").write_bytes(b"soon gone")
@@ -107,7 +137,7 @@ def test_many_who_ask_at_once_share_the_work(tmp_path):
             return super().read(row)
 
     gate = threading.Event()
-    pictures = Pictures(Slow(np.zeros((3, 8, 8), np.uint8)), PictureCache(None))
+    pictures = Pictures(Slow(np.arange(192, dtype=np.uint8).reshape(3, 8, 8)), PictureCache(None))
     pictures.prepare([0, 1, 2], 640)
     threads = [threading.Thread(target=pictures.get, args=(2, 640)) for _ in range(6)]
     for thread in threads:

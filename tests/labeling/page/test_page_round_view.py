@@ -14,10 +14,10 @@ from usl.labeling.answers.sync import sync
 from usl.labeling.page.round_view import RoundView
 
 
-def said(state):
+def said(page, state):
     return {
-        row: what if isinstance(what, str) else state["labels"][what]
-        for row, what in state["answers"]
+        page.work.listing.row(ref): what if isinstance(what, str) else state["labels"][what]
+        for ref, what in state["answers"]
     }
 
 
@@ -32,7 +32,7 @@ def test_an_answer_sent_twice_counts_once(app):
         assert status == 200
         assert told["done"] == ["aaaaaaaa", "bbbbbbbb"]
     assert len(page.store.history()) == 2
-    assert said(page.get("/api/state")[1]) == {3: "cat", 5: "dog"}
+    assert said(page, page.get("/api/state")[1]) == {3: "cat", 5: "dog"}
     assert [one["name"] for one in told["classes"]] == ["cat", "dog"]
 
 
@@ -43,12 +43,12 @@ def test_many_labelled_at_once_are_undone_as_one_even_after_a_reload(app):
     state = app().get("/api/state")[1]
     last = state["groups"][-1]
     assert last["key"] == "group--1"
-    assert last["rows"] == [7, 8, 9]
+    assert page.rows(last["images"]) == [7, 8, 9]
     assert last["before"] == [["label", "dog"], ["", None], ["", None]]
     for _ in range(2):
         told = page.post([undo("undo---1", "group--1")])[1]
         assert told["done"] == ["undo---1"]
-    assert said(app().get("/api/state")[1]) == {7: "dog"}
+    assert said(page, app().get("/api/state")[1]) == {7: "dog"}
     assert len(page.store.history()) == 4  # nothing is ever deleted
 
 
@@ -58,22 +58,22 @@ def test_the_latest_counts_and_skips_wait_at_the_end(app):
     page.post([answer("cccccccc", [1], kind="skip"), answer("dddddddd", [3], kind="unsure")])
     page.post([answer("eeeeeeee", [3], kind="bad")])
     state = page.get("/api/state")[1]
-    assert state["skipped"] == [2, 1]
-    assert said(state) == {1: "skip", 2: "skip", 3: "bad"}
+    assert page.rows(state["skipped"]) == [2, 1]
+    assert said(page, state) == {1: "skip", 2: "skip", 3: "bad"}
 
 
 def test_annotators_are_blind_and_have_queues_of_their_own(app):
     page = app()
     page.post([answer("aaaaaaaa", [3], "cat")], **{"as": "anna"})
     page.post([answer("bbbbbbbb", [3], "dog")], **{"as": "ben"})
-    assert said(page.get("/api/state?as=anna")[1]) == {3: "cat"}
-    assert said(page.get("/api/state?as=ben")[1]) == {3: "dog"}
-    fresh = page.get("/api/state?as=chloe")[1]
-    assert said(fresh) == {}
+    assert said(page, page.get("/api/state", **{"as": "anna"})[1]) == {3: "cat"}
+    assert said(page, page.get("/api/state", **{"as": "ben"})[1]) == {3: "dog"}
+    fresh = page.get("/api/state", **{"as": "chloe"})[1]
+    assert said(page, fresh) == {}
     assert fresh["groups"] == []
-    assert fresh["order"] == page.get("/api/state?as=anna")[1]["order"]
-    assert page.get("/api/changes?as=chloe&since=0")[1]["changes"] == []
-    assert "dog" not in str(page.get("/api/items?rows=3&as=anna"))
+    assert fresh["order"] == page.get("/api/state", **{"as": "anna"})[1]["order"]
+    assert page.get("/api/changes", since=0, **{"as": "chloe"})[1]["changes"] == []
+    assert "dog" not in str(page.items([3], **{"as": "anna"}))
     told = page.post([undo("undo---1", "bbbbbbbb")], **{"as": "anna"})[1]
     assert told["done"] == []
     assert page.get("/api/state")[1]["people"] == 2
@@ -81,19 +81,19 @@ def test_annotators_are_blind_and_have_queues_of_their_own(app):
 
 def test_the_queue_stays_when_answers_are_settled(app):
     page = app()
-    order = page.get("/api/state")[1]["order"]
+    order = page.rows(page.get("/api/state")[1]["order"])
     assert len(order) == 40
     page.post([answer("aaaaaaaa", order[:7], "cat", kind="label")], **{"as": "anna"})
     page.post([answer("bbbbbbbb", [next(r for r in range(60) if r not in order)], "cat")])
     sync(page.run, page.store)
     assert (page.run.split().states == "requested").sum() == 33
     # a second server, another annotator: the same blind queue
-    assert app().get("/api/state?as=ben")[1]["order"] == order
+    assert page.rows(app().get("/api/state", **{"as": "ben"})[1]["order"]) == order
 
 
 def test_conflicts_are_found_and_settled(app):
     page = app()
-    order = page.get("/api/state")[1]["order"]
+    order = page.rows(page.get("/api/state")[1]["order"])
     same, other, third = order[:3]
     for name, label in (("anna", "cat"), ("ben", "dog")):
         page.post(
@@ -104,35 +104,37 @@ def test_conflicts_are_found_and_settled(app):
             ],
             **{"as": name},
         )
-    state = page.get("/api/state?mode=review&as=dora")[1]
-    assert state["order"] == [other, third]
+    state = page.get("/api/state", mode="review", **{"as": "dora"})[1]
+    assert page.rows(state["order"]) == [other, third]
     assert state["agreement"]["images"] == 3
     assert state["agreement"]["equal"] == pytest.approx(1 / 3)
     assert state["answered"] == {"anna": 3, "ben": 3}
-    item = page.get(f"/api/items?mode=review&rows={other}")[1][str(other)]
+    item = page.items([other], mode="review")[other]
     assert {(one["by"], one["label"]) for one in item["said"]} == {("anna", "cat"), ("ben", "dog")}
     told = page.post([answer("final--1", [other], "dog")], mode="review", **{"as": "dora"})[1]
     assert told["done"] == ["final--1"]
-    assert [other, "label", "dog"] in told["changes"]
-    state = page.get("/api/state?mode=review&as=dora")[1]
-    assert state["order"] == [other, third]  # settled ones can still be looked at
-    assert said(state) == {other: "dog"}
-    assert said(page.get("/api/state?as=anna")[1])[other] == "cat"  # what was said stays said
+    assert [page.ref(other), "label", "dog"] in told["changes"]
+    state = page.get("/api/state", mode="review", **{"as": "dora"})[1]
+    assert page.rows(state["order"]) == [other, third]  # settled ones can still be looked at
+    assert said(page, state) == {other: "dog"}
+    anna = said(page, page.get("/api/state", **{"as": "anna"})[1])
+    assert anna[other] == "cat"  # what was said stays said
     split = sync(page.run, page.store)
     label = dict(zip(split.ids.tolist(), split.labels.tolist(), strict=True))
-    assert label[page.work.ids[other]] == "dog"
-    assert label[page.work.ids[third]] is None
+    assert label[page.work.listing.ids[other]] == "dog"
+    assert label[page.work.listing.ids[third]] is None
 
 
 def test_a_second_program_on_the_same_run_is_followed(app):
     page = app()
-    version = page.get("/api/changes?since=0")[1]["version"]
+    version = page.get("/api/changes", since=0)[1]["version"]
     with Store.open(page.run.path) as store:
         [number] = store.add([Answer("p004.jpg", "label", "cat")])
-        news = page.get(f"/api/changes?since={version}")[1]
-        assert news["changes"] == [[4, "label", "cat"]]
+        news = page.get("/api/changes", since=version)[1]
+        assert news["changes"] == [[page.ref(4), "label", "cat"]]
         store.undo([number])
-    assert page.get(f"/api/changes?since={news['version']}")[1]["changes"] == [[4, "", None]]
+    news = page.get("/api/changes", since=news["version"])[1]
+    assert news["changes"] == [[page.ref(4), "", None]]
 
 
 def test_classes_are_added_remapped_and_removed_unless_used(app):
@@ -162,7 +164,7 @@ def test_names_are_asked_for_where_there_are_several_people(app):
     assert page("GET", "/?as=split.csv", headers=page.cookie)[0] == 400
     fixed = app(annotator="ben")
     assert b'data-annotator="ben"' in fixed("GET", "/", headers=fixed.cookie)[2]
-    assert fixed("GET", "/api/state?as=anna", headers=fixed.cookie)[0] == 400
+    assert fixed.get("/api/state", **{"as": "anna"})[0] == 400
 
 
 def test_a_check_shows_the_prediction_and_an_audit_does_not(app, path):
@@ -174,19 +176,21 @@ def test_a_check_shows_the_prediction_and_an_audit_does_not(app, path):
     pyarrow.parquet.write_table(pa.table(table), path / "predictions.parquet")
     with Store.open(path) as store:
         drawn = store.add_round(Round("", CHECK, ("p003.jpg",), population=1))
-    shown = app(round=drawn).get("/api/items?rows=3")[1]["3"]
+    shown = app(round=drawn).items([3])[3]
     assert shown["predicted"] == {"label": "dog", "confidence": 0.432}
-    assert "predicted" not in app().get("/api/items?rows=3")[1]["3"]
+    assert "predicted" not in app().items([3])[3]
 
 
 def test_eight_at_once_lose_nothing(app):
     page = app()
-    ids, rows = page.work.ids, page.work.rows
-    round_view = RoundView(page.store, "labels", ids, rows)
+    refs = [page.ref(row) for row in range(30)]
+    round_view = RoundView(page.store, "labels", page.work.listing)
 
     def work(number):
         for row in range(30):
-            round_view.apply(answer(f"key-{number}-{row:04d}", [row], "cat"), f"a{number}")
+            round_view.apply(
+                answer(f"key-{number}-{row:04d}", refs[row : row + 1], "cat"), f"a{number}"
+            )
             round_view.changes(f"a{number}", 0)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
@@ -199,15 +203,16 @@ def test_eight_at_once_lose_nothing(app):
 
 
 def test_operations_without_sense_are_named(app):
-    round_view = app().work.round_view
+    page = app()
+    round_view, ref = page.work.round_view, page.ref(0)
     for operation, word in [
-        ({"type": "answer", "rows": [0], "kind": "label", "label": "cat"}, "key"),
+        ({"type": "answer", "images": [ref], "kind": "label", "label": "cat"}, "key"),
         ({"key": "../../../x", "type": "answer"}, "key"),
         ({"key": "aaaaaaaa", "type": "drop"}, "type"),
-        (answer("aaaaaaaa", [0], None), "label"),
-        (answer("aaaaaaaa", [0], "cat", kind="unsure"), "label"),
-        (answer("aaaaaaaa", [0], kind="nonsense"), "kind"),
-        (answer("aaaaaaaa", []), "rows"),
+        (answer("aaaaaaaa", [ref], None), "label"),
+        (answer("aaaaaaaa", [ref], "cat", kind="unsure"), "label"),
+        (answer("aaaaaaaa", [ref], kind="nonsense"), "kind"),
+        (answer("aaaaaaaa", []), "images"),
         (undo("aaaaaaaa", "nothing-"), "undo"),
     ]:
         with pytest.raises(UsageError, match=word):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import threading
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -36,23 +38,39 @@ def sign_in(server):
     return response.getheader("set-cookie").partition(";")[0]
 
 
+def signed(server, cookie):
+    """What every exchange carries, as the page has it."""
+    page = ask(server, "GET", "/", cookie=cookie)[1].decode()
+    run, listing = re.search(r'data-run="(\w+)" data-listing="(\w+)"', page).groups()
+    return {"run": run, "listing": listing}
+
+
+def ask_state(server, cookie):
+    stamp = signed(server, cookie)
+    return ask(server, "GET", f"/api/state?{urlencode(stamp)}", cookie=cookie)
+
+
+def operate(server, cookie, operations):
+    body = {**signed(server, cookie), "operations": operations}
+    return ask(server, "POST", "/api/operations", body, cookie)
+
+
 def test_ctrl_c_settles_and_says_what_comes_next(served, path):
     server = served(classes=["cat", "dog"])
     cookie = sign_in(server)
-    first, second = json.loads(ask(server, "GET", "/api/state", cookie=cookie)[1])["order"][:2]
+    first, second = json.loads(ask_state(server, cookie)[1])["order"][:2]
     given = [answer("aaaaaaaa", [first], "cat"), answer("bbbbbbbb", [second], kind="skip")]
-    body = {"operations": given}
-    assert ask(server, "POST", "/api/operations", body, cookie)[0].status == 200
+    assert operate(server, cookie, given)[0].status == 200
     said = server.stop()
     assert "1 of 40 images answered." in said
     assert f"usl label {path}" in said
     assert f"usl train {path}" in said
     split = Run.open(path).split()
-    assert split.labels[split.ids.tolist().index(f"p{first:03d}.jpg")] == "cat"
+    assert split.labels[split.ids.tolist().index(first.partition("/")[2])] == "cat"
     # again: the same port, and the old page's cookie still opens it; SIGTERM does as Ctrl-C
     again = served()
     assert again.port == server.port
-    status, content = ask(again, "GET", "/api/state", cookie=cookie)
+    status, content = ask_state(again, cookie)
     assert status.status == 200
     assert [one["name"] for one in json.loads(content)["classes"]] == ["cat", "dog"]
     again.process.send_signal(signal.SIGTERM)
@@ -159,9 +177,9 @@ def test_answers_reach_the_split_file_when_all_is_quiet():
 def test_a_kill_loses_nothing_that_was_acknowledged(served, path):
     server: Served = served()
     cookie = sign_in(server)
-    for number in range(5):
-        body = {"operations": [answer(f"answer-{number}", [number], "cat")]}
-        ask(server, "POST", "/api/operations", body, cookie)
+    order = json.loads(ask_state(server, cookie)[1])["order"][:5]
+    for number, ref in enumerate(order):
+        operate(server, cookie, [answer(f"answer-{number}", [ref], "cat")])
     server.kill()
     with Store.open(path) as store:
-        assert [one.image_id for one in store.history()] == [f"p00{n}.jpg" for n in range(5)]
+        assert [one.image_id for one in store.history()] == [ref[17:] for ref in order]

@@ -131,6 +131,56 @@ def test_released_preset_with_a_horizon_gives_the_picks_of_the_release(monkeypat
     assert sorted(found.indices.tolist()) == sorted(picks.tolist())
 
 
+@pytest.mark.parametrize("lam", [0.05, 0.5])
+def test_the_clip_run_of_the_release_chooses_the_horizon_before_it_excludes(lam):
+    """250 picks made by the authors' code: 32 nearest, of which the own cluster's drops out."""
+    here = Path(__file__).parent
+    with np.load(here / "released_horizon.npz") as made, np.load(here / "released_clip.npz") as own:
+        features, clusters, picks = made["features"], made["clusters"], own[f"picks_{lam}"]
+    asked = {"clusters": clusters.astype(int), "preset": "released-clip", "lam": lam}
+    found = select(features, len(picks), **asked)
+    assert found.parameters["horizon"] == 32
+    assert sorted(found.indices.tolist()) == sorted(picks.tolist())
+
+
+def test_the_imagenet_runs_of_the_release_are_their_own_presets():
+    """ImageNet_usl_moco_0.2.yaml and ImageNet_usl_clip_0.2.yaml, at any size."""
+    with np.load(Path(__file__).parent / "released_horizon.npz") as made:
+        features, clusters, picks = made["features"], made["clusters"], made["picks"]
+    found = select(features, 250, clusters=clusters.astype(int), preset="released-moco")
+    assert sorted(found.indices.tolist()) == sorted(picks.tolist())
+    for preset, numbers in (
+        ("released-moco", (20, 1.5, 0.5, 0.0, 1, 128)),
+        ("released-clip", (20, 0.05, 1.0, 0.0, 1, 32)),
+    ):
+        names = ("k", "lam", "alpha", "momentum", "iterations", "horizon")
+        for row in PRESETS[preset]:
+            assert tuple(getattr(row, name) for name in names) == numbers
+            assert row.squared
+            assert row.count_self
+            assert row.kmeans_iterations == 100
+
+
+def test_published_intermediate_files_give_the_published_list(tmp_path):
+    """memory_feats_list.npy, cluster_labels_N_SEED.npy and selected_indices_N_SEED.npy, in small.
+
+    The release keeps float64 features and torch's int64 partition (save_npy in nn_utils.py).
+    """
+    with np.load(Path(__file__).parent / "released_horizon.npz") as made:
+        np.save(tmp_path / "memory_feats_list.npy", made["features"].astype(np.float64))
+        np.save(tmp_path / "cluster_labels_250_0.npy", made["clusters"].astype(np.int64))
+        np.save(tmp_path / "selected_indices_250_0.npy", made["picks"].astype(np.int64))
+    published = np.load(tmp_path / "selected_indices_250_0.npy")
+    found = usl.select(
+        tmp_path / "memory_feats_list.npy",
+        len(published),
+        method="usl",
+        preset="released-moco",
+        clusters=np.load(tmp_path / "cluster_labels_250_0.npy"),
+    )
+    np.testing.assert_array_equal(np.sort(found.indices), np.sort(published))
+
+
 @pytest.mark.parametrize("preset", ["paper", "released"])
 @pytest.mark.parametrize("density_by", ["kth", "cosine"])
 def test_density_by_the_kth_neighbour_and_by_cosine(cloud, density_by, preset):

@@ -214,6 +214,48 @@ def test_pseudo_labels_over_several_steps(alignment):
     close(labels.means.written.sum(0), torch.stack(history[-2:]).sum(0), 1e-5)
 
 
+def test_the_released_cifar_run_smooths_from_the_seventh_step_on(monkeypatch):
+    """Train_CoMatch.py: ``it > args.queue_batch`` with queue_batch 5 and it from 0."""
+    asked = []
+    driver = Driver(make(smooth_from=comatch.RECIPES["cifar"].parameters["smooth_from"]))
+    patched = driver.task.labels.forward
+
+    def watched(*given, smooth):
+        asked.append(smooth)
+        return patched(*given, smooth=smooth)
+
+    monkeypatch.setattr(driver.task.labels, "forward", watched)
+    for number in range(8):
+        driver.step(number)
+    assert asked == [False] * 6 + [True] * 2
+    assert comatch.RECIPES["imagenet"].parameters["smooth_from"] == (1_281_167 - 12_820) // 640
+
+
+def test_a_full_memory_is_not_used_too_early():
+    labels = PseudoLabels(
+        CLASSES, 4, queue=5, alpha=0.5, temperature=0.2, alignment=False, window=4
+    )
+    logits, rows = draws(0, 5, CLASSES).float(), unit(draws(1, 5, 4)).float()
+    given = logits, rows, torch.tensor([0]), torch.ones(1)
+    labels(*given)
+    labels.after_step()
+    close(labels(*given, smooth=False), logits[1:].softmax(1), 1e-6)
+    assert (labels(*given, smooth=True) - logits[1:].softmax(1)).abs().max() > 1e-3
+
+
+def test_the_projection_of_the_release_leaks():
+    """WideResNet.py: fc1, LeakyReLU(0.1), fc2; imagenet/resnet.py has ReLU."""
+    leaks, stops = (
+        make(slope=comatch.RECIPES[name].parameters.get("slope", 0)).classifier.projection
+        for name in ("cifar", "imagenet")
+    )
+    rows = draws(0, 3, leaks[0].in_features).float()
+    hidden = leaks[0](rows)
+    close(leaks(rows), leaks[2](torch.where(hidden > 0, hidden, 0.1 * hidden)), 1e-6)
+    hidden = stops[0](rows)
+    close(stops(rows), stops[2](hidden.clamp(min=0)), 1e-6)
+
+
 def test_micro_batches_count_as_one_batch():
     labels = PseudoLabels(
         CLASSES, 4, queue=30, alpha=0.9, temperature=0.2, alignment=True, window=4

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.data.arrays import load_npy, load_npz
+from usl.core.npz import npz_headers, read_npz
+from usl.data.arrays import load_npy
 from usl.data.collection import Collection
 from usl.data.columns import find_column, id_column, index_ids, stacked, subset_column
 from usl.data.labels import label_notes, read_labels
@@ -152,38 +153,32 @@ def _counted_ids(subsets: NDArray[np.str_]) -> NDArray[np.str_]:
 
 
 def _read_npz(path: Path) -> Collection:
-    arrays = load_npz(path)
-    matrices = [name for name, array in arrays.items() if array.ndim == 2]
-    name = find_column(arrays, "features") or (matrices[0] if len(matrices) == 1 else None)
+    headers = npz_headers(path)
+    matrices = [name for name, (shape, _) in headers.items() if len(shape) == 2]
+    name = find_column(headers, "features") or (matrices[0] if len(matrices) == 1 else None)
     if name is None:
-        held = ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
+        held = ", ".join(f"{key} {list(shape)}" for key, (shape, _) in headers.items())
         raise DataError(f"{path}: no array called features [n, d]; it holds {held or 'nothing'}.")
+    if not headers[name][0]:
+        raise DataError(f"{path}: {name} is one number. Features are a table [n, d].")
+    n = headers[name][0][0]
+    others = [key for key in headers if key != name]
+    found = {role: find_column(others, role) for role in ("id", "label", "subset")}
+    texts = [k for k in others if headers[k][1].kind in "SU" and headers[k][0] == (n,)]
+    found["id"] = found["id"] or find_column(others, "path") or find_column(texts, "name")
+    found["label"] = found["label"] or ("y" if "y" in others else None)
+    roles = {role: key for role, key in found.items() if key is not None}
+    arrays = read_npz(path, {name, *roles.values()})
     columns = {}
-    others = {key: array for key, array in arrays.items() if key != name}
-    for role in ("id", "label", "subset"):
-        key = find_column(others, role)
-        if key is None and role == "id":
-            key = find_column(others, "path") or _names_in(others, len(arrays[name]))
-        if key is None and role == "label":
-            key = "y" if "y" in others else None
-        if key is not None:
-            values = arrays[key]
-            if role == "label" and values.ndim == 2 and len(values) == len(arrays[name]):
-                columns[role] = values.tolist()  # several to a row are no label, and counted
-                continue
-            if values.shape not in ((len(arrays[name]),), (len(arrays[name]), 1)):
-                raise DataError(
-                    f"{path}: {key} is {list(values.shape)}, but {name} has "
-                    f"{len(arrays[name])} rows."
-                )
-            columns[role] = values.ravel().tolist()
+    for role, key in roles.items():
+        values = arrays[key]
+        if role == "label" and values.ndim == 2 and len(values) == n:
+            columns[role] = values.tolist()  # several to a row are no label, and counted
+            continue
+        if values.shape not in ((n,), (n, 1)):
+            raise DataError(f"{path}: {key} is {list(values.shape)}, but {name} has {n} rows.")
+        columns[role] = values.ravel().tolist()
     return _collection(str(path), arrays[name], columns, lambda row: f"{path}, row {row}")
-
-
-def _names_in(arrays: dict[str, NDArray[Any]], n: int) -> str | None:
-    """The array [n] of texts that names the rows although it is not called ids."""
-    texts = [k for k, array in arrays.items() if array.dtype.kind in "SU" and array.shape == (n,)]
-    return find_column(texts, "name")
 
 
 def _read_table(table: Table, verdict: Verdict) -> Collection:
@@ -236,7 +231,7 @@ def _list_column(table: Table, name: str) -> NDArray[Any]:
         listed = cell if isinstance(cell, list) else re.findall(r"[^\s,;\[\]()]+", str(cell))
         try:
             rows.append(np.asarray(listed, dtype=np.float32))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{table.where(row)}: {name} is not a list of numbers.") from error
         if rows[row].shape != rows[0].shape or not rows[row].size:
             raise DataError(
@@ -252,14 +247,37 @@ def _numbers(table: Table, name: str) -> NDArray[Any]:
     import pyarrow.compute as pc
 
     column = table.columns[name]
-    column = pa.array(column) if isinstance(column, list) else column
+    if isinstance(column, list):
+        for row, value in enumerate(column):
+            if value is not None and not is_numeric(value):
+                raise DataError(f"{table.where(row)}: {name} is {value!r}, not a number.")
+        column = pa.array([None if value is None else _float(value) for value in column])
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.utf8_trim_whitespace(column)
     try:
         cast = pc.cast(column, pa.float32(), safe=False)
         numbers: NDArray[Any] = cast.to_numpy(zero_copy_only=False)
     except pa.ArrowException:
-        row = next(r for r, v in enumerate(column.to_pylist()) if not is_numeric(v))
+        row = next((r for r, v in enumerate(column) if not _is_cast(v)), 0)
         value = column[row].as_py()
         raise DataError(f"{table.where(row)}: {name} is {value!r}, not a number.") from None
     return numbers
+
+
+def _float(value: Any) -> float:
+    """A number, or the text of one, as a float; infinity for one that is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def _is_cast(value: Any) -> bool:
+    """Whether Arrow reads a cell as a number: not as 1_0, nor in other digits."""
+    import pyarrow as pa
+
+    try:
+        value.cast(pa.float32(), safe=False)
+    except pa.ArrowException:
+        return False
+    return True

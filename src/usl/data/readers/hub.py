@@ -31,6 +31,7 @@ from usl.data.columns import find_column, id_column, id_text, index_ids, subset_
 from usl.data.endings import EXTENSIONS
 from usl.data.labels import label_notes, read_labels
 from usl.data.listing import expand_glob, is_glob
+from usl.data.parquet_files import open_parquet, read_columns
 from usl.data.parquet_images import ParquetImages, class_names, image_column
 
 PRIORITY = 15
@@ -60,7 +61,6 @@ def read(path: Path, *, max_pixels: int | None = None) -> Collection:
         naming the file: a shard that is missing, broken, or has other columns than the first.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     files = sorted(_files(path), key=_order)
     if not path.is_file():
@@ -70,7 +70,7 @@ def read(path: Path, *, max_pixels: int | None = None) -> Collection:
     rows = _Rows(column)
     for file in files:
         try:
-            rows.add(pq.ParquetFile(file), file)
+            rows.add(open_parquet(file), file)
         except (OSError, pa.ArrowException) as error:
             raise DataError(
                 f"{file} is not a readable Parquet file ({error}). Fetch it again."
@@ -123,13 +123,13 @@ class _Rows:
         label, ids = find_column(others, "label"), find_column(others, "id")
         texts: list[str | None] = [None] * count
         if label is not None:
-            values = opened.read(columns=[label]).column(0).to_pylist()
+            values = read_columns(file, [label]).column(0).to_pylist()
             found, faults = read_labels(values, class_names(schema, label))
             texts = found.tolist()
             self.faults.update(faults)
             self.knows_labels = True
         self.labels += texts
-        given = opened.read(columns=[ids]).column(0).to_pylist() if ids else [None] * count
+        given = read_columns(file, [ids]).column(0).to_pylist() if ids else [None] * count
         self.given += given
         paths = [None] * count
         if any(leaf == f"{self.column}.path" for leaf in _leaves(opened)):
@@ -201,12 +201,9 @@ def _others(path: Path) -> Counter[str]:
 
 def _schema(file: Path) -> Any:
     """A file's schema, or None if it is broken."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        return pq.read_schema(file)
-    except (OSError, pa.ArrowException):
+        return open_parquet(file).schema_arrow
+    except DataError:
         return None
 
 

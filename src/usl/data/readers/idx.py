@@ -18,12 +18,13 @@ import math
 import re
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
+from usl.core.unpacked import ROW, check_unpacked
 from usl.data.collection import Collection
 from usl.data.columns import stacked
 
@@ -91,22 +92,38 @@ def _label_names(images: str) -> list[str]:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read one idx file of uint8 values; DataError if it is none or is cut short."""
+    """Read one idx file of uint8 values; DataError if it is none or is cut short.
+
+    The header is read first, and no more than what it promises.
+    """
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+        with open(path, "rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+        handle: Any
+        with gzip.open(path) if zipped else open(path, "rb") as handle:
+            shape = _shape(handle, path)
+            promised = math.prod(shape)
+            size = path.stat().st_size
+            check_unpacked(path, size, promised + ROW * shape[0], "Fetch the file again.")
+            content = b"" if not zipped and promised > size else handle.read(promised)
+            more = handle.read(1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}). Fetch the file again.") from error
-    if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] not in (1, 3):
-        raise DataError(f"{path}: not an idx file of uint8 labels or images.")
-    dimensions = content[3]
-    start = 4 + 4 * dimensions
-    shape = tuple(np.frombuffer(content[4:start], dtype=">u4").tolist())
-    if len(shape) != dimensions or len(content) - start != math.prod(shape):
+    if len(content) != promised or more:
+        found = f"{len(content):,}" if zipped else f"{size - 4 - 4 * len(shape):,}"
         raise DataError(
-            f"{path}: {len(content) - start} bytes where the header promises "
-            f"{' x '.join(map(str, shape))}. Fetch the file again."
+            f"{path}: {'more than ' if more and zipped else ''}{found} bytes where the header "
+            f"promises {' x '.join(map(str, shape))}. Fetch the file again."
         )
-    values: NDArray[Any] = np.frombuffer(content, dtype=np.uint8, offset=start)
-    return values.reshape(shape)
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+
+
+def _shape(handle: IO[bytes], path: Path) -> tuple[int, ...]:
+    """The sizes that the header names."""
+    begin = handle.read(4)
+    if len(begin) < 4 or begin[:3] != b"\0\0\x08" or begin[3] not in (1, 3):
+        raise DataError(f"{path}: not an idx file of uint8 labels or images.")
+    sizes = handle.read(4 * begin[3])
+    if len(sizes) < 4 * begin[3]:
+        raise DataError(f"{path}: cut short in its header. Fetch the file again.")
+    return tuple(np.frombuffer(sizes, dtype=">u4").tolist())

@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.data.arrays import load_npz, npz_names
+from usl.core.npz import read_npz
+from usl.data.arrays import npz_names
 from usl.data.collection import SUBSETS, Collection
 from usl.data.columns import stacked
 
@@ -29,7 +31,9 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> Collection:
     """Load all images of all subsets."""
-    arrays = load_npz(path)
+    names = [f"{subset}_{what}" for subset in SUBSETS for what in ("images", "labels")]
+    arrays = read_npz(path, names)
+    _check_kinds(path, arrays)
     parts = [
         (subset, arrays[f"{subset}_images"], _one_label_each(path, subset, arrays))
         for subset in SUBSETS
@@ -41,6 +45,18 @@ def read(path: Path) -> Collection:
         if labels is None and f"{subset}_labels" in arrays
     ]
     return replace(stacked(parts, source=str(path), kind="medmnist"), notes=tuple(several))
+
+
+def _check_kinds(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Refuse what is no table of images or of labels."""
+    for name, array in arrays.items():
+        images = name.endswith("_images")
+        sound = array.dtype == np.uint8 and array.ndim in (3, 4) if images else array.ndim in (1, 2)
+        if not sound:
+            needs = "uint8 [n, h, w(, 3)]" if images else "one label to a row"
+            raise DataError(
+                f"{path}: {name} should be {needs}, this is {array.dtype} {list(array.shape)}."
+            )
 
 
 def _one_label_each(path: Path, subset: str, arrays: dict[str, NDArray[Any]]) -> list[Any] | None:

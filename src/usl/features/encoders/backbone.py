@@ -20,6 +20,7 @@ from usl.features.contract import Encoder, require_timm
 from usl.features.shared.resize import square_float
 from usl.features.shared.torch_threads import full_passes
 from usl.learning.backbone_file import find_record, read_record
+from usl.learning.sealed_file import check_seal
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class NetworkEncoder(Encoder):
         record = read_record(self.path)
         self.meta: Mapping[str, Any] = record.meta
         # of the whole file, record included: mean and std change the rows as weights do
-        digest = bytes_digest(self.path.read_bytes())
+        content = self.path.read_bytes()
+        check_seal(content, self.path, "Copy it again, or train again.")
+        digest = bytes_digest(content)
         self._settle(record.network, record, record.supervision, digest)
 
     def _settle(self, network: str, measures: Any, supervision: str, digest: str) -> None:

@@ -19,12 +19,14 @@ from typing import Any
 from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
 from usl.core.hashing import bytes_digest, json_digest
 from usl.core.progress import Progress, silent
+from usl.core.unpacked import check_unpacked
 from usl.features.contract import CHECKPOINT_ENDINGS, Encoder, require_timm
 from usl.features.encoders.backbone import NetworkEncoder
 from usl.features.encoders.timm_model import LOCAL, TimmEncoder, known_names
-from usl.features.shared.download import file_name, is_address, local_copy
+from usl.features.shared.download import NotFetchedError, file_name, is_address, local_copy
 from usl.features.shared.fit_weights import CIFAR_ARCH, fit
 from usl.features.shared.known_checkpoints import CLD_CIFAR, Foreign, block_names, recognise
+from usl.learning.sealed_file import check_seal
 
 PRIORITY, FORM = 20, "ARCH@CHECKPOINT"
 
@@ -32,13 +34,19 @@ PRIORITY, FORM = 20, "ARCH@CHECKPOINT"
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "resnet", "teacher", "student")
 
 
-def load(name: str) -> Encoder | None:
+def fetches(name: str) -> bool:
+    """Whether the file is an address of another machine."""
+    address = name.partition("@")[2]
+    return is_address(address) and not address.lower().startswith("file:")
+
+
+def load(name: str, *, fetch: bool = True) -> Encoder | None:
     """The encoder of ``ARCH@FILE_OR_URL``; a file alone is refused with advice."""
     if name.startswith(LOCAL):
         return None
     if "@" in name:
         require_timm(f"The checkpoint encoder {name!r}")
-        return open_checkpoint(name)
+        return open_checkpoint(name, fetch=fetch)
     if not name.endswith(CHECKPOINT_ENDINGS):
         return None
     if name.endswith(".safetensors") and not Path(name).expanduser().is_file():
@@ -49,7 +57,7 @@ def load(name: str) -> Encoder | None:
     )
 
 
-def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
+def open_checkpoint(name: str, progress: Progress = silent, *, fetch: bool = True) -> Encoder:
     """The encoder of ``ARCH@FILE_OR_URL``.
 
     The checkpoint may be of a known project (:mod:`usl.features.shared.known_checkpoints`), which
@@ -80,12 +88,19 @@ def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
             f"encoder {name!r}: a checkpoint ends in {', '.join(CHECKPOINT_ENDINGS)}; "
             f"this is {last!r}."
         )
-    path = local_copy(file, progress) if remote else Path(file).expanduser().absolute()
+    path = Path(file).expanduser().absolute()
+    if remote:
+        try:
+            path = local_copy(file, progress, fetch=fetch)
+        except NotFetchedError:
+            raise NotFetchedError(name) from None
     weights = load_file(path)
     try:
         foreign = recognise(weights)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: tensors of shapes that no network has ({error}).") from error
     told = foreign.supervision if foreign else "unknown"
     full_name = f"{arch}@{file if remote else path}"
     digest = bytes_digest(path.read_bytes())
@@ -98,7 +113,9 @@ def open_checkpoint(name: str, progress: Progress = silent) -> Encoder:
     fitted = fit(weights, foreign, model.state_dict(), classifiers(model), path)
     model.load_state_dict(fitted, strict=False)  # only step counters may be absent
     data = foreign.data if foreign else {}
-    return TimmEncoder(full_name, arch, model, digest, told, data)
+    encoder = TimmEncoder(full_name, arch, model, digest, told, data)
+    encoder.head = foreign.head if foreign else None
+    return encoder
 
 
 class CheckpointNetwork(NetworkEncoder):
@@ -137,7 +154,9 @@ def _our_network(
         network.stem[0].padding = (padding, padding)
     settled = json_digest([digest, data["mean"], data["std"], data["input_size"], padding])
     told = foreign.supervision if foreign else "unknown"
-    return CheckpointNetwork(name, path, backbone, settled, told)
+    encoder = CheckpointNetwork(name, path, backbone, settled, told)
+    encoder.head = foreign.head if foreign else None
+    return encoder
 
 
 def load_file(path: Path) -> dict[str, Any]:
@@ -147,6 +166,7 @@ def load_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path}: no such checkpoint file.")
     try:
+        _check_archive(path)
         if path.suffix == ".safetensors":
             stored: Any = _load_safetensors(path)
         else:
@@ -158,7 +178,9 @@ def load_file(path: Path) -> dict[str, Any]:
             "could run code when loaded. Save the weights alone, with torch.save("
             "model.state_dict(), 'weights.pth'), or as .safetensors."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (DataError, ImportError):
+        raise
+    except Exception as error:  # a damaged pickle or archive raises nearly anything
         first = str(error).strip().split("\n")[0]
         raise DataError(
             f"{path} is no readable checkpoint ({first}). Copy it again, or save the weights "
@@ -180,6 +202,14 @@ def load_file(path: Path) -> dict[str, Any]:
     return tensors
 
 
+def _check_archive(path: Path) -> None:
+    """Refuse a packed checkpoint that is far larger unpacked; torch itself packs nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+        check_unpacked(path, path.stat().st_size, total, "Save it anew with torch.save.")
+
+
 def _command_lines() -> Any:
     """Let ``argparse.Namespace`` pass, plain attributes that many scripts save with the weights."""
     import torch
@@ -192,11 +222,13 @@ def _command_lines() -> Any:
 def _load_safetensors(path: Path) -> dict[str, Any]:
     try:
         from safetensors import SafetensorError
-        from safetensors.torch import load_file as load
+        from safetensors.torch import load
     except ImportError as error:
         raise missing_extra("safetensors", "torch", f"{path}") from error
     try:
-        tensors: dict[str, Any] = load(path)
+        content = path.read_bytes()
+        check_seal(content, path, "Copy it again, or train again.")
+        tensors: dict[str, Any] = load(content)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     return tensors

@@ -6,11 +6,7 @@ Pretrained weights are fetched by timm when there is a network and they are not 
 from __future__ import annotations
 
 import re
-import socket
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.core.hashing import DIGEST_BYTES, json_digest
+from usl.core.hashing import json_digest
 from usl.features.contract import Encoder, has_timm, require_timm
+from usl.features.shared.download import NotFetchedError
+from usl.features.shared.hub import HUB, no_pointless_retries, offline
+from usl.features.shared.projection import taken_head
 from usl.features.shared.torch_threads import on_every_core
+from usl.features.shared.weight_names import state_digest
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 PRIORITY, FORM = 90, "any timm model (timm:NAME; needs usl[torch])"
 PREFIX = "timm:"
-HUB = ("hf-hub:", "hf_hub:")
 INPUT_VERSION = "v1"  # of everything between the picture and the network's input
 LOCAL = "local-dir:"  # timm's own word before a folder
 PASS = 4  # pictures per forward pass on one core
@@ -39,7 +38,15 @@ SELF_SUPERVISED = ("dino", "mae", "fcmae", "ijepa", "lvd142m", "lvd1689m", "seer
 IMAGE_TEXT = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "dfn", "webli")
 
 
-def load(name: str) -> Encoder | None:
+def fetches(name: str) -> bool:
+    """Whether it is a name of timm's: its weights may lie in timm's cache, or have to come."""
+    plain = name.removeprefix(PREFIX)
+    if name.startswith((LOCAL, PREFIX)) or plain.startswith(HUB):
+        return not name.startswith(LOCAL)
+    return has_timm() and plain.split(".")[0] in known_names()
+
+
+def load(name: str, *, fetch: bool = True) -> Encoder | None:
     """The pretrained timm model, or the one in a folder."""
     if name.startswith((LOCAL, PREFIX)):
         require_timm(f"The encoder {name!r}")
@@ -48,7 +55,7 @@ def load(name: str) -> Encoder | None:
     plain = name.removeprefix(PREFIX)
     # a tag, as in resnet50.a1_in1k, is checked by timm itself
     known = has_timm() and (plain.startswith(HUB) or plain.split(".")[0] in known_names())
-    return open_timm(plain) if known else None
+    return open_timm(plain, fetch=fetch) if known else None
 
 
 def near(name: str) -> str:
@@ -155,8 +162,10 @@ def known_names() -> frozenset[str]:
     return frozenset(timm.list_models())
 
 
-def open_timm(name: str) -> TimmEncoder:
+def open_timm(name: str, *, fetch: bool = True) -> TimmEncoder:
     """A pretrained timm model, with the tag of its weights or without (timm's default then).
+
+    Without ``fetch``, from the caches of the hub and of torch alone.
 
     Raises
     ------
@@ -164,15 +173,22 @@ def open_timm(name: str) -> TimmEncoder:
         there are no such pretrained weights.
     DataError
         the weights cannot be fetched, with the reason.
+    NotFetchedError
+        they are not on this machine, without ``fetch``.
     """
     import timm
 
     if not name.startswith(HUB):
         check_pretrained(name)
+    # A CLIP transformer's last layer leads to a space, not to classes: it is taken off below.
+    kept = name.startswith("vit_") and "clip" in name
+    own = {} if kept else {"num_classes": 0}
     try:
-        with no_pointless_retries():
-            model = timm.create_model(name, pretrained=True, num_classes=0)
+        with no_pointless_retries() if fetch else offline(name):
+            model = timm.create_model(name, pretrained=True, **own)
     except Exception as error:  # every layer of the download raises its own kind
+        if not fetch:
+            raise NotFetchedError(name) from error
         reason = str(error).strip().split("\n")[0] or "no message"
         raise DataError(
             f"The weights of {name!r} cannot be fetched ({type(error).__name__}: {reason}). "
@@ -182,7 +198,10 @@ def open_timm(name: str) -> TimmEncoder:
         ) from error
     config = getattr(model, "pretrained_cfg", None) or {}
     trained_by = supervision(f"{config.get('architecture', name)}.{config.get('tag') or name}")
-    return TimmEncoder(name, name, model, state_digest(model.state_dict()), trained_by)
+    head = taken_head(model, trained_by)
+    encoder = TimmEncoder(name, name, model, state_digest(model.state_dict()), trained_by)
+    encoder.head = head
+    return encoder
 
 
 def open_folder(name: str) -> TimmEncoder:
@@ -201,8 +220,9 @@ def open_folder(name: str) -> TimmEncoder:
     try:
         # with its own classes first: asked for none, timm would let missing weights pass
         model = timm.create_model(f"{LOCAL}{folder}", pretrained=True)
-        if model.num_classes:
-            model.reset_classifier(0)
+        config = model.pretrained_cfg
+        trained_by = supervision(f"{config.get('architecture', '')}.{config.get('tag') or ''}")
+        head = taken_head(model, trained_by)
     except Exception as error:  # timm, safetensors, JSON and torch raise their own kinds
         reason = str(error).strip().split("\n")[0] or "no message"
         raise DataError(
@@ -210,37 +230,10 @@ def open_folder(name: str) -> TimmEncoder:
             "needs config.json and model.safetensors, as timm's models on the Hugging Face hub "
             "have them, of an architecture that this timm knows."
         ) from error
-    config = model.pretrained_cfg
-    trained_by = supervision(f"{config.get('architecture', '')}.{config.get('tag') or ''}")
     digest = state_digest(model.state_dict())
-    return TimmEncoder(f"{LOCAL}{folder}", folder.name, model, digest, trained_by)
-
-
-@contextmanager
-def no_pointless_retries() -> Iterator[None]:
-    """Where the hub's name does not resolve, look into the hub's cache alone.
-
-    The hub's client would try again for 50 seconds, even for weights that it has.
-    """
-    from huggingface_hub import constants
-
-    host = urllib.parse.urlsplit(constants.ENDPOINT).hostname
-    if constants.HF_HUB_OFFLINE or urllib.request.getproxies() or resolves(host):
-        yield  # a proxy would resolve the name for us
-        return
-    constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = False
-
-
-def resolves(host: str | None) -> bool:
-    """Whether a host name has an address."""
-    try:
-        return bool(socket.getaddrinfo(host, 443))
-    except OSError:
-        return False
+    encoder = TimmEncoder(f"{LOCAL}{folder}", folder.name, model, digest, trained_by)
+    encoder.head = head
+    return encoder
 
 
 def check_pretrained(name: str) -> None:
@@ -281,17 +274,3 @@ def supervision(full_name: str) -> str:
     if any(part.startswith(IMAGE_TEXT) or "clip" in part for part in parts):
         return "image-text pairs"
     return "ImageNet labels" if IMAGENET & set(parts) else "unknown"
-
-
-def state_digest(state: Mapping[str, Any]) -> str:
-    """Hex BLAKE2b-128 of a state dict's names, types, shapes and values."""
-    import hashlib
-
-    import torch
-
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -1,12 +1,14 @@
 """Checkpoints by address: fetched once into the cache, whole or not at all.
 
-Only for an address that the user typed. ``#sha256=HEX`` at its end has the content checked.
+Only an address that the user typed is fetched from; one that a file names, as somebody's
+``run.json``, serves what was fetched before. ``#sha256=HEX`` at its end has the content checked.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import urllib.parse
 import urllib.request
 from http.client import HTTPException
@@ -22,6 +24,18 @@ TIMEOUT = 30  # seconds without a byte
 BLOCK = 1 << 20  # bytes per read
 
 
+class NotFetchedError(DataError):
+    """Weights are not on this machine, and nobody has asked to fetch them."""
+
+    def __init__(self, name: str) -> None:
+        """Say what would be fetched, and how it is asked for."""
+        super().__init__(
+            f"the weights of the encoder {name!r} are not on this machine, and nothing is fetched "
+            "because a run names it. If you trust it, fetch them: usl embed SOURCE --model "
+            f"{shlex.quote(name)}, then the same command again (usl train takes --model itself)."
+        )
+
+
 def is_address(text: str) -> bool:
     """Whether a text is an address rather than a path."""
     return text.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
@@ -32,8 +46,10 @@ def file_name(address: str) -> str:
     return Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
 
 
-def local_copy(address: str, progress: Progress = silent) -> Path:
+def local_copy(address: str, progress: Progress = silent, *, fetch: bool = True) -> Path:
     """The file at ``address``: of this machine as it is, else from the cache or the network.
+
+    Without ``fetch``, the network is not used.
 
     Raises
     ------
@@ -41,6 +57,8 @@ def local_copy(address: str, progress: Progress = silent) -> Path:
         the fragment is no ``sha256=`` with 64 hexadecimal digits.
     DataError
         it cannot be fetched, is cut short, or has another SHA-256.
+    NotFetchedError
+        it is not on this machine, without ``fetch``.
     """
     plain, _, fragment = address.partition("#")
     wanted = _wanted_digest(address, fragment)
@@ -53,9 +71,12 @@ def local_copy(address: str, progress: Progress = silent) -> Path:
         return path
     folder = cache_dir() / "checkpoints" / bytes_digest(plain.encode())[:16]
     path = folder / file_name(plain)
-    if path.is_file() and wanted and sha256(path) != wanted:
+    here = path.is_file() and not (wanted and sha256(path) != wanted)
+    if not here and not fetch:
+        raise NotFetchedError(address)
+    if not here and path.is_file():
         path.unlink()  # another version of the file: fetch it again
-    if not path.is_file():
+    if not here:
         _fetch(plain, path, progress)
         try:
             _check(path, wanted, address)

@@ -2,7 +2,9 @@
 
 One function per format: ``(weights) -> Foreign | None``, pure, the format's source named. None
 means: not this format. Where a project has copies of the encoder, the one trained by gradient
-descent is taken, not its moving average. Heads, queues and copies are left out.
+descent is taken, not its moving average. A head is kept beside the network
+(:mod:`usl.features.shared.projection`) where its form is known; queues, copies and other heads are
+left out.
 
 The names are those of torchvision and timm: ``conv1, bn1, layer{1..4}.{i}.{conv1, bn1, ...}`` and
 ``downsample.{0, 1}``; :func:`block_names` turns them into those of ``usl.learning.networks``.
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from usl.core.errors import DataError
+from usl.features.shared.projection import Layer, Projection, as_array, cld_head, multilayer
 from usl.features.shared.weight_names import Weights, best_prefix
 
 # How the projects prepare pictures for evaluation, in timm's words. 0.875 is 224 out of 256 px.
@@ -36,6 +39,13 @@ SOLO_CIFAR100 = {
     "mean": (0.5071, 0.4865, 0.4409),
     "std": (0.2673, 0.2564, 0.2762),
 }
+CLIP = {
+    **IMAGENET,
+    "crop_pct": 1.0,
+    "interpolation": "bicubic",
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Foreign:
 
     ``weights`` by the target's names; ``used``: the names that they have in the file; ``data``
     overrides timm's data config; ``stem_padding``: that of a 3x3 first convolution, where it is
-    not the usual 1.
+    not the usual 1; ``head``: what the file has over the pooled features, if that is known.
     """
 
     format: str
@@ -53,6 +63,7 @@ class Foreign:
     data: Mapping[str, Any] = field(default_factory=dict)
     supervision: str = "unknown"
     stem_padding: int | None = None
+    head: Projection | None = None
 
     def renamed(self, weights: dict[str, Any]) -> Foreign:
         """The same with its weights under other names."""
@@ -68,7 +79,7 @@ def recognise(weights: Weights) -> Foreign | None:
         the format is known, its network has no counterpart here.
     """
     formats: tuple[Callable[[Weights], Foreign | None], ...]
-    formats = (simclrv2, moco, lightly, solo_learn, cifar_resnet)
+    formats = (simclrv2, moco, scan, clip, lightly, solo_learn, cifar_resnet)
     return next((found for read in formats if (found := read(weights))), None)
 
 
@@ -115,7 +126,67 @@ def moco(weights: Weights) -> Foreign | None:
     prefix = best_prefix(weights, ("encoder_q.conv1.weight", "queue"))
     if prefix is None:
         return None
-    return taken("MoCo", weights, f"{prefix}encoder_q.", str, IMAGENET, supervision="none")
+    inside = f"{prefix}encoder_q."
+    head = multilayer(weights, f"{inside}fc")
+    return taken("MoCo", weights, inside, str, IMAGENET, supervision="none", head=head)
+
+
+def scan(weights: Weights) -> Foreign | None:
+    """SCAN's pretext models (wvangansbeke/Unsupervised-Classification, models/models.py).
+
+    USL-T begins with them. On CIFAR they are SimCLR's, with the mean and std of CIFAR-10 for that
+    data set; CIFAR-100 has others, which the file does not tell.
+    """
+    for head in ("contrastive_head.0.weight", "contrastive_head.weight"):
+        prefix = best_prefix(weights, ("backbone.conv1.weight", head))
+        if prefix is not None:
+            break
+    else:
+        return None
+    inside = f"{prefix}backbone."
+    data = CLD_CIFAR if has_small_stem(weights[f"{inside}conv1.weight"]) else IMAGENET
+    return taken(
+        "SCAN",
+        weights,
+        inside,
+        lambda name: name.replace(".shortcut.", ".downsample."),
+        data,
+        supervision="none",
+        head=multilayer(weights, f"{prefix}contrastive_head"),
+    )
+
+
+def clip(weights: Weights) -> Foreign | None:
+    """CLIP's vision transformer (openai/CLIP, clip/model.py) as timm names it, for 224 px.
+
+    OpenAI's own weights need an architecture with QuickGELU
+    (``vit_base_patch16_clip_quickgelu_224``): which one a file needs it does not tell.
+    """
+    prefix = best_prefix(weights, ("visual.class_embedding", "visual.proj"))
+    if prefix is None:
+        return None
+    places = (
+        *(("conv1.", "patch_embed.proj."), ("transformer.resblocks.", "blocks.")),
+        *(("ln_pre.", "norm_pre."), ("ln_post.", "norm."), (".ln_", ".norm")),
+        *((".in_proj_", ".qkv."), (".out_proj.", ".proj.")),
+        *((".mlp.c_fc.", ".mlp.fc1."), (".mlp.c_proj.", ".mlp.fc2.")),
+    )
+    renamed: dict[str, Any] = {}
+    inside = f"{prefix}visual."
+    for name, value in weights.items():
+        if not name.startswith(inside) or name == f"{inside}proj":
+            continue
+        new = name.removeprefix(inside)
+        for old, ours in places:
+            new = new.replace(old, ours)
+        renamed[new] = value
+    renamed["cls_token"] = renamed.pop("class_embedding")[None, None]
+    renamed["pos_embed"] = renamed.pop("positional_embedding")[None]
+    head = Projection((Layer(as_array(weights[f"{inside}proj"]).T.copy()),))
+    # the text tower is a part of the format, which has no place here
+    every = frozenset(weights)
+    told = "image-text pairs"
+    return Foreign("CLIP", renamed, every, CLIP, supervision=told, head=head)
 
 
 def lightly(weights: Weights) -> Foreign | None:
@@ -182,7 +253,8 @@ def cifar_resnet(weights: Weights) -> Foreign | None:
 
     told = "none" if is_cld else "unknown"
     name = "CLD" if is_cld else "CIFAR ResNet"
-    return taken(name, weights, prefix, rename, CLD_CIFAR, supervision=told)
+    head = cld_head(weights, prefix) if is_cld else None
+    return taken(name, weights, prefix, rename, CLD_CIFAR, supervision=told, head=head)
 
 
 def taken(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from usl.core.hashing import DIGEST_BYTES
+
 Weights = Mapping[str, Any]
 
 # Parts of names that tell of moving averages, and of what lies beside a backbone as expected.
@@ -57,3 +59,17 @@ def common_prefix(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         sorted(candidates, key=preference),
         key=lambda prefix: sum(prefix + name in weights for name in wanted),
     )
+
+
+def state_digest(state: Mapping[str, Any]) -> str:
+    """Hex BLAKE2b-128 of a state dict's names, types, shapes and values."""
+    import hashlib
+
+    import torch
+
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -3,7 +3,8 @@
 Write-ahead log and ``synchronous=FULL``: a transaction that returned is on the disk and survives a
 power cut, one that did not leaves no trace. Entries can be added only; the file itself refuses to
 change or delete one. While a program has it open, ``labels.sqlite-wal`` and ``-shm`` lie beside it;
-after a crash they hold answers, and the next opening takes them in.
+after a crash they hold answers, and the next opening takes them in. What is written while the file
+is not in its place any more, as after its folder was replaced, is never called kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from usl.core.errors import DataError, UsageError
 from usl.core.files import sync_folder
+from usl.run.identity import RunReplacedError
 
 VERSION = 1
 APPLICATION = 0x75736C31  # "usl1"
@@ -36,6 +38,7 @@ SCHEMA = (
         final INTEGER NOT NULL,
         key TEXT UNIQUE,
         undoes INTEGER UNIQUE REFERENCES entries (id),
+        checksum INTEGER,
         CHECK ((undoes IS NOT NULL) = (kind = 'undo')))""",
     """CREATE TRIGGER entries_are_not_changed BEFORE UPDATE ON entries
         BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END""",
@@ -73,6 +76,8 @@ class Database:
             )
             try:
                 self._prepare()
+                self._place = path.absolute()
+                self._file = _which_file(self._place)
             except BaseException:
                 self._connection.close()
                 raise
@@ -93,9 +98,24 @@ class Database:
                     execute("ROLLBACK")
                 raise
             sync_folder(self.path.parent)
+        self._add_checksums()
+        damage = execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if damage != "ok":  # an index that lies would hide an answer, or an undo
+            raise DataError(f"{self.path}{_advice(sqlite3.SQLITE_CORRUPT)} (SQLite: {damage}).")
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA fullfsync = ON")  # a Mac's fsync alone does not reach the disk
         execute("PRAGMA foreign_keys = ON")
+
+    def _add_checksums(self) -> None:
+        """Give a file of an older version its column of checksums; its own entries keep none."""
+        names = [row[1] for row in self._connection.execute("PRAGMA table_info(entries)")]
+        if "checksum" in names:
+            return
+        try:
+            self._connection.execute("ALTER TABLE entries ADD COLUMN checksum INTEGER")
+        except sqlite3.OperationalError as error:
+            if "duplicate column" not in str(error):  # which another program was quicker to add
+                raise
 
     def _known(self) -> bool:
         """Whether the tables are there; DataError if the file is another program's, or newer."""
@@ -126,11 +146,13 @@ class Database:
             if self._depth:
                 yield connection
                 return
+            self.check_place()
             connection.execute("BEGIN IMMEDIATE")
             self._depth = 1
             try:
                 yield connection
                 connection.execute("COMMIT")
+                self.check_place()
             except BaseException:
                 if connection.in_transaction:  # a full disk may have ended it already
                     connection.execute("ROLLBACK")
@@ -146,11 +168,34 @@ class Database:
         with self._lock, plain_errors(self.path):
             yield self._connection
 
+    def check_place(self) -> None:
+        """Check that the path still leads to the file that is open.
+
+        Raises
+        ------
+        RunReplacedError : it was deleted, moved or replaced, by itself or with its folder.
+        """
+        try:
+            there = _which_file(self._place) == self._file
+        except OSError:
+            there = False
+        if not there:
+            raise RunReplacedError(
+                f"{self.path} was deleted, moved or replaced while it was open; no answer is kept "
+                "there any more. Begin again with the run that is to be labelled."
+            )
+
     def close(self) -> None:
         """Close the file. The last program to do so leaves ``labels.sqlite`` alone on the disk."""
         if os.getpid() == self._process:
             with self._lock:
                 self._connection.close()
+
+
+def _which_file(path: Path) -> tuple[int, int]:
+    """What tells a file from another of its name."""
+    state = os.stat(path)
+    return state.st_dev, state.st_ino
 
 
 def _set_write_ahead_log(connection: sqlite3.Connection) -> None:
@@ -175,6 +220,8 @@ def plain_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite says into a :class:`DataError` that names the file and the fix."""
     try:
         yield
+    except UnicodeDecodeError as error:  # in the text of an error, or in a damaged answer
+        raise DataError(f"{path}{_advice(sqlite3.SQLITE_CORRUPT)} ({error}).") from error
     except sqlite3.Error as error:
         # No code: the module's own complaint, as of a closed connection.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF

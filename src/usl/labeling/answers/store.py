@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from usl.core.errors import UsageError
+from usl.core.errors import DataError, UsageError
 from usl.labeling.answers.database import Database
 from usl.labeling.answers.entries import (
     AUDIT,
@@ -40,10 +41,10 @@ from usl.run.folder import ANSWERS as NAME
 __all__ = ["KINDS", "NAME", "Answer", "ClassName", "Round", "Store", "store_path"]
 
 INSERT = """INSERT INTO entries
-    (time, kind, image_id, label, annotator, round, seconds, final, key, undoes)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-SELECT = """SELECT image_id, kind, label, annotator, round, seconds, final, key, id, time,
-    EXISTS (SELECT 1 FROM entries AS undo WHERE undo.undoes = entries.id), undoes
+    (time, kind, image_id, label, annotator, round, seconds, final, key, undoes, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+SELECT = """SELECT time, kind, image_id, label, annotator, round, seconds, final, key, undoes,
+    checksum, id, EXISTS (SELECT 1 FROM entries AS undo WHERE undo.undoes = entries.id)
     FROM entries"""
 
 
@@ -77,6 +78,10 @@ class Store:
     def path(self) -> Path:
         """The file."""
         return self._database.path
+
+    def check_place(self) -> None:
+        """Check that the file is still where it was opened; else RunReplacedError."""
+        self._database.check_place()
 
     def close(self) -> None:
         """Close the file."""
@@ -183,7 +188,8 @@ class Store:
             wanted["kind != ?"] = UNDO
         query = f"{SELECT} WHERE {' AND '.join(wanted)} ORDER BY id"
         with self._database.reading() as connection:
-            return [_answer(row) for row in connection.execute(query, list(wanted.values()))]
+            rows = connection.execute(query, list(wanted.values()))
+            return [_answer(row, self.path) for row in rows]
 
     def last_id(self) -> int:
         """Number of the newest entry, undos included; 0 if there is none."""
@@ -192,7 +198,7 @@ class Store:
 
     def _entry(self, connection: sqlite3.Connection, which: str, value: Any) -> Answer | None:
         row = connection.execute(f"{SELECT} WHERE {which}", (value,)).fetchone()
-        return None if row is None else _answer(row)
+        return None if row is None else _answer(row, self.path)
 
     # Classes
 
@@ -285,16 +291,29 @@ def _insert(connection: sqlite3.Connection, entry: Answer) -> int:
         entry.label,
         entry.annotator,
         entry.round,
-        entry.seconds,
-        entry.final,
+        None if entry.seconds is None else float(entry.seconds),  # as the file gives it back
+        int(entry.final),
         entry.key or None,
         entry.undoes or None,
     )
-    return int(connection.execute(INSERT, values).lastrowid or 0)
+    return int(connection.execute(INSERT, (*values, _checksum(values))).lastrowid or 0)
 
 
-def _answer(row: tuple[Any, ...]) -> Answer:
-    image, kind, label, annotator, name, seconds, final, key, number, time, undone, undoes = row
+def _checksum(values: tuple[Any, ...]) -> int:
+    """Of an entry as it is kept, in the order of its columns."""
+    return zlib.crc32(ascii(values).encode())
+
+
+def _answer(row: tuple[Any, ...], path: Path) -> Answer:
+    """An entry as it was given; :class:`DataError` where a bit of it has flipped since."""
+    *values, told, number, undone = row
+    if told is not None and told != _checksum(tuple(values)):
+        raise DataError(
+            f"{path} is damaged: answer number {number} is not as it was given (its checksum is "
+            "another). Restore the file from a copy; or move it away and go on with the labels "
+            "that split.csv holds."
+        )
+    time, kind, image, label, annotator, name, seconds, final, key, undoes = values
     return Answer(
         image,
         kind,

@@ -30,6 +30,7 @@ from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync_state import Cell, RowState, announce, confirm, row_states
 from usl.run.folder import Run
+from usl.run.identity import RunReplacedError, check_identity, kept_as, writing
 from usl.run.predictions import read_predictions
 from usl.run.split import Split
 from usl.run.split_csv import CSV_NAME, FileChangedError, check_unchanged, rendered, replace_csv
@@ -63,6 +64,7 @@ def sync(run: Run, store: Store | None = None) -> Split:
     Raises
     ------
     DataError : split file or store cannot be read or written.
+    RunReplacedError : another run has its place; the answers stay in the store of this one.
     """
     if store is None:
         if not store_path(run.path).is_file():
@@ -77,6 +79,13 @@ def sync(run: Run, store: Store | None = None) -> Split:
             return _sync_once(run, store)
         except FileChangedError:
             continue
+        except RunReplacedError as error:
+            kept = kept_as(run.path, run.identity)
+            if kept is None or not store_path(kept).is_file():
+                raise
+            raise RunReplacedError(
+                f"{error} The answers are safe in {store_path(kept)}."
+            ) from error
     raise DataError(
         f"{run.path / CSV_NAME}: another program keeps changing it. Close that one, then try again."
     )
@@ -85,9 +94,12 @@ def sync(run: Run, store: Store | None = None) -> Split:
 def _sync_once(run: Run, store: Store) -> Split:
     """Bring both to the same state.
 
-    Raises :class:`FileChangedError` when the split file changes under our hands.
+    Raises :class:`FileChangedError` when the split file changes under our hands, and
+    :class:`usl.run.identity.RunReplacedError` when another run has its place: the rows there say
+    nothing about the answers of this one.
     """
     rows = Rows(split := run.split())
+    check_identity(run.path, run.identity)
     # Others' answers wait for these transactions: what takes long is done outside.
     with store.transaction() as connection:
         check_unchanged(split)
@@ -95,8 +107,9 @@ def _sync_once(run: Run, store: Store) -> Split:
         announce(connection, plan.known)
     if plan.cells:
         split = plan.applied_to(split)
-        content = rendered(split, safe=SAFE)
-        with store.transaction() as connection:
+        with writing(run.path, run.identity):
+            content = rendered(split, safe=SAFE)
+        with store.transaction() as connection, writing(run.path, run.identity):
             replace_csv(split, content, safe=SAFE)
             confirm(connection, plan.cells)
     for note in plan.notes:

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.methods import Methods
 from usl.core.progress import Progress, silent
+from usl.data.labels import one_label
 
 WRITERS = Methods("usl.labeling.formats", "write")
 READERS = Methods("usl.labeling.formats", "read")
@@ -160,10 +161,12 @@ def class_list(export: Export, classes: str | None) -> list[str]:
 
 def text_or_none(value: Any, where: str) -> str | None:
     """A label of a JSON file as text; DataError for what is no single value."""
-    if isinstance(value, (dict, list)):
+    if isinstance(value, (dict, list, bool)):
         raise DataError(f"{where}: the label should be text, this is {str(value)[:60]}.")
-    text = "" if value is None else str(value).strip()
-    return text or None
+    label, why = one_label(value)
+    if label is None and why:
+        raise DataError(f"{where}: the label is {why}.")
+    return label
 
 
 def format_names(kind: Methods) -> list[str]:

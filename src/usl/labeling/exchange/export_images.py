@@ -98,7 +98,8 @@ def export_run(
         pictures=pictures,
         progress=progress,
     )
-    with new_place(home, folder=not suffix, about={"to": name, "what": what}) as temporary:
+    about = {"to": name, "what": what}
+    with new_place(home, folder=not suffix, about=about, run=run) as temporary:
         steps = module.write(export, temporary, **format_params)
     paths = [home] if suffix else sorted(p for p in home.iterdir() if p.name != RECORD)
     return Exported(home, paths, len(items), sum(item.label is not None for item in items), steps)

@@ -35,6 +35,7 @@ from usl.labeling.exchange.incoming import (
 from usl.labeling.exchange.names import Finder
 from usl.labeling.exchange.rows import columns_note
 from usl.run.folder import Run
+from usl.run.identity import writing
 from usl.run.split import Split
 from usl.run.split_csv import rewrite
 
@@ -137,7 +138,8 @@ def import_file(
         rows = np.array(list(verdict.labels), dtype=np.int64)
         weights = before.weights[rows]
         after = before.with_labels(rows, list(verdict.labels.values()), weights=weights)
-        rewrite(after, safe="Nothing was imported.")
+        with writing(run.path, run.identity):
+            rewrite(after, safe="Nothing was imported.")
     progress(3, 3, "read")
     return _summary(tool, found, verdict, before, after, recorded)
 
@@ -170,7 +172,9 @@ def record(run: Run, answers: Sequence[Answer]) -> int | None:
     people = {answer.annotator for answer in answers}
     if not store_path(run.path).is_file() and len(people) < 2:
         return None
-    with Store.open(run.path) as store:
+    with writing(run.path, run.identity):
+        opened = Store.open(run.path)
+    with opened as store:
         sync(run, store)
         said = current(store.history(round=LABELS))
         new = [

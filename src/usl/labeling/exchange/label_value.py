@@ -56,7 +56,7 @@ def _labels(value: Any) -> list[str]:
             return []
         if held in PATHS and isinstance(value[held], (list, tuple)):
             return [name for choice in value[held] for name in _way(choice)]
-        return _labels(value[held])
+        return [] if held in PATHS and isinstance(value[held], bool) else _labels(value[held])
     if isinstance(value, (list, tuple, set, frozenset)):
         return [name for part in value for name in _labels(part)]
     return _texts(value)
@@ -64,6 +64,8 @@ def _labels(value: Any) -> list[str]:
 
 def _way(choice: Any) -> list[str]:
     """A choice; one inside others, as Label Studio's ``["Animal", "cat"]``, is ``Animal/cat``."""
+    if isinstance(choice, bool):
+        return []  # a choice is a text
     if not isinstance(choice, (list, tuple)):
         return _labels(choice)
     parts = [name for part in choice for name in _labels(part)]

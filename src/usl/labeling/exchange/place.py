@@ -7,21 +7,33 @@ replaced, and only while it is as it was: somebody may have sorted pictures in i
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from usl.core.errors import DataError, UsageError
-from usl.core.files import sync_folder, write_json
+from usl.core.files import (
+    beside,
+    put_back,
+    release,
+    remove_rests,
+    sync_folder,
+    take,
+    temporary_beside,
+    write_json,
+)
 from usl.run.by_hand import RECORD, fingerprint, recorded
+from usl.run.folder import Run
+from usl.run.identity import writing
 
 __all__ = ["RECORD", "check_place", "new_place"]
 
 
 def check_place(home: Path, *, folder: bool, overwrite: bool) -> None:
     """Refuse a place that is taken before any work is done."""
+    put_back(home)
+    remove_rests(home.parent, home.name)
     if home.is_symlink():
         raise UsageError(f"--out: {home} is a link. Name the place itself.")
     if not home.exists() or (folder and home.is_dir() and not any(home.iterdir())):
@@ -41,46 +53,54 @@ def check_place(home: Path, *, folder: bool, overwrite: bool) -> None:
 
 
 @contextmanager
-def new_place(home: Path, *, folder: bool, about: Mapping[str, str]) -> Iterator[Path]:
-    """Yield a path beside ``home``, a new folder or none yet; after the block it becomes ``home``.
+def new_place(
+    home: Path, *, folder: bool, about: Mapping[str, str], run: Run | None = None
+) -> Iterator[Path]:
+    """Yield an empty folder or file beside ``home``; after the block it becomes ``home``.
 
     On an exception, Ctrl-C included, it is removed and ``home`` is left as it was. ``about`` goes
     into a folder's record. A full disk or a folder that cannot be written is a
-    :class:`DataError`.
+    :class:`DataError`; where ``home`` lies in the folder of the ``run`` and another run has its
+    place by now, a :class:`usl.run.identity.RunReplacedError`.
     """
-    temporary = home.parent / f".{home.name[:100]}.{secrets.token_hex(6)}.tmp"
+    inside = run is not None and home.is_relative_to(os.path.abspath(run.path))
     try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        if folder:
-            temporary.mkdir()
-        yield temporary
-        if folder:
-            write_json(temporary / RECORD, {**about, "content": fingerprint(temporary)})
-        _rename(temporary, home)
+        with _written_into(run if inside else None):
+            home.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_beside(home, folder=folder) as temporary:
+            yield temporary
+            if folder:
+                write_json(temporary / RECORD, {**about, "content": fingerprint(temporary)})
+            with _written_into(run if inside else None):
+                _rename(temporary, home)
     except OSError as error:
         raise DataError(
             f"{home} cannot be written ({error}). See that the folder can be written and the disk "
             "has space, or name another place: --out"
         ) from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+
+
+def _written_into(run: Run | None) -> AbstractContextManager[None]:
+    return nullcontext() if run is None else writing(run.path, run.identity)
 
 
 def _rename(temporary: Path, home: Path) -> None:
     """Put what was written in its place; a folder that was there goes when the new one has come."""
-    old = None
-    if temporary.is_dir() and home.exists():
-        old = home.parent / f".{home.name[:100]}.{secrets.token_hex(6)}.old"
-        os.replace(home, old)
+    old = beside(home, "old") if temporary.is_dir() and home.exists() else None
+    lock = None if old is None else take(home)  # while it is moved aside, nobody puts it back
     try:
-        os.replace(temporary, home)
-    except BaseException:
         if old is not None:
-            os.replace(old, home)
-        raise
-    if old is not None:
-        shutil.rmtree(old)
-    sync_folder(home.parent)
+            os.replace(home, old)
+        try:
+            os.replace(temporary, home)
+        except BaseException:
+            if old is not None:
+                os.replace(old, home)
+            raise
+        sync_folder(home.parent)
+        if old is not None:
+            rest = beside(home)  # killed from here on, it is not put back
+            os.rename(old, rest)
+            shutil.rmtree(rest)
+    finally:
+        release(lock)

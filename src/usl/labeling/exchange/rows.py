@@ -157,7 +157,7 @@ def seconds_or_none(value: Any) -> float | None:
     """A duration as a number of seconds, or None for anything else."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 <= number < float("inf") else None
 

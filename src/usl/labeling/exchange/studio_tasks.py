@@ -118,7 +118,8 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 def _annotations(task: dict[str, Any]) -> list[dict[str, Any]]:
     """A task's annotations, under their name of any version."""
-    found = chain.from_iterable(task.get(name) or [] for name in ANSWERS)
+    held = (task.get(name) for name in ANSWERS)
+    found = chain.from_iterable(one for one in held if isinstance(one, list))
     return [one for one in found if isinstance(one, dict)]
 
 
@@ -168,7 +169,8 @@ def _chosen(answer: dict[str, Any]) -> tuple[str | None, str]:
     if answer.get("was_cancelled") or answer.get("skipped"):
         return None, "skipped by the annotator"
     said: dict[str, list[Any]] = {}
-    for region in answer.get("result") or []:
+    result = answer.get("result")
+    for region in result if isinstance(result, list) else []:
         if isinstance(region, dict) and region.get("type", "choices") in ("choices", "taxonomy"):
             value = region.get("value")
             control = str(region.get("from_name"))

@@ -18,11 +18,8 @@ SUFFIX = ".csv"
 
 def write(export: Export, out: Path) -> list[str]:
     """Write one row per image, with a byte order mark only where Excel needs it."""
-    import pyarrow as pa
-
     table = arrow_table(columns_of(export.items))
-    cells = [column.combine_chunks().cast(pa.string()).fill_null("") for column in table.columns]
-    text = csv_text(table.column_names, cells)
+    text = csv_text(table.column_names, [column.combine_chunks() for column in table.columns])
     out.write_bytes(text.encode("utf-8" if text.isascii() else "utf-8-sig"))
     return next_steps(export)
 

@@ -26,6 +26,7 @@ SUFFIX = ""
 
 ANNOTATIONS, ARCHIVE, LABELS = "annotations.xml", "imagenet.zip", "labels.json"
 CHUNK = 1 << 20
+SMALL_LIST, MOST_TIMES = 16 << 20, 50  # bytes unpacked; beyond, times the archive's own
 
 
 def write(
@@ -91,9 +92,13 @@ def read(path: Path) -> list[Given]:
             name = _annotations_in(archive)
             if name is None:
                 return _read_folders(archive, path)
-            with archive.open(name) as handle:
+            entry = archive.getinfo(name)
+            _check_size(path, entry.file_size)
+            with archive.open(entry) as handle:
                 return _read_xml(handle, f"{path}, {name}")
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive raises nearly anything
         raise DataError(f"{path}: cannot be read ({error}). Export it from CVAT again.") from error
 
 
@@ -105,8 +110,21 @@ def recognizes(path: Path) -> bool:
             return b"<annotations" in handle.read(4096)
     if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return _annotations_in(archive) is not None or any(_images_in(archive))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _annotations_in(archive) is not None or any(_images_in(archive))
+    except Exception:  # a damaged directory raises nearly anything; reading it says what is wrong
+        return True
+
+
+def _check_size(path: Path, unpacked: int) -> None:
+    """Refuse a list of images that is far larger unpacked than such lists are."""
+    packed = path.stat().st_size
+    if unpacked > max(SMALL_LIST, MOST_TIMES * packed):
+        raise DataError(
+            f"{path}: {packed:,} bytes that hold a list of {unpacked:,}. It is damaged, or made to "
+            "fill the memory. Export it from CVAT again."
+        )
 
 
 def _head(classes: list[str], n: int) -> str:

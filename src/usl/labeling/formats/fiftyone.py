@@ -59,6 +59,8 @@ def read(path: Path) -> list[Given]:
     if not isinstance(content, dict) or not isinstance(content.get("labels"), dict):
         raise DataError(f'{file}: expected {{"classes": [...], "labels": {{...}}}}.')
     classes = content.get("classes") or []
+    if not isinstance(classes, list):
+        raise DataError(f"{file}: classes should be a list of names.")
     given = []
     for name, target in content["labels"].items():
         where = f"{file}, {name!r}"

@@ -2,7 +2,8 @@
 
 Every image is listed, those without a label with an empty one: images that the metadata leave out
 vanish on loading. ``datasets`` guesses the types of a CSV, so labels such as ``007`` or ``NA``, and
-subsets without any label, need ``metadata.parquet``; it is written where that is so.
+subsets without any label, need ``metadata.parquet``; it is written where that is so, and where a
+spreadsheet would run a text of the CSV as a formula.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 from usl.core.errors import DataError
 from usl.data.columns import find_column
+from usl.data.formulas import guarded
 from usl.data.tables import TABLE_SUFFIXES, column_names, csv_text, read_table
 from usl.labeling.exchange.contract import Export, Given, Item, import_command
 from usl.labeling.exchange.rows import METADATA, given_rows
@@ -54,6 +56,8 @@ def write(
     for name, records in rows.items():
         _write_table(out / name / f"{METADATA}.{kind}", records)
     notes = [f"{METADATA}.{kind} instead of .csv: {fault}."] if fault and table == "auto" else []
+    if fault and table == "csv":
+        notes = [f"Take care with {METADATA}.csv: {fault}. It is written as it is."]
     return [
         *notes,
         f"In Python: datasets.load_dataset('imagefolder', data_dir={str(export.home)!r})",
@@ -94,6 +98,8 @@ def _misread(rows: dict[str, list[dict[str, str | None]]]) -> str:
         for value in {value for found in values.values() for value in found if value}:
             if _looks_typed(value):
                 return f"the {key} {value!r} would not stay text"
+            if guarded(value) != value:
+                return f"the {key} {value!r} would be a formula in a spreadsheet"
     return ""
 
 
@@ -116,8 +122,9 @@ def _write_table(path: Path, records: Sequence[dict[str, Any]]) -> None:
     if path.suffix == ".parquet":
         pyarrow.parquet.write_table(table, path)
         return
-    cells = [column.combine_chunks().fill_null("") for column in table.columns]
-    path.write_text(csv_text(table.column_names, cells), encoding="utf-8", newline="")
+    cells = [column.combine_chunks() for column in table.columns]
+    text = csv_text(table.column_names, cells, as_written=table.column_names)
+    path.write_text(text, encoding="utf-8", newline="")
 
 
 def _tables(path: Path) -> list[Path]:

@@ -7,17 +7,22 @@ GET  /who                  asks for a name
 GET  /login, POST /login   the password, beyond this machine
 GET  /api/state            what the page starts from
 GET  /api/changes          what became of one's answers since entry ``since``
-GET  /api/items            what is shown beside pictures
-GET  /api/similar/{row}    images like one
+POST /api/items            what is shown beside pictures
+GET  /api/similar          images like one
 POST /api/operations       answers, undos and classes; each is done once, however often it is sent
-GET  /image/{row}/{side}   a picture, its longest side at most ``side``
+GET  /image/{side}         a picture, its longest side at most ``side``
 ========================== =======================================================================
+
+Images are named by references (:mod:`usl.labeling.page.listing`). All but the pages carry the
+``run``'s identity and the ``listing``'s stamp; what is of another run or listing than the server's
+is refused with 409.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +31,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -37,13 +42,23 @@ from usl.core.errors import DataError, UsageError
 from usl.labeling.page.auth import Auth
 from usl.labeling.page.background_sync import BackgroundSync
 from usl.labeling.page.guard import Guard, signed_in
+from usl.labeling.page.listing import UnboundError
 from usl.labeling.page.page_state import PageState
+from usl.run.identity import RunReplacedError
 
 HERE = Path(__file__).parent
 NO_MODULE = ("theme", "label")  # one is no module, the other is named itself
-MOST_ITEMS = 200  # rows or operations in one request
-FAULTS = (HTTPException, UsageError, DataError)  # what a route may raise
-TITLES = {400: "Not understood", 403: "No entry", 404: "Not here", 429: "Too many tries"}
+MOST_ITEMS = 200  # images or operations in one request
+MOST_SAID = 500  # characters of a fault: some of them repeat what was sent
+FAULTS = (HTTPException, UsageError, DataError, ClientDisconnect)  # what a route may raise
+TITLES = {
+    400: "Not understood",
+    403: "No entry",
+    404: "Not here",
+    409: "Not the same run",
+    429: "Too many tries",
+}
+OUTDATED = "This page is of an older listing: reload."
 
 
 def make_app(
@@ -59,10 +74,10 @@ def make_app(
             Route("/login", routes.login, methods=["GET", "POST"]),
             Route("/api/state", routes.state),
             Route("/api/changes", routes.changes),
-            Route("/api/items", routes.items),
-            Route("/api/similar/{row:int}", routes.similar),
+            Route("/api/items", routes.items, methods=["POST"]),
+            Route("/api/similar", routes.similar),
             Route("/api/operations", routes.operations, methods=["POST"]),
-            Route("/image/{row:int}/{side:int}", routes.image),
+            Route("/image/{side:int}", routes.image),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         exception_handlers=dict.fromkeys(FAULTS, routes.refused),
@@ -85,6 +100,7 @@ class Routes:
 
     def page(self, request: Request) -> Response:
         """Show the page itself; first of all ask for a name where there may be several people."""
+        self.page_state.check_run()
         given = request.query_params.get("as")
         review = request.url.path == "/review"
         if given is None and self.page_state.asks():
@@ -93,7 +109,8 @@ class Routes:
             "run": self.page_state.run.path.resolve().name,
             "annotator": self.page_state.named(given or ""),
             "mode": "review" if review else "label",
-            "identity": self.auth.keyring.name,
+            "identity": self.page_state.run.identity,
+            "listing": self.page_state.stamp,
             "modules": self.modules,
         }
         return self._html(request, "label.html", values)
@@ -111,29 +128,30 @@ class Routes:
         address = request.client.host if request.client else ""
         if request.method == "GET":
             return self._html(request, "login.html", {"fault": ""})
-        if (wait := self.auth.throttle.wait(address)) > 0:
+        form = await request.form(max_files=0, max_fields=4)
+        if (wait := self.auth.throttle.reserve(address)) > 0:  # counted before it is looked at
             seconds = math.ceil(wait)
             message = f"Too many wrong passwords. Wait {seconds} s, then try again."
             headers = {"retry-after": str(seconds)}
             return self._html(request, "login.html", {"fault": message}, 429, headers)
-        form = await request.form(max_files=0, max_fields=4)
         if self.auth.unlocks(str(form.get("password", ""))):
             self.auth.throttle.succeeded(address)
             return signed_in(self.auth)
-        self.auth.throttle.failed(address)
         return self._html(request, "login.html", {"fault": "That is not the password."}, 403)
 
     # Data
 
     def state(self, request: Request) -> Response:
         """Tell what the page starts from."""
-        start = self.page_state.review if _reviewing(request) else self.page_state.state
-        return JSONResponse(start(self._annotator(request)))
+        given = self._checked(request.query_params)
+        start = self.page_state.review if _reviewing(given) else self.page_state.state
+        return JSONResponse(start(self._annotator(given)))
 
     def changes(self, request: Request) -> Response:
         """Tell what is new for one annotator."""
-        view = self.page_state.view_name(self._annotator(request), _reviewing(request))
-        since = _number(request.query_params.get("since", "0"), "since")
+        given = self._checked(request.query_params)
+        view = self.page_state.view_name(self._annotator(given), _reviewing(given))
+        since = _number(given.get("since", "0"), "since")
         return JSONResponse(self._news(view, since))
 
     def _news(self, view: str, since: int) -> dict[str, Any]:
@@ -142,80 +160,116 @@ class Routes:
             "version": self.page_state.round_view.follow(),
             "changes": changes,
             "classes": self.page_state.classes(),
-            "fault": "" if self.sync is None else self.sync.fault,
+            "fault": self._sync_fault(),
         }
 
-    def items(self, request: Request) -> Response:
+    def _sync_fault(self) -> str:
+        """Why answers did not reach the split file; that they are safe has just been checked."""
+        if self.sync is None or not self.sync.fault:
+            return ""
+        return f"The answers are safe, but split.csv could not be written: {self.sync.fault}"
+
+    async def items(self, request: Request) -> Response:
         """Tell what is shown beside some pictures."""
-        words = request.query_params.get("rows", "").split(",")
-        rows = [self._row(_number(word, "rows")) for word in words[:MOST_ITEMS]]
-        return JSONResponse(self.page_state.items(rows, review=_reviewing(request)))
+        given = await _sent(request)
+        return await run_in_threadpool(self._items, given)
+
+    def _items(self, given: dict[str, Any]) -> Response:
+        self._checked(given)
+        refs = given.get("images")
+        if not isinstance(refs, list):
+            raise UsageError("images: send a list.")
+        found = self.page_state.items(refs[:MOST_ITEMS], review=_reviewing(given))
+        return JSONResponse(found)
 
     def similar(self, request: Request) -> Response:
         """Tell which images are like one."""
-        return JSONResponse(self.page_state.alike(self._row(request.path_params["row"])))
+        given = self._checked(request.query_params)
+        return JSONResponse(self.page_state.alike(given.get("image")))
 
-    def image(self, request: Request) -> Response:
+    async def image(self, request: Request) -> Response:
         """Send a picture; the next ones of the round are made ready meanwhile."""
-        row, side = self._row(request.path_params["row"]), request.path_params["side"]
+        ref, side = request.query_params.get("image"), request.path_params["side"]
+
+        def asked() -> int:
+            self._checked(request.query_params)
+            return self.page_state.shown(ref)
+
+        row = await run_in_threadpool(asked)
         try:
-            picture = self.page_state.pictures.get(row, side)
+            picture = await self.page_state.pictures.fetch(row, side)
         except DataError as error:
             return JSONResponse({"fault": str(error)}, 422)
-        ahead = BackgroundTask(self.page_state.prepare_after, row, side)
+        ahead = BackgroundTask(self.page_state.prepare_after, ref, side)
         return Response(picture.content, media_type=picture.kind, background=ahead)
 
     async def operations(self, request: Request) -> Response:
-        """Do what the page sends, in order; tell what is done, what cannot be, and what is new."""
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            raise HTTPException(415, "Send application/json.")
-        try:
-            given = json.loads(await request.body())
-        except (ValueError, RecursionError) as error:
-            raise UsageError("This is not JSON.") from error
+        """Do what the page sends, in order.
+
+        Tells what is ``done``, what is ``refused`` for good, what is ``held`` back because its
+        image is not here or not the same, and what is new.
+        """
+        given = await _sent(request)
         return await run_in_threadpool(self._operate, given)
 
-    def _operate(self, given: Any) -> Response:
-        if not isinstance(given, dict) or not isinstance(given.get("operations"), list):
-            raise UsageError("operations: send a list.")
-        annotator = self.page_state.named(str(given.get("as", "")))
-        review = given.get("mode") == "review"
-        since = given.get("since")
-        done, refused = [], []
-        for one in given["operations"][:MOST_ITEMS]:
-            if not isinstance(one, dict):
-                raise UsageError("operations: send a list of objects.")
+    def _operate(self, given: dict[str, Any]) -> Response:
+        self._checked(given)
+        operations, since = given.get("operations"), given.get("since", 0)
+        if not isinstance(operations, list) or not all(isinstance(x, dict) for x in operations):
+            raise UsageError("operations: send a list of objects.")
+        if type(since) is not int or not 0 <= since < 10**18:
+            raise UsageError("since: send a number.")
+        annotator, review = self._annotator(given), _reviewing(given)
+        done: list[str] = []
+        refused: list[dict[str, Any]] = []
+        held: list[dict[str, Any]] = []
+        for one in operations[:MOST_ITEMS]:
             try:
-                told = self.page_state.round_view.apply(one, annotator, final=review)
+                left = self.page_state.round_view.apply(one, annotator, final=review)
             except UsageError as error:
-                refused.append({"key": one.get("key"), "fault": str(error)})
+                refused.append({"key": _plain(one.get("key")), "fault": str(error)[:MOST_SAID]})
                 continue
-            done.append(one["key"])
-            if told and self.sync is not None:
+            if left:
+                held.append({"key": one["key"], "images": len(left), "fault": str(left[0])})
+            else:
+                done.append(one["key"])
+            if one["type"] in ("answer", "undo") and self.sync is not None:
                 self.sync.touch()
-        view = self.page_state.view_name(annotator, review)
-        news = self._news(view, since if isinstance(since, int) else 0)
-        return JSONResponse({**news, "done": done, "refused": refused})
+        news = self._news(self.page_state.view_name(annotator, review), since)
+        return JSONResponse({**news, "done": done, "refused": refused, "held": held})
 
-    def _annotator(self, request: Request) -> str:
-        return self.page_state.named(request.query_params.get("as", ""))
+    def _checked(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What was sent, if it is of this run and of this listing.
 
-    def _row(self, row: int) -> int:
-        if not 0 <= row < len(self.page_state.ids):
-            raise HTTPException(404, "There is no such image.")
-        return row
+        Raises :class:`RunReplacedError` where the run itself is not there any more.
+        """
+        self.page_state.check_run()
+        stamp = self.page_state.run.identity, self.page_state.stamp
+        if (given.get("run"), given.get("listing")) != stamp:
+            raise HTTPException(409, OUTDATED)
+        return given
+
+    def _annotator(self, given: Mapping[str, Any]) -> str:
+        return self.page_state.named(_text(given, "as"))
 
     # Refusals
 
     def refuse(self, scope: Scope, error: Exception) -> Response:
         """Draw a refusal: a page for people, JSON for the page's own requests.
 
-        A request that makes no sense is 400; what cannot be done now, with a full disk say, 503.
+        A request that makes no sense is 400; an image that is not here, or not the same, 404; a run
+        that was replaced 409; what cannot be done now, with a full disk say, 503.
         """
-        status, message, headers = 400, str(error), None
+        status, message, headers = 400, str(error)[:MOST_SAID], None
         if isinstance(error, HTTPException):
             status, message, headers = error.status_code, error.detail, error.headers
             message = "There is nothing here." if message == "Not Found" else message
+        elif isinstance(error, ClientDisconnect):
+            message = "The rest of the request never came."  # and nobody reads this
+        elif isinstance(error, UnboundError):
+            status = 404
+        elif isinstance(error, RunReplacedError):
+            status = 409
         elif isinstance(error, DataError):
             status = 503
         if scope["path"].startswith(("/api/", "/image/")):
@@ -228,9 +282,38 @@ class Routes:
         return self.refuse(request.scope, error)
 
 
-def _reviewing(request: Request) -> bool:
+async def _sent(request: Request) -> dict[str, Any]:
+    """The JSON object that was posted."""
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise HTTPException(415, "Send application/json.")
+    try:
+        given = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise UsageError("This is not JSON.") from error
+    if not isinstance(given, dict):
+        raise UsageError("Send an object.")
+    return given
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    """A text that was sent, empty if it was not."""
+    value = given.get(name, "")
+    if not isinstance(value, str):
+        raise UsageError(f"{name}: send text.")
+    return value
+
+
+def _reviewing(given: Mapping[str, Any]) -> bool:
     """Whether conflicts are being settled."""
-    return request.query_params.get("mode") == "review"
+    mode = _text(given, "mode")
+    if mode not in ("", "label", "review"):
+        raise UsageError("mode: send label or review.")
+    return mode == "review"
+
+
+def _plain(key: object) -> str | None:
+    """A key as it can be told, whatever it is."""
+    return key[:80] if isinstance(key, str) and key.isascii() else None
 
 
 def _number(text: str, name: str) -> int:

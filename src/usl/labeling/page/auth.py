@@ -13,23 +13,26 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import json
 import os
 import secrets
 import threading
 import time
+import warnings
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
-from usl.labeling.page.hosts import ip_address
+from usl.labeling.page.hosts import network_of
 
 FREE_TRIES = 5  # wrong passwords before the waiting begins
 LONGEST_WAIT = 300.0  # seconds
 REMEMBERED = 10_000  # addresses
+MOST_TRIES, WINDOW = 100, 300.0  # tries of all addresses together, in so many seconds
 
 
 @dataclass(frozen=True)
@@ -53,50 +56,67 @@ class Keyring:
             return cls(path, name, secrets.token_bytes(32))
 
     def keep(self, port: int) -> None:
-        """Write it, with the port now in use."""
-        with atomic_write(self.path, "w") as handle:
-            if os.chmod in os.supports_fd:
-                os.chmod(handle.fileno(), 0o600)
-            json.dump({"secret": self.secret.hex(), "port": port}, handle)
+        """Write it, with the port now in use; a cache that cannot be written is said, and no fault.
+
+        Open pages then have to sign in anew after a restart.
+        """
+        try:
+            with atomic_write(self.path, "w") as handle:
+                if os.chmod in os.supports_fd:
+                    os.chmod(handle.fileno(), 0o600)
+                json.dump({"secret": self.secret.hex(), "port": port}, handle)
+        except (OSError, DataError) as error:
+            why = error.__cause__ or error
+            warnings.warn(
+                f"cache: {self.path.parent} cannot be written ({why}). After a restart of the "
+                "server, open pages will have to be opened anew.",
+                UslWarning,
+                stacklevel=2,
+            )
 
 
 class Throttle:
     """Rate limit against guessing: after a few wrong tries every further one doubles the wait.
 
-    Counted by address (IPv6: by its /64 network, of which one machine has all).
+    Counted by address (see :func:`usl.labeling.page.hosts.network_of`), and over all of them, for
+    somebody may have many. A try is counted before it is looked at, so that many at once are no
+    more than many in turn.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failed: dict[str, tuple[int, float]] = {}  # tries, when the next one is heard
+        self._tries: dict[str, tuple[int, float]] = {}  # how many, when the next one is heard
+        self._all: deque[float] = deque()  # when tries of all addresses were counted, of late
         self._lock = threading.Lock()
 
-    def wait(self, address: str) -> float:
-        """Seconds until this address is heard again; 0 if it is now."""
-        _, until = self._failed.get(_network(address), (0, 0.0))
-        return max(0.0, until - self._clock())
-
-    def failed(self, address: str) -> None:
-        """Count a wrong password."""
+    def reserve(self, address: str) -> float:
+        """Count a try, which may then be looked at; or the seconds to wait if it may not."""
         with self._lock:
-            key = _network(address)
-            tries = self._failed.pop(key, (0, 0.0))[0] + 1
+            key, now = network_of(address), self._clock()
+            if (wait := self._wait(key, now)) > 0:
+                return wait
+            tries = self._tries.pop(key, (0, 0.0))[0] + 1
             pause = min(LONGEST_WAIT, 2.0 ** (tries - FREE_TRIES)) if tries >= FREE_TRIES else 0.0
-            self._failed[key] = (tries, self._clock() + pause)
-            while len(self._failed) > REMEMBERED:
-                del self._failed[next(iter(self._failed))]
+            self._tries[key] = (tries, now + pause)
+            while len(self._tries) > REMEMBERED:
+                del self._tries[next(iter(self._tries))]
+            self._all.append(now)
+            return 0.0
 
     def succeeded(self, address: str) -> None:
-        """Forget an address's wrong tries."""
+        """Give a reserved try back, and forget the address's wrong ones."""
         with self._lock:
-            self._failed.pop(_network(address), None)
+            self._tries.pop(network_of(address), None)
+            if self._all:
+                self._all.pop()
 
-
-def _network(address: str) -> str:
-    found = ip_address(address)
-    if found is None or found.version == 4:
-        return address
-    return str(ipaddress.ip_network((found, 64), strict=False))
+    def _wait(self, key: str, now: float) -> float:
+        while self._all and self._all[0] + WINDOW <= now:
+            self._all.popleft()
+        until = self._tries.get(key, (0, 0.0))[1]
+        if len(self._all) >= MOST_TRIES:
+            until = max(until, self._all[0] + WINDOW)
+        return max(0.0, until - now)
 
 
 @dataclass

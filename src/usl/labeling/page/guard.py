@@ -5,7 +5,7 @@
 2. GET, HEAD and POST only; nothing of another site, but following a link to a page.
 3. Against CSRF, writes come from this very page: ``Sec-Fetch-Site: same-origin``, or an Origin
    equal to the host.
-4. A body is at most ``MAX_BODY`` bytes, whatever its header says.
+4. A body is at most ``MAX_BODY`` bytes, one of answers ``MAX_ANSWERS``, whatever its header says.
 5. A token in the address, or the cookie it became; see :mod:`usl.labeling.page.auth`.
 
 Every answer has a Content-Security-Policy and is never stored. No CORS header is ever sent. The
@@ -18,13 +18,15 @@ from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from usl.labeling.page.auth import Auth
 from usl.labeling.page.hosts import allowed_hosts, host_name
 
-MAX_BODY = 1_000_000  # bytes; a thousand answers at once are 200 kB
+MAX_BODY = 1_000_000  # bytes
+MAX_ANSWERS = 4_000_000  # the names of some hundred images may be 4 kB each
 OPEN_PATHS = ("/login",)  # beside /static/, which holds nothing of the run
 POLICY = "; ".join(
     [
@@ -80,10 +82,13 @@ class Guard:
             headers = Headers(scope=scope)
             host = self._check_host(headers)
             _check_site(scope, headers, host)
-            receive = _limited(receive, headers)
+            answers = scope["path"] == "/api/operations"
+            receive = _limited(receive, headers, MAX_ANSWERS if answers else MAX_BODY)
             if (response := self._admit(scope, headers)) is None:
                 await self.app(scope, receive, send)
                 return
+        except ClientDisconnect:  # in the middle of a request
+            return
         except HTTPException as refused:
             response = self.refuse(scope, refused)
         await response(scope, receive, send)
@@ -101,6 +106,8 @@ class Guard:
         """None for who may go on; else what to answer."""
         path: str = scope["path"]
         known = any(map(self.auth.knows, _cookies(headers, self.auth.cookie_name)))
+        if known and (tell := scope.get("state", {}).get("signed_in")) is not None:
+            tell()  # the connection; see usl.labeling.page.connections
         if path == "/" and scope["method"] == "GET":
             token = QueryParams(scope["query_string"]).get("token")
             if token and self.auth.opens(token):
@@ -153,11 +160,11 @@ def _cookies(headers: Headers, name: str) -> list[str]:
     return [value for key, _, value in pairs if key == name]
 
 
-def _limited(receive: Receive, headers: Headers) -> Receive:
-    """Let at most ``MAX_BODY`` bytes through."""
-    too_large = HTTPException(413, f"Too much at once; {MAX_BODY} bytes are the limit.")
+def _limited(receive: Receive, headers: Headers, most: int) -> Receive:
+    """Let at most so many bytes through."""
+    too_large = HTTPException(413, f"Too much at once; {most} bytes are the limit.")
     for value in headers.getlist("content-length"):
-        if not value.isdigit() or len(value) > 12 or int(value) > MAX_BODY:
+        if not value.isdigit() or len(value) > 12 or int(value) > most:
             raise too_large
     seen = 0
 
@@ -165,7 +172,7 @@ def _limited(receive: Receive, headers: Headers) -> Receive:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > MAX_BODY:
+        if seen > most:
             raise too_large
         return message
 

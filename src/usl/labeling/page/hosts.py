@@ -22,6 +22,19 @@ def ip_address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return None
 
 
+def network_of(address: str) -> str:
+    """What counts as one visitor: an IPv4 address, also inside IPv6, or an IPv6 /64 network.
+
+    One machine has all addresses of a /64.
+    """
+    found = ip_address(address.partition("%")[0])  # without the interface of fe80::1%eth0
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    if found is None or found.version == 4:
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether an address to listen on is reached from this machine alone."""
     found = ip_address(host)

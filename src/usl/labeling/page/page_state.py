@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,10 +12,12 @@ from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round, tidy
 from usl.labeling.answers.outcomes import CONFLICT, Outcome, agreement, outcomes
 from usl.labeling.answers.rounds import round_images
 from usl.labeling.answers.store import Store
+from usl.labeling.page.listing import Listing
 from usl.labeling.page.pictures import AHEAD, Pictures
 from usl.labeling.page.round_view import FINAL, RoundView
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
+from usl.run.identity import RunReplacedError, check_identity
 from usl.run.predictions import read_predictions
 from usl.run.split_csv import CSV_NAME as BY_HAND  # the annotator of edits by hand
 
@@ -34,6 +36,7 @@ class PageState:
     round : an audit or a check; None for the picks.
     annotator : the only one who works here, or None to ask.
     ask : whether everybody is asked for a name at first.
+    tell : gets what there is to say on the console, a line at a time.
     """
 
     def __init__(
@@ -46,22 +49,40 @@ class PageState:
         round: Round | None = None,
         annotator: str | None = None,
         ask: bool = False,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.run, self.collection, self.store, self.pictures = run, collection, store, pictures
-        self.annotator, self._ask = annotator, ask
-        self.ids: list[str] = collection.ids.tolist()
-        self.rows = {name: row for row, name in enumerate(self.ids)}
+        self.annotator, self._ask, self._tell = annotator, ask, tell
+        self._told = ""
+        self.listing = Listing(collection, run.recorded_digests(), pictures)
         self.kind = LABELS if round is None else round.kind
         self.name = LABELS if round is None else round.name
-        self.similar = Similar(run, collection, self.rows)
+        self.similar = Similar(run, collection, self.listing.rows)
         asked = round_images(run, store, self.name)
-        self._order = [self.rows[name] for name in asked if name in self.rows]
-        self.missing = [name for name in asked if name not in self.rows]
-        self._place = {row: place for place, row in enumerate(self._order)}
+        self._order = [name for name in asked if name in self.listing.rows]
+        self.missing = [name for name in asked if name not in self.listing.rows]
+        self.stamp = self.listing.stamp(self.name, self._order)
+        self._place = {name: place for place, name in enumerate(self._order)}
         self._predicted = _predictions(run) if self.kind == CHECK else {}
         only = None if round is None else self._order
-        self.round_view = RoundView(store, self.name, self.ids, self.rows, only=only)
+        self.round_view = RoundView(store, self.name, self.listing, only=only)
         self.round_view.follow()
+
+    def check_run(self) -> None:
+        """Check that the run is still the one that the page was opened for, and its answers.
+
+        Raises
+        ------
+        RunReplacedError : it was replaced, moved or deleted; the console has been told, too.
+        """
+        try:
+            check_identity(self.run.path, self.run.identity)
+            self.store.check_place()
+        except RunReplacedError as error:
+            if self._tell is not None and self._told != str(error):
+                self._tell(f"{error} The page takes no more answers. Stop with Ctrl-C.")
+            self._told = str(error)
+            raise
 
     def asks(self) -> bool:
         """Whether a visitor is to say who they are: where several people may be at work."""
@@ -107,7 +128,7 @@ class PageState:
             **self._common(annotator),
             **self.round_view.state(annotator),
             "mode": "label",
-            "order": self._order,
+            "order": [self.listing.ref(name) for name in self._order],
         }
 
     def _common(self, annotator: str) -> dict[str, Any]:
@@ -127,11 +148,13 @@ class PageState:
         """What the page starts from where conflicts are settled: the images in dispute."""
         history = self.store.history()
         found = outcomes(history)
-        rows = {self.rows[name]: one for name, one in found.items() if name in self.rows}
+        rows = self.listing.rows
         disputed = [
-            row for row, one in rows.items() if one.kind == CONFLICT or (one.disputed and one.final)
+            name
+            for name, one in found.items()
+            if name in rows and (one.kind == CONFLICT or (one.disputed and one.final))
         ]
-        disputed.sort(key=lambda row: self._place.get(row, len(self.ids) + row))
+        disputed.sort(key=lambda name: self._place.get(name, len(rows) + rows[name]))
         agreed = agreement(history)
         counts = dict.fromkeys(self.people(), 0)
         for one in found.values():
@@ -142,25 +165,27 @@ class PageState:
             **self._common(annotator),
             **self.round_view.state(FINAL),
             "mode": "review",
-            "order": disputed,
+            "order": [self.listing.ref(name) for name in disputed],
             "similar": False,
             "agreement": None if agreed is None else asdict(agreed),
             "answered": counts,
             "images": len([one for one in found.values() if one.answers]),
         }
 
-    def items(self, rows: Sequence[int], *, review: bool = False) -> dict[str, dict[str, Any]]:
-        """What is shown beside a picture, by row; in a review also who said what."""
+    def items(self, refs: Sequence[object], *, review: bool = False) -> dict[str, dict[str, Any]]:
+        """What is shown beside a picture, by reference; in a review also who said what."""
         said: dict[str, Outcome] = outcomes(self.store.history()) if review else {}
-        return {str(row): self._item(row, said.get(self.ids[row])) for row in rows}
+        rows = {str(ref): self.listing.row(ref) for ref in refs}
+        return {ref: self._item(row, said.get(self.listing.ids[row])) for ref, row in rows.items()}
 
     def _item(self, row: int, outcome: Outcome | None) -> dict[str, Any]:
-        name = self.ids[row]
+        name = self.listing.ids[row]
         item: dict[str, Any] = {"id": name}
         if self.kind != AUDIT:  # an audit is blind
             own = self.similar.represented(name)
             item["stands"] = self.similar.count(name)
-            item["strip"] = self.similar.nearest_first(row, own)[:STRIP]
+            near = self.similar.nearest_first(row, own)[:STRIP]
+            item["strip"] = [self.listing.ref(self.listing.ids[other]) for other in near]
         if name in self._predicted:
             label, confidence = self._predicted[name]
             item["predicted"] = {"label": label, "confidence": round(confidence, 3)}
@@ -172,20 +197,32 @@ class PageState:
             ]
         return item
 
-    def alike(self, row: int) -> list[dict[str, Any]]:
+    def alike(self, ref: object) -> list[dict[str, Any]]:
         """Images like one, for labelling them together; none where answers must stay blind."""
+        row = self.listing.row(ref)
         if self.kind != LABELS:
             return []
-        return [
-            {"row": one.row, "id": self.ids[one.row], "own": one.represented}
-            for one in self.similar.like(row)
-        ]
+        found = []
+        for one in self.similar.like(row):
+            name = self.listing.ids[one.row]
+            found.append({"image": self.listing.ref(name), "id": name, "own": one.represented})
+        return found
 
-    def prepare_after(self, row: int, side: int) -> None:
+    def shown(self, ref: object) -> int:
+        """The row of an image whose picture is asked for.
+
+        Raises :class:`UnboundError` where the file holds another picture by now, or none.
+        """
+        row = self.listing.row(ref)
+        self.listing.check_content(row)
+        return row
+
+    def prepare_after(self, ref: object, side: int) -> None:
         """Make the next pictures ready, as soon as one to look at is asked for."""
-        place = self._place.get(row)
+        place = self._place.get(self.listing.ids[self.listing.row(ref)])
         if side >= FIRST_LARGE and place is not None:
-            self.pictures.prepare(self._order[place + 1 : place + 1 + AHEAD], side)
+            coming = self._order[place + 1 : place + 1 + AHEAD]
+            self.pictures.prepare([self.listing.rows[name] for name in coming], side)
 
 
 def _predictions(run: Run) -> dict[str, tuple[str | None, float]]:

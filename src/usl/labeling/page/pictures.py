@@ -7,21 +7,27 @@ is encoded anew: nothing of a file but its pixels reaches the browser.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import os
+import stat
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError
-from usl.core.hashing import bytes_digest
 from usl.data.collection import Images
-from usl.data.decode import decode_file, shrink, to_grey_or_rgb, upright
-from usl.data.endings import formats
+from usl.data.decode import decode_file, shrink
+from usl.data.digests import RACY_NS, file_digest
 from usl.data.images import FileImages
+from usl.data.picture_cost import Costly
 from usl.labeling.page.picture_cache import PictureCache
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ SIZES = (160, 320, 640, 960, 1280, 1600, 2048, 2880, 4096)  # longest side in pi
 LOSSLESS = 160  # pictures of at most this side are sent as PNG: every pixel counts
 QUALITY = 88  # of JPEG
 AHEAD = 4  # pictures made ready after the one asked for
+CLOSED = "The server is stopping. Start it again to see more pictures."
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,32 @@ def fitting(side: int) -> int:
     return next((size for size in SIZES if size >= side), SIZES[-1])
 
 
+class Workers:
+    """Daemon threads that work on a queue: an executor's would hold up the end of the process."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=name, daemon=True) for _ in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, function: Callable[[], None]) -> None:
+        """Have a function called, which raises nothing."""
+        self._queue.put(function)
+
+    def end(self) -> None:
+        """Let the threads go, each after what it has in hand."""
+        for _ in self._threads:
+            self._queue.put(None)
+
+    def _work(self) -> None:
+        while (function := self._queue.get()) is not None:
+            function()
+            del function
+
+
 class Pictures:
     """The pictures of a collection.
 
@@ -53,21 +86,36 @@ class Pictures:
     ----------
     images : where they come from.
     cache : where encoded ones are kept.
-    threads : decoders for what is asked for; one more makes the next ones ready.
+    threads : decoders for what is asked for; one more makes the next ones ready, and as many again
+        wait for pictures that are decoded apart (see :mod:`usl.data.picture_cost`).
     """
 
     def __init__(self, images: Images, cache: PictureCache, *, threads: int = 2) -> None:
         self.images, self.cache = images, cache
         self._root = _real(images.root) if isinstance(images, FileImages) else Path()
-        self._asked = ThreadPoolExecutor(threads, "picture")
-        self._ahead = ThreadPoolExecutor(1, "ahead")
+        self._asked = Workers(threads, "picture")
+        self._ahead = Workers(1, "ahead")
+        self._apart = Workers(threads, "costly")
         self._running: dict[tuple[int, int], tuple[Future[Picture], bool]] = {}
+        self._digests: dict[int, tuple[tuple[int, ...], str]] = {}  # by row: a file's state, hash
         self._lock = threading.RLock()  # cancelling calls back at once
+        self._closed = False
 
     def close(self) -> None:
-        """Drop what nobody waits for."""
-        self._asked.shutdown(wait=False, cancel_futures=True)
-        self._ahead.shutdown(wait=False, cancel_futures=True)
+        """Answer everybody who waits that there is nothing more."""
+        with self._lock:
+            self._closed = True
+            waiting = [future for future, _ in self._running.values()]
+        for future in waiting:
+            with contextlib.suppress(InvalidStateError):
+                future.set_exception(DataError(CLOSED))
+        for workers in (self._asked, self._ahead, self._apart):
+            workers.end()
+
+    async def fetch(self, row: int, side: int) -> Picture:
+        """:meth:`get` without a thread that waits."""
+        made = self._start(row, fitting(side), urgent=True)
+        return await asyncio.shield(asyncio.wrap_future(made))  # others may wait for it, too
 
     def get(self, row: int, side: int) -> Picture:
         """The picture of a row, its longest side at most ``fitting(side)``. Never enlarged.
@@ -81,33 +129,88 @@ class Pictures:
 
     def prepare(self, rows: Sequence[int], side: int) -> None:
         """Make pictures ready in the background; faults show when they are asked for."""
-        for row in rows:
-            self._start(row, fitting(side), urgent=False)
+        with contextlib.suppress(DataError):  # closed
+            for row in rows:
+                self._start(row, fitting(side), urgent=False)
 
     def _start(self, row: int, size: int, *, urgent: bool) -> Future[Picture]:
         """The work on a picture: under way, or begun now. What is urgent overtakes the others."""
         key = (row, size)
         with self._lock:
-            if (known := self._running.get(key)) is not None:
-                future, was_urgent = known
-                if was_urgent or not urgent or not future.cancel():
-                    return future
-            pool = self._asked if urgent else self._ahead
-            future = pool.submit(self._make, row, size)
+            if self._closed:
+                raise DataError(CLOSED)
+            future, was_urgent = self._running.get(key, (None, False))
+            if future is not None and (was_urgent or not urgent):
+                return future
+            future = future or Future()
             self._running[key] = (future, urgent)
-        future.add_done_callback(lambda done: self._forget(key, done))
+        (self._asked if urgent else self._ahead).submit(partial(self._make, key, future))
         return future
 
-    def _forget(self, key: tuple[int, int], done: Future[Picture]) -> None:
+    def _make(self, key: tuple[int, int], future: Future[Picture], *, apart: bool = False) -> None:
+        """Fulfil a future; a costly picture is left to the threads that wait for such."""
         with self._lock:
-            if (known := self._running.get(key)) is not None and known[0] is done:
-                del self._running[key]
+            if future.done() or (future.running() and not apart):
+                return  # closed, or begun from the other queue
+            if not apart:
+                future.set_running_or_notify_cancel()
+        with contextlib.suppress(InvalidStateError):  # closed meanwhile
+            try:
+                future.set_result(self._picture(*key, apart=apart))
+            except Costly:
+                self._apart.submit(partial(self._make, key, future, apart=True))
+                return
+            except Exception as error:
+                future.set_exception(error)
+        with self._lock:
+            self._running.pop(key, None)
 
-    def _make(self, row: int, size: int) -> Picture:
-        name = self._name(row, size)
+    def digest(self, row: int, *, fresh: bool = False) -> str:
+        """Content hash of an image as it is now.
+
+        A file is read anew whenever its state has changed. Its change time belongs to that, which
+        no program sets: equal size and modification time alone prove nothing. What is no file of
+        its own is read once, or when it is to be ``fresh``: its pictures are kept by their hash, so
+        that what is shown later is still what was read then.
+
+        Raises
+        ------
+        DataError : the file is gone, cannot be read, or is a link out of the folder.
+        """
+        path = self._path(row)
+        known = self._digests.get(row)
+        if path is None:
+            if known is not None and not fresh:
+                return known[1]
+            found = self.images.digest(row)
+            self._digests[row] = ((), found)
+            return found
+        try:
+            asked, state = time.time_ns(), _state(path)
+            if known is not None and known[0] == state:
+                return known[1]
+            found = file_digest(path)
+            settled = asked - max(state[1:3]) > RACY_NS  # else one more write might not show
+            if settled and _state(path) == state:
+                self._digests[row] = (state, found)
+        except FileNotFoundError as error:
+            raise DataError(f"{self._called(row)}: the file is gone. Put it back.") from error
+        except OSError as error:
+            why = error.strerror or error
+            raise DataError(f"{self._called(row)}: it cannot be read ({why}).") from error
+        return found
+
+    def _called(self, row: int) -> str:
+        """What an image is called in messages."""
+        return str(self.images.names[row]) if isinstance(self.images, FileImages) else f"row {row}"
+
+    def _picture(self, row: int, size: int, *, apart: bool) -> Picture:
+        name = f"{self.digest(row)}-{size}"
         if (kept := self.cache.get(name)) is not None:
             return Picture(kept, kind_of(kept))
-        picture = encode(self._decode(row, size))
+        picture = encode(self._decode(row, size, apart=apart))
+        if f"{self.digest(row, fresh=True)}-{size}" != name:
+            raise DataError(f"{self._called(row)}: it changed while it was read. Try again.")
         self.cache.put(name, picture.content)
         return picture
 
@@ -124,44 +227,12 @@ class Pictures:
             )
         return path
 
-    def _name(self, row: int, size: int) -> str:
-        """What a picture is kept under: the place and state of its file, or its row; its size."""
-        path = self._path(row)
-        if path is None:
-            return f"row-{row}-{size}"
-        try:
-            state = path.stat()
-        except OSError as error:
-            raise DataError(f"{path.name}: the file is gone. Put it back.") from error
-        text = f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{size}"
-        return bytes_digest(os.fsencode(text))
-
-    def _decode(self, row: int, size: int) -> Image.Image:
+    def _decode(self, row: int, size: int, *, apart: bool) -> Image.Image:
         path = self._path(row)
         if path is None:
             return shrink(self.images.read(row), size)
         limit = getattr(self.images, "max_pixels", None)
-        return decode_small(path, str(path.name), size, max_pixels=limit)
-
-
-def decode_small(path: Path, name: str, size: int, *, max_pixels: int | None = None) -> Image.Image:
-    """Decode a file no larger than needed: JPEG files shrink while they are decoded.
-
-    As :func:`usl.data.decode.decode_file` otherwise, whose refusals it shares.
-    """
-    from PIL import Image
-
-    try:
-        with open(path, "rb") as file, Image.open(file, formats=formats()) as image:
-            limit = Image.MAX_IMAGE_PIXELS
-            small = limit is None or image.width * image.height <= limit
-            if image.format in ("JPEG", "MPO") and small:
-                scale = size / max(image.size)
-                image.draft(None, (round(image.width * scale), round(image.height * scale)))
-                return shrink(to_grey_or_rgb(upright(image)), size)
-    except Exception:  # the plain way finds the words for it
-        pass
-    return shrink(decode_file(path, name, max_pixels=max_pixels), size)
+        return decode_file(path, path.name, max_pixels=limit, side=size, apart=apart)
 
 
 def encode(image: Image.Image) -> Picture:
@@ -179,6 +250,17 @@ def encode(image: Image.Image) -> Picture:
 def kind_of(content: bytes) -> str:
     """The media type of what :func:`encode` wrote."""
     return "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What of a file changes whenever its content does: size, times, and which file it is.
+
+    DataError for a device or a pipe, which reading would never end.
+    """
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise DataError(f"{path.name}: no file that can be read. Put the picture there.")
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_dev
 
 
 def _real(path: Path) -> Path:

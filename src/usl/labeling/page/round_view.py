@@ -2,6 +2,9 @@
 
 Each annotator has a view of their own and sees nobody else's answers. The mirror reads what is new
 in the store before every answer, so that other tabs, other servers and imports show up, too.
+Images go by their ids here, and in what is sent and received by their references (see
+:mod:`usl.labeling.page.listing`): never by a row, which another start of the server may give to a
+neighbour.
 """
 
 from __future__ import annotations
@@ -10,42 +13,38 @@ import re
 import statistics
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from usl.core.errors import UsageError
 from usl.labeling.answers.entries import LABEL, SKIP, UNDO, Answer, ClassName
 from usl.labeling.answers.store import Store
+from usl.labeling.page.listing import Listing, UnboundError
 
 FINAL = "\0final"  # the view in which conflicts are settled; no annotator can have this name
 KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
-MOST_ROWS = 1_000  # in one answer
+MOST_IMAGES = 1_000  # in one answer
 GROUPS = 30  # answers that can be undone after the page was loaded anew
 LONGEST = 3_600.0  # seconds; longer ones are a break, not a look
 PACE = 20  # answers that the time left is estimated from
 
-Change = tuple[int, str, str | None]  # row, kind ("" for none) and label
+Change = tuple[str, str, str | None]  # image, kind ("" for none) and label
 
 
 @dataclass
 class View:
-    """One annotator's answers, as ``said[row]`` in order, undone ones included."""
+    """One annotator's answers, as ``said[image_id]`` in order, undone ones included."""
 
-    said: dict[int, list[Answer]] = field(default_factory=dict)
+    said: dict[str, list[Answer]] = field(default_factory=dict)
     groups: dict[str, list[Answer]] = field(default_factory=dict)  # by key, in order
-    log: list[tuple[int, int]] = field(default_factory=list)  # (entry id, row), ascending
+    log: list[tuple[int, str]] = field(default_factory=list)  # (entry id, image id), ascending
     undone: set[int] = field(default_factory=set)  # ids of answers
 
-    def current(self, row: int) -> Answer | None:
+    def current(self, image_id: str) -> Answer | None:
         """The last answer that is not undone."""
-        said = reversed(self.said.get(row, ()))
+        said = reversed(self.said.get(image_id, ()))
         return next((one for one in said if one.id not in self.undone), None)
-
-    def change(self, row: int) -> Change:
-        """What the browser is told about a row."""
-        now = self.current(row)
-        return (row, "", None) if now is None else (row, now.kind, now.label)
 
 
 class RoundView:
@@ -55,26 +54,23 @@ class RoundView:
     ----------
     store : where they are kept.
     round_name : the round.
-    ids : image ids of the collection, by row.
-    rows : rows by image id.
-    only : rows that may be answered; None for all (labelling similar images reaches beyond the
-        round's own).
+    listing : the images.
+    only : ids of those that may be answered; None for all (labelling similar images reaches beyond
+        the round's own).
     """
 
     def __init__(
         self,
         store: Store,
         round_name: str,
-        ids: Sequence[str],
-        rows: dict[str, int],
+        listing: Listing,
         *,
-        only: Iterable[int] | None = None,
+        only: Iterable[str] | None = None,
     ) -> None:
-        self.store, self.round = store, round_name
-        self._ids, self._rows = ids, rows
+        self.store, self.round, self._listing = store, round_name, listing
         self._only = None if only is None else frozenset(only)
         self._views: dict[str, View] = {}
-        self._by_id: dict[int, tuple[View, Answer, int]] = {}
+        self._by_id: dict[int, tuple[View, Answer]] = {}
         self._last = 0
         self._lock = threading.RLock()
 
@@ -85,24 +81,26 @@ class RoundView:
                 self._last = entry.id
                 if entry.kind == UNDO:
                     self._take_back(entry)
-                elif entry.image_id in self._rows and (entry.final or entry.round == self.round):
-                    self._take_in(entry, self._rows[entry.image_id])
+                elif entry.image_id in self._listing.rows and (
+                    entry.final or entry.round == self.round
+                ):
+                    self._take_in(entry)
             return self._last
 
-    def _take_in(self, entry: Answer, row: int) -> None:
+    def _take_in(self, entry: Answer) -> None:
         view = self.view(FINAL if entry.final else entry.annotator)
-        view.said.setdefault(row, []).append(entry)
+        view.said.setdefault(entry.image_id, []).append(entry)
         view.groups.setdefault(_group(entry), []).append(entry)
-        view.log.append((entry.id, row))
-        self._by_id[entry.id] = (view, entry, row)
+        view.log.append((entry.id, entry.image_id))
+        self._by_id[entry.id] = (view, entry)
 
     def _take_back(self, entry: Answer) -> None:
         known = self._by_id.get(entry.undoes)
         if known is None:
             return
-        view, undone, row = known
+        view, undone = known
         view.undone.add(undone.id)
-        view.log.append((entry.id, row))
+        view.log.append((entry.id, undone.image_id))
 
     def view(self, annotator: str) -> View:
         """An annotator's view; of ``FINAL`` the one in which conflicts are settled."""
@@ -120,34 +118,35 @@ class RoundView:
             version = self.follow()
             view = self.view(annotator)
             labels: dict[str, int] = {}
-            answers: list[tuple[int, int | str]] = []
-            skipped: list[tuple[int, int]] = []
-            for row in view.said:
-                if (now := view.current(row)) is None:
+            answers: list[tuple[str, int | str]] = []
+            skipped: list[tuple[int, str]] = []
+            for image_id in view.said:
+                if (now := view.current(image_id)) is None:
                     continue
+                ref = self._listing.ref(image_id)
                 if now.kind == SKIP:
-                    skipped.append((now.id, row))
+                    skipped.append((now.id, ref))
                 label = labels.setdefault(now.label, len(labels)) if now.label is not None else None
-                answers.append((row, now.kind if label is None else label))
+                answers.append((ref, now.kind if label is None else label))
             return {
                 "version": version,
                 "labels": list(labels),
                 "answers": answers,
-                "skipped": [row for _, row in sorted(skipped)],
+                "skipped": [ref for _, ref in sorted(skipped)],
                 "groups": self._undoable(view, annotator),
                 "pace": _pace(view),
             }
 
     def _undoable(self, view: View, annotator: str) -> list[dict[str, Any]]:
-        """The newest groups that are not undone: their key, their rows and what was before."""
+        """The newest groups that are not undone: their key, their images and what was before."""
         found = []
         for key, entries in reversed(view.groups.items()):
             mine = [one for one in entries if one.id not in view.undone]
             if mine and (annotator == FINAL or mine[0].annotator == annotator):
-                rows = [self._rows[one.image_id] for one in mine]
-                before = [_before(view, row, key) for row in rows]
+                refs = [self._listing.ref(one.image_id) for one in mine]
+                before = [_before(view, one.image_id, key) for one in mine]
                 what = {"kind": mine[0].kind, "label": mine[0].label}
-                found.append({"key": key, "rows": rows, "before": before, **what})
+                found.append({"key": key, "images": refs, "before": before, **what})
                 if len(found) == GROUPS:
                     break
         return found[::-1]
@@ -157,14 +156,26 @@ class RoundView:
         with self._lock:
             self.follow()
             view = self.view(annotator)
-            start = bisect_right(view.log, (since, len(self._ids)))
-            return [view.change(row) for row in dict.fromkeys(row for _, row in view.log[start:])]
+            start = bisect_right(view.log, since, key=lambda entry: entry[0])
+            changed = dict.fromkeys(image_id for _, image_id in view.log[start:])
+            return [self._change(view, image_id) for image_id in changed]
 
-    def apply(self, operation: dict[str, Any], annotator: str, *, final: bool = False) -> bool:
-        """Do what a browser asks, once however often it asks; whether it was about answers.
+    def _change(self, view: View, image_id: str) -> Change:
+        now, ref = view.current(image_id), self._listing.ref(image_id)
+        return (ref, "", None) if now is None else (ref, now.kind, now.label)
 
-        ``{"type": "answer", "rows", "kind", "label", "seconds"}``, ``{"type": "undo", "of"}``,
+    def apply(
+        self, operation: dict[str, Any], annotator: str, *, final: bool = False
+    ) -> list[UnboundError]:
+        """Do what a browser asks, once however often it asks.
+
+        ``{"type": "answer", "images", "kind", "label", "seconds"}``, ``{"type": "undo", "of"}``,
         ``{"type": "class", "name"}`` or ``{"type": "classes", "classes"}``, each with a ``key``.
+
+        Returns
+        -------
+        What is wrong with each image that could not be answered; the others' answers are kept. The
+        whole operation may be sent again, once the images are back.
 
         Raises
         ------
@@ -175,37 +186,39 @@ class RoundView:
         if not isinstance(key, str) or not KEY.fullmatch(key):
             raise UsageError("key: every operation needs one of 8 to 64 letters and digits.")
         kind = operation.get("type")
+        if kind == "answer":
+            return self._answer(operation, key, annotator, final=final)
         with self._lock:
-            if kind == "answer":
-                self._answer(operation, key, annotator, final=final)
-            elif kind == "undo":
+            if kind == "undo":
                 self._undo(operation, key, annotator, final=final)
             elif kind == "class":
                 self.store.add_class(_text(operation, "name"))
             elif kind == "classes":
                 self._set_classes(operation)
             else:
-                raise UsageError(f"type: {kind!r} is no operation.")
-        return kind in ("answer", "undo")
+                raise UsageError("type: send answer, undo, class or classes.")
+        return []
 
-    def _answer(self, operation: dict[str, Any], key: str, annotator: str, *, final: bool) -> None:
-        rows = operation.get("rows")
-        if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_ROWS:
-            raise UsageError(f"rows: give 1 to {MOST_ROWS} of them.")
-        for row in rows:
-            if type(row) is not int or not 0 <= row < len(self._ids):
-                raise UsageError(f"rows: {row!r} is no image of this collection.")
-            if self._only is not None and row not in self._only:
-                raise UsageError(f"rows: {row} is no image of this round.")
+    def _answer(
+        self, operation: dict[str, Any], key: str, annotator: str, *, final: bool
+    ) -> list[UnboundError]:
+        refs = operation.get("images")
+        if not isinstance(refs, list) or not 1 <= len(refs) <= MOST_IMAGES:
+            raise UsageError(f"images: give 1 to {MOST_IMAGES} of them.")
+        if not all(isinstance(ref, str) for ref in refs):
+            raise UsageError("images: name them by text.")
         kind, label, seconds = (operation.get(name) for name in ("kind", "label", "seconds"))
         if not isinstance(kind, str) or not isinstance(label, str | None):
             raise UsageError("kind, label: send text.")
+        if seconds is not None and type(seconds) not in (int, float):
+            raise UsageError("seconds: send a number.")
         time = None
-        if isinstance(seconds, int | float) and 0 <= seconds <= LONGEST:
-            time = round(float(seconds), 2) / len(rows)
+        if seconds is not None and 0 <= seconds <= LONGEST:
+            time = round(float(seconds), 2) / len(refs)
+        bound, left = self._bind(refs, look=kind != SKIP)
         answers = [
             Answer(
-                image_id=self._ids[row],
+                image_id=image_id,
                 kind=kind,
                 label=label,
                 annotator=annotator,
@@ -214,11 +227,37 @@ class RoundView:
                 final=final,
                 key=f"{key}.{number}",
             )
-            for number, row in enumerate(dict.fromkeys(rows))
+            for number, image_id in bound
         ]
-        if kind == LABEL and label is not None:
-            self.store.add_class(label)  # another tab may have removed it meanwhile
-        self.store.add(answers)
+        with self._lock:
+            if answers and kind == LABEL and label is not None:
+                self.store.add_class(label)  # another tab may have removed it meanwhile
+            self.store.add(answers)
+        return left
+
+    def _bind(
+        self, refs: Iterable[str], *, look: bool
+    ) -> tuple[list[tuple[int, str]], list[UnboundError]]:
+        """Number and id of each image that can be answered, and what is wrong with the others.
+
+        Numbers are those of the whole operation: sent again, it counts each answer once. A skip
+        says nothing of an image, so nobody need ``look`` at its content.
+        """
+        bound: list[tuple[int, str]] = []
+        left: list[UnboundError] = []
+        for number, ref in enumerate(dict.fromkeys(refs)):
+            try:
+                row = self._listing.row(ref)
+                if look:
+                    self._listing.check_content(row)
+            except UnboundError as error:
+                left.append(error)
+                continue
+            image_id = self._listing.ids[row]
+            if self._only is not None and image_id not in self._only:
+                raise UsageError(f"images: {image_id} is no image of this round.")
+            bound.append((number, image_id))
+        return bound, left
 
     def _undo(self, operation: dict[str, Any], key: str, annotator: str, *, final: bool) -> None:
         self.follow()
@@ -247,9 +286,9 @@ def _group(entry: Answer) -> str:
     return base if dot else entry.key or f"entry-{entry.id}"
 
 
-def _before(view: View, row: int, key: str) -> tuple[str, str | None]:
+def _before(view: View, image_id: str, key: str) -> tuple[str, str | None]:
     """What counted for an image before an operation."""
-    for one in reversed(view.said[row]):
+    for one in reversed(view.said[image_id]):
         if one.id not in view.undone and _group(one) != key:
             return one.kind, one.label
     return "", None

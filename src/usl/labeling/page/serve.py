@@ -165,7 +165,14 @@ def _page_state(
     cache = PictureCache(cache_dir() / "pictures" if named else None)
     pictures = Pictures(collection.images, cache)
     state = PageState(
-        run, collection, store, pictures, round=drawn, annotator=annotator or None, ask=ask
+        run,
+        collection,
+        store,
+        pictures,
+        round=drawn,
+        annotator=annotator or None,
+        ask=ask,
+        tell=tell,
     )
     if state.missing:
         tell(
@@ -213,7 +220,8 @@ def _serve(
     background = BackgroundSync(lambda: sync(state.run, state.store))
     state.similar.warm_in_background()
     try:
-        Server(make_app(state, auth, listening=host, sync=background), is_ready).run([opened])
+        app = make_app(state, auth, listening=host, sync=background)
+        Server(app, is_ready, tell, state.pictures.close).run([opened])
     finally:
         background.close()
         state.pictures.close()

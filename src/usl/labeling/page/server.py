@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from usl.core.errors import UsageError
+from usl.labeling.page.connections import STRANGERS, Connection, Strangers, accept
 
-GRACE = 3  # seconds that open requests get when the server stops
-KEEP_ALIVE = 75  # seconds; the page asks every five
-MOST_AT_ONCE = 256  # connections and requests
+GRACE = 2  # seconds that open requests get when the server stops
+MOST_AT_ONCE = 256  # connections and requests of people who are signed in
 
 
 def listen(host: str, port: int, *, wish: int = 0) -> socket.socket:
@@ -30,7 +33,8 @@ def listen(host: str, port: int, *, wish: int = 0) -> socket.socket:
     except (socket.gaierror, OverflowError, UnicodeError) as error:
         raise UsageError(f"host: {host!r} is no address ({error}).") from error
     for number in [port] if port else [wish, 0]:
-        opened = socket.socket(family, socket.SOCK_STREAM)
+        # Named TCP, for asyncio sends small packets at once (TCP_NODELAY) on such sockets alone.
+        opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":  # elsewhere it would let two servers share a port
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -58,30 +62,67 @@ def address_of(opened: socket.socket, host: str) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that tells when it is ready, and returns when it is stopped by a signal."""
+    """uvicorn that tells when it is ready, and returns when it is stopped by a signal.
 
-    def __init__(self, app: ASGIApp, ready: Callable[[], None]) -> None:
+    Parameters
+    ----------
+    app : the page.
+    ready : called once it is served.
+    tell : gets what there is to say meanwhile, a line at a time; the default prints on stderr.
+    closing : called when it begins to stop, to answer requests that wait for something.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        ready: Callable[[], None],
+        tell: Callable[[str], None] | None = None,
+        closing: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Connection,
                 log_level="error",
                 access_log=False,  # addresses hold tokens
                 lifespan="off",
                 ws="none",
                 proxy_headers=False,  # they would let anybody choose an address of origin
                 server_header=False,
-                limit_concurrency=MOST_AT_ONCE,
-                timeout_keep_alive=KEEP_ALIVE,
+                limit_concurrency=MOST_AT_ONCE + STRANGERS,
                 timeout_graceful_shutdown=GRACE,
             )
         )
-        self._ready = ready
+        self._ready, self._closing = ready, closing
+        self._tell = tell or partial(print, file=sys.stderr)
+        self._strangers = Strangers(few_strangers())
+        self._accepting: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then say so."""
-        await super().startup(sockets)
+        await super().startup([])  # uvicorn would accept without bounds
         if self.started:
+            taking = (
+                accept(one, self._connect, self._strangers, self._tell) for one in sockets or ()
+            )
+            self._accepting = [asyncio.ensure_future(one) for one in taking]
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, give open requests a moment, then close."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        self._closing()
+        await super().shutdown(sockets)
+
+    def _connect(self) -> Connection:
+        return Connection(
+            self._strangers,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -96,6 +137,16 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+
+def few_strangers() -> int:
+    """How many connections may be not signed in: few of the files that a process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return STRANGERS
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return STRANGERS if most == resource.RLIM_INFINITY else max(2, min(STRANGERS, most // 8))
 
 
 def open_in_browser(address: str) -> None:

@@ -17,7 +17,8 @@ from usl.learning.augment.pipelines import (
     comatch_views,
     view_pair,
 )
-from usl.learning.augment.randaugment import COMATCH, EMAN, FIXMATCH, USB, Policy
+from usl.learning.augment.randaugment import COMATCH, EMAN, FIXMATCH, SCAN, USB, Policy
+from usl.learning.augment.scan import Scan
 
 __all__ = [
     "COMATCH",
@@ -25,6 +26,7 @@ __all__ = [
     "FIFTH",
     "FIXMATCH",
     "INCEPTION",
+    "SCAN",
     "USB",
     "Augmentation",
     "InnerCrop",
@@ -32,6 +34,7 @@ __all__ = [
     "Plain",
     "Policy",
     "ResizedCropFlip",
+    "Scan",
     "SimCLR",
     "Strong",
     "ViewPair",

@@ -125,6 +125,17 @@ USB = replace(
     random_cutout=True,
 )
 
+# What SCAN's code (Van Gansbeke et al. 2020) and so USL-T's does on CIFAR: FixMatch's operations
+# of any strength, always applied, with a third of its shears and shifts.
+SCAN = replace(
+    FIXMATCH,
+    levels=(0, 10),
+    probability=1.0,
+    shear=0.1,
+    translate=0.1,
+    continuous=True,
+)
+
 
 def rand_augment_(
     images: Tensor, operations: int, policy: Policy, generator: torch.Generator

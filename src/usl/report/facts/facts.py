@@ -15,14 +15,20 @@ from usl.core.errors import DataError, UslError, UslWarning
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.evaluation.truth import source_answers
+from usl.features.open_encoder import open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.labeling.answers.sync import bring_up_to_date
 from usl.numeric.arrays import Float32
 from usl.report.facts.people import People, read_people
-from usl.report.facts.records import COMPARISON, out_of_date, read_history, read_optional
+from usl.report.facts.records import (
+    COMPARISON,
+    out_of_date,
+    read_evaluation,
+    read_history,
+    read_optional,
+)
 from usl.run.folder import Run
-from usl.run.models import EVALUATION
 from usl.run.picks import read_picks
 from usl.run.predictions import Predictions, read_predictions
 from usl.run.split import Split
@@ -141,7 +147,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         truth=truth,
         predictions=predictions,
         stands=read_stands(selection, row_of, len(collection)),
-        evaluation=read_optional(run, EVALUATION),
+        evaluation=read_evaluation(run),
         comparison=read_optional(run, COMPARISON),
         history=history,
         people=people,
@@ -221,7 +227,7 @@ def train_points(
     try:
         space = open_space(
             collection,
-            "auto" if collection.features is not None else record["name"],
+            "auto" if collection.features is not None else open_recorded(record["name"], record),
             rows=collection.rows_in("train"),
             preprocessing=Preprocessing.load(run.path / PREPROCESSING),
             progress=progress,

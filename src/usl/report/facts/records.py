@@ -7,7 +7,7 @@ from typing import Any
 
 from usl.core.files import read_record
 from usl.run.folder import Run
-from usl.run.models import EVALUATION
+from usl.run.models import EVALUATION, STAMP, active_model
 from usl.run.split import Split
 from usl.selection.result import METRICS
 
@@ -18,6 +18,18 @@ def read_optional(run: Run, name: str) -> dict[str, Any] | None:
     """A record of the run folder, or None where it has not been made."""
     path = run.path / name
     return read_record(path) if path.is_file() else None
+
+
+def read_evaluation(run: Run) -> dict[str, Any] | None:
+    """The figures of the active model, or None where nobody has measured."""
+    model = active_model(run.path)
+    path = (run.path if model is None else model.path) / EVALUATION
+    if not path.is_file():
+        return None
+    figures = read_record(path)
+    if model is not None:
+        model.check_stamp(path, figures.get(STAMP))
+    return figures
 
 
 def read_history(run: Run, notes: list[str]) -> tuple[dict[str, Any], ...]:
@@ -52,7 +64,7 @@ def out_of_date(run: Run, split: Split) -> list[str]:
             f"The classifier learned from {learned:,} labels; split.csv now holds {labels:,}. "
             "Train again: usl train."
         )
-    figures = read_optional(run, EVALUATION)
+    figures = read_evaluation(run)
     if figures and training:
         then = (figures["method"], figures["labels"], figures["encoder"])
         if then != (training["method"], training["labels"], training["encoder"]["name"]):

@@ -125,6 +125,7 @@ def entries(facts: Facts) -> Iterable[tuple[str, Html | str]]:
                 machine.get("platform"),
                 machine.get("processor"),
                 f"{machine['cores']} cores" if machine.get("cores") else None,
+                *machine.get("kernel", {}).get("blas", ()),
             )
             if part
         ),

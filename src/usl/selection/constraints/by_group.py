@@ -75,6 +75,7 @@ class _Caller:
     seed: int
     resume: Any
     predictions: NDArray[np.float64] | None
+    lengths: NDArray[np.float32] | None
     progress: Progress
     params: dict[str, Any]
 
@@ -98,6 +99,7 @@ class _Caller:
                 labeled=known,
                 candidates=candidates,
                 predictions=self.predictions,
+                lengths=self.lengths,
                 **rest,
                 **self.params,
             )
@@ -115,6 +117,7 @@ class _Caller:
                 labeled=np.searchsorted(part.rows, known),
                 candidates=np.searchsorted(part.rows, candidates),
                 predictions=None if self.predictions is None else self.predictions[part.rows],
+                lengths=None if self.lengths is None else self.lengths[part.rows],
                 **rest,
                 **self._divided(part.rows),
             )
@@ -149,6 +152,7 @@ def pick_parts(
     seed: int,
     resume: Any,
     predictions: NDArray[np.float64] | None,
+    lengths: NDArray[np.float32] | None,
     progress: Progress,
     params: dict[str, Any],
 ) -> int:
@@ -160,14 +164,15 @@ def pick_parts(
     known : int64, rows that are labelled or sure to be.
     distance : between any two of picks and ``known``; 0 for none.
     included : how many of ``known`` count as picks.
-    predictions : float64 [n, C] for a method that asks for them, or None.
+    predictions, lengths : float64 [n, C] and float32 [n] for a method that asks for them, or None.
 
     Raises
     ------
     UsageError
         saying how many picks are possible, where the distance leaves no room for all.
     """
-    caller = _Caller(features, workspace, method, seed, resume, predictions, progress, params)
+    how = (method, seed, resume, predictions, lengths, progress, params)
+    caller = _Caller(features, workspace, *how)
     reach = np.full(len(features), FARTHEST, dtype=np.float32)  # squared, to what is kept
 
     def occupy(rows: Rows) -> None:

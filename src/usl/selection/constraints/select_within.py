@@ -37,7 +37,7 @@ from usl.selection.constraints.result import Constrained, assemble
 from usl.selection.constraints.spacing import keep_apart, squared_to
 from usl.selection.contract import DEFAULT, METHODS
 from usl.selection.memory_bound import reserve
-from usl.selection.select import checked_predictions
+from usl.selection.select import checked_predictions, measured_lengths
 
 Rows = NDArray[np.int64]
 NEAR_DUPLICATE = 0.1  # the distance of collapse_duplicates=True; see docs/methods.md
@@ -98,6 +98,7 @@ def select_within(
     scratch: str | os.PathLike[str] | None = None,
     resume: bool | str | os.PathLike[str] = False,
     predictions: ArrayLike | None = None,
+    lengths: ArrayLike | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Constrained:
@@ -109,7 +110,7 @@ def select_within(
     ids : str [n], the items' names, for constraints that give names.
     labeled : as in :func:`usl.select`. Picks keep the minimum distance from these items, too, and
         near-duplicates of them are left out.
-    predictions : as in :func:`usl.select`; each group's call is handed those of its items.
+    predictions, lengths : as in :func:`usl.select`; each group's call is handed those of its items.
     method_params : parameters with one entry per item are divided among the groups.
 
     Returns
@@ -134,6 +135,7 @@ def select_within(
     given = check_table(features)
     n = len(given)
     probabilities = checked_predictions(predictions, n, method)
+    measured = measured_lengths(lengths, given, method)
     wanted = constraints
     if isinstance(wanted, Constraints):
         wanted = resolve(wanted, n, budget, ids, labeled, candidates)
@@ -177,6 +179,7 @@ def select_within(
         seed=seed,
         resume=resume,
         predictions=probabilities,
+        lengths=measured,
         progress=progress,
         params=method_params,
     )

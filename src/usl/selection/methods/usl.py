@@ -54,7 +54,7 @@ SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits
 
 @dataclass(frozen=True)
 class Preset:
-    """One row of settings. The last five are private to the presets; see PRESETS."""
+    """One row of settings. The last six are private to the presets; see PRESETS."""
 
     k: int
     lam: float
@@ -66,13 +66,24 @@ class Preset:
     count_self: bool = False
     cut: float | None = None
     own_cluster: bool = False
+    own_in_horizon: bool = False
     kmeans_iterations: int = 200
 
     @property
     def repulsion(self) -> Repulsion:
         """How picks repel, Eq. 5."""
-        return Repulsion(self.alpha, self.horizon, self.squared, self.cut, self.own_cluster)
+        own = self.own_cluster, self.own_in_horizon
+        return Repulsion(self.alpha, self.horizon, self.squared, self.cut, *own)
 
+
+# The released code's ImageNet runs. The second excludes a candidate's own cluster, but only after
+# the nearest picks are chosen; ImageNet_usl_moco_0.2.yaml, ImageNet_usl_clip_0.2.yaml.
+MOCO = Preset(20, 1.5, 0.5, 0.0, 1, 128, True, True, None, True, kmeans_iterations=100)
+CLIP = Preset(
+    *(20, 0.05, 1.0, 0.0, 1, 32, True, True),
+    own_in_horizon=True,
+    kmeans_iterations=100,
+)
 
 PRESETS: dict[str, tuple[Preset, Preset, Preset]] = {
     # Table 14. Columns: up to 100 labels; more labels; more than 100,000 items.
@@ -92,8 +103,11 @@ PRESETS: dict[str, tuple[Preset, Preset, Preset]] = {
     "released": (
         Preset(400, 0.5, 0.5, 0.9, 9, squared=True, count_self=True, cut=4.0),
         Preset(400, 1.0, 1.0, 0.9, 9, squared=True, count_self=True, cut=1.0),
-        Preset(20, 1.5, 0.5, 0.0, 1, 128, True, True, None, True, kmeans_iterations=100),
+        MOCO,
     ),
+    # Its two ImageNet runs as they stand, whatever the number of images and of labels.
+    "released-moco": (MOCO,) * 3,
+    "released-clip": (CLIP,) * 3,
 }
 
 
@@ -106,7 +120,7 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
-    preset: Literal["paper", "released"] = "paper",
+    preset: Literal["paper", "released", "released-moco", "released-clip"] = "paper",
     k: Annotated[int | None, Positive] = None,
     lam: Annotated[float | None, NotNegative] = None,
     alpha: Annotated[float | None, NotNegative] = None,
@@ -126,6 +140,7 @@ def pick(
     ----------
     preset : ``paper`` follows the equations and Table 14; ``released`` follows the authors' code.
         Both have a row for up to 100 labels, for more, and for more than 100,000 items.
+        ``released-moco`` and ``released-clip`` are its two ImageNet runs, at any size.
     k : neighbours in the density, Eq. 3 (paper: 400; 20 above 100,000 items).
     lam : lambda, weight of the regulariser, Eq. 7 (paper: 0.5, 1.0 above 100 labels, 1.5 large).
     alpha : exponent of the distance in the regulariser, Eq. 5 (paper: 0.5, 1.0, 0.5).

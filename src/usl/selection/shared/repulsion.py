@@ -35,6 +35,8 @@ class Repulsion:
     cut : squared distances from here on count as 1e10.
     own_cluster : the pick of an item's own cluster repels it as well, but no pick does that it
         coincides with; such a pick is still one of the ``horizon`` nearest, as in the release.
+    own_in_horizon : the pick of an item's own cluster is one of the ``horizon`` nearest, though it
+        does not repel, as in the release's CLIP run.
     """
 
     alpha: float
@@ -42,6 +44,7 @@ class Repulsion:
     squared: bool = False
     cut: float | None = None
     own_cluster: bool = False
+    own_in_horizon: bool = False
 
     def of(self, table: Table, partition: Rows, rows: Rows, anchors: Rows) -> Values:
         """Eq. 5 for ``rows`` int64 [r], repelled by the rows ``anchors``: float64 [r].
@@ -96,12 +99,17 @@ class Repulsion:
         """Sum over the picks of each item; overwrites ``squared`` [r, a]."""
         if self.cut is not None:
             squared[squared >= self.cut] = 1e10
+        horizon = self.horizon or squared.shape[1]
         if self.own_cluster:
             squared[(squared == 0) & (homes < 0)] = FLOOR**2
         else:
             np.maximum(squared, FLOOR**2, out=squared)
-            squared[(own[:, None] == homes) & (homes >= 0)] = np.inf  # contributes exactly 0
-        horizon = self.horizon or squared.shape[1]
+            theirs = (own[:, None] == homes) & (homes >= 0)
+            if self.own_in_horizon and horizon < squared.shape[1]:
+                chosen = np.argpartition(squared, horizon - 1, axis=1)[:, :horizon]
+                squared = np.take_along_axis(squared, chosen, axis=1)
+                theirs = np.take_along_axis(theirs, chosen, axis=1)
+            squared[theirs] = np.inf  # contributes exactly 0
         if horizon < squared.shape[1]:
             squared.partition(horizon - 1, axis=1)
             squared = squared[:, :horizon]

@@ -44,11 +44,12 @@ RECIPES = {
         ratio=7,
         labeled_in_unlabeled=False,
         steps=2**19,
-        parameters={"alignment": True},
+        # Smoothing waits for the step after the five that fill the memory (it > queue_batch).
+        parameters={"alignment": True, "slope": 0.1, "smooth_from": 6},
         network="wrn28_2",
     ),
-    # The authors' settings for 1% labels: 400 epochs of 640 images a step. The momentum is 0.99 in
-    # their first epoch, and smoothing begins with the second; here when the memory is full.
+    # The authors' settings for 1% labels: 400 epochs of 640 images a step, and smoothing from the
+    # second on. The momentum is 0.99 in their first epoch.
     "imagenet": Recipe(
         Optimizer("sgd", lr=0.1, weight_decay=1e-4, nesterov=True, schedule="cosine"),
         batch_size=160,
@@ -68,6 +69,7 @@ RECIPES = {
             "lam": 10.0,
             "lam_c": 10.0,
             "ramp": 20_000,
+            "smooth_from": 1981,
         },
         network="resnet50",
     ),
@@ -108,7 +110,9 @@ class CoMatch(Student):
     edge : similarity from which two pseudo-labels are joined in the graph, at most 1.
     queue : images in the memory, and with a momentum encoder in the queue of strong views too;
         five batches, labelled and unlabelled, in the authors' CIFAR settings. Smoothing begins
-        when the memory is full.
+        when the memory is full ...
+    smooth_from : ... but not before so many steps.
+    slope : of the projection's activation below 0, a LeakyReLU; 0 for ReLU.
     alpha : share of the own prediction in a pseudo-label; the rest is the memory's.
     alignment : make pseudo-labels of all classes equally frequent. Only where they are; the
         presets cifar and imagenet do so, as the authors do.
@@ -133,6 +137,8 @@ class CoMatch(Student):
         projection: Annotated[int, Positive] = 64,
         edge: Annotated[float, Between(0, 1)] = 0.8,
         queue: Annotated[int, Positive] = 2560,
+        smooth_from: Annotated[int, NotNegative] = 0,
+        slope: Annotated[float, NotNegative] = 0.0,
         alpha: Annotated[float, Between(0, 1)] = 0.9,
         alignment: bool = False,
         window: Annotated[int, AtLeast(2)] = 32,
@@ -144,7 +150,7 @@ class CoMatch(Student):
         weak = ResizedCropFlip(size, FIFTH, flip) if momentum_encoder else Weak(size, flip)
         super().__init__(backbone, n_classes, weak, momentum_encoder, seed=seed, **shared)
         generator = torch.Generator().manual_seed(seed)
-        head = projection_head(backbone.dim, projection, generator=generator)
+        head = projection_head(backbone.dim, projection, generator=generator, slope=slope)
         # Inside the classifier, so that it moves the teacher's with the rest.
         self.classifier.projection, self.teacher.projection = head, teacher_of(head)
         self.labels = PseudoLabels(
@@ -161,6 +167,7 @@ class CoMatch(Student):
         self.widths = [projection, n_classes]
         self.tau, self.lam, self.lam_c, self.ramp = tau, lam, lam_c, ramp
         self.temperature, self.edge, self.momentum_encoder = temperature, edge, momentum_encoder
+        self.smooth_from = smooth_from
         self.past = Ring(queue if momentum_encoder else 0, sum(self.widths))
         self._fresh: list[Tensor] = []
 
@@ -177,7 +184,9 @@ class CoMatch(Student):
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
         """L = L_x + lambda_u L_u + lambda_c L_c."""
         seen = self.look(views)
-        pseudo = self.labels(seen.steady, seen.embeddings, views["classes"], views["weights"])
+        smooth = int(self.steps) >= self.smooth_from
+        given = views["classes"], views["weights"]
+        pseudo = self.labels(seen.steady, seen.embeddings, *given, smooth=smooth)
         self._fresh.append(torch.cat([seen.second.detach(), pseudo], 1))
         past, past_labels = self.past.written.split(self.widths, 1)
         graph = pseudo_label_graph(pseudo, past_labels, self.edge)

@@ -47,7 +47,13 @@ class PseudoLabels(nn.Module):  # type: ignore[misc]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def forward(
-        self, logits: Tensor, embeddings: Tensor, classes: Tensor, weights: Tensor
+        self,
+        logits: Tensor,
+        embeddings: Tensor,
+        classes: Tensor,
+        weights: Tensor,
+        *,
+        smooth: bool = True,
     ) -> Tensor:
         """Pseudo-labels of the unlabelled images, float [u, C], rows sum to 1.
 
@@ -56,6 +62,7 @@ class PseudoLabels(nn.Module):  # type: ignore[misc]
         logits : [b + u, C], of the labelled images and then of the unlabelled ones.
         embeddings : [b + u, d], unit rows.
         classes : int64 [b]; weights : float [b], of the labels.
+        smooth : False while it is too early for it, even if the memory is full.
         """
         b = len(classes)
         probabilities = logits.softmax(1)
@@ -71,7 +78,7 @@ class PseudoLabels(nn.Module):  # type: ignore[misc]
         entries = torch.cat([certain * given + (1 - certain) * own, labels])
         self._fresh.append((batch, torch.cat([embeddings, entries], 1)))
         # 3. Smooth.
-        if not self.memory.full:
+        if not (smooth and self.memory.full):
             return labels
         rows, predictions = self.memory.rows.split(self.widths, 1)
         return smoothed(labels, embeddings[b:], rows, predictions, self.alpha, self.temperature)

@@ -83,9 +83,10 @@ RELEASED = np.load(Path(__file__).parent / "released_losses.npz")  # the release
 @pytest.mark.parametrize("sureness", ["unsure", "mixed", "sure"])
 def test_global_loss_and_its_class_weights_are_the_releases(sureness, tau):
     p = softmax(RELEASED[f"global_{sureness}_logits"])
-    weights = class_weights(p.max(axis=1), p.argmax(axis=1), tau)
+    seen = p.max(axis=1), p.argmax(axis=1), tau
     name = f"global_{sureness}_tau{tau}"
-    for config, given in (("plain", None), ("cifar10", weights)):
+    weights = {"cifar10": class_weights(*seen), "cifar100": class_weights(*seen, "batch")}
+    for config, given in {"plain": None, **weights}.items():
         value, gradient = global_loss(p, p, tau=tau, weights=given)
         assert value == pytest.approx(float(RELEASED[f"{name}_{config}_value"]), abs=1e-5)
         np.testing.assert_allclose(gradient, RELEASED[f"{name}_{config}_gradient"], atol=1e-5)

@@ -12,7 +12,7 @@ export function drawEnd(page) {
   byId("end-note").textContent = note(page);
   const rows = [...roundView.counts()].sort((a, b) => b[1] - a[1]);
   for (const kind of ["unsure", "bad", "skip"]) {
-    const many = roundView.rowsWith(kind).length;
+    const many = roundView.imagesWith(kind).length;
     if (many) rows.push([WORDS[kind], many, "other"]);
   }
   const most = Math.max(1, ...rows.map(([, many]) => many));
@@ -35,6 +35,7 @@ function note(page) {
   if (page.mode === "review") return "Images on which annotators differ appear here.";
   if (!page.roundView.order.length) return "The split file requests no image. Select some first: usl select.";
   if (page.state.kind === "audit") return "Thank you. The report now tells how accurate the labels are.";
+  if (page.outbox.held.size) return "Some answers could not be stored; the note above tells why.";
   if (page.outbox.waiting.size) return "Leave this page open until it says that all is saved.";
   return "You can close this page, and stop the server with Ctrl-C.";
 }

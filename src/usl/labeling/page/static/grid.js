@@ -1,6 +1,7 @@
 // Many pictures at once: select some, give them all one answer.
 
 import { byId, count, make, say } from "./dom.js";
+import { idOf } from "./exchange.js";
 import { WORDS } from "./panel.js";
 
 const PAGE = 48;
@@ -10,7 +11,7 @@ export class Grid {
     this.page = page;
     this.list = byId("tiles");
     this.filter = byId("filter");
-    this.rows = []; // on this page
+    this.refs = []; // on this page
     this.all = []; // in this filter
     this.start = 0;
     this.selected = new Set();
@@ -26,26 +27,26 @@ export class Grid {
     this.list.addEventListener("keydown", (event) => this.key(event));
   }
 
-  /** The only selected row, or the one with the focus. */
+  /** The only selected image, or the one with the focus. */
   get one() {
-    return this.selected.size === 1 ? [...this.selected][0] : this.rows[this.at];
+    return this.selected.size === 1 ? [...this.selected][0] : this.refs[this.at];
   }
 
-  /** What an answer is about: the selected rows, else the one with the focus. */
+  /** What an answer is about: the selected images, else the one with the focus. */
   get targets() {
-    if (this.selected.size) return this.rows.filter((row) => this.selected.has(row));
-    return this.list.contains(document.activeElement) ? [this.rows[this.at]].filter((row) => row !== undefined) : [];
+    if (this.selected.size) return this.refs.filter((ref) => this.selected.has(ref));
+    return this.list.contains(document.activeElement) ? [this.refs[this.at]].filter((ref) => ref !== undefined) : [];
   }
 
   load({ keepPage = false } = {}) {
     const { roundView } = this.page;
     const [kind, label] = this.filter.value.split(/:(.*)/s);
     if (kind === "open") this.all = roundView.open();
-    else if (kind === "all") this.all = [...roundView.order, ...[...roundView.said.keys()].filter((row) => !roundView.place.has(row) && roundView.current(row))];
-    else this.all = roundView.rowsWith(kind, kind === "label" ? label : null);
+    else if (kind === "all") this.all = [...roundView.order, ...[...roundView.said.keys()].filter((ref) => !roundView.place.has(ref) && roundView.current(ref))];
+    else this.all = roundView.imagesWith(kind, kind === "label" ? label : null);
     if (!keepPage) this.start = 0;
     if (this.start >= this.all.length) this.start = Math.max(0, Math.floor((this.all.length - 1) / PAGE) * PAGE);
-    this.rows = this.all.slice(this.start, this.start + PAGE);
+    this.refs = this.all.slice(this.start, this.start + PAGE);
     this.selected.clear();
     this.at = this.anchor = 0;
     this.fill();
@@ -55,7 +56,7 @@ export class Grid {
     const start = this.start + direction * PAGE;
     if (start < 0 || start >= this.all.length) return;
     this.start = start;
-    this.rows = this.all.slice(start, start + PAGE);
+    this.refs = this.all.slice(start, start + PAGE);
     this.selected.clear();
     this.at = this.anchor = 0;
     this.fill();
@@ -64,39 +65,36 @@ export class Grid {
   }
 
   /** Draw the tiles of this page anew. */
-  async fill() {
-    const { pictures, items } = this.page;
+  fill() {
+    const { pictures } = this.page;
     pictures.drop(this.list);
     this.list.replaceChildren(
-      ...this.rows.map((row, place) => {
+      ...this.refs.map((ref, place) => {
         const tile = make("li", {
-          role: "option", id: `tile-${row}`, tabindex: place === this.at ? "0" : "-1",
+          role: "option", tabindex: place === this.at ? "0" : "-1",
           onclick: (event) => this.click(place, event),
-          ondblclick: () => this.page.openSingle(row),
+          ondblclick: () => this.page.openSingle(ref),
           onfocus: () => this.move(place, false),
         });
-        tile.append(make("span", { class: "picture" }, pictures.thumb(row, 320, "")), make("span", { class: "tile-name" }), make("span", { class: "mark" }));
+        tile.append(make("span", { class: "picture" }, pictures.thumb(ref, 320, "")), make("span", { class: "tile-name" }), make("span", { class: "mark" }));
         return tile;
       }),
     );
     const empty = byId("grid-empty");
-    empty.hidden = this.rows.length > 0;
+    empty.hidden = this.refs.length > 0;
     empty.textContent = this.filter.value === "open" ? "Nothing is left to do here." : "No image is like that.";
     this.update();
-    const rows = this.rows;
-    if (rows.length) await items.fetch(rows);
-    if (rows === this.rows) this.update();
   }
 
   /** Bring marks, names and counts up to date; the tiles stay. */
   update() {
-    const { roundView, items } = this.page;
-    this.rows.forEach((row, place) => {
+    const { roundView } = this.page;
+    this.refs.forEach((ref, place) => {
       const tile = this.list.children[place];
-      const now = roundView.current(row);
+      const now = roundView.current(ref);
       const word = now === null ? "" : now.kind === "label" ? now.label : WORDS[now.kind];
-      const name = items.known(row)?.id ?? "";
-      tile.setAttribute("aria-selected", String(this.selected.has(row)));
+      const name = idOf(ref);
+      tile.setAttribute("aria-selected", String(this.selected.has(ref)));
       tile.setAttribute("aria-label", `${name}${word ? `, ${word}` : ""}`);
       tile.dataset.kind = now?.kind ?? "";
       tile.querySelector(".mark").textContent = word;
@@ -108,7 +106,7 @@ export class Grid {
     byId("select-none").disabled = !chosen;
     byId("open-one").disabled = byId("like-one").disabled = chosen !== 1;
     byId("like-one").hidden = !this.page.state.similar;
-    const last = this.start + this.rows.length;
+    const last = this.start + this.refs.length;
     byId("where").textContent = this.all.length ? `${(this.start + 1).toLocaleString("en")}–${last.toLocaleString("en")} of ${this.all.length.toLocaleString("en")}` : "";
     byId("earlier").disabled = this.start === 0;
     byId("later").disabled = last >= this.all.length;
@@ -118,11 +116,11 @@ export class Grid {
   answered() {
     const { roundView } = this.page;
     this.selected.clear();
-    if (this.filter.value === "open" && this.rows.every((row) => roundView.current(row))) {
+    if (this.filter.value === "open" && this.refs.every((ref) => roundView.current(ref))) {
       this.load();
-      if (this.rows.length) say(`Next page, ${count(this.rows.length, "image")}.`);
+      if (this.refs.length) say(`Next page, ${count(this.refs.length, "image")}.`);
     } else {
-      const place = this.rows.findIndex((row) => !roundView.current(row));
+      const place = this.refs.findIndex((ref) => !roundView.current(ref));
       if (place >= 0) this.at = this.anchor = place;
       this.update();
     }
@@ -130,8 +128,8 @@ export class Grid {
   }
 
   /** After an undo: show the page again on which its images are. */
-  undone(rows) {
-    if (rows.some((row) => this.rows.includes(row))) this.update();
+  undone(refs) {
+    if (refs.some((ref) => this.refs.includes(ref))) this.update();
     else this.load();
     this.focus();
   }
@@ -142,7 +140,7 @@ export class Grid {
   }
 
   move(place, focus = true) {
-    this.at = Math.max(0, Math.min(this.rows.length - 1, place));
+    this.at = Math.max(0, Math.min(this.refs.length - 1, place));
     if (focus) this.focus();
   }
 
@@ -153,20 +151,20 @@ export class Grid {
   }
 
   toggle(place) {
-    const row = this.rows[place];
-    if (!this.selected.delete(row)) this.selected.add(row);
+    const ref = this.refs[place];
+    if (!this.selected.delete(ref)) this.selected.add(ref);
     this.anchor = place;
     this.update();
   }
 
   range(place) {
     const [from, to] = [this.anchor, place].sort((a, b) => a - b);
-    for (const row of this.rows.slice(from, to + 1)) this.selected.add(row);
+    for (const ref of this.refs.slice(from, to + 1)) this.selected.add(ref);
     this.update();
   }
 
   selectAll() {
-    for (const row of this.rows) if (!this.page.roundView.answered(row) || this.filter.value !== "open") this.selected.add(row);
+    for (const ref of this.refs) if (!this.page.roundView.answered(ref) || this.filter.value !== "open") this.selected.add(ref);
     this.update();
     say(`${this.selected.size} selected`);
   }
@@ -178,12 +176,12 @@ export class Grid {
 
   key(event) {
     const columns = getComputedStyle(this.list).gridTemplateColumns.split(" ").length;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -this.rows.length, End: this.rows.length };
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -this.refs.length, End: this.refs.length };
     if (event.key in steps && !event.altKey) {
       this.move(this.at + steps[event.key]);
       if (event.shiftKey) this.range(this.at);
     } else if (event.key === " ") this.toggle(this.at);
-    else if (event.key === "Enter") this.page.openSingle(this.rows[this.at]);
+    else if (event.key === "Enter") this.page.openSingle(this.refs[this.at]);
     else if (event.key === "PageDown") this.turn(1);
     else if (event.key === "PageUp") this.turn(-1);
     else if (event.key === "a" && (event.ctrlKey || event.metaKey)) this.selectAll();

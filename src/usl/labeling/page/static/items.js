@@ -1,39 +1,39 @@
 // What is shown beside pictures, fetched in batches and kept.
 
-import { ask } from "./outbox.js";
+import { tell } from "./exchange.js";
 
 const KEPT = 3000;
 
 export class Items {
   constructor(mode) {
     this.mode = mode;
-    this.kept = new Map(); // row -> item
-    this.coming = new Map(); // row -> promise
+    this.kept = new Map(); // ref -> item
+    this.coming = new Map(); // ref -> promise
   }
 
-  known(row) {
-    return this.kept.get(row) ?? null;
+  known(ref) {
+    return this.kept.get(ref) ?? null;
   }
 
-  /** The item of a row; those of `more` are fetched along if they are missing. */
-  async get(row, more = []) {
-    if (row === undefined || row === null) return null;
-    await this.fetch([row, ...more]);
-    return this.known(row);
+  /** The item of an image; those of `more` are fetched along if they are missing. */
+  async get(ref, more = []) {
+    if (ref === undefined || ref === null) return null;
+    await this.fetch([ref, ...more]);
+    return this.known(ref);
   }
 
-  async fetch(rows) {
-    const missing = rows.filter((row) => !this.kept.has(row) && !this.coming.has(row));
+  async fetch(refs) {
+    const missing = refs.filter((ref) => !this.kept.has(ref) && !this.coming.has(ref));
     if (missing.length) {
-      const request = ask(`/api/items?mode=${this.mode}&rows=${missing.join(",")}`)
+      const request = tell("/api/items", { mode: this.mode, images: missing })
         .then((found) => {
-          for (const [row, item] of Object.entries(found)) this.kept.set(Number(row), item);
+          for (const [ref, item] of Object.entries(found)) this.kept.set(ref, item);
           while (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value);
         })
         .catch(() => null) // names are a help; the pictures tell when the server is away
-        .finally(() => missing.forEach((row) => this.coming.delete(row)));
-      for (const row of missing) this.coming.set(row, request);
+        .finally(() => missing.forEach((ref) => this.coming.delete(ref)));
+      for (const ref of missing) this.coming.set(ref, request);
     }
-    await Promise.all(rows.map((row) => this.coming.get(row)));
+    await Promise.all(refs.map((ref) => this.coming.get(ref)));
   }
 }

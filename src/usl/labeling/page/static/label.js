@@ -6,13 +6,15 @@ import { drawEnd, drawReview } from "./finish.js";
 import { Grid } from "./grid.js";
 import { Items } from "./items.js";
 import { KeysDialog } from "./keys.js";
-import { ask, newKey, Outbox } from "./outbox.js";
+import { ask, idOf, tell } from "./exchange.js";
+import { newKey, Outbox } from "./outbox.js";
 import { Panel, WORDS } from "./panel.js";
 import { Pictures } from "./pictures.js";
 import { actionOf } from "./shortcuts.js";
 import { SimilarDialog } from "./similar.js";
 import { Single } from "./single.js";
 import { Status } from "./status.js";
+import { tellForeign, tellHeld } from "./unsent.js";
 
 const POLL = 5000; // ms between looks for what other pages did
 const PACE = 20; // answers that the time left is estimated from
@@ -20,8 +22,8 @@ const BREAK = 120; // seconds; a longer look is a break
 
 class Page {
   constructor() {
-    const { annotator, mode, identity } = document.body.dataset;
-    Object.assign(this, { annotator, mode, identity });
+    const { annotator, mode, run } = document.body.dataset;
+    Object.assign(this, { annotator, mode, run });
     this.shortcuts = remembered("shortcuts", "on") === "on";
     this.pictures = new Pictures();
     this.items = new Items(mode);
@@ -31,28 +33,28 @@ class Page {
     this.similar = new SimilarDialog(this);
     this.keys = new KeysDialog(this);
     this.status = new Status();
-    this.trail = []; // rows shown before, for going back
+    this.trail = []; // images shown before, for going back
+    this.old = false; // the server has another run or listing by now, and takes nothing from here
     this.view = "single"; // or "grid", "end"
     this.paces = [];
   }
 
   async start() {
-    const query = `as=${encodeURIComponent(this.annotator)}&mode=${this.mode}`;
-    this.state = await ask(`/api/state?${query}`);
-    this.query = query;
+    this.who = { as: this.annotator, mode: this.mode };
+    this.state = await ask("/api/state", this.who);
     this.version = this.state.version;
     this.roundView = new RoundView(this.state);
     this.paces = this.state.pace === null ? [] : [this.state.pace];
-    const place = `${this.identity}/${this.state.round}/${this.mode}/${this.annotator}`;
+    const place = `${this.state.round}/${this.mode}/${this.annotator}`;
     this.outbox = new Outbox(
+      this.run,
       place,
-      (operations, signal) =>
-        ask("/api/operations", { as: this.annotator, mode: this.mode, since: this.version, operations }, signal),
+      (operations, signal) => tell("/api/operations", { ...this.who, since: this.version, operations }, signal),
       (answer) => this.told(answer),
-      (...state) => this.status.saving(...state),
+      (...state) => this.saving(...state),
     );
     for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
-    this.channel = new BroadcastChannel(`usl/${place}`);
+    this.channel = new BroadcastChannel(`usl/${this.run}/${place}`);
     this.channel.onmessage = ({ data }) => this.heard(data);
     this.panel.set(this.state.classes);
     this.frame();
@@ -60,6 +62,7 @@ class Page {
     this.listen();
     if (remembered("view", "single") === "grid" && this.mode === "label" && this.roundView.next() !== null) this.openGrid();
     else this.go(this.roundView.next());
+    tellForeign(this);
     this.outbox.show();
     this.outbox.flush();
     document.body.dataset.ready = "yes";
@@ -118,7 +121,7 @@ class Page {
 
   /** The answer to the picture on the stage. */
   shown() {
-    return this.view === "single" && this.single.row !== null ? this.roundView.current(this.single.row) : null;
+    return this.view === "single" && this.single.ref !== null ? this.roundView.current(this.single.ref) : null;
   }
 
   show(view) {
@@ -131,17 +134,17 @@ class Page {
     toggle.setAttribute("aria-pressed", String(view === "grid"));
   }
 
-  /** Put a row on the stage; null is the end. */
-  go(row, { remember: keep = true } = {}) {
-    if (row === null || row === undefined) {
+  /** Put an image on the stage; null is the end. */
+  go(ref, { remember: keep = true } = {}) {
+    if (ref === null || ref === undefined) {
       this.show("end");
-      this.single.row = null;
+      this.single.ref = null;
       drawEnd(this);
       say(byId("end-title").textContent);
     } else {
-      if (keep && this.single.row !== null && this.single.row !== row) this.trail.push(this.single.row);
+      if (keep && this.single.ref !== null && this.single.ref !== ref) this.trail.push(this.single.ref);
       this.show("single");
-      this.single.show(row);
+      this.single.show(ref);
     }
     this.refresh();
   }
@@ -164,19 +167,19 @@ class Page {
     say("Grid. Arrows move, Space selects, a class key labels what is selected.");
   }
 
-  openSingle(row = null) {
+  openSingle(ref = null) {
     remember("view", "single");
-    this.go(row ?? this.roundView.next());
+    this.go(ref ?? this.roundView.next());
   }
 
-  openSimilar(row) {
-    this.similar.open(row);
+  openSimilar(ref) {
+    this.similar.open(ref);
   }
 
   back() {
     if (this.view === "grid") return;
-    const row = this.trail.pop();
-    if (row !== undefined) this.go(row, { remember: false });
+    const ref = this.trail.pop();
+    if (ref !== undefined) this.go(ref, { remember: false });
     else if (this.view === "end" && this.roundView.order.length) this.go(this.roundView.order.at(-1));
     else say("This is where you began.");
   }
@@ -184,25 +187,26 @@ class Page {
   /** On without an answer, one place in the order. */
   forward() {
     if (this.view !== "single") return;
-    const place = this.roundView.place.get(this.single.row) ?? -1;
-    this.go(this.roundView.order[place + 1] ?? this.roundView.next(this.single.row) ?? null);
+    const place = this.roundView.place.get(this.single.ref) ?? -1;
+    this.go(this.roundView.order[place + 1] ?? this.roundView.next(this.single.ref) ?? null);
   }
 
   // Answers
 
-  /** Answer for the picture on the stage, for what is selected, or for `rows`. */
-  answer(kind, label = null, rows = null) {
-    const targets = rows ?? (this.view === "grid" ? this.grid.targets : this.view === "single" ? [this.single.row] : []);
+  /** Answer for the picture on the stage, for what is selected, or for `images`. */
+  answer(kind, label = null, images = null) {
+    if (this.refuseOld()) return;
+    const targets = images ?? (this.view === "grid" ? this.grid.targets : this.view === "single" ? [this.single.ref] : []);
     if (!targets.length) {
       say(this.view === "grid" ? "Nothing is selected." : "There is no picture to answer for.");
       return;
     }
-    const alone = this.view === "single" && rows === null;
+    const alone = this.view === "single" && images === null;
     if (alone && !this.single.ready && kind !== "skip") {
-      say("The picture is still loading.");
+      say(this.single.fault || "The picture is still loading.");
       return;
     }
-    const operation = { key: newKey(), type: "answer", rows: targets, kind, label };
+    const operation = { key: newKey(), type: "answer", images: targets, kind, label };
     if (alone && this.single.ready) {
       const seconds = (performance.now() - this.single.shownAt) / 1000;
       operation.seconds = Math.round(seconds * 100) / 100;
@@ -218,9 +222,9 @@ class Page {
       say(`${count(targets.length, "image")}: ${what}. ${done} of ${this.roundView.order.length}.`);
       return;
     }
-    const next = this.roundView.next(this.single.row);
+    const next = this.roundView.next(this.single.ref);
     this.go(next);
-    if (next !== null) say(`${what}. ${done} of ${this.roundView.order.length}. ${this.items.known(next)?.id ?? ""}`);
+    if (next !== null) say(`${what}. ${done} of ${this.roundView.order.length}. ${idOf(next)}`);
   }
 
   do(operation) {
@@ -229,24 +233,31 @@ class Page {
     this.outbox.push(operation);
   }
 
+  /** Whether nothing more can be said on this page; if so, say why. */
+  refuseOld() {
+    if (this.old) say(byId("banner").textContent);
+    return this.old;
+  }
+
   undo() {
+    if (this.refuseOld()) return;
     const group = this.roundView.groups.at(-1);
     if (!group) {
       say("There is nothing to take back.");
       return;
     }
-    this.do({ key: newKey(), type: "undo", of: group.key, rows: group.rows });
-    say(`Taken back: ${count(group.rows.length, "image")}.`);
+    this.do({ key: newKey(), type: "undo", of: group.key, images: group.images });
+    say(`Taken back: ${count(group.images.length, "image")}.`);
     byId("last").textContent = "";
     if (this.view === "grid") {
-      this.grid.undone(group.rows);
+      this.grid.undone(group.images);
       this.refresh();
-    } else this.go(group.rows[0], { remember: false });
-    this.trail = this.trail.filter((row) => row !== this.single.row);
+    } else this.go(group.images[0], { remember: false });
+    this.trail = this.trail.filter((ref) => ref !== this.single.ref);
   }
 
-  noteLast(rows, what) {
-    const name = rows.length === 1 ? (this.items.known(rows[0])?.id.split("/").at(-1) ?? "1 image") : count(rows.length, "image");
+  noteLast(images, what) {
+    const name = images.length === 1 ? idOf(images[0]).split("/").at(-1) : count(images.length, "image");
     byId("last").textContent = `${name} → ${what}`;
   }
 
@@ -268,15 +279,21 @@ class Page {
 
   told(answer) {
     for (const { fault } of answer.refused) this.status.warn(`Not kept: ${fault}`);
+    tellHeld(this);
     this.news(answer);
     if (this.view === "end") drawEnd(this); // it tells whether all is saved
-    if (answer.refused.length) this.resync();
+    if (answer.refused.length || answer.held.length) this.resync();
     if (answer.done.length) this.channel.postMessage({ look: true });
+  }
+
+  saving(state, left, error = null) {
+    this.old = error?.status === 409;
+    this.status.saving(state === "saved" && this.outbox.held.size ? "held" : state, left, error);
   }
 
   /** Begin anew from what the server knows; what is still on its way goes on top. */
   async resync() {
-    this.state = await ask(`/api/state?${this.query}`);
+    this.state = await ask("/api/state", this.who);
     this.roundView = new RoundView(this.state);
     for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
     this.elsewhere();
@@ -284,9 +301,10 @@ class Page {
 
   news({ version, changes, classes, fault }) {
     this.version = version;
-    if (!this.outbox.waiting.size) this.status.saving("saved", 0, "");
-    if (this.view === "single" && this.single.offline) this.single.show(this.single.row);
-    const busy = this.outbox.rows();
+    this.old = false;
+    if (!this.outbox.waiting.size) this.saving("saved", 0);
+    if (this.view === "single" && this.single.offline) this.single.show(this.single.ref);
+    const busy = this.outbox.images();
     const changed = this.roundView.correct(changes, busy);
     const same = JSON.stringify(classes) === JSON.stringify(this.panel.classes);
     const waiting = [...this.outbox.waiting.values()].some(({ type }) => type.startsWith("class"));
@@ -294,18 +312,17 @@ class Page {
       this.panel.set(classes);
       this.frame();
     }
-    this.status.warn(fault ? `The answers are safe, but split.csv could not be written: ${fault}` : "", "settle");
+    this.status.warn(fault, "settle");
     if (changed) this.elsewhere();
   }
 
   async poll(returning = false) {
-    const before = this.single.row;
+    const before = this.single.ref;
     const wasOpen = before !== null && !this.roundView.answered(before);
     try {
-      this.news(await ask(`/api/changes?${this.query}&since=${this.version}`));
+      this.news(await ask("/api/changes", { ...this.who, since: this.version }));
     } catch (error) {
-      const state = error.status === 403 ? "out" : "lost";
-      this.status.saving(state, this.outbox.waiting.size, error.fault);
+      this.saving("failed", this.outbox.waiting.size, error);
       return;
     }
     // Back on this tab, and another one has answered meanwhile: go where work is left.
@@ -322,7 +339,7 @@ class Page {
       const hidden = document.visibilityState !== "visible";
       this.roundView.apply(operation);
       this.elsewhere();
-      if (hidden && this.view === "single" && this.roundView.answered(this.single.row)) this.go(this.roundView.next(this.single.row));
+      if (hidden && this.view === "single" && this.roundView.answered(this.single.ref)) this.go(this.roundView.next(this.single.ref));
     }
   }
 

@@ -1,7 +1,10 @@
 // Operations on their way to the server. Each is kept in localStorage until the server has
-// acknowledged it, and is sent again until then; its key lets the server count it once.
+// acknowledged it, and is sent again until then; its key lets the server count it once. What it says
+// is said of images by their references, so that it can wait for another start of the server.
 
 const MOST = 50; // operations in one request
+const MOST_TEXT = 500000; // characters of them, but for a single one
+const ALL = "usl/out/"; // what every page's storage begins with
 const FIRST_WAIT = 400; // ms before the first repetition, doubled up to LONGEST_WAIT
 const LONGEST_WAIT = 8000;
 const PATIENCE = 15000; // ms that a request may take
@@ -18,37 +21,43 @@ export function newKey() {
 
 export class Outbox {
   /**
-   * @param place prefix of the storage: one run, round and annotator
+   * @param run   identity of the run
+   * @param place prefix of the storage within it: one round and annotator
    * @param send  (operations) => the server's answer; rejects when there is none
    * @param told  called with the server's answer
-   * @param state called with "saved", "saving", "lost" or "out", the number waiting, and a reason
+   * @param state called with "saved", "saving" or "failed", the number waiting, and the error
    */
-  constructor(place, send, told, state) {
-    Object.assign(this, { place: `usl/out/${place}/`, send, told, state });
+  constructor(run, place, send, told, state) {
+    Object.assign(this, { place: `${ALL}${run}/${place}/`, send, told, state });
     this.waiting = new Map(); // key -> operation, in order
+    this.held = new Map(); // key -> { images, fault }: of how many the server cannot take it, and why
+    this.unkept = new Set(); // keys that the storage did not take
+    this.foreign = []; // names in the storage of what was never sent to other runs
     this.busy = false;
     this.failures = 0;
     this.timer = 0;
-    this.adopt();
+    this.adopt(`${ALL}${run}/`);
     for (const name of ["online", "pageshow"]) addEventListener(name, () => this.flush());
     document.addEventListener("visibilitychange", () => this.flush());
+    addEventListener("beforeunload", (event) => {
+      if ([...this.unkept].some((key) => this.waiting.has(key))) event.preventDefault();
+    });
   }
 
-  /** Take over what earlier pages could not send. */
-  adopt() {
+  /** Take over what earlier pages could not send to this run. */
+  adopt(own) {
     const found = [];
     try {
-      for (let i = 0; i < localStorage.length; i += 1) {
-        const name = localStorage.key(i);
-        if (name.startsWith(this.place)) found.push(name);
-      }
+      const names = Object.keys(localStorage).filter((name) => name.startsWith(ALL));
+      this.foreign = names.filter((name) => !name.startsWith(own));
+      found.push(...names.filter((name) => name.startsWith(this.place)));
     } catch {
       return;
     }
     for (const name of found.sort()) {
       try {
         const operation = JSON.parse(localStorage.getItem(name));
-        if (operation?.key) this.waiting.set(operation.key, operation);
+        if (name === this.place + operation.key) this.waiting.set(operation.key, operation);
       } catch {
         localStorage.removeItem(name);
       }
@@ -56,21 +65,29 @@ export class Outbox {
   }
 
   push(operation) {
+    if (this.held.delete(operation.of)) this.drop(operation.of); // all of it is taken back
     this.waiting.set(operation.key, operation);
     try {
       localStorage.setItem(this.place + operation.key, JSON.stringify(operation));
     } catch {
-      // storage is full or forbidden; the operation still waits in memory
+      this.unkept.add(operation.key); // storage is full or forbidden; it still waits in memory
     }
     this.show();
     this.flush();
   }
 
-  /** Rows that an operation still waits for. */
-  rows() {
-    const rows = new Set();
-    for (const operation of this.waiting.values()) for (const row of operation.rows ?? []) rows.add(row);
-    return rows;
+  /** Images that an operation still waits for. */
+  images() {
+    return new Set([...this.waiting.values()].flatMap(({ images }) => images ?? []));
+  }
+
+  /** What goes into the next request. */
+  batch() {
+    let length = 0;
+    return [...this.waiting.values()].slice(0, MOST).filter((operation, place) => {
+      length += JSON.stringify(operation).length;
+      return place === 0 || length < MOST_TEXT;
+    });
   }
 
   async flush() {
@@ -79,11 +96,9 @@ export class Outbox {
     this.busy = true;
     try {
       while (this.waiting.size) {
-        const batch = [...this.waiting.values()].slice(0, MOST);
-        const answer = await this.send(batch, AbortSignal.timeout(PATIENCE));
+        const answer = await this.send(this.batch(), AbortSignal.timeout(PATIENCE));
         this.failures = 0;
-        for (const key of answer.done) this.drop(key);
-        for (const { key } of answer.refused) this.drop(key);
+        this.settle(answer);
         this.told(answer);
         this.show();
       }
@@ -97,8 +112,38 @@ export class Outbox {
     }
   }
 
+  /** What is done or makes no sense goes; what is about images that are not here stays, unsent. */
+  settle(answer) {
+    const undos = [...this.waiting.values()].filter(({ type }) => type === "undo");
+    const undone = new Set(undos.map(({ of }) => of));
+    const never = new Set(answer.held.map(({ key }) => key));
+    // An answer that could not be kept and was taken back: both go, and nobody need hear of it.
+    const silent = new Set(undos.filter(({ of }) => never.has(of)).map(({ key }) => key));
+    for (const key of answer.done) this.drop(key);
+    for (const { key } of answer.refused) this.drop(key);
+    answer.refused = answer.refused.filter(({ key }) => !silent.has(key));
+    for (const { key, images, fault } of answer.held) {
+      if (undone.has(key)) this.drop(key);
+      else this.held.set(key, { images, fault });
+      this.waiting.delete(key);
+    }
+  }
+
+  /** Forget what cannot be sent, for good. */
+  forget() {
+    for (const key of this.held.keys()) this.drop(key);
+    this.held.clear();
+  }
+
+  /** Forget what was meant for other runs, for good. */
+  forgetForeign() {
+    for (const name of this.foreign) localStorage.removeItem(name);
+    this.foreign = [];
+  }
+
   drop(key) {
     this.waiting.delete(key);
+    this.unkept.delete(key);
     try {
       localStorage.removeItem(this.place + key);
     } catch {
@@ -108,23 +153,7 @@ export class Outbox {
 
   show(error = null) {
     const left = this.waiting.size;
-    if (error) this.state(error.status === 403 ? "out" : "lost", left, error.fault ?? "");
-    else if (!this.failures) this.state(left ? "saving" : "saved", left, "");
+    if (error) this.state("failed", left, error);
+    else if (!this.failures) this.state(left ? "saving" : "saved", left);
   }
-}
-
-/** Ask the server. Rejects with `status` and `fault` when it refuses, without when it is away. */
-export async function ask(path, body = undefined, signal = undefined) {
-  const options = { credentials: "same-origin", redirect: "error", signal };
-  if (body !== undefined) {
-    const text = JSON.stringify(body);
-    const headers = { "content-type": "application/json" };
-    // Kept alive, closing the tab does not call it back; browsers allow that up to 64 kB.
-    Object.assign(options, { method: "POST", headers, body: text, keepalive: text.length < 50000 });
-  }
-  const response = await fetch(path, options);
-  const answer = await response.json().catch(() => ({}));
-  if (response.ok) return answer;
-  const fault = answer.fault ?? response.statusText;
-  throw Object.assign(new Error(fault), { status: response.status, fault });
 }

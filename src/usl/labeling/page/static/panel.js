@@ -127,7 +127,7 @@ export class Panel {
   }
 
   /** Show who said what, or what the model thinks, where the round shows it. */
-  describe(row, item) {
+  describe(item) {
     const box = byId("said");
     const lines = [];
     if (item.predicted && this.page.mode === "label") {

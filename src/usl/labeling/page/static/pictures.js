@@ -1,14 +1,16 @@
 // Pictures ahead of need: the large one at once, the next few behind it, thumbnails last, so that
 // they never hold up a picture somebody waits for.
 
+import { pictureAddress, reason } from "./exchange.js";
+
 const SIZES = [640, 960, 1280, 1600, 2048, 2880, 4096];
 const KEPT = 16; // large pictures held decoded
 const THUMBS_AT_ONCE = 2; // of the six connections that browsers open
 
 export class Pictures {
   constructor() {
-    this.large = new Map(); // row -> { image, side, ready, state }
-    this.thumbs = []; // { image, row, side } still to load
+    this.large = new Map(); // ref -> { image, side, ready, state }
+    this.thumbs = []; // { image, ref, side } still to load
     this.loading = 0; // large pictures under way
     this.running = 0; // thumbnails under way
   }
@@ -19,19 +21,19 @@ export class Pictures {
     return SIZES.find((size) => size >= wanted * 0.98) ?? SIZES.at(-1);
   }
 
-  /** A picture, decoded when `ready` resolves; `state` is "loading", "here" or the fault. */
-  get(row, side) {
-    const known = this.large.get(row);
+  /** A picture, decoded when `ready` resolves; `here` tells whether, else `fault` and `status` why not. */
+  get(ref, side) {
+    const known = this.large.get(ref);
     if (known && known.side >= side && known.fault === undefined) {
-      this.large.delete(row); // to the end: used last
-      this.large.set(row, known);
+      this.large.delete(ref); // to the end: used last
+      this.large.set(ref, known);
       return known;
     }
     const image = new Image();
     image.decoding = "async";
     image.draggable = false;
     image.setAttribute("elementtiming", "picture");
-    image.src = `/image/${row}/${side}`;
+    image.src = pictureAddress(ref, side);
     const found = { image, side, here: false, fault: undefined };
     this.loading += 1;
     found.ready = image
@@ -40,14 +42,14 @@ export class Pictures {
         found.here = true;
       })
       .catch(async () => {
-        found.fault = await reason(image.src);
+        Object.assign(found, await reason(image.src));
       })
       .finally(() => {
         this.loading -= 1;
         this.pump();
       });
-    this.large.delete(row);
-    this.large.set(row, found);
+    this.large.delete(ref);
+    this.large.set(ref, found);
     for (const other of this.large.keys()) {
       if (this.large.size <= KEPT) break;
       this.large.delete(other);
@@ -55,17 +57,17 @@ export class Pictures {
     return found;
   }
 
-  ahead(rows, side) {
-    for (const row of rows) this.get(row, side);
+  ahead(refs, side) {
+    for (const ref of refs) this.get(ref, side);
   }
 
   /** An image element that gets its picture when there is time. */
-  thumb(row, side, alt) {
+  thumb(ref, side, alt) {
     const image = new Image();
     image.alt = alt;
     image.decoding = "async";
     image.draggable = false;
-    this.thumbs.push({ image, row, side });
+    this.thumbs.push({ image, ref, side });
     queueMicrotask(() => this.pump());
     return image;
   }
@@ -77,7 +79,7 @@ export class Pictures {
 
   pump() {
     while (this.thumbs.length && this.running < THUMBS_AT_ONCE && !this.loading) {
-      const { image, row, side } = this.thumbs.shift();
+      const { image, ref, side } = this.thumbs.shift();
       this.running += 1;
       const done = () => {
         this.running -= 1;
@@ -91,16 +93,7 @@ export class Pictures {
         image.classList.add("broken");
         done();
       });
-      image.src = `/image/${row}/${side}`;
+      image.src = pictureAddress(ref, side);
     }
-  }
-}
-
-async function reason(address) {
-  try {
-    const response = await fetch(address, { credentials: "same-origin" });
-    return response.ok ? "" : ((await response.json()).fault ?? "");
-  } catch {
-    return "offline";
   }
 }

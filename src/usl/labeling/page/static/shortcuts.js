@@ -32,7 +32,7 @@ export function actionOf(page, event) {
     "?": () => page.keys.open(),
     Escape: () => zoom.set(1, 0, 0),
     g: () => byId("view-toggle").hidden || byId("view-toggle").click(),
-    s: () => page.openSimilar(view === "grid" ? page.grid.one : page.single.row),
+    s: () => page.openSimilar(view === "grid" ? page.grid.one : page.single.ref),
     z: () => view === "single" && zoom.toggle(),
   };
   return fixed[letter ? key.toLowerCase() : key] ?? null;

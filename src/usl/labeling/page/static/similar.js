@@ -1,6 +1,6 @@
 // Label a picture together with those like it: they are shown first, and undone as one.
 
-import { ask } from "./outbox.js";
+import { ask, idOf } from "./exchange.js";
 import { byId, cap, count, make, say } from "./dom.js";
 
 export class SimilarDialog {
@@ -9,7 +9,7 @@ export class SimilarDialog {
     this.dialog = byId("similar");
     this.list = byId("similar-list");
     this.slider = byId("similar-many");
-    this.others = []; // [{ row, id, own }], nearest first, without an answer
+    this.others = []; // [{ image, id, own }], nearest first, without an answer
     this.chosen = new Set();
     this.slider.addEventListener("input", () => this.take(Number(this.slider.value)));
     this.dialog.addEventListener("close", () => page.pictures.drop(this.dialog));
@@ -17,24 +17,23 @@ export class SimilarDialog {
     byId("similar-close").addEventListener("click", () => this.dialog.close());
   }
 
-  async open(row) {
-    if (row === null || row === undefined || !this.page.state.similar || this.dialog.open) return;
-    this.row = row;
-    const item = await this.page.items.get(row);
-    byId("similar-title").textContent = `Like ${item?.id ?? "this picture"}`;
+  async open(ref) {
+    if (ref === null || ref === undefined || !this.page.state.similar || this.dialog.open) return;
+    this.ref = ref;
+    byId("similar-title").textContent = `Like ${idOf(ref)}`;
     byId("similar-note").textContent = "Looking for images like it…";
     this.others = [];
     this.draw();
     this.dialog.showModal();
     let found;
     try {
-      found = await ask(`/api/similar/${row}`);
-    } catch {
-      byId("similar-note").textContent = "The server cannot be reached.";
+      found = await ask("/api/similar", { image: ref });
+    } catch (error) {
+      byId("similar-note").textContent = error.fault ?? "The server cannot be reached.";
       return;
     }
-    if (this.row !== row || !this.dialog.open) return;
-    this.others = found.filter((other) => !this.page.roundView.answered(other.row));
+    if (this.ref !== ref || !this.dialog.open) return;
+    this.others = found.filter((other) => !this.page.roundView.answered(other.image));
     const own = this.others.filter((other) => other.own).length;
     byId("similar-note").textContent = this.others.length
       ? `${count(this.others.length, "image")} without a label, the nearest first; ${own} of them are those it stands for. Take out what differs.`
@@ -47,7 +46,7 @@ export class SimilarDialog {
 
   /** Choose the nearest so many. */
   take(many, fresh = false) {
-    this.chosen = new Set(this.others.slice(0, many).map(({ row }) => row));
+    this.chosen = new Set(this.others.slice(0, many).map(({ image }) => image));
     if (fresh) this.draw();
     else this.update();
   }
@@ -56,13 +55,13 @@ export class SimilarDialog {
     const { pictures } = this.page;
     pictures.drop(this.list);
     this.list.replaceChildren(
-      ...this.others.map(({ row, id, own }) => {
+      ...this.others.map(({ image: ref, id, own }) => {
         const press = () => {
-          if (!this.chosen.delete(row)) this.chosen.add(row);
+          if (!this.chosen.delete(ref)) this.chosen.add(ref);
           this.update();
         };
         const note = own ? make("span", { class: "own", title: "one of those it stands for" }, "•") : null;
-        const button = make("button", { type: "button", title: id, "aria-label": id, onclick: press }, pictures.thumb(row, 160, ""), note);
+        const button = make("button", { type: "button", title: id, "aria-label": id, onclick: press }, pictures.thumb(ref, 160, ""), note);
         return make("li", {}, button);
       }),
     );
@@ -74,8 +73,8 @@ export class SimilarDialog {
   }
 
   update() {
-    this.others.forEach(({ row }, place) => {
-      this.list.children[place].firstChild.setAttribute("aria-pressed", String(this.chosen.has(row)));
+    this.others.forEach(({ image: ref }, place) => {
+      this.list.children[place].firstChild.setAttribute("aria-pressed", String(this.chosen.has(ref)));
     });
     const many = this.chosen.size;
     byId("similar-count").textContent = many ? `This picture and ${many} more` : "This picture alone";
@@ -83,10 +82,10 @@ export class SimilarDialog {
   }
 
   label(name) {
-    const rows = [this.row, ...this.others.map(({ row }) => row).filter((row) => this.chosen.has(row))];
+    const refs = [this.ref, ...this.others.map(({ image }) => image).filter((ref) => this.chosen.has(ref))];
     this.dialog.close();
-    this.page.answer("label", name, rows);
-    say(`${count(rows.length, "image")} labelled ${name}. Backspace takes all back.`);
+    this.page.answer("label", name, refs);
+    say(`${count(refs.length, "image")} labelled ${name}. Backspace takes all back.`);
   }
 
   key(event) {

@@ -1,6 +1,7 @@
 // One picture, large; what it is called, and the images that its label will speak for.
 
 import { byId, count, make } from "./dom.js";
+import { idOf, pictureAddress } from "./exchange.js";
 import { Pictures } from "./pictures.js";
 import { Zoom } from "./zoom.js";
 
@@ -12,93 +13,93 @@ export class Single {
   constructor(page) {
     this.page = page;
     this.stage = byId("stage");
-    this.row = null;
+    this.ref = null;
     this.shownAt = 0; // when the picture was drawn; 0 while it is not
     this.offline = false; // the picture is missing because the server is
+    this.fault = ""; // why there is none, or not the one that was meant
     this.zoom = new Zoom(this.stage, () => this.sharpen());
-    byId("open-similar").addEventListener("click", () => page.openSimilar(this.row));
+    byId("open-similar").addEventListener("click", () => page.openSimilar(this.ref));
     byId("zoom").addEventListener("click", () => this.zoom.toggle());
   }
 
-  show(row) {
-    this.row = row;
+  show(ref) {
+    this.ref = ref;
     this.shownAt = 0;
     this.offline = false;
+    this.fault = "";
     const { pictures, roundView } = this.page;
     const side = Pictures.side(this.stage);
-    const picture = pictures.get(row, side);
-    if (picture.here) this.draw(row, picture.image);
+    const picture = pictures.get(ref, side);
+    if (picture.here) this.draw(ref, picture.image);
     else {
       this.stage.replaceChildren();
       this.zoom.attach(null);
-      const slow = setTimeout(() => this.row === row && this.stage.classList.add("slow"), PATIENCE);
+      const slow = setTimeout(() => this.ref === ref && this.stage.classList.add("slow"), PATIENCE);
       picture.ready.then(() => {
         clearTimeout(slow);
-        if (this.row !== row || this.shownAt) return;
-        if (picture.here) this.draw(row, picture.image);
-        else this.fail(row, picture.fault);
+        if (this.ref !== ref || this.shownAt) return;
+        if (picture.here) this.draw(ref, picture.image);
+        else this.fail(ref, picture);
       });
     }
-    const coming = roundView.ahead(row, AHEAD);
+    const coming = roundView.ahead(ref, AHEAD);
     pictures.ahead(coming, side);
-    this.describe(row, coming);
+    this.describe(ref, coming);
   }
 
-  draw(row, image) {
+  draw(ref, image) {
     this.stage.classList.remove("slow");
     image.alt = "";
     image.classList.toggle("tiny", Math.max(image.naturalWidth, image.naturalHeight) < 200);
     this.stage.replaceChildren(image);
     this.zoom.attach(image);
     this.shownAt = performance.now();
-    this.stage.dataset.row = row;
   }
 
-  fail(row, fault) {
+  fail(ref, { fault, status }) {
     this.stage.classList.remove("slow");
-    const offline = fault === "offline";
-    this.offline = offline;
-    const text = offline ? "The server cannot be reached. Is usl label still running?" : fault;
-    const box = make("div", { class: "fault" }, make("strong", {}, "No picture"), make("p", {}, text));
-    if (offline) box.append(make("button", { type: "button", onclick: () => this.show(row) }, "Try again"));
+    this.offline = ![404, 409, 422].includes(status); // it may come yet
+    this.fault = fault || "The server cannot be reached. Is usl label still running?";
+    const box = make("div", { class: "fault" }, make("strong", {}, "No picture"), make("p", {}, this.fault));
+    if (this.offline) box.append(make("button", { type: "button", onclick: () => this.show(ref) }, "Try again"));
     this.stage.replaceChildren(box);
     this.zoom.attach(null);
-    this.stage.dataset.row = row;
-    if (!offline) this.shownAt = performance.now(); // there is nothing more to see: it can be answered
+    // One that cannot be decoded can be answered: there is nothing more to see. Any other fault says
+    // nothing of the image.
+    if (status === 422) this.shownAt = performance.now();
   }
 
   /** Fetch the picture larger, once it is zoomed into. */
   async sharpen() {
-    const { row, zoom } = this;
+    const { ref, zoom } = this;
     const side = Math.min(4096, Pictures.side(this.stage) * zoom.scale);
     const shown = zoom.image;
     if (!shown || shown.dataset.sharp || Math.max(shown.naturalWidth, shown.naturalHeight) < 600) return;
     shown.dataset.sharp = "asked";
     const better = new Image();
-    better.src = `/image/${row}/${Math.round(side)}`;
+    better.src = pictureAddress(ref, Math.round(side));
     try {
       await better.decode();
     } catch {
       return;
     }
-    if (this.row === row && zoom.image === shown && zoom.active) shown.src = better.src;
+    if (this.ref === ref && zoom.image === shown && zoom.active) shown.src = better.src;
   }
 
-  async describe(row, coming) {
+  async describe(ref, coming) {
     const name = byId("name");
-    const known = this.page.items.known(row);
-    name.textContent = known?.id ?? "";
-    const item = known ?? (await this.page.items.get(row, coming));
-    if (this.row !== row || !item) return;
+    name.textContent = name.title = idOf(ref);
+    this.stage.setAttribute("aria-label", `Picture ${idOf(ref)}`);
+    const known = this.page.items.known(ref);
+    if (!known) this.page.panel.describe({}); // what the model says of another image is not of this one
+    const item = known ?? (await this.page.items.get(ref, coming));
+    if (this.ref !== ref || !item) return;
     this.page.items.get(coming[0], coming);
-    name.textContent = item.id;
-    name.title = item.id;
-    this.stage.setAttribute("aria-label", `Picture ${item.id}`);
-    this.page.panel.describe(row, item);
-    this.strip(row, item);
+    this.page.panel.describe(item);
+    this.strip(ref, item);
   }
 
-  strip(row, item) {
+  strip(ref, item) {
     const { pictures } = this.page;
     const list = byId("strip-list");
     pictures.drop(list);

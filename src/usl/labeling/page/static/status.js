@@ -1,8 +1,8 @@
 // How far the work is, whether it is saved, and what went wrong.
 
-import { byId, count } from "./dom.js";
+import { byId, count, make } from "./dom.js";
 
-const TEXTS = { saved: "Saved", saving: "Saving…", lost: "Not connected", out: "Signed out" };
+const TEXTS = { saved: "Saved", saving: "Saving…", lost: "Not connected", out: "Signed out", old: "Out of date", held: "Not all saved" };
 
 export class Status {
   constructor() {
@@ -21,29 +21,36 @@ export class Status {
     byId("left").textContent = done < all ? timeLeft(all - done, paces) : "";
   }
 
-  /** Whether the answers are safe: state, how many are waiting, and why if not. */
-  saving(state, left, fault) {
+  /** Whether the answers are safe: "saved", "held", "saving" or "failed", how many wait, and why. */
+  saving(state, left, error = null) {
+    const why = error === null ? state : error.status === 403 ? "out" : error.status === 409 ? "old" : "lost";
     const box = byId("saving");
-    if (box.dataset.state !== state) byId("saving-text").textContent = TEXTS[state];
-    box.dataset.state = state;
+    if (box.dataset.state !== why) byId("saving-text").textContent = TEXTS[why];
+    box.dataset.state = why;
     const kept = left
-      ? `${count(left, "answer")} ${left === 1 ? "is" : "are"} kept in this browser and will be sent.`
+      ? `${count(left, "answer")} ${left === 1 ? "is" : "are"} kept in this browser${why === "old" ? "." : " and will be sent."}`
       : "";
     const reasons = {
-      lost: `${fault || "The server does not answer; is usl label still running?"} ${kept}`,
+      lost: `${error?.fault || "The server does not answer; is usl label still running?"} ${kept}`,
       out: `Open the address that usl label printed in the terminal, in this browser. ${kept}`,
+      old: `${error?.fault} ${kept}`,
     };
-    this.warn(reasons[state] ?? "", "saving");
+    const reload = why === "old" ? { name: "Reload", does: () => location.reload() } : null;
+    this.warn(reasons[why] ?? "", "saving", reload);
   }
 
-  /** Show a warning, one per topic; an empty text takes it away. */
-  warn(text, topic = "refused") {
-    if (text) this.warnings.set(topic, text);
+  /** Show a warning, one per topic, with a button if something can be done; no text: no warning. */
+  warn(text, topic = "refused", action = null) {
+    if ((this.warnings.get(topic)?.text ?? "") === text) return;
+    if (text) this.warnings.set(topic, { text, action });
     else this.warnings.delete(topic);
     const banner = byId("banner");
-    const all = [...this.warnings.values()].join(" ");
-    if (banner.textContent !== all) banner.textContent = all;
-    banner.hidden = !all;
+    const parts = [...this.warnings.values()].flatMap((one) => [
+      `${one.text} `,
+      one.action && make("button", { type: "button", onclick: one.action.does }, one.action.name),
+    ]);
+    banner.replaceChildren(...parts.filter(Boolean));
+    banner.hidden = !parts.length;
   }
 }
 

@@ -22,13 +22,17 @@ from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.numeric.distances import density
 from usl.numeric.stage_cache import NOTHING, Keep
-from usl.numeric.table import as_table
+from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
 from usl.selection.methods.usl_t.calibration import calibrated
 from usl.selection.methods.usl_t.estimate import learning_bytes, training_seconds
 from usl.selection.methods.usl_t.heads import learn
+from usl.selection.methods.usl_t.lengths import WithLengths
+from usl.selection.methods.usl_t.losses import Reweight
 from usl.selection.methods.usl_t.neighbors import checked_neighbors
 from usl.selection.methods.usl_t.presets import PRESETS, SMALL, Preset
+from usl.selection.methods.usl_t.step import Training
+from usl.selection.methods.usl_t.together import FROZEN, Network, together
 from usl.selection.methods.usl_t.words import NAME as NAME
 from usl.selection.methods.usl_t.words import SYMBOLS as SYMBOLS
 from usl.selection.methods.usl_t.words import TERMS as TERMS
@@ -41,9 +45,8 @@ DRAWN = "clusters start from random rows, batches are drawn"
 PICKING = ("k", "pick_by", "spare", "propagate")
 TRAINING = (
     *("heads", "tau", "alpha", "t", "lam", "local", "momentum", "scale"),
-    *("steps", "batch_size", "lr"),
+    *("steps", "batch_size", "lr", "reweight", "votes"),
 )
-EPOCHS = 10  # of end-to-end training; the paper's 200 are for a GPU
 
 
 def pick(
@@ -55,6 +58,7 @@ def pick(
     seed: int = 0,
     progress: Progress = silent,
     keep: Keep = NOTHING,
+    lengths: Float32 | None = None,
     preset: Literal["paper", "threshold", "released"] = "paper",
     heads: Annotated[int | None, Positive] = None,
     tau: Annotated[float | None, Between(0, 1)] = None,
@@ -68,12 +72,14 @@ def pick(
     steps: Annotated[int | None, Positive] = None,
     batch_size: Annotated[int | None, Positive] = None,
     lr: Annotated[float | None, Positive] = None,
+    reweight: Reweight | None = None,
+    votes: Literal["mean", "first"] | None = None,
     pick_by: Literal["confidence", "density"] | None = None,
     spare: Annotated[float | None, NotNegative] = None,
     propagate: Annotated[int | None, NotNegative] = None,
     end_to_end: bool = False,
-    epochs: int = EPOCHS,
-    network_lr: float = 1e-3,
+    epochs: Annotated[int | None, Positive] = None,
+    network_lr: Annotated[float | None, Positive] = None,
     neighbors: ArrayLike | None = None,
     trainable: Any = None,
 ) -> Picks:
@@ -102,10 +108,13 @@ def pick(
     spare : share of clusters beyond the budget; the largest are kept (paper, large: 0.03).
     propagate : the densest so many items of a cluster receive its label, as source ``propagated``
         (paper, large: 20).
+    reweight : class weights in the global loss: off (paper), sure (a weighted mean over the sure
+        ones; released, CIFAR-10) or batch (divided by the batch; released, CIFAR-100).
+    votes : whose confidence decides: the mean of all heads or the first (released, CIFAR-100).
     end_to_end : train the encoder together with the clusters, from images (paper 2.3); needs an
         encoder whose network is known, and usl[torch]. Its weights are kept in the run folder.
-    epochs : of end-to-end training.
-    network_lr : learning rate of end-to-end training (Adam).
+    epochs : of end-to-end training (10; released: 200).
+    network_lr : its learning rate, of Adam (1e-3, along a cosine; released: 1e-4, constant).
     neighbors : rows of each item's nearest items in these features, int [n, k or more], nearest
         first and without the item itself, if they are known already.
     trainable : what end-to-end training needs beside features
@@ -116,32 +125,30 @@ def pick(
     TrainingFailedError : a loss that is not finite, or clusters that collapse; the message says
         what to change.
     """
-    settings = _resolve(len(features), locals())  # of which it takes its own by name
-    n, training = len(features), settings.training
+    given, n = locals(), len(features)  # of the parameters the settings take their own by name
+    settings, network = _resolve(n, given), together(preset, n, given)
     n_clusters = settings.clusters(n, budget + len(labeled))
 
     # 1. Neighbours, fixed throughout. A single item has none.
     if n == 1:
         return Picks(candidates[:1], clusters=np.zeros(1, np.int64), density=np.zeros(1))
     table = as_table(features)
-    if neighbors is None:
-        found, distances = kept_nearest(table, settings.k, keep=keep, progress=progress)
-    else:
-        found, distances = checked_neighbors(neighbors, table, settings.k)
-    densities = density(distances.mean(axis=1, dtype=np.float64))
-    near = np.column_stack([np.arange(n), found]) if settings.include_self else found
+    near, densities = _neighborhood(table, settings, neighbors, keep, progress)
 
     # 2. Clusters.
-    training = calibrated(training, table, n_clusters, seed)
+    training = calibrated(settings.training, table, n_clusters, seed)
     how: dict[str, Any] = {"seed": seed, "progress": progress}
     backbone = None
-    if end_to_end:
+    if network is not None:
         from usl.selection.methods.usl_t.end_to_end import learn_end_to_end
 
-        how |= {"preset": preset, "epochs": epochs, "lr": network_lr}
-        learned, backbone = learn_end_to_end(table, near, n_clusters, training, trainable, **how)
+        learned, backbone = learn_end_to_end(
+            table, near, n_clusters, training, trainable, network, preset=preset, **how
+        )
     else:
-        learned = learn(table, near, n_clusters, training, keep=keep, **how)
+        seen = lengths if settings.lengths else None
+        points = table if seen is None else WithLengths(table, seen)
+        learned = learn(points, near, n_clusters, training, keep=keep, lengths=seen, **how)
     clusters, confidence = learned.clusters, learned.confidence
     _warn_of_empty(clusters, n_clusters, settings.spare)
 
@@ -150,10 +157,6 @@ def pick(
     picks = serve(best_per_cluster(score, clusters, candidates), clusters, budget, labeled)
     further = away_from_taken(table, score)
     picks = fill_up(picks, clusters, budget, labeled, candidates, further)
-    resolved = {**asdict(settings), **asdict(training)}
-    resolved.pop("training")
-    if end_to_end:
-        resolved |= {"end_to_end": True, "epochs": epochs, "network_lr": network_lr}
     return Picks(
         picks,
         clusters=clusters,
@@ -162,9 +165,38 @@ def pick(
         confidence=confidence,
         propagated=_propagated(picks, clusters, densities, settings.propagate, labeled),
         history=learned.history,
-        parameters={"preset": preset, **resolved},
+        parameters={"preset": preset, **_record(settings, training, network, lengths)},
         backbone=backbone,
     )
+
+
+def _neighborhood(
+    table: Table, settings: Preset, given: ArrayLike | None, keep: Keep, progress: Progress
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows that may share a cluster with each row, int64 [n, k], and densities, float64 [n]."""
+    if given is None:
+        near, distances = kept_nearest(table, settings.k, keep=keep, progress=progress)
+    else:
+        near, distances = checked_neighbors(given, table, settings.k)
+    if settings.include_self:
+        near = np.column_stack([np.arange(len(table)), near])
+    return near, density(distances.mean(axis=1, dtype=np.float64))
+
+
+def _record(
+    settings: Preset, training: Training, network: Network | None, lengths: Float32 | None
+) -> dict[str, Any]:
+    """What was done, and nothing that was not."""
+    resolved = {**asdict(settings), **asdict(training)}
+    for name in ("training", "lengths"):
+        resolved.pop(name)
+    if network is not None:
+        if not network.heads_first:
+            resolved = {name: value for name, value in resolved.items() if name not in FROZEN}
+        return resolved | network.record()
+    if settings.lengths:
+        resolved["lengths"] = "unknown, heads saw unit rows" if lengths is None else "seen by heads"
+    return resolved
 
 
 def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
@@ -185,6 +217,11 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
     return int(max(around, BASE + PER_ITEM * n + max(stages.values())))
 
 
+def check(n: int, parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters of a training that would not be done; :class:`UsageError`."""
+    together(str(parameters.get("preset", "paper")), n, parameters)
+
+
 def seconds(
     n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]
 ) -> dict[str, float]:
@@ -192,9 +229,11 @@ def seconds(
     settings = _settings(n, parameters)
     count = settings.clusters(n, budget + labeled)
     known = parameters.get("neighbors") is not None
+    network = together(parameters.get("preset", "paper"), n, parameters)
+    frozen = network is None or network.heads_first
     return {
         "search": 0.0 if known else search_seconds(n, width),
-        "training": training_seconds(n, width, count, settings.training),
+        "training": training_seconds(n, width, count, settings.training) if frozen else 0.0,
     }
 
 

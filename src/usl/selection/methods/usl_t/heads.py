@@ -19,17 +19,19 @@ from usl.core.progress import Progress
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.blocks import one_blas_thread, rows_per_block
 from usl.numeric.stage_cache import Keep
-from usl.numeric.table import Table
+from usl.selection.methods.usl_t.lengths import Points
 from usl.selection.methods.usl_t.step import (
     PARTS,
     Head,
     Training,
+    Votes,
     new_head,
     one_step,
     restart_tail,
 )
 
 REPORT_EVERY = 100  # steps
+EARLY = 300  # steps, before which uneven clusters mean nothing yet
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Learned:
 
 
 def learn(
-    table: Table,
+    table: Points,
     neighbors: Rows,
     n_clusters: int,
     training: Training,
@@ -51,17 +53,19 @@ def learn(
     keep: Keep,
     progress: Progress,
     rows: Rows | None = None,
+    lengths: Float32 | None = None,
 ) -> Learned:
     """Train heads and assign all items: a stage to keep. Arguments as of :func:`train_heads`.
 
-    ``rows`` : which of the table that ``keep`` knows ``table`` holds; None for all.
+    ``rows`` : which of the table that ``keep`` knows ``table`` holds; None for all. ``lengths`` :
+    what ``table`` has stretched them by, if it has.
     """
 
     def compute() -> dict[str, NDArray[Any]]:
         heads, history = train_heads(
             table, neighbors, n_clusters, training, seed=seed, progress=progress
         )
-        clusters, confidence = assign(heads, table, progress)
+        clusters, confidence = assign(heads, table, progress, training.votes)
         return {
             "clusters": clusters,
             "confidence": confidence,
@@ -69,12 +73,13 @@ def learn(
         }
 
     parts: dict[str, Any] = {"neighbors": neighbors, "count": n_clusters, "seed": seed}
+    parts |= {} if lengths is None else {"lengths": lengths}
     made = keep.arrays("learned", {**parts, **asdict(training), "rows": rows}, compute)
     return Learned(made["clusters"], made["confidence"], json.loads(str(made["history"])))
 
 
 def train_heads(
-    table: Table,
+    table: Points,
     neighbors: Rows,
     n_clusters: int,
     training: Training,
@@ -128,9 +133,9 @@ def check_finite(
         )
 
 
-def check_alive(table: Table, head: Head, step: int, history: list[dict[str, Any]]) -> None:
+def check_alive(table: Points, head: Head, step: int, history: list[dict[str, Any]]) -> None:
     """Stop when nearly everything has gone into few clusters, though it could be spread out."""
-    if step < 300 or history[-1]["entropy"] >= 0.5 or len(head.sizes) == 1:
+    if step < EARLY or history[-1]["entropy"] >= 0.5 or len(head.sizes) == 1:
         return  # all items in the one cluster there is are no collapse
     distinct = len(np.unique(table.take(), axis=0))  # slow, but only ever asked in trouble
     attainable = np.log(distinct) / np.log(max(2, len(head.sizes)))
@@ -143,11 +148,17 @@ def check_alive(table: Table, head: Head, step: int, history: list[dict[str, Any
         )
 
 
-def assign(heads: list[Head], table: Table, progress: Progress) -> tuple[Rows, Values]:
-    """Cluster of every item by the first head, int64 [n]; confidence by the mean of all, [n]."""
+def assign(
+    heads: list[Head], table: Points, progress: Progress, votes_of: Votes = "mean"
+) -> tuple[Rows, Values]:
+    """Cluster of every item by the first head, int64 [n]; confidence by the mean of all, [n].
+
+    With ``votes_of="first"`` the confidence is the first head's, too.
+    """
+    asked = heads if votes_of == "mean" else heads[:1]
 
     def votes(points: Float32) -> tuple[Rows, Values]:
-        found = [head.probabilities(points) for head in heads]
+        found = [head.probabilities(points) for head in asked]
         confidence = np.stack([probabilities.max(axis=1) for probabilities in found])
         return found[0].argmax(axis=1), np.asarray(confidence.mean(axis=0, dtype=np.float64))
 

@@ -7,9 +7,13 @@ divided by the batch size: the target is a constant, as in the paper's KL(target
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from usl.numeric.arrays import TINY, Float32, Rows, Values, softmax
+
+Reweight = Literal["off", "sure", "batch"]
 
 
 def global_loss(
@@ -27,7 +31,7 @@ def global_loss(
     reference : soft assignments [b, C] that give the hard ones y (Eq. 8, whose argmin over the
         similarity is an argmax) and the confidence; the same array where there are no views.
     tau : items whose largest ``reference`` is below this do not count.
-    weights : per item [b], of a mean of 1 over the whole batch; None for equal weights.
+    weights : per item [b], those of :func:`class_weights`; None for equal weights.
 
     Returns
     -------
@@ -44,24 +48,25 @@ def global_loss(
     return float(-(counted * np.log(chosen)).sum() / len(rows)), gradient / np.float32(len(rows))
 
 
-def class_weights(confidence: Float32, hard: Rows, tau: float) -> Float32:
+def class_weights(confidence: Float32, hard: Rows, tau: float, by: Reweight = "sure") -> Float32:
     """Weights [b] that give every cluster the same share of Eq. 10, as the released code does.
 
     With n the items of the batch that are sure of their cluster and n_c those of them in cluster
-    c, a sure item weighs n / n_c and any other 0; scaled to a mean of 1 over the batch, so that
-    :func:`global_loss` is the weighted mean over the sure ones (the release's CIFAR-10 run).
+    c, a sure item weighs n / n_c and any other 0. :func:`global_loss` then divides by the batch.
 
     Parameters
     ----------
     confidence, hard : largest soft assignment and its cluster, of every item of the batch [b].
     tau : items below are not sure.
+    by : ``batch`` leaves it at that (the release's CIFAR-100 run); ``sure`` scales to a mean of 1
+        over the batch, for the weighted mean over the sure ones (its CIFAR-10 run).
     """
     sure = confidence >= tau
     weights = np.zeros(len(hard))
     if sure.any():
         counts = np.bincount(hard[sure])
         weights[sure] = 1.0 / counts[hard[sure]]
-        weights *= len(weights) / weights.sum()
+        weights *= len(weights) / weights.sum() if by == "sure" else sure.sum()
     return weights.astype(np.float32)
 
 

@@ -1,6 +1,6 @@
 """USL-T end to end: the heads and the backbone under them, trained together (paper 2.3, 4.5).
 
-The heads begin as they were learned on the frozen features
+The heads begin at random, as in the released code, or as they were learned on the frozen features
 (:mod:`usl.selection.methods.usl_t.heads`), so that the first gradients that reach the backbone
 already mean something. Then, for every image,
 
@@ -26,16 +26,23 @@ from torch.nn import functional
 
 from usl.core.errors import DataError, TrainingFailedError
 from usl.core.progress import Progress
-from usl.learning.augment import Plain, Strong
+from usl.learning.augment import Augmentation, Plain, Scan, Strong
 from usl.learning.batches import Shuffled, part_of
 from usl.learning.loop import DEFAULTS, Task, Views, run_loop
 from usl.learning.loop_options import CHECKPOINT, LoopOptions
 from usl.learning.optim import Optimizer
 from usl.learning.pictures import Pictures, encode
 from usl.learning.precision import full_precision
-from usl.numeric.arrays import TINY, Float32
-from usl.selection.methods.usl_t.heads import REPORT_EVERY
+from usl.numeric.arrays import Float32
+from usl.selection.methods.usl_t.heads import EARLY, REPORT_EVERY
+from usl.selection.methods.usl_t.network_losses import (
+    class_weights,
+    global_loss,
+    local_loss,
+    local_target,
+)
 from usl.selection.methods.usl_t.step import Head, Training, normalized_entropy
+from usl.selection.methods.usl_t.together import OURS, Network
 
 COLLAPSED = 0.5  # share of the greatest entropy of cluster sizes
 
@@ -64,13 +71,22 @@ class Trainable:
 
 
 class Clusters(Task):
-    """Backbone, fixed preprocessing and heads; the moving means are buffers."""
+    """Backbone, fixed preprocessing and heads; the moving means are buffers.
+
+    ``early`` : steps in which the local loss takes part; None for all.
+    """
 
     def __init__(
-        self, backbone: Any, source: Trainable, heads: list[Head], training: Training
+        self,
+        backbone: Any,
+        source: Trainable,
+        heads: list[Head],
+        training: Training,
+        network: Network = OURS,
+        early: int | None = None,
     ) -> None:
         super().__init__()
-        self.backbone, self.settings = backbone, training
+        self.backbone, self.settings, self.network, self.early = backbone, training, network, early
         self.normalized, self.scale = heads[0].normalized, float(heads[0].scale)
         self.weight = nn.Parameter(torch.stack([torch.from_numpy(h.weight) for h in heads]))
         self.bias = nn.Parameter(torch.stack([torch.from_numpy(h.bias) for h in heads]))
@@ -81,7 +97,11 @@ class Clusters(Task):
             array = getattr(source, name)
             value = None if array is None else torch.from_numpy(array).float()
             self.register_buffer(f"space_{name}", value)
-        self.plain, self.strong = Plain(backbone.size), Strong(backbone.size)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.plain = Plain(backbone.size)
+        self.strong: Augmentation = Strong(backbone.size)
+        if network.views == "scan":
+            self.strong = Scan(backbone.size, tuple(backbone.mean.flatten().tolist()))
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """``plain`` and ``strong`` views of the images, ``neighbor`` views of their neighbours."""
@@ -94,6 +114,8 @@ class Clusters(Task):
     @full_precision
     def to_space(self, features: Tensor) -> Tensor:
         """Raw features to points, as :class:`usl.features.preprocessing.Preprocessing` does."""
+        if self.network.raw:
+            return features.float()
         if self.space_mean is not None:
             features = features - self.space_mean
         if self.space_deviation is not None:
@@ -111,21 +133,20 @@ class Clusters(Task):
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 15, a sum over the heads."""
-        settings, anchors = self.settings, len(views["plain"])
-        with torch.no_grad():
-            calm = self.backbone(torch.cat([views["plain"], views["neighbor"]]))
-            plain, neighbor = self.logits(calm).split(anchors, dim=1)
-        prediction = self.logits(self.backbone(views["strong"])).log_softmax(2)
+        settings = self.settings
+        plain, prediction, neighbor = self.all_logits(views)
+        prediction = prediction.log_softmax(2)
         confidence, hard = plain.softmax(2).max(2)
         sure = confidence >= settings.tau
         counted = sure.float()
-        if settings.reweight:
-            counted = class_weights(hard, sure, self.weight.shape[1])
+        if settings.reweight != "off":
+            counted = class_weights(hard, sure, self.weight.shape[1], settings.reweight)
         outer = global_loss(prediction, hard, counted)
         target = local_target(neighbor, self.mean, alpha=settings.alpha, t=settings.t)
         inner = local_loss(prediction, target)
         self.remember(neighbor.softmax(2).mean(1), hard)
-        return (outer + settings.lam * inner).sum(), {
+        acts = 1.0 if self.early is None else (self.steps < self.early).float()
+        return (outer + settings.lam * acts * inner).sum(), {
             "global_loss": outer.detach().mean(),
             "local_loss": inner.detach().mean(),
             "confidence": confidence.mean(),
@@ -133,50 +154,33 @@ class Clusters(Task):
             "agreement": (hard == neighbor.argmax(2)).float().mean(),
         }
 
+    def all_logits(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the plain, the strong and the neighbouring pictures; only the second take gradients.
+
+        Batch normalisation sees plain and neighbouring pictures together, or each apart.
+        """
+        if self.network.apart:
+            with torch.no_grad():
+                plain = self.logits(self.backbone(views["plain"]))
+            strong = self.logits(self.backbone(views["strong"]))
+            with torch.no_grad():
+                neighbor = self.logits(self.backbone(views["neighbor"]))
+            return plain, strong, neighbor
+        with torch.no_grad():
+            calm = self.backbone(torch.cat([views["plain"], views["neighbor"]]))
+            plain, neighbor = self.logits(calm).split(len(views["plain"]), dim=1)
+        return plain, self.logits(self.backbone(views["strong"])), neighbor
+
+    def after_step(self) -> None:
+        """Count."""
+        self.steps += 1
+
     def remember(self, shares: Tensor, hard: Tensor) -> None:
         """Move z-bar (Eq. 12, after its use in this step) and the sizes of the clusters."""
         clusters, anchors = self.weight.shape[1], hard.shape[1]
         self.mean.lerp_(shares, self.settings.momentum)
         counts = functional.one_hot(hard, clusters).float().mean(1)
         self.sizes.lerp_(counts, 1 - max(0.9, 1 - anchors / (50 * clusters)))
-
-
-def global_loss(prediction: Tensor, hard: Tensor, counted: Tensor) -> Tensor:
-    """Eq. 10 for every head: float [H].
-
-    Parameters
-    ----------
-    prediction : log y-hat of the strong views [H, b, C].
-    hard : clusters of the plain pictures [H, b].
-    counted : weights [H, b], 0 for those that are not sure enough.
-    """
-    chosen = prediction.gather(2, hard[..., None])[..., 0]
-    return -(chosen * counted).mean(1)
-
-
-def class_weights(hard: Tensor, sure: Tensor, n_clusters: int) -> Tensor:
-    """:func:`usl.selection.methods.usl_t.losses.class_weights` for every head, float [H, b].
-
-    Parameters
-    ----------
-    hard : clusters of the plain pictures [H, b]; sure : which are sure enough, bool [H, b].
-    """
-    counted = sure.float()
-    counts = counted.new_zeros(len(hard), n_clusters).scatter_add_(1, hard, counted)
-    weights = counted / counts.gather(1, hard).clamp(min=1)
-    return weights / weights.mean(1, keepdim=True).clamp(min=TINY)
-
-
-def local_target(neighbor: Tensor, mean: Tensor, *, alpha: float, t: float) -> Tensor:
-    """P(z', z-bar, t) of Eq. 11 and 13: [H, b, C] from logits [H, b, C] and means [H, C]."""
-    adjusted = neighbor - alpha * mean.clamp(min=TINY).log()[:, None]
-    return (adjusted / t).softmax(2)
-
-
-def local_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Eq. 14 for every head: KL(target || y-hat) [H]; ``prediction`` is log y-hat."""
-    ratio = target.clamp(min=TINY).log() - prediction
-    return (target * ratio).sum(2).mean(1)
 
 
 class Pairs:
@@ -205,21 +209,20 @@ def train_network(
     heads: list[Head],
     training: Training,
     source: Trainable,
+    backbone: Any,
+    network: Network,
     *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
     seed: int,
     settings: Mapping[str, Any],
     progress: Progress,
-) -> tuple[Float32, list[Head], list[dict[str, Any]], Any]:
-    """Train backbone and heads; the points [n, d] in the new space, heads, records, backbone.
+) -> tuple[Float32, list[Head], list[dict[str, Any]]]:
+    """Train backbone and heads, both in place; the points [n, d] in the new space, heads, records.
 
     Parameters
     ----------
     near : int64 [n, k], rows of each row's neighbours.
-    heads : trained on the frozen features; the start.
-    lr : of Adam, for backbone and heads alike; falls along a cosine.
+    heads : the start.
+    backbone : of ``source``.
     settings : what defines this training, for resuming.
 
     Raises
@@ -229,18 +232,20 @@ def train_network(
     DataError
         a picture that could be read before and now cannot.
     """
-    backbone = source.backbone()
     pictures = source.pictures(backbone.size, progress)
     if pictures.skipped:
         raise DataError(f"usl_t: cannot be read any more: {pictures.skipped[0][1]}")
-    pairs = Pairs(pictures, near, min(batch_size, len(near)), seed)
-    task = Clusters(backbone, source, heads, training)
+    pairs = Pairs(pictures, near, network.batch_size, seed)
+    steps = network.epochs * pairs.order.per_epoch
+    early = None if training.local == 1 else round(training.local * steps)
+    task = Clusters(backbone, source, heads, training, network, early)
     history: list[dict[str, Any]] = []
 
     def watch(now: Any) -> dict[str, float]:
         figures = health(now.sizes.double().cpu().numpy())
         several = now.sizes.shape[-1] > 1  # one cluster holds everything, which is no collapse
-        if several and figures["entropy"] < COLLAPSED:
+        begun = network.heads_first or int(now.steps) >= EARLY
+        if several and begun and figures["entropy"] < COLLAPSED:
             raise TrainingFailedError(
                 f"usl_t: the clusters have collapsed: the entropy of their sizes is "
                 f"{figures['entropy']:.2f} of the maximum. Raise alpha (it spreads clusters), or "
@@ -254,8 +259,10 @@ def train_network(
     history += run_loop(
         task,
         pairs,
-        steps=epochs * pairs.order.per_epoch,
-        optimizer=Optimizer("adam", lr=lr, weight_decay=training.weight_decay),
+        steps=steps,
+        optimizer=Optimizer(
+            "adam", lr=network.lr, weight_decay=training.weight_decay, schedule=network.schedule
+        ),
         seed=seed,
         settings=settings,
         folder=source.folder,
@@ -269,7 +276,7 @@ def train_network(
     )
     with torch.inference_mode():
         points = task.to_space(encode(backbone, pictures)).numpy()
-    return points, trained_heads(task, heads), history, backbone
+    return points, trained_heads(task, heads), history
 
 
 def health(sizes: NDArray[np.float64]) -> dict[str, float]:

@@ -20,6 +20,7 @@ class Preset:
     pick_by: str = "confidence"
     spare: float = 0.0
     propagate: int = 0
+    lengths: bool = False  # the heads see rows with their lengths, where those are known
     training: Training = field(default_factory=Training)
 
     def clusters(self, n: int, wanted: int) -> int:
@@ -49,11 +50,12 @@ PRESETS: dict[str, tuple[Preset, Preset]] = {
     "released": (
         Preset(
             include_self=True,  # the first k + 1 columns of the table: itself with p = 1/21
+            lengths=True,  # its linear heads see the backbone's features as they are
             training=Training(
                 heads=3,  # losses summed; clusters of head 0, confidence as the mean over heads
                 scale=1.0,
                 linear=True,  # nn.Linear with bias, its default start, no unit weights
-                reweight=True,  # class weights n / count in the global loss
+                reweight="sure",  # class weights n / count in the global loss; CIFAR-100: "batch"
                 lr=1e-4,
                 weight_decay=1e-4,
                 steps=9800,  # 200 epochs of 50,000 at batch 1,024

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from usl.numeric.adam import Adam
 from usl.numeric.arrays import Float32, Rows, Values, softmax
-from usl.numeric.table import Table
+from usl.selection.methods.usl_t.lengths import Points
 from usl.selection.methods.usl_t.losses import (
+    Reweight,
     class_weights,
     global_loss,
     local_loss,
@@ -21,6 +22,7 @@ from usl.selection.methods.usl_t.losses import (
 
 PARTS = 2  # of a batch, worked on side by side; fixed, for the same rounding on any machine
 BLOCK = 8192  # rows
+Votes = Literal["mean", "first"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class Training:
     head: float = 1.5  # ... beside one above this share
     noise: float = 1e-2  # relative size of the perturbation
     linear: bool = False  # plain linear layer with bias instead of unit weights times scale
-    reweight: bool = False  # every cluster has the same share of the global loss
+    reweight: Reweight = "off"  # whether every cluster has the same share of the global loss
     local: float = 1.0  # share of the steps in which the local loss takes part
-    network_batch: int = 256  # images per step of end-to-end training
+    votes: Votes = "mean"  # whose confidence it is: of all heads, or of the first
 
 
 @dataclass
@@ -75,35 +77,37 @@ class Head:
         return softmax(np.float32(self.scale) * (features @ unit.T) + self.bias)
 
 
-def new_head(table: Table, n_clusters: int, training: Training, rng: np.random.Generator) -> Head:
+def new_head(table: Points, n_clusters: int, training: Training, rng: np.random.Generator) -> Head:
     """Weights started from distinct random items' features (or, linear, as torch starts them)."""
     n, width = table.shape
-    bias = np.zeros(n_clusters, dtype=np.float32)
     if training.linear:
-        bound = 1 / np.sqrt(width)
-        weight = rng.uniform(-bound, bound, (n_clusters, width)).astype(np.float32)
-        bias = rng.uniform(-bound, bound, n_clusters).astype(np.float32)
-    else:
-        rows = rng.permutation(n)
-        directed = table.map(lambda points: points.any(axis=1), block=BLOCK)
-        rows = rows[np.concatenate(list(directed))[rows]]  # a row of zeros points nowhere
-        weight = rng.standard_normal((n_clusters, width)).astype(np.float32)
-        if len(rows):
-            weight = table.take(np.resize(rows, n_clusters))
+        return linear_head(width, n_clusters, training, rng)
+    rows = rng.permutation(n)
+    directed = table.map(lambda points: points.any(axis=1), block=BLOCK)
+    rows = rows[np.concatenate(list(directed))[rows]]  # a row of zeros points nowhere
+    weight = rng.standard_normal((n_clusters, width)).astype(np.float32)
+    if len(rows):
+        weight = table.take(np.resize(rows, n_clusters))
+    return _fresh(weight, np.zeros(n_clusters, dtype=np.float32), training)
+
+
+def linear_head(width: int, n_clusters: int, training: Training, rng: np.random.Generator) -> Head:
+    """A linear layer with bias as torch starts it: uniform within 1 / sqrt(width)."""
+    bound = 1 / np.sqrt(width)
+    weight = rng.uniform(-bound, bound, (n_clusters, width)).astype(np.float32)
+    bias = rng.uniform(-bound, bound, n_clusters).astype(np.float32)
+    return _fresh(weight, bias, training)
+
+
+def _fresh(weight: Float32, bias: Float32, training: Training) -> Head:
     assert training.scale is not None
-    return Head(
-        weight,
-        1.0 if training.linear else training.scale,
-        not training.linear,
-        bias,
-        mean=np.full(n_clusters, 1 / n_clusters),
-        sizes=np.full(n_clusters, 1 / n_clusters),
-    )
+    even = np.full(len(weight), 1 / len(weight))
+    return Head(weight, training.scale, not training.linear, bias, mean=even, sizes=even.copy())
 
 
 def one_step(
     head: Head,
-    table: Table,
+    table: Points,
     items: Rows,
     near: Rows,
     training: Training,
@@ -124,9 +128,10 @@ def one_step(
 
     predicted = list(pool.map(predict, spans))
     weights = None
-    if training.reweight:  # by the sizes of the clusters in the whole batch
+    if training.reweight != "off":  # by the sizes of the clusters in the whole batch
         every = np.concatenate([prediction for _, prediction in predicted])
-        weights = class_weights(every.max(axis=1), every.argmax(axis=1), training.tau)
+        by = training.reweight
+        weights = class_weights(every.max(axis=1), every.argmax(axis=1), training.tau, by)
 
     def part(number: int) -> tuple[Any, ...]:
         rows, (own, prediction) = spans[number], predicted[number]
