@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from usl.cli.app import main
+from usl.core.errors import DataError
 from usl.training.doubts import doubts_of
+from usl.training.models import MixtureModel, load_model, save_model
+from usl.training.train import train
 
 NAMES = ["basophil", "eosinophil", "monocyte", "platelet"]
 
@@ -48,3 +52,35 @@ def test_near_chance():
 
 def test_everything_labelled():
     assert doubts_of(np.arange(4), np.arange(4), NAMES) == []
+
+
+def test_a_training_keeps_its_estimate_and_its_doubts(run, capsys):
+    trained = train(run, method="accord").info["training"]
+    assert 0 < trained["estimate"] < 1
+    assert trained["doubts"] == []
+    assert main(["train", str(run.path), "--method", "accord"]) == 0
+    assert "by its own estimate" in capsys.readouterr().out
+    other = train(run, method="nearest_mean").info["training"]
+    assert other["estimate"] is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weight": np.ones((2, 5))},
+        {"bias": np.ones(3)},
+        {"center": np.ones(3, np.float32)},
+        {"center": np.ones(4, np.float32), "projection": np.ones((4, 3), np.float32)},
+        {"temperature": 0.0},
+        {"estimate": float("nan")},
+    ],
+)
+def test_a_mixture_whose_arrays_do_not_fit_is_refused(tmp_path, wrong):
+    rows = np.eye(4, dtype=np.float32)
+    sound = {"train": rows, "scores": np.full((4, 2), 0.5), "weight": np.ones((2, 4)),
+             "bias": np.zeros(2)}  # fmt: skip
+    save_model(tmp_path / "model.npz", MixtureModel(**sound), ["a", "b"])
+    load_model(tmp_path / "model.npz")
+    save_model(tmp_path / "model.npz", MixtureModel(**{**sound, **wrong}), ["a", "b"])
+    with pytest.raises(DataError, match="not a model"):
+        load_model(tmp_path / "model.npz")
