@@ -34,7 +34,7 @@ def softmax(x):
     return e / e.sum(axis=1, keepdims=True)
 
 
-def written_out(features, classes, weights, steps, scale=1.2, graph_weight=9.0):
+def written_out(features, classes, weights, steps, scale=0.52, graph_weight=9.0):
     """The updates of the module's docstring on dense arrays in float64."""
     x = features.astype(np.float64)
     n, d = x.shape
@@ -53,7 +53,9 @@ def written_out(features, classes, weights, steps, scale=1.2, graph_weight=9.0):
     m = means / np.linalg.norm(means, axis=1, keepdims=True)
     for step in range(steps):
         cosine = z @ m.T
-        kappa = scale / np.sqrt(((cosine - cosine.mean(axis=1, keepdims=True)) ** 2).mean())
+        kappa = (
+            scale * np.log(3) / np.sqrt(((cosine - cosine.mean(axis=1, keepdims=True)) ** 2).mean())
+        )
         side = np.eye(3)[cosine.argmax(axis=1)]
         same = (w * (side @ side.T)).sum() / n
         beta = graph_weight * (same - 1 / 3) / (1 - 1 / 3)
@@ -199,3 +201,21 @@ def test_more_dimensions_than_items():
 def test_parameters_out_of_bounds(params, message):
     with pytest.raises(UsageError, match=message):
         FROZEN.check("accord", accord, params)
+
+
+def test_many_classes_stand_out():
+    """With one scale for any number of classes, nothing would stand out of a hundred."""
+    rng = np.random.default_rng(6)
+    centres = unit(rng.normal(size=(100, 64)))
+    truth = rng.permutation(np.repeat(np.arange(100), 20))
+    features = unit(centres[truth] + 0.17 * rng.normal(size=(2000, 64)))
+    classes = np.full(2000, -1)
+    for c in range(100):
+        classes[np.flatnonzero(truth == c)[0]] = c
+    rest = classes < 0
+    right = {
+        name: (FROZEN.load(name).fit(features, classes, np.ones(2000), 100)
+               .probabilities(features).argmax(axis=1) == truth)[rest].mean()
+        for name in ("accord", "nearest_mean")
+    }  # fmt: skip
+    assert right["accord"] > right["nearest_mean"] + 0.02

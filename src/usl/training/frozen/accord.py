@@ -12,9 +12,10 @@ with W the row-normalised graph of the k nearest neighbours, by alternating::
 
 No prior on the classes' shares appears: they are neither assumed nor forced. A class's n_c labels
 weigh as much as sqrt(n_c) times all of its items, so their say grows with them. Two numbers follow
-the data. kappa is ``scale`` over the spread of an item's cosines, so that features of any kind are
-told apart equally well. beta is ``graph_weight`` times the share of links whose ends the directions
-alone put into one class, above chance: a graph that contradicts them has little say.
+the data. kappa is ``scale`` log C over the spread of an item's cosines, so that features of any
+kind are told apart equally well, and a class stands out among few as among many. beta is
+``graph_weight`` times the share of links whose ends the directions alone put into one class, above
+chance: a graph that contradicts them has little say.
 
 How sure it is, is estimated without the truth. Labels are held out in ``FOLDS`` parts, and the
 accuracy is taken to be the mean confidence at the temperature ``PRIOR_TEMPERATURE``, and what the
@@ -64,7 +65,7 @@ def fit(
     progress: Progress = silent,
     k: Annotated[int, Positive] = 10,
     power: float = 4.0,
-    scale: Annotated[float, Positive] = 1.2,
+    scale: Annotated[float, Positive] = 0.52,
     graph_weight: Annotated[float, NotNegative] = 9.0,
     whiten: Annotated[float, Between(0, 1)] = 0.5,
     steps: Annotated[int, Positive] = 10,
@@ -76,7 +77,7 @@ def fit(
     ----------
     k : neighbours of each item in the graph.
     power : exponent of the cosine similarity in the edge weights.
-    scale : kappa times the spread of an item's cosines with the classes.
+    scale : kappa times the spread of an item's cosines with the classes, over log C.
     graph_weight : beta where neighbours always agree.
     whiten : 0 leaves the features as they are, but for their centre; 1 makes all directions alike.
     steps : alternations at most; fewer where nothing changes any more.
@@ -146,7 +147,7 @@ class Problem:
         r = before = np.empty(0, np.float32)
         for step in range(steps):
             cosines = self.points @ directions.T
-            kappa = np.float32(self.scale / max(_spread(cosines), TINY))
+            kappa = np.float32(self.scale * np.log(cosines.shape[1]) / max(_spread(cosines), TINY))
             beta = np.float32(self.graph_weight * self.agreement(cosines))
             own = kappa * cosines
             before = r
