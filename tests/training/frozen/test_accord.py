@@ -219,3 +219,13 @@ def test_many_classes_stand_out():
         for name in ("accord", "nearest_mean")
     }  # fmt: skip
     assert right["accord"] > right["nearest_mean"] + 0.02
+
+
+def test_a_class_without_weight_gets_no_item(problem):
+    features, classes, _ = problem
+    weights = np.ones(240)
+    weights[classes == 1] = 0
+    model = fit(features, classes, weights, 3)
+    for found in (model.fitted(), model.probabilities(features)):
+        assert np.isfinite(found).all()
+        assert (found.argmax(axis=1) != 1).all()

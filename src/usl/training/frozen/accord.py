@@ -52,6 +52,7 @@ FOLD_STEPS = 5  # alternations of a fit that only judges
 PRIOR_TEMPERATURE = 2.4
 PRIOR_LABELS = 20.0
 COLDEST, HOTTEST = 0.5, 20.0  # temperatures
+BARRED = -1e4
 LEAST, MOST = 0.01, 0.995  # estimates
 
 
@@ -101,7 +102,7 @@ def fit(
         k=k,
         power=power,
         weight=(found.kappa * found.directions).astype(np.float64),
-        bias=np.zeros(n_classes),
+        bias=barring(votes).astype(np.float64),
         graph=float(found.beta),
         temperature=temperature,
         center=center,
@@ -140,16 +141,17 @@ class Problem:
         """Alternate from the labelled means; ``votes`` [m, C] of the labelled ``rows`` [m]."""
         held = votes.sum(axis=1, keepdims=True)
         one_hot = (votes / np.maximum(held, TINY)).astype(np.float32)
-        held = (held / held.max()).astype(np.float32)  # a label of no weight holds nothing
+        held = (held / max(float(held.max()), TINY)).astype(np.float32)  # no weight holds nothing
         sums = votes.T @ self.points[rows]
         counts = np.maximum(votes.sum(axis=0), TINY)[:, None]
         directions = _unit(sums)
+        barred = barring(votes)
         r = before = np.empty(0, np.float32)
         for step in range(steps):
             cosines = self.points @ directions.T
             kappa = np.float32(self.scale * np.log(cosines.shape[1]) / max(_spread(cosines), TINY))
-            beta = np.float32(self.graph_weight * self.agreement(cosines))
-            own = kappa * cosines
+            own = kappa * cosines + barred
+            beta = np.float32(self.graph_weight * self.agreement(own))
             before = r
             r = r if step else _hold(softmax(own), rows, one_hot, held)
             for _ in range(INNER):
@@ -161,13 +163,18 @@ class Problem:
                 break
         return Solved(r, logits, directions, kappa, beta)
 
-    def agreement(self, cosines: Float32) -> float:
+    def agreement(self, own: Float32) -> float:
         """How often linked items have one nearest direction, above chance: 0 to 1."""
-        nearest = np.zeros_like(cosines)
-        nearest[np.arange(len(cosines)), cosines.argmax(axis=1)] = 1
-        same = float(np.einsum("nc,nc->", self.links @ nearest, nearest)) / len(cosines)
-        chance = 1.0 / cosines.shape[1]
+        nearest = np.zeros_like(own)
+        nearest[np.arange(len(own)), own.argmax(axis=1)] = 1
+        same = float(np.einsum("nc,nc->", self.links @ nearest, nearest)) / len(own)
+        chance = 1.0 / own.shape[1]
         return float(max(0.0, (same - chance) / (1 - chance)))
+
+
+def barring(votes: NDArray[np.float64]) -> Float32:
+    """What is added to the logits, [C]: a class whose labels have no weight gets no item."""
+    return np.where(votes.sum(axis=0) <= TINY, BARRED, 0.0).astype(np.float32)
 
 
 def held_out(

@@ -74,7 +74,7 @@ def fit(
     total = votes.sum()
     for step in range(steps if len(rest) else 0):
         p = nearness(points, prototypes, temperature)
-        pushes = labels / total * (votes.sum(axis=1, keepdims=True) * p - votes)
+        pushes = labels / max(total, TINY) * (votes.sum(axis=1, keepdims=True) * p - votes)
         gradient = _moved(pushes, points, prototypes)
         gradient += _unlabelled(rest, prototypes, temperature, alpha, marginal, confident)
         adam.step([temperature * gradient], lr)
