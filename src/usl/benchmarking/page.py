@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from usl.benchmarking.learners import learner_rows, write_scores
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
@@ -26,6 +27,7 @@ PAGE, ROWS = "results.md", "rows.csv"
 def write_page(found: Benchmark, ledger: Ledger) -> None:
     """Write all of it into the benchmark's folder, each file whole or not at all."""
     _write_rows(found, ledger)
+    write_scores(found.plan, found.pools, ledger, found.out)
     if not found.table.cells:
         return
     plots = [plot_ranks(found.standings, found.out / "ranks.svg")]
@@ -35,10 +37,10 @@ def write_page(found: Benchmark, ledger: Ledger) -> None:
             plot_gains(own, found.reference, found.standings, found.out / f"{learner}.svg")
         )
     with atomic_write(found.out / PAGE, "w") as handle:
-        handle.write("\n".join(_page(found, plots)) + "\n")
+        handle.write("\n".join(_page(found, ledger, plots)) + "\n")
 
 
-def _page(found: Benchmark, plots: list[Path]) -> list[str]:
+def _page(found: Benchmark, ledger: Ledger, plots: list[Path]) -> list[str]:
     plan, table = found.plan, found.table
     lines = [f"# {plan.name}", "", *_protocol(plan, found.pools, found), ""]
     lines += ["## All data sets", "", *headline(found.standings, found.reference), ""]
@@ -49,6 +51,7 @@ def _page(found: Benchmark, plots: list[Path]) -> list[str]:
     learners = list(dict.fromkeys(cell.learner for cell in table.cells))
     if len(learners) > 1:
         lines += ["## By learner", "", *_by_learner(table, found.reference, learners), ""]
+        lines += _learners(found, ledger)
     for learner, plot in zip(learners, plots[1:], strict=True):
         lines += [f"## {learner}", "", f"![Gain over {found.reference}]({plot.name})", ""]
         own = table.of_learner(learner).cells
@@ -146,6 +149,20 @@ def _by_learner(table: Table, reference: str, learners: list[str]) -> list[str]:
     ]
     words = f"Average rank, and points over {reference}."
     return [words, "", *markdown_table(["method", *learners], rows)]
+
+
+def _learners(found: Benchmark, ledger: Ledger) -> list[str]:
+    """The learners themselves, on the same picks."""
+    header, rows = learner_rows(found.plan, found.pools, ledger)
+    if not rows:
+        return []
+    words = (
+        "Learners on the same picks, over all data sets, budgets and methods, on the draws that "
+        "all of them have; in per cent. *Pool's classes*: every class as frequent as in the draw. "
+        "*Balanced*: mean recall. Both, macro-F1 and the accuracy are of the test items. The "
+        "calibration error (15 bins of equal mass) and the surer half are of the unlabelled items."
+    )
+    return ["## Learners", "", words, "", *markdown_table(header, rows), ""]
 
 
 def _cells(table: Table, cells: list[Cell]) -> list[str]:

@@ -21,7 +21,7 @@ from usl.benchmarking.pools import Draw, Pool
 from usl.core.errors import UslError
 from usl.core.hashing import json_digest
 from usl.core.version import __version__
-from usl.evaluation.compare import Links, score, timed_picks
+from usl.evaluation.compare import Links, guess, learner_figures, timed_picks
 from usl.evaluation.metrics import balance, coverage
 from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_nested
@@ -138,14 +138,14 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
         }
     for key, learner in job.learners:
         module, params = shared.learner(key, learner)
-        test, transductive, *_ = score(picks, draw, module, params, unit.seed, shared.links)
+        said = guess(picks, draw, module, params, unit.seed, shared.links)
+        figures = learner_figures(said, draw)
         yield {
             "kind": SCORE,
             "key": job.key,
             "learner_key": key,
             "learner": learner.name,
-            "test": round(test, ROUNDED),
-            "transductive": round(transductive, ROUNDED),
+            **{name: round(value, ROUNDED) for name, value in figures.items()},
         }
 
 

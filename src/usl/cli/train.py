@@ -46,6 +46,13 @@ def train(run: Path, /, *, json: Json = False, **options: Any) -> None:
         f"Trained {trained['method']} on {trained['labels']:,} labels{passed_on} of "
         f"{len(trained['classes'])} classes and {trained['images']:,} images."
     )
+    if estimate := trained["estimate"]:
+        say(
+            f"About {100 * estimate:.0f}% right by its own estimate, from labels held out; it is "
+            "no measured accuracy."
+        )
+    for doubt in trained["doubts"]:
+        note(f"Note: {doubt}")
     say(f"A label for every image: {done.path / 'predictions.csv'}")
     say(f"Next: usl report {done.path}   (and, where answers are known: usl evaluate {done.path})")
 

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.progress import Progress, silent
-from usl.evaluation.metrics import balance, coverage
+from usl.evaluation.metrics import (
+    balance,
+    calibration_error,
+    confident_accuracy,
+    coverage,
+    macro_f1,
+    mean_recall,
+)
 from usl.numeric.arrays import Float32
 from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_oracle
@@ -183,6 +190,49 @@ def timed_picks(
     return found.indices, time.perf_counter() - began + keep.saved
 
 
+@dataclass(frozen=True)
+class Guess:
+    """What a learner says after a set of picks.
+
+    ``test`` int64 [q] and ``train`` int64 [n]: class numbers; ``confidence`` float64 [n]: the
+    probability of the latter; ``rest`` bool [n]: the items without a label.
+    """
+
+    test: NDArray[np.int64]
+    train: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    rest: NDArray[np.bool_]
+
+
+def guess(
+    picks: NDArray[np.int64],
+    data: Data,
+    module: Any,
+    params: Mapping[str, Any],
+    seed: int,
+    links: Links | None = None,
+) -> Guess:
+    """Train on one set of picks, labelled from the truth, and predict all items.
+
+    Classes without a pick are unknown to the learner, and all their items count as errors.
+    ``links`` remembers the test items' neighbours; pass one for as long as the data stay the same.
+    """
+    train, train_truth = data.train, data.train_truth
+    rest = np.ones(len(train), dtype=bool)
+    rest[picks] = False
+    found = np.unique(train_truth[picks])
+    if len(found) < 2:  # nothing to learn: every item gets the only class there is
+        sure = np.ones(len(train))
+        return Guess(np.full(len(data.test), found[0]), np.full(len(train), found[0]), sure, rest)
+    classes = np.full(len(train), -1, dtype=np.int64)
+    classes[picks] = np.searchsorted(found, train_truth[picks])
+    model = module.fit(train, classes, np.ones(len(train)), len(found), seed=seed, **params)
+    own = model.fitted()
+    own = model.probabilities(train) if own is None else own
+    test = found[_probabilities(model, data.test, links).argmax(axis=1)]
+    return Guess(test, found[own.argmax(axis=1)], own.max(axis=1), rest)
+
+
 def score(
     picks: NDArray[np.int64],
     data: Data,
@@ -191,31 +241,37 @@ def score(
     seed: int,
     links: Links | None = None,
 ) -> tuple[float, float, float, float]:
-    """Test and transductive accuracy, coverage and balance of one set of picks.
-
-    Classes without a pick are unknown to the learner, and all their items count as errors.
-    ``links`` remembers the test items' neighbours; pass one for as long as the data stay the same.
-    """
-    train, train_truth = data.train, data.train_truth
-    count = int(train_truth.max()) + 1
-    found = np.unique(train_truth[picks])
-    if len(found) < 2:  # nothing to learn: every item gets the only class there is
-        test_guess, train_guess = np.full(len(data.test), found[0]), np.full(len(train), found[0])
-    else:
-        classes = np.full(len(train), -1, dtype=np.int64)
-        classes[picks] = np.searchsorted(found, train_truth[picks])
-        model = module.fit(train, classes, np.ones(len(train)), len(found), seed=seed, **params)
-        own = model.fitted()
-        train_guess = found[(model.probabilities(train) if own is None else own).argmax(axis=1)]
-        test_guess = found[_probabilities(model, data.test, links).argmax(axis=1)]
-    rest = np.ones(len(train), dtype=bool)
-    rest[picks] = False
+    """Test and transductive accuracy, coverage and balance of picks; see :func:`guess`."""
+    said = guess(picks, data, module, params, seed, links)
+    count = int(data.train_truth.max()) + 1
     return (
-        float((test_guess == data.test_truth).mean()),
-        float((train_guess == train_truth)[rest].mean()),
-        coverage(train_truth[picks], count),
-        balance(train_truth[picks], count),
+        float((said.test == data.test_truth).mean()),
+        float((said.train == data.train_truth)[said.rest].mean()),
+        coverage(data.train_truth[picks], count),
+        balance(data.train_truth[picks], count),
     )
+
+
+def learner_figures(said: Guess, data: Data) -> dict[str, float]:
+    """What a learner's guess is worth, beyond its accuracy.
+
+    On the test items: ``test`` the accuracy, ``pooled`` the accuracy with every class as frequent
+    as among the train items, ``balanced`` the mean recall, ``macro_f1``. On the train items without
+    a label: ``transductive`` the accuracy, ``calibration`` the calibration error,
+    ``confident_half`` the accuracy of the surer half.
+    """
+    right = (said.train == data.train_truth)[said.rest]
+    sure = said.confidence[said.rest]
+    shares = np.bincount(data.train_truth)
+    return {
+        "test": float((said.test == data.test_truth).mean()),
+        "transductive": float(right.mean()),
+        "pooled": mean_recall(data.test_truth, said.test, shares),
+        "balanced": mean_recall(data.test_truth, said.test),
+        "macro_f1": macro_f1(data.test_truth, said.test),
+        "calibration": calibration_error(sure, right),
+        "confident_half": confident_accuracy(sure, right),
+    }
 
 
 def _probabilities(model: Any, test: Float32, links: Links | None) -> NDArray[np.float64]:
@@ -225,7 +281,7 @@ def _probabilities(model: Any, test: Float32, links: Links | None) -> NDArray[np
     key = model.k, model.power
     if key not in links:
         links[key] = model.links(test)
-    return model.vote(*links[key])
+    return model.linked(test, *links[key])
 
 
 def paired_difference(

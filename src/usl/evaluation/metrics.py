@@ -1,4 +1,4 @@
-"""Metrics of a prediction (accuracy, macro-F1, confusion) and of picks (coverage, balance)."""
+"""Metrics of a prediction (accuracy, macro-F1, calibration) and of picks (coverage, balance)."""
 
 from __future__ import annotations
 
@@ -36,6 +36,61 @@ def classification_figures(
         ],
         "confusion": confusion_matrix(truth, predicted, labels=labels).tolist(),
     }
+
+
+def mean_recall(
+    truth: Classes, predicted: Classes, shares: NDArray[np.floating[Any] | np.int64] | None = None
+) -> float:
+    """Balanced accuracy: the mean over the true classes of the share of their items that is found.
+
+    With ``shares`` [C], how frequent classes are elsewhere, the classes count as those say: the
+    accuracy to expect there. Classes that do not occur in the truth are left out.
+    """
+    present, numbers, sizes = np.unique(truth, return_inverse=True, return_counts=True)
+    recalls = np.bincount(numbers, weights=truth == predicted) / sizes
+    if shares is None:
+        return float(recalls.mean())
+    known = np.zeros(max(len(shares), int(present.max()) + 1))
+    known[: len(shares)] = shares
+    return float(np.average(recalls, weights=known[present]))
+
+
+def macro_f1(truth: Classes, predicted: Classes) -> float:
+    """F1 averaged over the classes that occur in the truth."""
+    from sklearn.metrics import f1_score
+
+    return float(
+        f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0.0)
+    )
+
+
+def calibration_error(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15
+) -> float:
+    """Expected calibration error over bins of equal mass (Nguyen & O'Connor, 2015), 0 to 1.
+
+    Items are sorted by confidence and cut into ``bins`` parts whose sizes differ by one at most;
+    the mean over items of their part's difference between mean confidence and accuracy. Items of
+    equal confidence share one accuracy, so that the order of the items has no say.
+    """
+    _, level, sizes = np.unique(confidence, return_inverse=True, return_counts=True)
+    shared = (np.bincount(level, weights=right) / sizes)[level]
+    order = np.argsort(confidence, kind="stable")
+    gaps = (confidence - shared)[order]
+    return float(sum(abs(part.sum()) for part in np.array_split(gaps, bins)) / len(gaps))
+
+
+def confident_accuracy(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], share: float = 0.5
+) -> float:
+    """Accuracy of the ``share`` of the items whose confidence is highest.
+
+    Of items that tie at the limit, as many count as are needed, at their mean accuracy.
+    """
+    count = max(1, round(share * len(confidence)))
+    limit = np.partition(confidence, len(confidence) - count)[len(confidence) - count]
+    above, level = confidence > limit, confidence == limit
+    return float((right[above].sum() + (count - above.sum()) * right[level].mean()) / count)
 
 
 def coverage(classes: Classes, n_classes: int) -> float:

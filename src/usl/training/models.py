@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
 from usl.run.models import MODEL, STAMP, TrainedModel, trained_model
+from usl.training.shared.whitening import mapped
 
 Probabilities = NDArray[np.float64]
 
@@ -79,7 +80,13 @@ class NeighborModel(ArrayModel):
 
     def probabilities(self, features: Float32) -> Probabilities:
         """Similarity-weighted mean over the k nearest training items, float64 [q, C]."""
-        return self.vote(*self.links(features))
+        return self.linked(features, *self.links(features))
+
+    def linked(
+        self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> Probabilities:
+        """Probabilities of items whose :meth:`links` are known, float64 [q, C]."""
+        return self.vote(found, weights)
 
     def links(self, features: Float32) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The k nearest training items of each item and their weights, [q, k].
@@ -103,6 +110,39 @@ class NeighborModel(ArrayModel):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is stored: the fields, scores in half the space."""
         return super().arrays() | {"scores": self.scores.astype(np.float32)}
+
+
+@dataclass(frozen=True)
+class MixtureModel(NeighborModel):
+    """A mixture with a graph term: p = softmax(z . weight + bias + graph * mean of neighbours).
+
+    ``scores`` are the training items' probabilities, which neighbours hand on; ``weight`` [C, e]
+    and ``bias`` [C] are of the classes. z is x, or unit((x - ``center``) ``projection``) where they
+    are given. What is told is p^(1 / ``temperature``), scaled to sum 1. ``estimate`` is the
+    method's own guess at its accuracy, 0 without one.
+    """
+
+    weight: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    bias: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    graph: float = 1.0
+    temperature: float = 1.0
+    center: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
+    projection: Float32 = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    estimate: float = 0.0
+
+    def linked(
+        self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> Probabilities:
+        """Probabilities of items whose :meth:`links` are known, float64 [q, C]."""
+        if len(self.center):
+            features = mapped(features, self.center, self.projection)
+        logits = features @ self.weight.T + self.bias + self.graph * self.vote(found, weights)
+        return softmax(logits / self.temperature)
+
+    def fitted(self) -> Probabilities:
+        """The transductive probabilities, float64 [n, C]."""
+        told = self.scores ** (1.0 / self.temperature)
+        return np.asarray(told / told.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -138,6 +178,7 @@ class SupportModel(ArrayModel):
 
 MODELS: dict[str, Any] = {
     "linear": LinearModel,
+    "mixture": MixtureModel,
     "neighbor": NeighborModel,
     "support": SupportModel,
 }
@@ -195,12 +236,26 @@ def _check(model: Any, class_names: list[str]) -> None:
     elif isinstance(model, NeighborModel):
         sound = len(shapes["train"]) == 2 and shapes["scores"] == (shapes["train"][0], count)
         sound = sound and shapes["k"] == shapes["power"] == () and model.k >= 1
+        if isinstance(model, MixtureModel):
+            sound = sound and _is_mixture(shapes, count) and model.temperature > 0
     else:
         (d, e), m = shapes["projection"], shapes["log_weights"][0]
         sound = shapes["supports"] == (m, e) and shapes["votes"] == (m, count) and d > 0
         sound = sound and shapes["temperature"] == () and model.temperature > 0
     if not sound or not count:
         raise ValueError("its arrays do not belong together")
+
+
+def _is_mixture(shapes: dict[str, tuple[int, ...]], count: int) -> bool:
+    """Whether the arrays of a mixture's classes, and of its own space, fit its items."""
+    width, numbers = shapes["train"][1], ("graph", "temperature", "estimate")
+    inner = width
+    if shapes["center"] != (0,):
+        inner = shapes["projection"][-1]
+        if shapes["center"] != (width,) or shapes["projection"] != (width, inner):
+            return False
+    classes = shapes["weight"] == (count, inner) and shapes["bias"] == (count,)
+    return classes and all(shapes[name] == () for name in numbers)
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Model, list[str]]:

@@ -30,6 +30,7 @@ from usl.run.predictions import prediction_table, write_predictions
 from usl.run.propagate import propagate
 from usl.run.split_csv import rewrite, write_mirror
 from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
+from usl.training.doubts import doubts_of
 from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.models import Model, Probabilities, kind_of, save_model
 from usl.training.open_run import Opened, open_run
@@ -120,6 +121,7 @@ def train(
             "encoder": opened.space.record(),
         }
         probabilities = label_every_image(opened, fitted, labels)
+        record |= judged(opened, fitted, labels, probabilities)
         with writing(run.path, run.identity):
             record["encoder"] = {**opened.space.record(), **own_encoder(opened, working)}
             stamp = write_model(working, opened, fitted, labels, probabilities, record)
@@ -162,6 +164,18 @@ def own_encoder(opened: Opened, working: Path) -> dict[str, str]:
         with open(path, "rb") as source, atomic_write(working / NETWORK) as target:
             shutil.copyfileobj(source, target)
     return {"name": str(opened.run.path / NETWORK), "file": NETWORK}
+
+
+def judged(
+    opened: Opened, fitted: Model, labels: Labels, probabilities: Probabilities
+) -> dict[str, Any]:
+    """The method's own estimate of its accuracy, None without one, and doubts about the model."""
+    estimate = getattr(fitted, "estimate", 0.0) or None
+    train = opened.subsets == "train"
+    given = np.where(labels.human, labels.classes, -1)[train]
+    guess = probabilities[train].argmax(axis=1)
+    doubts = doubts_of(guess, given, labels.names, estimate)
+    return {"estimate": None if estimate is None else round(estimate, 4), "doubts": doubts}
 
 
 def label_every_image(opened: Opened, fitted: Model, labels: Labels) -> Probabilities:

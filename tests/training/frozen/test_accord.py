@@ -1,0 +1,231 @@
+"""Accord against its objective written out, and what it promises of labels and confidence."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from support import unit
+from usl.core.errors import UsageError
+from usl.numeric.neighbor_graph import neighbor_weights
+from usl.training.contract import FROZEN
+from usl.training.frozen import accord
+from usl.training.frozen.accord import fit, folds, temperature_for
+from usl.training.shared.whitening import whitened
+
+
+@pytest.fixture
+def problem():
+    """240 items in three unequal, overlapping groups, 12 of them labelled."""
+    rng = np.random.default_rng(11)
+    truth = rng.choice(3, size=240, p=[0.6, 0.25, 0.15])
+    features = unit(np.eye(10)[truth] + rng.normal(scale=0.45, size=(240, 10)))
+    classes = np.full(240, -1)
+    for c, count in enumerate((6, 4, 2)):
+        rows = np.flatnonzero(truth == c)[:count]
+        classes[rows] = c
+    return features, classes, truth
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def written_out(features, classes, weights, steps, scale=0.52, graph_weight=9.0):
+    """The updates of the module's docstring on dense arrays in float64."""
+    x = features.astype(np.float64)
+    n, d = x.shape
+    x = x - x.mean(axis=0)
+    values, vectors = np.linalg.eigh(x.T @ x / n)
+    values = values + values.mean() * (0.05 + d / n)
+    z = x @ vectors @ np.diag(values**-0.25)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    w = neighbor_weights(features, 10, 4.0).toarray()
+    w /= w.sum(axis=1, keepdims=True)
+    y = np.where(classes[:, None] >= 0, np.eye(3)[classes] * weights[:, None], 0.0)
+    held = (y.sum(axis=1) / y.sum(axis=1).max())[:, None]
+    one_hot = np.eye(3)[classes]
+    n_c = y.sum(axis=0)
+    means = (y.T @ z) / n_c[:, None]
+    m = means / np.linalg.norm(means, axis=1, keepdims=True)
+    for step in range(steps):
+        cosine = z @ m.T
+        kappa = (
+            scale * np.log(3) / np.sqrt(((cosine - cosine.mean(axis=1, keepdims=True)) ** 2).mean())
+        )
+        side = np.eye(3)[cosine.argmax(axis=1)]
+        same = (w * (side @ side.T)).sum() / n
+        beta = graph_weight * (same - 1 / 3) / (1 - 1 / 3)
+        if step == 0:
+            r = held * one_hot + (1 - held) * softmax(kappa * cosine)
+        for _ in range(3):
+            r = held * one_hot + (1 - held) * softmax(kappa * cosine + beta * w @ r)
+        mass = r.sum(axis=0)
+        m = r.T @ z + (mass * np.sqrt(n_c))[:, None] * means
+        m /= np.linalg.norm(m, axis=1, keepdims=True)
+    return r
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_assignments_are_those_of_the_updates(problem, weighted, monkeypatch):
+    features, classes, _ = problem
+    monkeypatch.setattr(accord, "SETTLED", 0.0)
+    weights = np.random.default_rng(2).uniform(0.1, 1, 240) if weighted else np.ones(240)
+    model = fit(features, classes, weights, 3, steps=4)
+    np.testing.assert_allclose(model.scores, written_out(features, classes, weights, 4), atol=2e-3)
+
+
+def test_it_stops_where_nothing_changes(problem):
+    features, classes, _ = problem
+    few = fit(features, classes, np.ones(240), 3, steps=30).scores
+    many = fit(features, classes, np.ones(240), 3, steps=60).scores
+    np.testing.assert_array_equal(few, many)
+
+
+def test_it_finds_more_than_the_class_means(problem):
+    features, classes, truth = problem
+    rest = classes < 0
+    found = {
+        name: FROZEN.load(name).fit(features, classes, np.ones(240), 3).probabilities(features)
+        for name in ("accord", "nearest_mean")
+    }
+    right = {name: (p.argmax(axis=1) == truth)[rest].mean() for name, p in found.items()}
+    assert right["accord"] >= right["nearest_mean"]
+
+
+def test_confidence_is_the_estimate(problem):
+    features, classes, _ = problem
+    model = fit(features, classes, np.ones(240), 3)
+    told = model.fitted()[classes < 0]
+    assert told.max(axis=1).mean() == pytest.approx(model.estimate, abs=0.01)
+    assert 0 < model.estimate < 1
+    assert np.isfinite(told).all()
+
+
+def test_the_decision_is_that_of_the_assignments(problem):
+    features, classes, _ = problem
+    model = fit(features, classes, np.ones(240), 3)
+    np.testing.assert_array_equal(model.fitted().argmax(axis=1), model.scores.argmax(axis=1))
+    assert (model.fitted()[classes >= 0].argmax(axis=1) == classes[classes >= 0]).all()
+
+
+def test_held_out_parts_leave_every_class_a_label():
+    numbers = np.array([0] * 7 + [1] * 2 + [2] + [3] * 5)
+    parts = folds(numbers, 4)
+    out = np.concatenate(parts)
+    assert len(out) == len(set(out.tolist())) == 14  # all but the only label of class 2
+    for part in parts:
+        left = np.setdiff1d(np.arange(15), part)
+        assert set(numbers[left]) == {0, 1, 2, 3}
+
+
+def test_the_temperature_meets_the_estimate():
+    logits = np.random.default_rng(0).normal(scale=4, size=(400, 5)).astype(np.float32)
+    for estimate in (0.4, 0.7, 0.9):
+        t = temperature_for(estimate, logits)
+        assert softmax(logits / t).max(axis=1).mean() == pytest.approx(estimate, abs=1e-3)
+
+
+def test_one_label_per_class_and_all_but_one_labelled(problem):
+    features, _, truth = problem
+    single = np.full(240, -1)
+    for c in range(3):
+        single[np.flatnonzero(truth == c)[0]] = c
+    most = truth.copy()
+    most[17] = -1
+    for given in (single, most, truth):
+        found = fit(features, given, np.ones(240), 3).fitted()
+        assert np.isfinite(found).all()
+        np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def test_identical_features_and_labels_that_contradict():
+    features = np.tile(unit(np.ones((1, 6))), (40, 1))
+    classes = np.full(40, -1)
+    classes[:4] = [0, 1, 1, 0]  # on duplicates of one image
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = fit(features, classes, np.ones(40), 2)
+        found = model.probabilities(features)
+    assert np.isfinite(found).all()
+    assert np.isfinite(model.fitted()).all()
+    assert found.max(axis=1) == pytest.approx(0.5, abs=0.3)
+
+
+def test_a_few_wrong_labels_do_little(problem):
+    features, classes, truth = problem
+    wrong = classes.copy()
+    wrong[np.flatnonzero(classes == 0)[0]] = 1
+    rest = classes < 0
+    loss = {}
+    for name in ("accord", "nearest_mean"):
+        method = FROZEN.load(name)
+        right = [
+            (method.fit(features, given, np.ones(240), 3).probabilities(features).argmax(axis=1)
+             == truth)[rest].mean()
+            for given in (classes, wrong)
+        ]  # fmt: skip
+        loss[name] = right[0] - right[1]
+    assert loss["accord"] <= loss["nearest_mean"] + 0.03
+
+
+def test_whitening_is_of_the_covariance():
+    rng = np.random.default_rng(3)
+    features = unit(rng.normal(size=(500, 6)) * [3, 1, 1, 0.5, 0.2, 0.1] + 1)
+    points, center, projection = whitened(features, 1.0)
+    mapped = (features - center) @ projection
+    spread = np.linalg.eigvalsh(np.cov(mapped.T))
+    plain = np.linalg.eigvalsh(np.cov(features.T))
+    assert spread.max() / spread.min() < 0.2 * plain.max() / plain.min()
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, atol=1e-5)
+    unchanged, *_ = whitened(features, 0.0)  # but for the centre
+    centred = unit(features - features.mean(axis=0))
+    np.testing.assert_allclose(unchanged @ unchanged.T, centred @ centred.T, atol=1e-4)
+
+
+def test_more_dimensions_than_items():
+    rng = np.random.default_rng(5)
+    truth = np.arange(30) % 2
+    features = unit(rng.normal(size=(30, 700)) + 3 * np.eye(700)[truth * 5])
+    classes = np.where(np.arange(30) < 4, truth, -1)
+    found = fit(features, classes, np.ones(30), 2)
+    assert np.isfinite(found.probabilities(features)).all()
+
+
+@pytest.mark.parametrize(
+    ("params", "message"), [({"scale": 0.0}, "scale: 0"), ({"whiten": 1.5}, "whiten: 1.5")]
+)
+def test_parameters_out_of_bounds(params, message):
+    with pytest.raises(UsageError, match=message):
+        FROZEN.check("accord", accord, params)
+
+
+def test_many_classes_stand_out():
+    """With one scale for any number of classes, nothing would stand out of a hundred."""
+    rng = np.random.default_rng(6)
+    centres = unit(rng.normal(size=(100, 64)))
+    truth = rng.permutation(np.repeat(np.arange(100), 20))
+    features = unit(centres[truth] + 0.17 * rng.normal(size=(2000, 64)))
+    classes = np.full(2000, -1)
+    for c in range(100):
+        classes[np.flatnonzero(truth == c)[0]] = c
+    rest = classes < 0
+    right = {
+        name: (FROZEN.load(name).fit(features, classes, np.ones(2000), 100)
+               .probabilities(features).argmax(axis=1) == truth)[rest].mean()
+        for name in ("accord", "nearest_mean")
+    }  # fmt: skip
+    assert right["accord"] > right["nearest_mean"] + 0.02
+
+
+def test_a_class_without_weight_gets_no_item(problem):
+    features, classes, _ = problem
+    weights = np.ones(240)
+    weights[classes == 1] = 0
+    model = fit(features, classes, weights, 3)
+    for found in (model.fitted(), model.probabilities(features)):
+        assert np.isfinite(found).all()
+        assert (found.argmax(axis=1) != 1).all()
