@@ -99,7 +99,7 @@ ON_FEATURES = (
         every=14,
     ),
     Scene("train", TRAIN, LABELED, (EXPORT,), every=14),
-    Scene("train_again", TRAIN, (*TRAINED, relabel), (FEATURES_PREDICT, EXPORT)),
+    Scene("train_again", TRAIN, (*TRAINED, relabel), (FEATURES_PREDICT, EXPORT), every=14),
     Scene("import", ("import", "@run", "@labels.csv"), LABELED, (EXPORT,)),
     Scene(
         "import_again",
@@ -110,21 +110,12 @@ ON_FEATURES = (
     ),
 )
 ON_PICTURES = (
-    Scene("pretrain", PRETRAIN, every=14),
     Scene(
         "select_pictures",
         (*PHOTOS, "--resume", "--exclude", "@without.txt", "--min-distance", "0.01"),
-        every=14,
-    ),
-    Scene("embed", ("embed", "@photos", "--model", "pixels", "--out", "@embedded.npz")),
-    Scene(
-        "train_another_encoder",
-        (*TRAIN, "--model", "cifar-cld-small"),
-        PHOTOS_TRAINED,
-        (PREDICT, EXPORT),
         every=28,
     ),
-    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), every=56),
+    Scene("embed", ("embed", "@photos", "--model", "pixels", "--out", "@embedded.npz")),
     Scene("predict", ("predict", "@run", "@more", "--out", "@seen.csv"), PHOTOS_TRAINED),
     Scene("evaluate", ("evaluate", "@run"), PHOTOS_TRAINED),
     Scene("report", ("report", "@run"), PHOTOS_TRAINED, every=14),
@@ -143,12 +134,24 @@ ON_PICTURES = (
             ("export", "@run", "--to", "label_studio", "--what", "labeled", "--out", "@ex"),
         ),
     ),
-    Scene("label", LABEL, (PHOTOS,), page=True, every=35),
+    Scene("label", LABEL, (PHOTOS,), page=True, every=70),
+)
+
+ON_NETWORKS = (
+    Scene("pretrain", PRETRAIN, every=28),
+    Scene(
+        "train_another_encoder",
+        (*TRAIN, "--model", "cifar-cld-small"),
+        PHOTOS_TRAINED,
+        (PREDICT, EXPORT),
+        every=56,
+    ),
+    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), every=112),
     Scene(
         "benchmark",
         ("benchmark", "@plan.toml", "--out", "@results", "--jobs", "1"),
         (plan,),
-        every=28,
+        every=84,
     ),
 )
 

@@ -1,0 +1,18 @@
+"""Commands with a network or worker processes, broken at one file operation after another."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from judge import summed_up, torture
+from scenes import ON_NETWORKS
+
+pytestmark = pytest.mark.torture
+
+
+@pytest.mark.parametrize("scene", ON_NETWORKS, ids=lambda scene: scene.name)
+def test_a_broken_command_is_made_good_by_the_next(scene, bench, tmp_path, keep_counts):
+    wrong, counts = torture(scene, bench, tmp_path, whole=os.environ.get("USL_TORTURE") == "1")
+    keep_counts(scene.name, counts)
+    assert not wrong, f"{counts}\n{summed_up(wrong)}"
