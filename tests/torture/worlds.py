@@ -10,7 +10,7 @@ import re
 import shutil
 import sqlite3
 import zipfile
-from contextlib import closing
+from contextlib import closing, suppress
 
 import numpy as np
 import pyarrow as pa
@@ -111,7 +111,9 @@ def content(path):
     if kind == ".parquet":
         return _table(path)
     if kind == ".json":
-        return json.dumps(_timeless(json.loads(path.read_text(encoding="utf-8"))), sort_keys=True)
+        with suppress(ValueError):  # half a file, in the rest of a kill
+            told = json.loads(path.read_text(encoding="utf-8"))
+            return json.dumps(_timeless(told), sort_keys=True)
     if kind == ".jsonl":
         lines = path.read_text(encoding="utf-8").splitlines()
         return json.dumps([_timeless(json.loads(line)) for line in lines])
