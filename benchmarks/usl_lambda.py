@@ -16,14 +16,12 @@ cifar10_cld.npz`, of what prepare.py writes.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
-from usl_t_losses import LEARNERS, load, long_tail, read, unit
+from usl_t_losses import LEARNERS, load, long_tail, measure_or_print, read, unit
 
 import usl
 from usl.evaluation.compare import Data, paired_difference, score
@@ -40,17 +38,7 @@ FEWER = 10_000  # train images
 
 def main() -> None:
     """Measure, or print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--rows", type=Path, default=ROWS)
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    if arguments.what == "run":
-        for name in arguments.sets:
-            run(name, arguments.draws, arguments.rows)
-    table(read(arguments.rows))
+    measure_or_print(__doc__, SETS, ROWS, 20, run, table)
 
 
 def run(name: str, draws: int, path: Path) -> None:

@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +44,23 @@ BUDGETS = (20, 40)
 
 def main() -> None:
     """Measure, or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    measure_or_print(__doc__, SETS, ROWS, 10, run, table)
+
+
+def measure_or_print(
+    about: str | None,
+    sets: tuple[str, ...],
+    rows: Path,
+    draws: int,
+    run: Callable[[str, int, Path], None],
+    table: Callable[[list[dict]], None],
+) -> None:
+    """The command line of a study: ``run`` of each set, then the ``table`` of all rows."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--rows", type=Path, default=ROWS)
+    parser.add_argument("--sets", nargs="+", choices=sets, default=list(sets))
+    parser.add_argument("--draws", type=int, default=draws)
+    parser.add_argument("--rows", type=Path, default=rows)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.what == "run":

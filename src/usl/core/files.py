@@ -77,12 +77,16 @@ def _make_folder(folder: Path, target: Path) -> None:
         raise unwritable(target, error) from error
 
 
+def why_unwritable(error: OSError) -> str:
+    """Why a place cannot be written to, and what to do about it where that is known."""
+    return UNWRITABLE.get(error.errno or 0, str(error.strerror or error))
+
+
 def unwritable(target: Path, error: OSError) -> DataError:
     """What is said of a place that cannot be written to."""
-    why = UNWRITABLE.get(error.errno or 0, str(error.strerror or error))
     return DataError(
-        f"{target} cannot be written: {why}. What was there before is untouched. Then run the same "
-        "command again (a training: with --resume)."
+        f"{target} cannot be written: {why_unwritable(error)}. What was there before is "
+        "untouched. Then run the same command again (a training: with --resume)."
     )
 
 

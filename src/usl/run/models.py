@@ -37,7 +37,6 @@ from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError, UsageError
 from usl.core.files import (
-    UNWRITABLE,
     atomic_write,
     new_folder,
     read_record,
@@ -47,6 +46,7 @@ from usl.core.files import (
     sync_folder,
     take,
     unwritable,
+    why_unwritable,
     write_json,
 )
 from usl.run.identity import identity, writing
@@ -221,9 +221,8 @@ def _activate(run: Run, place: Path, training: dict[str, Any]) -> Run:
     try:
         settle_models(run.path)
     except (DataError, OSError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        code = getattr(cause, "errno", None)
-        why = UNWRITABLE.get(code or 0) or getattr(cause, "strerror", None) or "see the file system"
+        cause = error if isinstance(error, OSError) else error.__cause__
+        why = why_unwritable(cause) if isinstance(cause, OSError) else str(error)
         raise DataError(
             f"{run.path}: the model is in its place, but not all of its copies at the top of the "
             f"run could be written: {why}. The next command that opens the run writes them."

@@ -15,7 +15,6 @@ import usl  # noqa: E402
 from usl.core.errors import DataError, TrainingFailedError, UsageError  # noqa: E402
 from usl.core.files import cache_dir  # noqa: E402
 from usl.features.open_encoder import open_encoder  # noqa: E402
-from usl.learning.backbone import new_backbone, save_backbone  # noqa: E402
 from usl.learning.loop_options import CHECKPOINT, LoopOptions  # noqa: E402
 from usl.learning.pictures import Pictures  # noqa: E402
 from usl.numeric.arrays import softmax  # noqa: E402
@@ -28,23 +27,8 @@ from usl.selection.start_run import start_run  # noqa: E402
 
 
 @pytest.fixture
-def photos(tmp_path):
-    """48 small pictures in 4 colours, noisy."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    colours = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [200, 200, 40]])
-    for number in range(48):
-        pixels = colours[number % 4] + rng.normal(0, 12, (16, 16, 3))
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02d}.png")
-    return folder
-
-
-@pytest.fixture
-def encoder(tmp_path):
-    path = tmp_path / "encoder.safetensors"
-    save_backbone(path, new_backbone("compact", size=16, seed=0))
-    return str(path)
+def photos(coloured):
+    return coloured(48)
 
 
 def run(photos, out, encoder, **more):

@@ -10,14 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from PIL import Image  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 import usl  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
 from usl.learning.augment import Scan  # noqa: E402
-from usl.learning.backbone import new_backbone, save_backbone  # noqa: E402
+from usl.learning.backbone import new_backbone  # noqa: E402
 from usl.selection.methods.usl_t import network  # noqa: E402
 from usl.selection.methods.usl_t.end_to_end import random_heads  # noqa: E402
 from usl.selection.methods.usl_t.network_losses import class_weights, global_loss  # noqa: E402
@@ -30,23 +29,8 @@ STORED = np.load(Path(__file__).parent / "released_losses.npz")  # the release's
 
 
 @pytest.fixture
-def photos(tmp_path):
-    """32 small pictures of noise on four colours."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    colours = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [200, 200, 40]])
-    for number in range(32):
-        pixels = colours[number % 4] + rng.normal(0, 12, (16, 16, 3))
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02d}.png")
-    return folder
-
-
-@pytest.fixture
-def encoder(tmp_path):
-    path = tmp_path / "encoder.safetensors"
-    save_backbone(path, new_backbone("compact", size=16, seed=0))
-    return str(path)
+def photos(coloured):
+    return coloured(32)
 
 
 def run(photos, out, encoder, **more):
