@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from usl.core.errors import UsageError
-from usl.learning.backbone import save_backbone
-from usl.learning.ranks import rank
 from usl.run.models import EPOCHS
 from usl.training.models import LinearModel, save_model
 
@@ -51,16 +49,21 @@ class LastEpochs:
     def __init__(
         self, beside: Path, count: int, steps: int, names: list[str], told: str, *, resume: bool
     ) -> None:
+        from usl.learning.ranks import rank
+
         self.folder, self.names, self.told = beside / EPOCHS, names, told
+        self.writes = rank() == 0  # of several processes one does
         last = steps // EPOCH
         self.epochs = range(last - count + 1, last + 1)
-        if not resume and rank() == 0:
+        if not resume and self.writes:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def __call__(self, task: Any) -> Mapping[str, float]:
         """Keep the teacher, if an epoch has ended that is one of the last; no figures."""
+        from usl.learning.backbone import save_backbone
+
         epoch, inside = divmod(int(task.steps), EPOCH)
-        if inside == 0 and epoch in self.epochs and rank() == 0:
+        if inside == 0 and epoch in self.epochs and self.writes:
             self.folder.mkdir(parents=True, exist_ok=True)
             backbone, head = task.kept.backbone, task.kept.head
             save_backbone(network_file(self.folder, epoch), backbone, self.told, epoch=epoch)
@@ -70,7 +73,7 @@ class LastEpochs:
 
     def copy_to(self, model: Path) -> None:
         """Copy what was kept into the folder of the model."""
-        if self.folder.is_dir() and rank() == 0:
+        if self.folder.is_dir() and self.writes:
             shutil.copytree(self.folder, model / EPOCHS)
 
 
