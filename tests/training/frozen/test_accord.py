@@ -13,6 +13,7 @@ from usl.numeric.neighbor_graph import neighbor_weights
 from usl.training.contract import FROZEN
 from usl.training.frozen import accord
 from usl.training.frozen.accord import fit, folds, temperature_for
+from usl.training.shared import mixture
 from usl.training.shared.whitening import whitened
 
 
@@ -72,7 +73,7 @@ def written_out(features, classes, weights, steps, scale=0.52, graph_weight=9.0)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_assignments_are_those_of_the_updates(problem, weighted, monkeypatch):
     features, classes, _ = problem
-    monkeypatch.setattr(accord, "SETTLED", 0.0)
+    monkeypatch.setattr(mixture, "SETTLED", 0.0)
     weights = np.random.default_rng(2).uniform(0.1, 1, 240) if weighted else np.ones(240)
     model = fit(features, classes, weights, 3, steps=4)
     np.testing.assert_allclose(model.scores, written_out(features, classes, weights, 4), atol=2e-3)
