@@ -28,23 +28,26 @@ that estimate. docs/learner.md has the evidence.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import brentq
 
+from usl.core.errors import DataError
 from usl.core.parameters import Between, NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import TINY, Float32, softmax
-from usl.numeric.blocks import one_blas_thread
 from usl.numeric.neighbor_graph import neighbor_weights
-from usl.training.frozen.label_spreading import prepare as prepare
+from usl.numeric.stage_cache import NOTHING, Keep
+from usl.training.frozen.label_spreading import prepare as prepare_graph
 from usl.training.models import MixtureModel
-from usl.training.shared.mixture import Problem
+from usl.training.shared.mixture import Problem, Solved
+from usl.training.shared.mixture_large import LargeProblem
 from usl.training.shared.prototypes import label_votes
-from usl.training.shared.whitening import whitened
+from usl.training.shared.whitening import Whitened
 
 NAME = "accord"
 FOLDS = 5  # parts of the labels that are held out in turn
@@ -70,6 +73,7 @@ def fit(
     whiten: Annotated[float, Between(0, 1)] = 0.5,
     steps: Annotated[int, Positive] = 10,
     graph: sparse.csr_matrix | None = None,
+    space: Whitened | None = None,
 ) -> MixtureModel:
     """Alternate assignments and directions; then see how often held-out labels are found.
 
@@ -81,34 +85,76 @@ def fit(
     graph_weight : beta where neighbours always agree.
     whiten : 0 leaves the features as they are, but for their centre; 1 makes all directions alike.
     steps : alternations at most; fewer where nothing changes any more.
-    graph : from :func:`prepare`, to train many times on the same features.
+    graph, space : from :func:`prepare`, to train many times on the same features.
+
+    Raises
+    ------
+    DataError : fewer than two classes have a label of weight above 0.
     """
+    rows, votes = label_votes(classes, weights, n_classes)
+    check_votes(votes)
     if graph is None:
         graph = neighbor_weights(features, k, power, progress)
-    links = row_normalized(graph)
-    with one_blas_thread():
-        points, center, projection = whitened(features, whiten)
-        problem = Problem(points, links, scale, graph_weight)
-        rows, votes = label_votes(classes, weights, n_classes)
-        found = problem.solve(rows, votes, steps)
-        progress(1, 2, "accord")
-        rest = found.logits(np.flatnonzero(classes < 0))[0]
-        estimate = held_out(problem, rows, votes, rest)
-        temperature = temperature_for(estimate, rest)
-        progress(2, 2, "accord")
+    if space is None:
+        space = Whitened.of(features, whiten)
+    problem = problem_of(features, row_normalized(graph), space, scale, graph_weight)
+    found: Solved = problem.solve(rows, votes, steps)
+    progress(1, 2, "accord")
+    rest = found.logits(np.flatnonzero(classes < 0))[0]
+    estimate = held_out(problem, rows, votes, rest)
+    temperature = temperature_for(estimate, rest)
+    progress(2, 2, "accord")
     return MixtureModel(
         train=features,
-        scores=found.r.astype(np.float64),
+        scores=found.r,
+        numbers=found.numbers,
         k=k,
         power=power,
         weight=(found.kappa * found.directions).astype(np.float64),
         bias=found.barred.astype(np.float64),
         graph=float(found.beta),
         temperature=temperature,
-        center=center,
-        projection=projection,
+        center=space.center,
+        projection=space.projection,
         estimate=estimate,
     )
+
+
+def prepare(
+    features: Any, *, whiten: float = 0.5, keep: Keep = NOTHING, **graph: Any
+) -> dict[str, Any]:
+    """What :func:`fit` needs of the features alone: pass it on as keyword arguments.
+
+    Fits after a few more labels then take no more than the alternation
+    (:class:`usl.training.refit.Refit`).
+
+    Parameters
+    ----------
+    features : [n, d]. Above :data:`usl.training.shared.whitening.IN_MEMORY` rows they are read in
+        blocks, of any float type, from memory or a file.
+    keep : where the neighbour search is kept, so that it is found again.
+    graph : of the graph, as in :func:`usl.training.frozen.label_spreading.prepare`.
+    """
+    return {**prepare_graph(features, keep=keep, **graph), "space": Whitened.of(features, whiten)}
+
+
+def problem_of(
+    features: Any, links: sparse.csr_matrix, space: Whitened, scale: float, graph_weight: float
+) -> Problem | LargeProblem:
+    """What all fits on the same items share; exact where the items are in memory."""
+    if space.points is not None:
+        return Problem(space.points, links, scale, graph_weight)
+    return LargeProblem(features, space, links, scale, graph_weight)
+
+
+def check_votes(votes: NDArray[np.float64]) -> None:
+    """Refuse labels of which nothing can be learned."""
+    heavy = np.count_nonzero(votes.sum(axis=0) > 0)
+    if heavy < 2:
+        raise DataError(
+            f"classes: {heavy} of the {votes.shape[1]} classes have a label of weight above 0, so "
+            "there is nothing to learn. Label items of at least two classes."
+        )
 
 
 def row_normalized(graph: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -118,7 +164,10 @@ def row_normalized(graph: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def held_out(
-    problem: Problem, rows: NDArray[np.int64], votes: NDArray[np.float64], rest: Float32
+    problem: Problem | LargeProblem,
+    rows: NDArray[np.int64],
+    votes: NDArray[np.float64],
+    rest: Float32,
 ) -> float:
     """Estimated accuracy: the mean confidence, corrected by what held-out labels show of it.
 
@@ -132,15 +181,17 @@ def held_out(
     numbers = votes.argmax(axis=1)
     parts = folds(numbers, votes.shape[1])
     lefts = [np.setdiff1d(np.arange(len(rows)), out) for out in parts]
-    fits = problem.solve_each([(rows[left], votes[left]) for left in lefts], FOLD_STEPS)
+    given = [(rows[left], votes[left]) for left in lefts]
+    fits: Iterator[Solved] = problem.solve_each(given, FOLD_STEPS)
     surplus = total = 0.0
     for out, fit_without in zip(parts, fits, strict=True):
-        logits, _ = fit_without.logits(rows[out])
-        right = logits.argmax(axis=1) == numbers[out]
+        logits, of = fit_without.logits(rows[out])
+        best = logits.argmax(axis=1)
+        right = (best if of is None else of[np.arange(len(best)), best]) == numbers[out]
         sure = softmax(logits / np.float32(PRIOR_TEMPERATURE)).max(axis=1)
-        given = votes[out].sum(axis=1)
-        surplus += float(given @ (right - sure))
-        total += float(given.sum())
+        weights = votes[out].sum(axis=1)
+        surplus += float(weights @ (right - sure))
+        total += float(weights.sum())
     said = mean_confidence(rest, PRIOR_TEMPERATURE)
     return float(np.clip(said + surplus / (total + PRIOR_LABELS), LEAST, MOST))
 

@@ -73,20 +73,42 @@ class Labelled:
 
 
 class Solved(Protocol):
-    """What a fit has found."""
+    """What a fit has found: assignments ``r`` [n, K] to the ``numbers`` [n, K], or to all classes.
 
-    directions: Float32
-    barred: Float32
-    kappa: float
-    beta: float
+    ``directions`` [C, e], ``barred`` [C], kappa and beta are the model's.
+    """
 
-    def logits(self, rows: Rows) -> tuple[Float32, NDArray[np.integer] | None]:
+    @property
+    def r(self) -> Float32:
+        """Assignments."""
+
+    @property
+    def numbers(self) -> NDArray[np.integer[Any]] | None:
+        """The classes that they are to."""
+
+    @property
+    def directions(self) -> Float32:
+        """m_c."""
+
+    @property
+    def barred(self) -> Float32:
+        """What is added to the logits."""
+
+    @property
+    def kappa(self) -> float:
+        """The scale of the cosines."""
+
+    @property
+    def beta(self) -> float:
+        """The weight of the graph."""
+
+    def logits(self, rows: Rows) -> tuple[Float32, NDArray[np.integer[Any]] | None]:
         """Logits of rows, [q, K], and the classes that they are of; None for all C in order."""
 
 
 @dataclass(frozen=True)
 class Dense:
-    """Assignments ``r`` float32 [n, C], the ``directions`` [C, e], ``barred`` [C], kappa and beta.
+    """What a fit has found (:class:`Solved`), with assignments ``r`` to all classes, [n, C].
 
     ``own`` [n, C] are the logits without neighbours, ``before`` the assignments that r is made of.
     """
@@ -99,6 +121,7 @@ class Dense:
     barred: Float32
     kappa: float
     beta: float
+    numbers: None = None
 
     def logits(self, rows: Rows) -> tuple[Float32, None]:
         """See :meth:`Solved.logits`."""
@@ -224,7 +247,7 @@ class _Work:
         links = self.links[start // BLOCK]
         mine = np.repeat(self.nearest[start:stop], np.diff(links.indptr), axis=0)
         same = np.equal(mine, self.nearest[links.indices]).astype(np.float32)
-        return (links.data @ same).astype(np.float64)
+        return np.asarray(links.data @ same, dtype=np.float64)
 
     def _assign(self, start: int, stop: int) -> tuple[Any, ...]:
         """New assignments of a block; after the last, what directions and the end go by."""
