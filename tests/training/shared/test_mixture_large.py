@@ -58,6 +58,7 @@ def written_out(features, given, classes, steps, most, least, scale=0.52, graph_
     means = (y.T @ z) / n_c[:, None]
     m = means / np.linalg.norm(means, axis=1, keepdims=True)
     kappa = beta = 0.0
+    r = np.zeros_like(y)
     for step in range(steps):
         cosine = z @ m.T
         rank = cosine if step == 0 else kappa * cosine + beta * w @ r
@@ -151,7 +152,7 @@ def test_weights_and_a_class_without_weight(large):
 
 
 def test_new_items_and_the_file(large, tmp_path):
-    features, truth, given = groups(1500, 40, 1.0)
+    features, _truth, given = groups(1500, 40, 1.0)
     model = fit(features, given, np.ones(1500), 40)
     new, new_truth, _ = groups(1500, 40, 1.0)
     found = model.probabilities(new[:200])

@@ -97,7 +97,12 @@ def fit(
         graph = neighbor_weights(features, k, power, progress)
     if space is None:
         space = Whitened.of(features, whiten)
-    problem = problem_of(features, row_normalized(graph), space, scale, graph_weight)
+    problem: Problem | LargeProblem
+    if space.points is not None:
+        problem = Problem(space.points, row_normalized(graph), scale, graph_weight)
+    else:
+        links = row_normalized(graph)
+        problem = LargeProblem(features, space, links, scale, graph_weight, progress)
     found: Solved = problem.solve(rows, votes, steps)
     progress(1, 2, "accord")
     rest = found.logits(np.flatnonzero(classes < 0))[0]
@@ -136,15 +141,6 @@ def prepare(
     graph : of the graph, as in :func:`usl.training.frozen.label_spreading.prepare`.
     """
     return {**prepare_graph(features, keep=keep, **graph), "space": Whitened.of(features, whiten)}
-
-
-def problem_of(
-    features: Any, links: sparse.csr_matrix, space: Whitened, scale: float, graph_weight: float
-) -> Problem | LargeProblem:
-    """What all fits on the same items share; exact where the items are in memory."""
-    if space.points is not None:
-        return Problem(space.points, links, scale, graph_weight)
-    return LargeProblem(features, space, links, scale, graph_weight)
 
 
 def check_votes(votes: NDArray[np.float64]) -> None:

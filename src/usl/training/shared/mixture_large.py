@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from usl.core.progress import Progress, silent
 from usl.numeric.arrays import TINY, Float32, Rows, Values, softmax
 from usl.numeric.blocks import map_blocks
 from usl.numeric.distances import smallest
@@ -80,6 +81,7 @@ class LargeProblem:
     links: sparse.csr_matrix
     scale: float
     graph_weight: float
+    progress: Progress = silent
     _numbers: list[Numbers] = field(default_factory=list)  # of the last full fit
 
     def solve(self, rows: Rows, votes: Values, steps: int) -> Sparse:
@@ -128,6 +130,7 @@ class _Work:
         """Alternate until nothing changes any more, ``steps`` times at most."""
         for step in range(steps):
             change = self._step(step == 0)
+            self.problem.progress(step + 1, steps, "accord")
             if step and change < mixture.SETTLED:
                 break
         return Sparse(
@@ -171,9 +174,10 @@ class _Work:
         """Cosines of a block's rows with their classes; squares of all about their mean."""
         here = slice(start, stop)
         cosines = self.problem.scaled(here) @ self.map
-        self.nearest[here] = (cosines + self.barred).argmax(axis=1)
+        allowed = cosines + self.barred if self.barred.any() else cosines
+        self.nearest[here] = allowed.argmax(axis=1)
         if not self.fixed:
-            rank = cosines + self.barred
+            rank = allowed.copy()
             if not self.first:  # by the logits of the last step's scales
                 rank *= np.float32(self.kappa)
                 rank += np.float32(self.beta) * (self.problem.links[here] @ self.r).toarray()
