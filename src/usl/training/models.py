@@ -103,6 +103,10 @@ class NeighborModel(ArrayModel):
         """Probabilities of the items with these :meth:`links`, float64 [q, C]."""
         return np.asarray(np.einsum("qk,qkc->qc", weights, self.scores[found]))
 
+    def belonging(self, number: int) -> NDArray[np.floating[Any]]:
+        """The share of a class in every training item, before any temperature, [n]."""
+        return self.scores[:, number]
+
     def fitted(self) -> Probabilities:
         """The transductive probabilities, float64 [n, C]."""
         return self.scores.astype(np.float64, copy=False)
@@ -171,6 +175,12 @@ class MixtureModel(NeighborModel):
         everything = np.zeros((len(told), len(self.bias)))
         np.put_along_axis(everything, self.numbers.astype(np.int64), told, axis=1)
         return everything
+
+    def belonging(self, number: int) -> NDArray[np.floating[Any]]:
+        """See :meth:`NeighborModel.belonging`."""
+        if self.numbers is None:
+            return super().belonging(number)
+        return np.asarray(np.where(self.numbers == number, self.scores, 0.0).sum(axis=1))
 
     def told(self) -> Probabilities:
         """As :meth:`fitted`, of the ``numbers`` alone where they are given, float64 [n, K]."""
@@ -271,16 +281,16 @@ def _check(model: Any, class_names: list[str]) -> None:
             raise ValueError(f"{name} is not of finite numbers")
     shapes = {name: np.shape(value) for name, value in given.items()}
     count = len(class_names)
+    if "numbers" in shapes and _are_classes(model.numbers, count):  # scores are of these alone
+        same = shapes["scores"] == shapes["numbers"]
+        shapes["scores"] = (shapes["scores"][0], count if same else -1)
     if isinstance(model, LinearModel):
         sound = len(shapes["weight"]) == 2 and shapes["bias"] == (count,) == shapes["weight"][:1]
     elif isinstance(model, NeighborModel):
-        sound = len(shapes["train"]) == 2 and shapes["scores"] == shapes.get(
-            "numbers", (shapes["train"][0], count)
-        )
+        sound = len(shapes["train"]) == 2 and shapes["scores"] == (shapes["train"][0], count)
         sound = sound and shapes["k"] == shapes["power"] == () and model.k >= 1
         if isinstance(model, MixtureModel):
             sound = sound and _is_mixture(shapes, count) and model.temperature > 0
-            sound = sound and (model.numbers is None or _are_classes(model.numbers, count))
     else:
         (d, e), m = shapes["projection"], shapes["log_weights"][0]
         sound = shapes["supports"] == (m, e) and shapes["votes"] == (m, count) and d > 0

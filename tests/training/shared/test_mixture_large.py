@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from support import unit
+from usl.core.errors import DataError
 from usl.numeric.neighbor_graph import neighbor_weights
 from usl.training.frozen import accord
 from usl.training.frozen.accord import fit
@@ -183,3 +186,29 @@ def test_one_label_per_class_and_no_item_left(large):
         model = fit(features, given, np.ones(400), 40)
         assert np.isfinite(model.told()).all()
         assert accord.LEAST <= model.estimate <= accord.MOST
+
+
+def test_what_a_class_has_of_each_item(large):
+    features, _, given = groups(500, 40, 1.0)
+    model = fit(features, given, np.ones(500), 40)
+    everything = np.zeros((500, 40))
+    np.put_along_axis(everything, model.numbers.astype(int), model.scores, axis=1)
+    for number in (0, 17, 39):
+        np.testing.assert_allclose(model.belonging(number), everything[:, number])
+
+
+@pytest.mark.parametrize("fault", ["a class too many", "another shape", "no numbers"])
+def test_a_damaged_file_is_refused(large, tmp_path, fault):
+    features, _, given = groups(500, 40, 1.0)
+    model = fit(features, given, np.ones(500), 40)
+    numbers = model.numbers.copy()
+    if fault == "a class too many":
+        numbers[3, 3] = 40
+    broken = {
+        "a class too many": {"numbers": numbers},
+        "another shape": {"numbers": numbers[:, :-1]},
+        "no numbers": {"numbers": numbers.astype(float)},
+    }[fault]
+    save_model(tmp_path / "model.npz", replace(model, **broken), [str(c) for c in range(40)])
+    with pytest.raises(DataError, match="do not belong together"):
+        load_model(tmp_path / "model.npz")
