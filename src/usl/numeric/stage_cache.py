@@ -179,7 +179,7 @@ def _load(path: Path) -> Arrays | None:
         found = read_npz(path)
         with contextlib.suppress(OSError):  # a cache that may not be written to can be read
             os.utime(path)  # asked for today
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, DataError) as error:
         warnings.warn(
