@@ -23,6 +23,10 @@ from usl.data.collection import Collection
 from usl.features.contract import require_torch
 from usl.features.space import restrict
 from usl.labeling.answers.sync import checked_split
+from usl.numeric.arrays import Float32
+from usl.numeric.lazy_table import taken
+from usl.numeric.neighbor_graph import SEARCHED
+from usl.numeric.stage_cache import KeepSearch
 from usl.run.folder import Run
 from usl.run.identity import writing
 from usl.run.models import MODEL, NETWORK, SPACE, STAMP, new_model, put_in_place
@@ -35,6 +39,8 @@ from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.models import Model, Probabilities, kind_of, save_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
+
+WIDEST_SEARCH = 100  # neighbours of a selection's search up to which a training looks for it
 
 
 def training_method(method: str) -> tuple[Methods, ModuleType]:
@@ -56,6 +62,10 @@ def train(
     **method_params: Any,
 ) -> Run:
     """Train on the labels of a run and label every other image of its collection.
+
+    The same command goes on where a training was stopped: networks from their last checkpoint with
+    ``resume``, a method on the neighbours of many images from their search, which is kept in the
+    cache once it is done; the rest takes seconds.
 
     Writes a model (:mod:`usl.run.models`), ``predictions.csv``, and the ``training`` section of
     ``run.json``, which puts the model in the place of the former one.
@@ -99,13 +109,16 @@ def train(
             opened = open_run(run, collection=found, split=split, model=model, progress=progress)
             labels = given_labels(opened)
             train_points = opened.subsets == "train"
+            features = taken(opened.space.features, np.flatnonzero(train_points))
+            prepared = prepare(module, run, features, method_params, progress)
             fitted = module.fit(
-                opened.space.features[train_points],
+                features,
                 labels.classes[train_points],
                 labels.weights[train_points],
                 len(labels.names),
                 **handed(module, opened, train_points, seed, progress),
                 **method_params,
+                **prepared,
             )
             settings = method_params
         record = {
@@ -127,6 +140,29 @@ def train(
             stamp = write_model(working, opened, fitted, labels, probabilities, record)
         seconds = round(time.perf_counter() - began, 3)
         return put_in_place(run, working, {**record, "seconds": seconds, STAMP: stamp})
+
+
+def prepare(
+    module: ModuleType,
+    run: Run,
+    features: Float32,
+    method_params: dict[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a method on the neighbours of the train items needs of their features alone.
+
+    The search is kept in the user's cache: a selection from the same features has left it there,
+    and a training that was stopped, too.
+    """
+    ready = getattr(module, "prepare", None)
+    if ready is None or "keep" not in inspect.signature(ready).parameters:
+        return {}
+    made = run.info.get("selection", {}).get("parameters", {})
+    wide = made.get("k")  # as wide as the selection has searched
+    searched = wide if isinstance(wide, int) and SEARCHED <= wide <= WIDEST_SEARCH else SEARCHED
+    keep = {"keep": KeepSearch(), "searched": searched, "progress": progress}
+    found: dict[str, Any] = ready(features, **keep, **method_params)
+    return found
 
 
 def handed(
