@@ -17,6 +17,12 @@ MOST_BYTES = 64 << 20  # of the bounds; above, every row is compared with every 
 FEWER = 0.8  # of the rows of a block, up to which it is worth while to copy those in doubt
 
 
+def bytes_of(n: int, m: int) -> int:
+    """Bytes of the bounds of n rows and m centroids; 0 where there are none, as they take more."""
+    size = 4 * n * (m + 1)
+    return size if size <= MOST_BYTES else 0
+
+
 class Bounds:
     """Of n rows and m centroids: ``lower`` float32 [n, m], how far at least each other centroid is.
 

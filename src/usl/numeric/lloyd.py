@@ -42,14 +42,15 @@ def lloyd(
 ) -> KMeans:
     """Alternate assignment and means until no row moves, at most ``iterations`` times.
 
-    Every row of ``features`` float32 [n, d] is compared with every one of ``centroids``
-    float32 [m, d], which are overwritten. ``weights`` : how often a row counts, float64 [n].
+    ``features`` float32 [n, d]; ``centroids`` float32 [m, d] are overwritten. Every row gets the
+    nearest of them. ``weights`` : how often a row counts, float64 [n].
     """
     m = len(centroids)
     assignment = _Assignment(features, m, weights)
     previous: NDArray[np.int32] | None = None
     for iteration in range(1, iterations + 1):
         clusters, sums, counts = assignment.to(centroids)
+        farness: Float32 | None = None
         if not counts.all():
             farness = assignment.farness(centroids)
             if fill_empty(features, clusters, sums, counts, farness, weights):
@@ -58,7 +59,9 @@ def lloyd(
         progress(iteration, iterations, "k-means")
         ends = previous is not None and np.array_equal(clusters, previous)
         if ends or iteration == iterations:
-            inertia = inertia_of(assignment.farness(centroids), weights)
+            if farness is None:
+                farness = assignment.farness(centroids)
+            inertia = inertia_of(farness, weights)
         if ends:
             break
         previous = clusters
@@ -106,7 +109,7 @@ class _Assignment:
         self.away = np.empty(n, dtype=np.float32)  # squared distances
         self.known = False  # whether they are those of the last assignment
         self.before: Float32 | None = None  # the centroids of the last assignment
-        bounded = not self.little and 4 * n * m <= elkan.MOST_BYTES
+        bounded = not self.little and elkan.bytes_of(n, m) > 0
         self.bounds = elkan.Bounds(n, m) if bounded else None
         self.longest = float(self.norms.max(initial=0)) if bounded else 0.0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from usl.numeric import (
+    elkan,
     inverted_search,
     kmeans,
     kmeans_large,
@@ -59,7 +60,8 @@ class Size:
         few = count <= kmeans.EXACT_CLUSTERS or self.n * count <= kmeans.EXACT_PAIRS
         if self.exact or few:
             block = min(self.n, lloyd.BLOCK) * (4 * count + 12 * self.d)
-            return centers + threads * (block + 8 * count * self.d)
+            bounds = elkan.bytes_of(self.n, count) if self.n * count * self.d > lloyd.LITTLE else 0
+            return centers + bounds + threads * (block + 8 * count * self.d)
         rows = min(self.n, kmeans_large.BLOCK)
         near = 3 * 4 * count * min(count, kmeans_large.LAST_NEAR)
         return centers + near + in_blocks(8 * count, count) + threads * 24 * rows * self.d
