@@ -40,6 +40,9 @@ class DenseTable:
         away = np.sort(self.distances() if count_self else self.others(), axis=1)[:, :k]
         return (away**2 if squared else away).mean(axis=1), None
 
+    def neighborhood(self, k, wide, *, squared=False, progress=None):
+        return self.nearest(k), self.mean_distance(wide, squared=squared)
+
     def kmeans(self, count, *, rng, iterations=200, exact=None, progress=None):
         _, first = np.unique(self.points, axis=0, return_index=True)
         order = rng.permutation(len(self))

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from support import unit
+from usl.numeric import elkan
+from usl.numeric import lloyd as lloyd_module
 from usl.numeric.kmeans import kmeans
 
 
@@ -100,3 +102,70 @@ def test_fewer_distinct_rows_than_clusters_ends():
 def test_one_cluster_per_row(cloud):
     result = kmeans(cloud[:9], 9, rng=np.random.default_rng(0))
     assert sorted(result.clusters.tolist()) == list(range(9))
+
+
+@pytest.fixture
+def bounded(monkeypatch):
+    """As with many rows: those that cannot have another centroid are not looked at."""
+    monkeypatch.setattr(lloyd_module, "LITTLE", 0)
+    monkeypatch.setattr(lloyd_module, "BLOCK", 256)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_that_cannot_move_are_not_looked_at_and_nothing_changes(
+    bounded, monkeypatch, weighted
+):
+    rng = np.random.default_rng(0)
+    features = unit(rng.normal(size=(2000, 24)) + np.eye(24)[rng.integers(12, size=2000)] * 4)
+    weights = rng.uniform(0.2, 3, size=2000) if weighted else None
+    looked = []
+    own = lloyd_module.half_distances
+    monkeypatch.setattr(
+        lloyd_module, "half_distances", lambda a, b: looked.append(len(a)) or own(a, b)
+    )
+    given = {"start": features[:25], "weights": weights, "iterations": 30}
+    found = kmeans(features, 25, rng=rng, **given)
+    count = sum(looked)
+    looked.clear()
+    monkeypatch.setattr(elkan, "MOST_BYTES", 0)  # every row with every centroid
+    plain = kmeans(features, 25, rng=rng, **given)
+    assert sum(looked) == 2000 * plain.iterations
+    assert count < 0.6 * sum(looked)
+    assert found.iterations == plain.iterations > 10
+    np.testing.assert_array_equal(found.clusters, plain.clusters)
+    np.testing.assert_array_equal(found.centroids, plain.centroids)
+    assert found.inertia == pytest.approx(plain.inertia, rel=1e-6)
+
+
+@pytest.mark.parametrize("length", [1e-3, 1, 1e3])
+def test_bounds_hold_at_any_length_of_the_rows(bounded, monkeypatch, length):
+    rng = np.random.default_rng(2)
+    features = (length * rng.normal(size=(1500, 5))).astype(np.float32)
+    found = kmeans(features, 20, rng=np.random.default_rng(1), iterations=60)
+    monkeypatch.setattr(elkan, "MOST_BYTES", 0)
+    plain = kmeans(features, 20, rng=np.random.default_rng(1), iterations=60)
+    np.testing.assert_array_equal(found.clusters, plain.clusters)
+    assert found.iterations == plain.iterations
+
+
+def test_a_refilled_cluster_forgets_the_bounds(bounded):
+    # Starts that all lie in one of many groups: clusters empty while others are settled.
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(np.arange(10), 60)
+    features = unit(np.eye(10)[kinds] + rng.normal(scale=0.05, size=(600, 10)))
+    start = np.concatenate([features[:60:12], -features[:4]])
+    found = kmeans(features, 9, rng=rng, start=start.astype(np.float32), iterations=50)
+    np.testing.assert_array_equal(
+        found.clusters, ((features[:, None] - found.centroids) ** 2).sum(axis=2).argmin(axis=1)
+    )
+    assert np.bincount(found.clusters, minlength=9).all()
+
+
+def test_bounds_are_the_same_on_any_number_of_threads(bounded, monkeypatch):
+    features = unit(np.random.default_rng(3).normal(size=(1200, 12)))
+    found = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        found.append(kmeans(features, 15, rng=np.random.default_rng(0)))
+    np.testing.assert_array_equal(found[0].centroids, found[1].centroids)
+    assert found[0].inertia == found[1].inertia

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,19 @@ from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.stage_cache import NEIGHBORS, NOTHING, Keep
-from usl.numeric.table import Table, as_table
+from usl.numeric.table import as_table
 from usl.numeric.unit_rows import unit_rows
 from usl.numeric.workspace import Workspace
 
 SEARCHED = 20  # neighbours that quorum searches for: its search serves a training
 IN_MEMORY = 2 << 30  # bytes of a table that is not copied to a file for the search
+
+
+class Searched(Protocol):
+    """What finds neighbours: a table, or one that keeps more of the same search."""
+
+    def nearest(self, k: int, *, progress: Progress) -> tuple[Rows, Float32]:
+        """As :meth:`usl.numeric.table.Table.nearest`."""
 
 
 def check_neighbors(k: int) -> None:
@@ -57,7 +64,7 @@ def neighbor_weights(
 
 
 def kept_nearest(
-    table: Table, k: int, *, keep: Keep, rows: Rows | None = None, progress: Progress = silent
+    table: Searched, k: int, *, keep: Keep, rows: Rows | None = None, progress: Progress = silent
 ) -> tuple[Rows, Float32]:
     """The k nearest others of every row, as of :meth:`usl.numeric.table.Table.nearest`.
 

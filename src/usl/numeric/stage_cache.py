@@ -28,7 +28,7 @@ from usl.core.npz import read_npz
 from usl.core.version import __version__
 from usl.numeric.kernel import differs, kernel
 
-VERSION = 2  # raise it when a stage would now give another result
+VERSION = 3  # raise it when a stage would now give another result
 DAYS = 30  # after which a stage that nobody asked for is removed
 MOST_BYTES = 2 << 30  # of all stages; beyond, those not asked for the longest are removed
 FINISHED = re.compile(r"[a-z]+-[0-9a-f]{32}\.npz")

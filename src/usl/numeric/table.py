@@ -24,6 +24,8 @@ from usl.numeric.lloyd import KMeans
 from usl.numeric.pairwise_sums import Kernel
 
 T = TypeVar("T")
+# What Table.nearest and Table.mean_distance return.
+Neighborhoods = tuple[tuple[Rows, Float32], tuple[Values, Probing | None]]
 
 
 class Anchored(Protocol):
@@ -74,6 +76,11 @@ class Table(Protocol):
         And how lists were searched, None for an exact search. Arguments as of
         :func:`usl.numeric.neighbor_search.typical_distance`.
         """
+
+    def neighborhood(
+        self, k: int, wide: int, *, squared: bool = False, progress: Progress = silent
+    ) -> Neighborhoods:
+        """:meth:`nearest` of ``k`` and :meth:`mean_distance` of ``wide``, in one search."""
 
     def kmeans(
         self,
@@ -164,6 +171,10 @@ class LocalTable:
     def mean_distance(self, k: int, **how: Any) -> tuple[Values, Probing | None]:
         """See :meth:`Table.mean_distance`."""
         return neighbor_search.typical_distance(self.features, k, **how)
+
+    def neighborhood(self, k: int, wide: int, **how: Any) -> Neighborhoods:
+        """See :meth:`Table.neighborhood`."""
+        return neighbor_search.neighborhood(self.features, k, wide, **how)
 
     def kmeans(self, count: int, **how: Any) -> KMeans:
         """See :meth:`Table.kmeans`."""

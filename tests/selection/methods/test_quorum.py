@@ -8,6 +8,7 @@ import pytest
 import usl
 from support import unit
 from usl.core.errors import TrainingFailedError, UsageError
+from usl.numeric import neighbor_search
 from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.methods import quorum, usl_t
 
@@ -144,7 +145,7 @@ def learned_tells_most(monkeypatch):
 def test_the_learned_picks_are_those_of_usl_t(learned_tells_most):
     features = cloud(300)
     found = usl.select(features, 8, method="quorum", seed=3)
-    alone = usl.select(features, 8, method="usl_t", seed=3, preset="threshold")
+    alone = usl.select(features, 8, method="usl_t", seed=3, preset="threshold", steps=750)
     assert found.parameters["chosen"] == "usl_t"
     assert set(found.indices) == set(alone.indices)
     ours, theirs = (np.argsort(one.indices) for one in (found, alone))
@@ -152,6 +153,16 @@ def test_the_learned_picks_are_those_of_usl_t(learned_tells_most):
         np.testing.assert_array_equal(found.columns[column][ours], alone.columns[column][theirs])
     confidence = found.columns["confidence"]  # the share of neighbours, as of any other partition
     np.testing.assert_allclose(confidence * 20, np.round(confidence * 20))
+
+
+def test_neighbors_and_densities_come_from_one_search(monkeypatch):
+    asked = []
+    own = neighbor_search.search_itself
+    monkeypatch.setattr(
+        neighbor_search, "search_itself", lambda *a, **how: asked.append(a[1]) or own(*a, **how)
+    )
+    usl.select(cloud(400), 8, method="quorum", partitions=2, learned=0)
+    assert asked == [25]  # half of 400 / 8, of which the first 20 are the neighbours
 
 
 def test_several_trainings_are_several_sets_of_picks(monkeypatch):
@@ -179,13 +190,14 @@ def test_clusters_that_collapse_leave_those_of_k_means(monkeypatch):
 def test_what_usl_t_has_learned_is_not_learned_again(monkeypatch):
     features, keep = cloud(300), KeepInMemory()
     given = {"labeled": np.empty(0, np.int64), "candidates": np.arange(300), "seed": 5}
-    alone = usl_t.pick(features, 8, keep=keep, preset="threshold", **given)
-    again = usl_t.pick(features, 8, preset="threshold", **given)
+    shorter = {"preset": "threshold", "steps": quorum.LEARNING.steps}
+    alone = usl_t.pick(features, 8, keep=keep, **shorter, **given)
+    again = usl_t.pick(features, 8, **shorter, **given)
     assert alone.history == again.history
     monkeypatch.setattr("usl.selection.methods.usl_t.heads.train_heads", None)
     quorum.pick(features, 8, keep=keep, **given)
     assert keep.saved > 0
-    kept = usl_t.pick(features, 8, keep=keep, preset="threshold", **given)
+    kept = usl_t.pick(features, 8, keep=keep, **shorter, **given)
     np.testing.assert_array_equal(kept.indices, alone.indices)
     assert kept.history == alone.history
     with pytest.raises(TypeError):  # of a sample other things are learned

@@ -12,7 +12,7 @@ from support import unit
 from usl.core.errors import UsageError, UslWarning
 from usl.core.files import cache_dir
 from usl.data import open_collection
-from usl.numeric import kmeans
+from usl.numeric import kmeans, lloyd
 from usl.numeric import neighbor_search as representativeness
 from usl.numeric.workspace import Workspace
 from usl.selection import ranking
@@ -200,3 +200,19 @@ def test_a_run_within_a_bound_is_the_run_without(features, tmp_path, method):
     with pytest.raises(UsageError, match="are needed"):
         usl.start_run(source, M, tmp_path / "small", memory=least - 1, **params)
     assert not (tmp_path / "small").exists()
+
+
+def test_bounds_of_k_means_are_counted(monkeypatch):
+    monkeypatch.setattr(lloyd, "LITTLE", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    features = unit(np.random.default_rng(0).normal(size=(30_000, 8)))
+    start = features[:50].copy()
+    tracemalloc.start()
+    try:
+        lloyd.lloyd(features, start, iterations=4)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    counted = memory.Size(30_000, 8, 50, 50, k=0).partition(50)
+    without = counted - 4 * 30_000 * 51
+    assert without + memory.PER_ITEM * 30_000 * 0.2 < peak <= counted + memory.PER_ITEM * 30_000

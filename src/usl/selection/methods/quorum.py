@@ -37,7 +37,7 @@ from usl.selection.methods.usl_t.estimate import learning_bytes, training_second
 from usl.selection.methods.usl_t.heads import learn
 from usl.selection.methods.usl_t.step import Training
 from usl.selection.shared.clusters import away_from_taken, best_per_cluster, fill_up, serve
-from usl.selection.shared.kept import kept_mean_distance, kept_nearest
+from usl.selection.shared.kept import kept_neighborhood
 from usl.selection.shared.kmeanspp_start import ROWS_PER_CLUSTER, spread_out_start
 from usl.selection.shared.memory import BASE, PER_ITEM, Size, search_bytes
 from usl.selection.shared.neighborhood import EDGES, Neighborhood
@@ -53,6 +53,7 @@ TERMS = {
     "utility": ("score", "consensus times density, or what pick_by names; the largest wins"),
     "utility usl_t": ("max ŷ", "how surely it belongs to its learned cluster; the surest wins"),
 }
+LEARNING = Training(steps=750)  # half of USL-T's: as good as all over 20 draws (docs/method.md)
 WORK = 50_000_000  # rows times clusters of all partitions; more clusters, fewer partitions
 SPREAD = 4e-8  # seconds of an item and a pick of a partition, in the spread
 
@@ -113,11 +114,11 @@ def pick(
 
     # 1. What all partitions share: neighbours, their graph, densities.
     kept: dict[str, Any] = {"rows": rows if sampled else None, "keep": keep, "progress": progress}
-    near = Neighborhood(*kept_nearest(points, min(max(k, EDGES), len(rows) - 1), **kept))
+    linked, wide = min(max(k, EDGES), len(rows) - 1), _wide(reach, len(rows), plan.count)
+    nearest, away, squared = kept_neighborhood(points, linked, wide, squared=True, **kept)
+    near = Neighborhood(nearest, away)
     graph = near.graph()
     weights = near.width(k) ** room
-    wide = _wide(reach, len(rows), plan.count)
-    squared, _ = kept_mean_distance(points, wide, squared=True, **kept)
     density = np.maximum(1 - squared / 2, 0)  # the mean cosine, 0 where it is negative
 
     # 2. Partitions and the picks of each.
@@ -139,13 +140,12 @@ def pick(
         offer("k-means", clusters, score, consensus)
         progress(turn + 1, plan.partitions, "partitions")
 
-    # 3. Learned clusters, and the picks that USL-T, its preset `threshold`, would make of them.
+    # 3. Learned clusters, and the picks that USL-T, its preset `threshold`, makes of them.
     for turn in range(plan.trainings):
         with suppress(TrainingFailedError):  # collapsed: there are the others
-            training = calibrated(Training(), points, plan.count, seed + turn)
-            trained = learn(
-                points, near.rows[:, :k], plan.count, training, seed=seed + turn, **kept
-            )
+            training = calibrated(LEARNING, points, plan.count, seed + turn)
+            agree = near.rows[:, :k]
+            trained = learn(points, agree, plan.count, training, seed=seed + turn, **kept)
             _, clusters = np.unique(trained.clusters, return_inverse=True)  # none is empty
             offer("usl_t", clusters, trained.confidence, near.consensus(clusters, k))
 
@@ -170,7 +170,7 @@ def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[st
     k = min(max(given["k"], EDGES), rows - 1)
     own = Size(rows, width, count, count, k)
     wide = _wide(given["reach"], rows, count)  # as many neighbours as densities look at
-    search = max(search_bytes(rows, width, k), search_bytes(rows, width, wide))
+    search = search_bytes(rows, width, max(k, wide)) + 8 * rows
     table = 4 * rows * width
     held = (table if rows < n else 0) + rows * (12 * k + 2 * 12 * EDGES + 40)
     options = plan.options * 24 * rows
@@ -198,9 +198,9 @@ def seconds(
     partition = partition_seconds(rows, width, count, iterations=given["iterations"])
     others = nearest_seconds(n - rows, count, width)  # which go to the nearest mean
     return {
-        "search": 2 * search_seconds(rows, width),  # of neighbours, and for densities
+        "search": search_seconds(rows, width),
         "partition": plan.partitions * partition + others,
-        "training": plan.trainings * training_seconds(rows, width, count),
+        "training": plan.trainings * training_seconds(rows, width, count, LEARNING),
         "spread": SPREAD * rows * plan.options * count if plan.options > 1 else 0.0,
     }
 

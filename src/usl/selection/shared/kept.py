@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress
-from usl.numeric.arrays import Rows, Values
+from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.inverted_search import Probing
 from usl.numeric.neighbor_graph import kept_nearest as kept_nearest
 from usl.numeric.neighbor_search import looks_at_all
@@ -36,7 +39,7 @@ def kept_partition(
 
 
 def kept_mean_distance(
-    table: Table,
+    table: Table | _Both,
     k: int,
     *,
     keep: Keep,
@@ -65,3 +68,45 @@ def kept_mean_distance(
     found = keep.arrays("density", {**parts, "rows": rows}, compute)
     how = found["probing"].tolist()
     return found["mean"], Probing(int(how[0]), how[1]) if how else None
+
+
+def kept_neighborhood(
+    table: Table,
+    k: int,
+    wide: int,
+    *,
+    squared: bool = False,
+    keep: Keep,
+    rows: Rows | None = None,
+    progress: Progress,
+) -> tuple[Rows, Float32, Values]:
+    """:func:`kept_nearest` of ``k`` and :func:`kept_mean_distance` of ``wide``, in one search.
+
+    The stages are theirs, so that what one of them has found is not sought again.
+    """
+    how: dict[str, Any] = {"keep": keep, "rows": rows, "progress": progress}
+    both = _Both(table, wide, squared)
+    near, distances = kept_nearest(both, k, **how)
+    mean, _ = kept_mean_distance(both, wide, squared=squared, **how)
+    return near, distances, mean
+
+
+@dataclass
+class _Both:
+    """A table whose search of neighbours finds mean distances, too, before they are asked for."""
+
+    table: Table
+    wide: int
+    squared: bool
+    mean: tuple[Values, Probing | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def nearest(self, k: int, *, progress: Progress) -> tuple[Rows, Float32]:
+        how: dict[str, Any] = {"squared": self.squared, "progress": progress}
+        near, self.mean = self.table.neighborhood(k, self.wide, **how)
+        return near
+
+    def mean_distance(self, k: int, **how: Any) -> tuple[Values, Probing | None]:
+        return self.table.mean_distance(k, **how) if self.mean is None else self.mean

@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from usl.numeric import inverted_search, kmeans, kmeans_large, lloyd, neighbor_search
+from usl.numeric import (
+    elkan,
+    inverted_search,
+    kmeans,
+    kmeans_large,
+    lloyd,
+    neighbor_search,
+    self_search,
+)
 from usl.numeric.blocks import BLOCK_BYTES, thread_count
 from usl.selection import ranking
 from usl.selection.shared import repulsion
@@ -52,7 +60,8 @@ class Size:
         few = count <= kmeans.EXACT_CLUSTERS or self.n * count <= kmeans.EXACT_PAIRS
         if self.exact or few:
             block = min(self.n, lloyd.BLOCK) * (4 * count + 12 * self.d)
-            return centers + threads * (block + 8 * count * self.d)
+            bounds = elkan.bytes_of(self.n, count) if self.n * count * self.d > lloyd.LITTLE else 0
+            return centers + bounds + threads * (block + 8 * count * self.d)
         rows = min(self.n, kmeans_large.BLOCK)
         near = 3 * 4 * count * min(count, kmeans_large.LAST_NEAR)
         return centers + near + in_blocks(8 * count, count) + threads * 24 * rows * self.d
@@ -64,7 +73,7 @@ class Size:
             return 0
         few = self.n <= rules.EXACT_ROWS or self.n < 4 * rules.LIST_ROWS
         if self.exact or few or self.k > rules.MOST_NEIGHBORS * self.n:
-            return 8 * self.n * (self.d + 1) + in_blocks(4 * self.n, self.n)
+            return self_search.search_bytes(self.n, self.d, self.k, self_search.VALUES)
         own = self.n > rules.LONGEST * self.c
         lists = self.n // rules.LIST_ROWS if own else self.c
         index = lists * (24 * self.d + 3 * 4 * min(lists, inverted_search.MOST_PROBES))
@@ -100,5 +109,5 @@ def in_blocks(row_bytes: int, rows: int) -> int:
 def search_bytes(n: int, d: int, k: int) -> int:
     """The k nearest others of each of n items: all compared with all, or through lists."""
     if neighbor_search.looks_at_all(n, k, None):
-        return 8 * n * (d + 1) + in_blocks(12 * n, n)
+        return self_search.search_bytes(n, d, k)
     return Size(n, d, m=1, c=1, k=k).density()

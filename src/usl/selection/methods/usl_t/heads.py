@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from usl.core.errors import TrainingFailedError
 from usl.core.progress import Progress
 from usl.numeric.arrays import Float32, Rows, Values
-from usl.numeric.blocks import one_blas_thread, rows_per_block
+from usl.numeric.blocks import one_blas_thread, rows_per_block, thread_count
 from usl.numeric.stage_cache import Keep
 from usl.selection.methods.usl_t.lengths import Points
 from usl.selection.methods.usl_t.step import (
@@ -103,7 +104,8 @@ def train_heads(
     total = training.heads * training.steps
     late = replace(training, lam=0.0)  # the local loss has started the clusters (paper 6.9)
     early = round(training.local * training.steps)
-    with one_blas_thread(), ThreadPoolExecutor(PARTS) as pool:
+    threads = ThreadPoolExecutor(PARTS - 1) if thread_count() > 1 else nullcontext()
+    with one_blas_thread(), threads as pool:
         for number in range(training.heads):
             rng = np.random.default_rng([seed, number])
             head = new_head(table, n_clusters, training, rng)
@@ -111,10 +113,11 @@ def train_heads(
                 items = rng.integers(len(table), size=training.batch_size)
                 near = neighbors[items, rng.integers(neighbors.shape[1], size=len(items))]
                 settings = training if step <= early else late
-                figures = one_step(head, table, items, near, settings, pool)
+                told = step % REPORT_EVERY == 0 or step == training.steps
+                figures = one_step(head, table, items, near, settings, pool, told=told)
                 restart_tail(head, training, rng, step)
-                check_finite(figures, number, step, history)
-                if step % REPORT_EVERY == 0 or step == training.steps:
+                check_finite(head, number, step, history)
+                if told:
                     history.append({"head": number, "step": step, **figures})
                     check_alive(table, head, step, history)
                     progress(number * training.steps + step, total, "usl_t")
@@ -122,13 +125,11 @@ def train_heads(
     return heads, history
 
 
-def check_finite(
-    figures: dict[str, float], head: int, step: int, history: list[dict[str, Any]]
-) -> None:
-    """Stop at the first loss that is NaN or infinite."""
-    if not np.isfinite(figures["global_loss"] + figures["local_loss"]):
+def check_finite(head: Head, number: int, step: int, history: list[dict[str, Any]]) -> None:
+    """Stop at the first loss that is NaN or infinite: its gradient has gone into the weights."""
+    if not np.isfinite(head.weight).all():
         raise TrainingFailedError(
-            f"usl_t: the loss of head {head} is not finite at step {step}. Lower lr or scale.",
+            f"usl_t: the loss of head {number} is not finite at step {step}. Lower lr or scale.",
             history,
         )
 

@@ -43,9 +43,19 @@ def global_loss(
     if weights is not None:
         counted = counted * weights
     chosen = np.maximum(prediction[rows, hard], TINY)
+    value = float(-(counted * np.log(chosen)).sum() / len(rows))
+    return value, global_gradient(prediction, hard, counted, len(rows))
+
+
+def global_gradient(prediction: Float32, hard: Rows, counted: Float32, batch: int) -> Float32:
+    """The gradient of :func:`global_loss` for some of ``batch`` items, [b, C]; 0 for the others.
+
+    ``counted`` [b] : 1, or the weight, of those that are sure of their cluster ``hard`` [b].
+    """
     gradient = prediction * counted[:, None]
-    gradient[rows, hard] -= counted
-    return float(-(counted * np.log(chosen)).sum() / len(rows)), gradient / np.float32(len(rows))
+    gradient[np.arange(len(hard)), hard] -= counted
+    gradient /= np.float32(batch)
+    return gradient
 
 
 def class_weights(confidence: Float32, hard: Rows, tau: float, by: Reweight = "sure") -> Float32:
@@ -81,7 +91,9 @@ def local_target(neighbor_logits: Float32, mean: Values, *, alpha: float, t: flo
     t : temperature, against equal shares for everyone.
     """
     adjustment = (alpha * np.log(np.maximum(mean, TINY))).astype(neighbor_logits.dtype)
-    return softmax((neighbor_logits - adjustment) / neighbor_logits.dtype.type(t))
+    sharpened = neighbor_logits - adjustment
+    sharpened /= neighbor_logits.dtype.type(t)
+    return softmax(sharpened, out=sharpened)
 
 
 def local_loss(prediction: Float32, target: Float32) -> tuple[float, Float32]:
@@ -91,7 +103,14 @@ def local_loss(prediction: Float32, target: Float32) -> tuple[float, Float32]:
     """
     ratio = np.log(np.maximum(target, TINY)) - np.log(np.maximum(prediction, TINY))
     value = float((target * ratio).sum() / len(prediction))
-    return value, (prediction - target) / np.float32(len(prediction))
+    return value, local_gradient(prediction, target)
+
+
+def local_gradient(prediction: Float32, target: Float32) -> Float32:
+    """The gradient of :func:`local_loss`, [b, C]."""
+    gradient = prediction - target
+    gradient /= np.float32(len(prediction))
+    return gradient
 
 
 def moving_mean(mean: Values, batch_mean: Values, momentum: float) -> Values:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,9 @@ from usl.selection.methods.usl_t.lengths import Points
 from usl.selection.methods.usl_t.losses import (
     Reweight,
     class_weights,
+    global_gradient,
     global_loss,
+    local_gradient,
     local_loss,
     local_target,
     moving_mean,
@@ -23,6 +26,7 @@ from usl.selection.methods.usl_t.losses import (
 PARTS = 2  # of a batch, worked on side by side; fixed, for the same rounding on any machine
 BLOCK = 8192  # rows
 Votes = Literal["mean", "first"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,15 @@ class Head:
 
     def probabilities(self, features: Float32) -> Float32:
         """Soft assignments of a block of items, [b, C]."""
-        unit, _ = self.unit()
-        return softmax(np.float32(self.scale) * (features @ unit.T) + self.bias)
+        logits = self.logits(features, self.unit()[0])
+        return softmax(logits, out=logits)
+
+    def logits(self, features: Float32, unit: Float32) -> Float32:
+        """Scale times ``features`` [b, d] @ ``unit`` [C, d], plus bias; [b, C]."""
+        logits: Float32 = features @ unit.T
+        logits *= np.float32(self.scale)
+        logits += self.bias
+        return logits
 
 
 def new_head(table: Points, n_clusters: int, training: Training, rng: np.random.Generator) -> Head:
@@ -111,59 +122,69 @@ def one_step(
     items: Rows,
     near: Rows,
     training: Training,
-    pool: ThreadPoolExecutor,
+    pool: ThreadPoolExecutor | None,
+    *,
+    told: bool = True,
 ) -> dict[str, float]:
-    """One step of Adam on a batch and its neighbours; the figures of the batch."""
+    """One step of Adam on a batch and its neighbours; the figures of the batch, if ``told``."""
     unit, lengths = head.unit()
-    scale = np.float32(head.scale)
-
     spans = [
         slice(number * len(items) // PARTS, (number + 1) * len(items) // PARTS)
         for number in range(PARTS)
     ]
 
-    def predict(rows: slice) -> tuple[Float32, Float32]:
-        own = table.take(items[rows])
-        return own, softmax(scale * (own @ unit.T) + head.bias)
+    def predict(number: int) -> tuple[Float32, Float32]:
+        own = table.take(items[spans[number]])
+        logits = head.logits(own, unit)
+        return own, softmax(logits, out=logits)
 
-    predicted = list(pool.map(predict, spans))
-    weights = None
+    predicted, weights = None, None
     if training.reweight != "off":  # by the sizes of the clusters in the whole batch
+        predicted = _side_by_side(predict, pool)
         every = np.concatenate([prediction for _, prediction in predicted])
         by = training.reweight
         weights = class_weights(every.max(axis=1), every.argmax(axis=1), training.tau, by)
 
     def part(number: int) -> tuple[Any, ...]:
-        rows, (own, prediction) = spans[number], predicted[number]
-        neighbor_logits = scale * (table.take(near[rows]) @ unit.T) + head.bias
-        neighbor = softmax(neighbor_logits)
-        target = local_target(neighbor_logits, head.mean, alpha=training.alpha, t=training.t)
+        rows = spans[number]
+        own, prediction = predict(number) if predicted is None else predicted[number]
+        logits = head.logits(table.take(near[rows]), unit)
+        target = local_target(logits, head.mean, alpha=training.alpha, t=training.t)
+        neighbor = softmax(logits, out=logits)
         hard = prediction.argmax(axis=1)
-        own_weights = None if weights is None else weights[rows]
-        outer, gradient = global_loss(
-            prediction, prediction, tau=training.tau, weights=own_weights
-        )  # Eq. 10
-        inner, local_gradient = local_loss(prediction, target)  # Eq. 14
-        gradient += np.float32(training.lam) * local_gradient  # Eq. 15
-        confidence = prediction.max(axis=1)
-        return (
-            scale * (gradient.T @ own),
-            gradient.sum(axis=0),
-            neighbor.mean(axis=0, dtype=np.float64),
-            np.bincount(hard, minlength=len(unit)),
-            np.array(
+        confidence = prediction[np.arange(len(hard)), hard]
+        gradient = local_gradient(prediction, target)  # Eq. 14
+        gradient *= np.float32(training.lam)  # Eq. 15
+        sure = np.flatnonzero(confidence >= training.tau)
+        if len(sure):  # the others have no part in Eq. 10
+            counted = np.ones(len(sure), np.float32) if weights is None else weights[rows][sure]
+            outer = global_gradient(prediction[sure], hard[sure], counted, len(hard))
+            gradient[sure] += outer
+        figures = np.zeros(0)
+        if told:
+            own_weights = None if weights is None else weights[rows]
+            agreement = (hard == neighbor.argmax(axis=1)).mean()
+            figures = np.array(
                 [
-                    outer,
-                    inner,
+                    global_loss(prediction, prediction, tau=training.tau, weights=own_weights)[0],
+                    local_loss(prediction, target)[0],
                     confidence.mean(),
-                    (confidence >= training.tau).mean(),
-                    (hard == neighbor.argmax(axis=1)).mean(),
+                    len(sure) / len(hard),
+                    agreement,
                 ],
                 dtype=np.float64,
-            ),
+            )
+        weight_gradient = gradient.T @ own
+        weight_gradient *= np.float32(head.scale)
+        return (
+            weight_gradient,
+            0.0 if head.normalized else gradient.sum(axis=0),
+            neighbor.mean(axis=0, dtype=np.float64),
+            np.bincount(hard, minlength=len(unit)),
+            figures,
         )
 
-    parts = list(pool.map(part, range(PARTS)))
+    parts = _side_by_side(part, pool)
     sums = (sum(column) for column in zip(*parts, strict=True))
     gradient, bias_gradient, mean, counts, figures = sums
     gradient, bias_gradient = gradient / PARTS, bias_gradient / PARTS
@@ -181,7 +202,20 @@ def one_step(
     # Sizes average over enough batches for each cluster to be expected some fifty times.
     keep = max(0.9, 1 - len(items) / (50 * len(unit)))
     head.sizes = keep * head.sizes + (1 - keep) * counts / len(items)
-    outer, inner, confidence, sure, agreement = (figures / PARTS).tolist()
+    return _named(figures / PARTS, head) if told else {}
+
+
+def _side_by_side(part: Callable[[int], T], pool: ThreadPoolExecutor | None) -> list[T]:
+    """``part`` of every number below ``PARTS``, one of them in this thread; without a pool all."""
+    if pool is None:
+        return [part(number) for number in range(PARTS)]
+    others = [pool.submit(part, number) for number in range(1, PARTS)]
+    return [part(0), *(other.result() for other in others)]
+
+
+def _named(figures: Values, head: Head) -> dict[str, float]:
+    """What is recorded of a step: the batch's figures, and how even the clusters are."""
+    outer, inner, confidence, sure, agreement = figures.tolist()
     return {
         "global_loss": outer,
         "local_loss": inner,
