@@ -154,7 +154,10 @@ def test_another_encoder_may_train(photos, tmp_path, capsys):
     assert record["training"]["encoder"]["name"] == "efficientnet_lite0"
     assert record["training"]["encoder"]["supervision"] == "ImageNet labels"
     assert main(["report", str(run)]) == 0
-    assert main(["train", str(run)]) == 0  # and back again
+    capsys.readouterr()
+    assert main(["train", str(run)]) == 0
+    assert "the active model stays label_spreading" in capsys.readouterr().out
+    assert main(["train", str(run), "--use", "label_spreading-2"]) == 0
     record = json.loads((run / "run.json").read_text())
     assert record["training"]["encoder"]["name"] == "pixels"
 

@@ -16,19 +16,15 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
+from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.evaluation.last_epochs import last_epochs_figures
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers, strangers
 from usl.run.folder import Run
 from usl.run.identity import writing
-from usl.run.models import (
-    EVALUATION,
-    STAMP,
-    TrainedModel,
-    active_model,
-    settle_models,
-)
+from usl.run.model_changes import settle_models
+from usl.run.models import EVALUATION, STAMP, TrainedModel, active_model
 from usl.run.picks import picked_ids
 from usl.training.models import open_model
 from usl.training.open_run import Opened, open_run
@@ -108,7 +104,7 @@ def write_evaluation(run: Run, trained: TrainedModel, figures: dict[str, Any]) -
         if now is None or now.path != trained.path or now.info != trained.info:
             raise DataError(
                 f"{run.path} was trained anew meanwhile; these figures are of the former model and "
-                f"were not written. Evaluate again: usl evaluate {run.path}"
+                f"were not written. Evaluate again: usl evaluate {quoted(run.path)}"
             )
         write_json(trained.path / EVALUATION, stamped)
     settle_models(run.path)

@@ -63,7 +63,8 @@ from usl.run.by_hand import EXPORTS, changed_by_hand
 from usl.run.columns import Columns, read_columns
 from usl.run.identity import hold, identity, writing
 from usl.run.last_good import read_whole
-from usl.run.models import TrainedModel, list_models, settle_models
+from usl.run.model_changes import settle_models
+from usl.run.models import TrainedModel, list_models
 from usl.run.record import checked_record
 from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split

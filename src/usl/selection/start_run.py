@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ from usl.run.split import Split
 from usl.selection.constraints.result import Constrained
 from usl.selection.constraints.select_within import Constraints, select_within
 from usl.selection.contract import DEFAULT, METHODS
+from usl.selection.known_labels import Known
 from usl.selection.known_methods import takes
 from usl.selection.prepare import Prepared, prepare
 from usl.selection.result import Selection
@@ -56,6 +58,8 @@ def start_run(
     resume: bool | None = None,
     as_: str | None = None,
     max_pixels: int | None = None,
+    labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    use_known: bool = False,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Run:
@@ -88,6 +92,10 @@ def start_run(
         finished. The default does so above 100,000 images.
     as_ : what a table with both paths and numbers is: embeddings or manifest.
     max_pixels : most pixels of an image that is still decoded; the default is Pillow's limit.
+    labels : labels that you have already: a table (CSV, JSONL, Parquet) with the columns image_id
+        (or path) and label. They count from the start, what they cover is not asked for again, and
+        the budget is for new picks. From Python also a mapping of ids to labels.
+    use_known : start from the labels that the source itself carries, in the same way.
     **method_params : the method's own parameters.
     """
     began = time.perf_counter()
@@ -96,7 +104,18 @@ def start_run(
     seed = seed_number(seed)
     opened = {"as_": as_, "max_pixels": max_pixels}
     ready = prepare(
-        source, budget, method, model, pca, memory, scratch, constraints, method_params, opened
+        source,
+        budget,
+        method,
+        model,
+        pca,
+        memory,
+        scratch,
+        constraints,
+        method_params,
+        opened,
+        labels,
+        use_known,
     )
     collection, train = ready.collection, ready.train
     space = open_space(
@@ -109,6 +128,9 @@ def start_run(
         progress=progress,
     )
     embedded = time.perf_counter()
+    readable = np.ones(len(collection), dtype=bool)
+    readable[np.setdiff1d(train, space.rows)] = False
+    known = ready.known.readable(readable, collection.ids)
 
     handed = handed_over(ready, space, method, seed, method_params)
     training = handed.get("trainable")
@@ -120,6 +142,8 @@ def start_run(
         "progress": progress,
         **handed,
     }
+    if len(labeled := known.among(space.rows)) and constraints is None:
+        settings["labeled"] = labeled
     try:
         picks = pick(ready, space, budget, constraints, settings)
     except TrainingFailedError as error:
@@ -128,34 +152,49 @@ def start_run(
         raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
     selected = time.perf_counter()
 
-    readable = np.ones(len(collection), dtype=bool)
-    readable[np.setdiff1d(train, space.rows)] = False
+    seconds = {"embed": round(embedded - began, 3), "select": round(selected - embedded, 3)}
     with runs.new_run(out, overwrite=overwrite) as folder:
-        picks.save(folder, collection.ids[space.rows])
-        kept = collection.take(np.flatnonzero(readable))
-        position = np.cumsum(readable) - 1
-        split = Split.start(kept.ids, kept.subsets, picks=position[space.rows[picks.indices]])
-        split.write(folder)
-        runs.write_images(folder, kept)
-        space.preprocessing.save(folder / "preprocessing.npz")
-        record = {
-            "format": runs.FORMAT,
-            KEY: new_identity(),
-            **runs.environment(),
-            "source": runs.source_record(source, collection),
-            "encoder": space.record(),
-            "selection": selection_record(picks, ready, space, seed),
-            "seconds": {
-                "embed": round(embedded - began, 3),
-                "select": round(selected - embedded, 3),
-            },
-        }
-        write_json(folder / runs.INFO, record)
-        if picks.backbone is not None:
-            keep_backbone(folder, picks, space)
+        write_run(folder, source, ready, space, picks, known, readable, seed, seconds)
     if training is not None and training.folder is not None:
         shutil.rmtree(training.folder, ignore_errors=True)
     return Run.open(out)
+
+
+def write_run(
+    folder: Path,
+    source: object,
+    ready: Prepared,
+    space: Space,
+    picks: Selection,
+    known: Known,
+    readable: NDArray[np.bool_],
+    seed: int,
+    seconds: dict[str, float],
+) -> None:
+    """Write all files of a new run; ``readable`` bool [n], which images of the source are in it."""
+    collection = ready.collection
+    kept = collection.take(np.flatnonzero(readable))
+    position = np.cumsum(readable) - 1
+    split = Split.start(kept.ids, kept.subsets, picks=position[space.rows[picks.indices]])
+    picks.save(folder, collection.ids[space.rows])
+    known.put_in(split, collection.ids).write(folder)
+    runs.write_images(folder, kept)
+    space.preprocessing.save(folder / "preprocessing.npz")
+    record = {
+        "format": runs.FORMAT,
+        KEY: new_identity(),
+        **runs.environment(),
+        "source": runs.source_record(source, ready.collection),
+        "encoder": space.record(),
+        "selection": {
+            **selection_record(picks, ready, space, seed),
+            **({"known": known.record()} if len(known) else {}),
+        },
+        "seconds": seconds,
+    }
+    write_json(folder / runs.INFO, record)
+    if picks.backbone is not None:
+        keep_backbone(folder, picks, space)
 
 
 def handed_over(

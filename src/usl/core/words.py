@@ -1,0 +1,45 @@
+"""Words of messages: counts in singular and plural, and commands that can be pasted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: ``1 entry``, ``2 entries``, ``1,200 images``.
+
+    ``plural`` is for nouns that take no plain s, nor ies for a y behind a consonant.
+    """
+    return f"{n:,} {noun if n == 1 else plural or plural_of(noun)}"
+
+
+def each(n: int, noun: str) -> str:
+    """All of a number: ``the only image``, ``each of 2 images``."""
+    return f"the only {noun}" if n == 1 else f"each of {counted(n, noun)}"
+
+
+def plural_of(noun: str) -> str:
+    """The plural of an English noun that is regular; of several words, of the last."""
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def verb_for(n: int, one: str, many: str) -> str:
+    """The form of a verb or pronoun for a number: ``is`` or ``are``, ``it`` or ``them``."""
+    return one if n == 1 else many
+
+
+def quoted(word: str | os.PathLike[str]) -> str:
+    """A path or name as it is typed on a command line, quoted where it has to be.
+
+    For the shell of this system; a path that begins with a dash gets ``./`` before it.
+    """
+    text = os.fspath(word)
+    text = f"./{text}" if text.startswith("-") else text
+    if os.name == "nt":
+        import subprocess
+
+        return subprocess.list2cmdline([text])
+    return shlex.quote(text)
