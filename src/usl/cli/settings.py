@@ -62,7 +62,9 @@ def is_plain(value: str) -> bool:
 
 
 HARMLESS: Mapping[str, Callable[[str], bool]] = {
-    **dict.fromkeys(["method", "to", "format", "preset", "as_", "device", "precision"], is_word),
+    **dict.fromkeys(
+        ["method", "to", "format", "preset", "as_", "device", "precision", "use"], is_word
+    ),
     "network": is_network,
     **dict.fromkeys(["model", "init", "start"], is_at_hand),
     **dict.fromkeys(["source", "out", "scratch"], is_inside),

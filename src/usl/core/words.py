@@ -1,9 +1,11 @@
-"""Words of messages: counts in singular and plural, and commands that can be pasted."""
+"""Words of messages: counts in singular and plural, commands to paste, tables for notebooks."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable, Sequence
+from html import escape
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
@@ -43,3 +45,13 @@ def quoted(word: str | os.PathLike[str]) -> str:
 
         return subprocess.list2cmdline([text])
     return shlex.quote(text)
+
+
+def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A small table under a line of text, as HTML; everything in it is escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div>{escape(title)}</div>{table}"

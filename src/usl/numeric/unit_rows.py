@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UslWarning
+from usl.core.plain_arrays import bad_columns, is_frame
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks, rows_per_block
@@ -24,6 +25,11 @@ def check_table(features: ArrayLike | LazyTable | os.PathLike[str]) -> Any:
     table = lazy_or_array(features)
     if table.ndim != 2 or 0 in table.shape:
         raise DataError(f"features: shape {table.shape} given; a non-empty [n, d] table is needed.")
+    if table.dtype.kind not in "fiub" and is_frame(features):
+        raise DataError(
+            f"features: no numbers in the columns {bad_columns(features)}. Leave them out, or turn "
+            "them into numbers."
+        )
     if table.dtype.kind not in "fiub":
         raise DataError(f"features: dtype {table.dtype} given; real numbers are needed.")
     return table

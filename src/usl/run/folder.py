@@ -32,7 +32,7 @@ import platform
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,9 +66,10 @@ from usl.run.last_good import read_whole
 from usl.run.model_changes import settle_models
 from usl.run.models import TrainedModel, list_models
 from usl.run.record import checked_record
+from usl.run.repr import run_html, run_line
 from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split
-from usl.run.tables import ID, read_table, write_table
+from usl.run.tables import ID, read_table, typed_column, write_table
 
 FORMAT = 1
 INFO, IMAGES = "run.json", "images.parquet"
@@ -76,7 +77,7 @@ ANSWERS = "labels.sqlite"
 PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "pyarrow", "pillow", "torch")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """An existing run folder: ``path`` and the content of its ``run.json``."""
 
@@ -108,6 +109,14 @@ class Run:
     def identity(self) -> str:
         """What tells this run from one that takes its place later."""
         return identity(self.info)
+
+    def __repr__(self) -> str:
+        """What was picked of what, and the active model, in a line; nothing is read."""
+        return run_line(self.path, self.info)
+
+    def _repr_html_(self) -> str:
+        """The same with the picks as they are now, for notebooks."""
+        return run_html(self)
 
     def update(self, **sections: Any) -> Self:
         """Replace sections of ``run.json`` on disk; the run with the new content.
@@ -322,29 +331,8 @@ def write_images(folder: Path, collection: Collection) -> None:
     )
     for name, values in collection.extra.items():
         if name not in table.column_names:
-            table = table.append_column(name, _column(values))
+            table = table.append_column(name, typed_column(values))
     write_table(folder / IMAGES, table)
-
-
-def _column(values: Sequence[Any]) -> Any:
-    """A column of the source: numbers where all of it is numbers, text where kinds are mixed."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        column = pa.array(list(values))
-    except pa.ArrowException:
-        column = pa.array([None if value is None else str(value) for value in values], pa.string())
-    if not pa.types.is_string(column.type):
-        return column
-    with suppress(pa.ArrowException):
-        whole = pc.cast(column, pa.int64())
-        if pc.cast(whole, pa.string()).equals(column):  # 007 is none
-            return whole
-    with suppress(pa.ArrowException):
-        if not pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
-            return pc.cast(column, pa.float64())
-    return column
 
 
 def source_record(source: object, collection: Collection) -> dict[str, Any]:

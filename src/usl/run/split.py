@@ -23,24 +23,49 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UslWarning, did_you_mean
 from usl.core.files import atomic_write
+from usl.core.words import counted, html_table
+from usl.data.gallery import short
 from usl.data.tables import read_text_table
 from usl.run.last_good import keep_good
-from usl.run.split_csv import CSV_NAME, SOURCES, csv_bytes, parse, signature, write_mirror
+from usl.run.split_csv import (
+    COLUMNS,
+    CSV_NAME,
+    SOURCES,
+    STATES,
+    csv_bytes,
+    parse,
+    signature,
+    write_mirror,
+)
 
 FIELDS = ("ids", "subsets", "states", "labels", "weights", "sources")
 
+SHOWN = 10  # rows in a notebook
 
-@dataclass(frozen=True, eq=False)
+
+class SplitRow(NamedTuple):
+    """One row of a split file."""
+
+    image_id: str
+    subset: str
+    state: str
+    label: str | None
+    weight: float
+    source: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """The rows of a split file.
 
@@ -93,6 +118,30 @@ class Split:
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[SplitRow]:
+        """The rows in the order of the file."""
+        columns = (getattr(self, name).tolist() for name in FIELDS)
+        return map(SplitRow._make, zip(*columns, strict=True))
+
+    def __repr__(self) -> str:
+        """How many rows are in which state, in a line."""
+        states = [
+            f"{count:,} {state}"
+            for state in STATES
+            if (count := int((self.states == state).sum())) or state == "labeled"
+        ]
+        classes = len({label for label in self.labels.tolist() if label is not None})
+        of = f" (of {counted(classes, 'class')})" if classes else ""
+        where = f" of {self.path}" if self.path else ""
+        said = ", ".join(f"{text}{of if text.endswith(' labeled') else ''}" for text in states)
+        return f"Split{where}: {counted(len(self), 'image')}; {said}"
+
+    def _repr_html_(self) -> str:
+        """The same with the first rows, for notebooks."""
+        first = islice(self, SHOWN)
+        rows = [["" if cell is None else short(str(cell)) for cell in row] for row in first]
+        return html_table(repr(self), COLUMNS, rows)
 
     def requested(self) -> NDArray[np.int64]:
         """Rows that wait for a label, best first."""

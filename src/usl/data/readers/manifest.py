@@ -82,6 +82,13 @@ def read(path: Path, *, as_: str | None = None, max_pixels: int | None = None) -
     return replace(rows.collection(path, path.parent), notes=(*verdict.notes, *rows.notes))
 
 
+def from_table(table: Table, source: str) -> Collection:
+    """A collection of the files that a table in memory lists."""
+    rows = _Rows()
+    rows.add(table)
+    return replace(rows.collection(Path(source), table.path.parent), source=source)
+
+
 class _Rows:
     """The rows of one or several tables, in order."""
 
