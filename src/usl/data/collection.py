@@ -131,8 +131,7 @@ class Collection:
         """The same with the first pictures, for notebooks."""
         from usl.data.gallery import gallery
 
-        rows = range(len(self))
-        return gallery(self, rows, self.ids, repr(self))
+        return gallery(self, range(len(self)), self.ids.tolist(), repr(self))
 
     def rows_in(self, subset: str) -> NDArray[np.int64]:
         """Row numbers of one subset, in order."""

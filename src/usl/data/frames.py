@@ -8,7 +8,7 @@ Its index, where it says more than how many rows there are, gives the ids.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,6 @@ def _is_known(name: str) -> bool:
     return any(find_column([name], role) for role in ("path", "id", "label", "subset"))
 
 
-def _table(name: str, columns: dict[str, Sequence[Any]], n: int) -> Table:
+def _table(name: str, columns: Mapping[str, Sequence[Any]], n: int) -> Table:
     """The columns as those of a file in the current folder; rows count from 0, as in Python."""
     return Table(Path(name), {key: list(values) for key, values in columns.items()}, np.arange(n))

@@ -26,7 +26,8 @@ from usl.run.identity import writing
 from usl.run.model_changes import settle_models
 from usl.run.models import EVALUATION, STAMP, TrainedModel, active_model
 from usl.run.picks import picked_ids
-from usl.training.models import open_model
+from usl.run.predictions import read_predictions
+from usl.training.models import Model, open_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
 
@@ -66,8 +67,7 @@ def evaluate(
     classes = np.array([numbers.get(name, -1) for name in truth], dtype=np.int64)
 
     human = opened.split.sources[opened.split_rows()] == "human"
-    train = opened.subsets == "train"
-    predicted = predict_points(model, opened.space, train).argmax(axis=1)
+    predicted = predicted_classes(opened, model, class_names)
     figures: dict[str, Any] = {
         "method": trained.info["method"],
         "labels": trained.info["labels"],
@@ -94,6 +94,24 @@ def evaluate(
         figures |= pick_figures(opened, classes, names)
     write_evaluation(run, trained, figures)
     return figures
+
+
+def predicted_classes(opened: Opened, model: Model, names: list[str]) -> NDArray[np.int64]:
+    """The class of every point, as a number in ``names``.
+
+    Where images are gone or new since the training, those it labelled keep what it said, and the
+    model tells the others.
+    """
+    train, own = opened.subsets == "train", model.fitted()
+    if own is None or len(own) == train.sum():
+        return predict_points(model, opened.space, train).argmax(axis=1)
+    found = read_predictions(opened.run.path)
+    said = {} if found is None else found.by_id()
+    best = model.probabilities(opened.space.features).argmax(axis=1)
+    for row in np.flatnonzero(train).tolist():
+        label, _ = said.get(str(opened.ids[row]), (None, 0.0))
+        best[row] = names.index(label) if label in names else best[row]
+    return best
 
 
 def write_evaluation(run: Run, trained: TrainedModel, figures: dict[str, Any]) -> None:

@@ -115,13 +115,12 @@ def read_known(
             "use_known: the labels of the source and those of a file are both asked for. Leave one "
             "of them out."
         )
+    where: Callable[[int], str]
+    base: Path | None
     if isinstance(labels, Mapping):
         words = [str(word) for word in labels]
         values: Sequence[Any] = list(labels.values())
-        given, base = "labels", None
-
-        def where(row: int) -> str:
-            return f"labels, entry {row + 1}"
+        given, base, where = "labels", None, _entry
     else:
         given, base = os.fspath(labels), Path(labels).absolute().parent
         words, values, where = _read_table(Path(labels))
@@ -141,6 +140,10 @@ def read_known(
         base,
         collection,
     )
+
+
+def _entry(row: int) -> str:
+    return f"labels, entry {row + 1}"
 
 
 def tell_unreadable(where: str, word: str, number: int) -> None:

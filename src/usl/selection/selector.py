@@ -98,10 +98,11 @@ class Selector(BaseEstimator):  # type: ignore[misc]
         return np.flatnonzero(mask) if indices else mask
 
     def _check_parameters(self) -> None:
-        if isinstance(self.budget, str):
+        budget: Any = self.budget
+        if isinstance(budget, str):
             raise UsageError(
-                f"budget: {self.budget!r} given; it must be a whole number. The method comes "
-                f"second: Selector(10, {self.budget!r})."
+                f"budget: {budget!r} given; it must be a whole number. The method comes second: "
+                f"Selector(10, {budget!r})."
             )
         if not isinstance(self.method, str):
             raise UsageError(f"method: {self.method!r} given; it must be the name of a method.")

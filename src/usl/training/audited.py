@@ -58,7 +58,8 @@ def compared(run: Run, split: Split, new: Mapping[str, str]) -> dict[str, Any] |
 def by_chance(won: int, lost: int) -> float:
     """The probability of at least ``won`` heads in ``won + lost`` throws of a fair coin."""
     n = won + lost
-    return sum(math.comb(n, k) for k in range(won, n + 1)) / 2**n
+    heads = sum(math.comb(n, k) for k in range(won, n + 1))
+    return float(heads / 2**n)
 
 
 def _audited(run: Run, split: Split) -> dict[str, str]:

@@ -145,9 +145,9 @@ def train_model(
     split = propagate(run, checked := checked_split(run, found))
     with writing(run.path, run.identity):
         if split is checked:
-            write_mirror(split, run.path)  # the CSV stays as the person left it
+            write_mirror(split.whole(), run.path)  # the CSV stays as the person left it
         else:
-            rewrite(split)
+            rewrite(split.whole())
     with new_model(run) as working:
         if kind is NETWORKS:
             from usl.training.train_network import fit_network
