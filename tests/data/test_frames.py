@@ -29,13 +29,28 @@ def photos(tmp_path, monkeypatch):
 def test_a_list_of_files_opens(photos, kind):
     found = open_collection(kind(photos))
     assert found.ids.tolist() == photos
-    assert (found.kind, found.source) == ("paths", "list of files")
+    assert (found.kind, found.source) == ("list", "list of files")
     assert found.images.read(3).getpixel((0, 0)) == 120
     assert found.labels is None
 
 
 def map_paths(names):
     return [Path(name).absolute() for name in names]
+
+
+@pytest.mark.filterwarnings("ignore:features. 1 row is all zeros")
+def test_a_run_on_a_list_finds_its_files_again(photos, tmp_path):
+    table = pandas.DataFrame({"path": photos, "label": [*list("abab"), None]}, index=list("vwxyz"))
+    run = usl.start_run(table, 2, tmp_path / "run", model="pixels", pca=2, method="coreset")
+    run.path.rename(tmp_path / "moved")
+    found = usl.Run.open(tmp_path / "moved").collection()
+    assert found.ids.tolist() == list("vwxyz")
+    assert found.labels.tolist() == ["a", "b", "a", "b", None]
+    assert found.images.read(3).getpixel((0, 0)) == 120
+    run = usl.start_run(
+        table, 2, tmp_path / "moved", model="pixels", pca=2, method="random", overwrite=True
+    )
+    assert not list(tmp_path.glob("moved.labeled-*")), "nothing of it was a person's work"
 
 
 def test_a_file_of_the_list_that_is_not_there_is_named(photos):

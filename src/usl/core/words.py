@@ -16,6 +16,11 @@ def counted(n: int, noun: str, plural: str = "") -> str:
     return f"{n:,} {noun if n == 1 else plural or plural_of(noun)}"
 
 
+def more_such(n: int, noun: str) -> str:
+    """A remark on how many of them there are, `` (3 such rows)``; "" of one."""
+    return f" ({counted(n, f'such {noun}')})" if n > 1 else ""
+
+
 def each(n: int, noun: str) -> str:
     """All of a number: ``the only image``, ``each of 2 images``."""
     return f"the only {noun}" if n == 1 else f"each of {counted(n, noun)}"

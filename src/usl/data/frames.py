@@ -25,6 +25,8 @@ from usl.data.readers.embeddings import from_features
 from usl.data.readers.manifest import from_table
 from usl.data.tables import Table
 
+LIST = "list"  # the kind of a collection of files that were named in memory
+
 
 def is_paths(values: Any) -> bool:
     """Whether a value is a list, array or column of texts or paths, and not empty."""
@@ -49,7 +51,7 @@ def from_paths(dataset: Any) -> Collection:
     columns = {"path": [os.fspath(value) for value in values]}
     if ids is not None:
         columns["image_id"] = ids
-    return replace(from_table(_table("list", columns, len(values)), "list of files"), kind="paths")
+    return replace(from_table(_table("list", columns, len(values)), "list of files"), kind=LIST)
 
 
 def from_frame(dataset: Any) -> Collection:
@@ -79,7 +81,7 @@ def from_frame(dataset: Any) -> Collection:
         columns = {column: values for column, values in columns.items() if _is_known(column)}
         if ids is not None and find_column(names, "id") is None:
             columns["image_id"] = ids
-        return replace(from_table(_table(name, columns, n), name), kind="paths")
+        return replace(from_table(_table(name, columns, n), name), kind=LIST)
     found = {role: find_column(names, role) for role in ("id", "label", "subset")}
     roles = {role: column for role, column in found.items() if column is not None}
     rest = dataset[[key for column, key in keys.items() if column not in roles.values()]]

@@ -104,10 +104,10 @@ def predicted_classes(opened: Opened, model: Model, names: list[str]) -> NDArray
     """
     train, own = opened.subsets == "train", model.fitted()
     if own is None or len(own) == train.sum():
-        return predict_points(model, opened.space, train).argmax(axis=1)
+        return np.asarray(predict_points(model, opened.space, train).argmax(axis=1))
     found = read_predictions(opened.run.path)
     said = {} if found is None else found.by_id()
-    best = model.probabilities(opened.space.features).argmax(axis=1)
+    best = np.asarray(model.probabilities(opened.space.features).argmax(axis=1))
     for row in np.flatnonzero(train).tolist():
         label, _ = said.get(str(opened.ids[row]), (None, 0.0))
         best[row] = names.index(label) if label in names else best[row]

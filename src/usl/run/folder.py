@@ -2,6 +2,7 @@
 
 ======================= ==========================================================================
 run.json                what made the run: source, encoder, parameters, hashes, versions, timings
+source.jsonl            the files, where the source was a list or a table in memory
 images.parquet          image_id, subset and content hash of every image when the run was made
 selection.csv .parquet  the picks, best first, with their figures
 split.csv .parquet      what is requested and labelled; ``split.csv`` is yours to edit
@@ -73,6 +74,7 @@ from usl.run.tables import ID, read_table, typed_column, write_table
 
 FORMAT = 1
 INFO, IMAGES = "run.json", "images.parquet"
+LISTED = "source.jsonl"  # the files of a source that was a list in memory
 ANSWERS = "labels.sqlite"
 PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "pyarrow", "pillow", "torch")
 
@@ -150,7 +152,8 @@ class Run:
     def collection(self, source: str | None = None) -> Collection:
         """Open the run's source again, or the ``source`` it has moved to."""
         recorded = self.info["source"]
-        given = source or recorded.get("path")
+        listed = self.path / LISTED
+        given = source or (str(listed) if listed.is_file() else recorded.get("path"))
         if given is None:
             raise DataError(
                 f"{self.path}: the run was made from data in memory; pass that collection again."

@@ -304,7 +304,7 @@ class Split:
         """Some rows of this split."""
         numbers = self.numbers[rows] if len(self.numbers) else self.numbers
         taken = {name: getattr(self, name)[rows] for name in FIELDS}
-        return replace(self, **taken, numbers=numbers)  # type: ignore[arg-type]
+        return replace(self, **taken, numbers=numbers)
 
     def _without(self, rows: NDArray[np.int64]) -> Self:
         """This split without some of its rows."""
@@ -358,7 +358,7 @@ class Split:
         path = path / CSV_NAME if path.is_dir() else path
         seen = signature(path)
         table = read_text_table(path)
-        split = cls(**parse(table), path=str(path), numbers=table.numbers, seen=seen)
+        split = cls(**parse(table), gone=None, path=str(path), numbers=table.numbers, seen=seen)
         split._refuse_repeated_ids()
         return split
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.data.collection import Collection
+from usl.data.frames import LIST
+from usl.data.images import FileImages
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
 from usl.numeric.unit_rows import known_lengths
@@ -178,6 +180,8 @@ def write_run(
     split = Split.start(kept.ids, kept.subsets, picks=position[space.rows[picks.indices]])
     picks.save(folder, collection.ids[space.rows])
     known.put_in(split, collection.ids).write(folder)
+    if collection.kind == LIST:
+        write_json_lines(folder / runs.LISTED, listed(collection))
     runs.write_images(folder, kept)
     space.preprocessing.save(folder / "preprocessing.npz")
     record = {
@@ -195,6 +199,20 @@ def write_run(
     write_json(folder / runs.INFO, record)
     if picks.backbone is not None:
         keep_backbone(folder, picks, space)
+
+
+def listed(collection: Collection) -> Iterator[dict[str, Any]]:
+    """The rows of a manifest of the collection's files, by which the run finds them again."""
+    images = collection.images
+    assert isinstance(images, FileImages)
+    for row, word in enumerate(collection.ids.tolist()):
+        label = None if collection.labels is None else collection.labels[row]
+        yield {
+            "path": os.path.abspath(images.path(row)),
+            "image_id": word,
+            "subset": str(collection.subsets[row]),
+            **({} if label is None else {"label": label}),
+        }
 
 
 def handed_over(

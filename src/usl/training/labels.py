@@ -53,8 +53,9 @@ def labels_of(run: Run, split: Split, rows: NDArray[np.int64], train: NDArray[np
     heavy = set(labels[usable & (split.weights[rows] > 0)].tolist())
     if len(heavy) < 2:
         raise DataError(
-            f"{run.path / CSV_NAME}: only {len(heavy)} of the {len(names)} classes have a label of "
-            "weight above 0. Training needs at least two; raise weights, or label more images."
+            f"{run.path / CSV_NAME}: only {len(heavy)} of {counted(len(names), 'class')} "
+            f"{verb_for(len(heavy), 'has', 'have')} a label of weight above 0. Training needs at "
+            "least two; raise weights, or label more images."
         )
     numbers = {name: number for number, name in enumerate(names)}
     classes = np.array(
@@ -81,9 +82,9 @@ def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
         )
     names = sorted(set(labels))
     if len(names) < 2:
+        told = verb_for(len(labels), "the only label is", f"all {len(labels)} labels are")
         raise DataError(
-            f"{path}: all {len(labels)} labels are {names[0]!r}. Training needs at least two "
-            "classes; label more images."
+            f"{path}: {told} {names[0]!r}. Training needs at least two classes; label more images."
         )
     if requested:
         warnings.warn(
