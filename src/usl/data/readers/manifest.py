@@ -31,6 +31,7 @@ import numpy as np
 from usl.core.errors import DataError
 from usl.data.collection import Collection
 from usl.data.columns import (
+    check_told_apart,
     find_column,
     id_column,
     id_text,
@@ -129,6 +130,8 @@ class _Rows:
         labels, faults = read_labels(self.columns["label"])
         self.notes = label_notes(str(path), faults)
         ids = self.columns["id"] if "id" in self.given else [tidy_id(name) for name in names]
+        if "id" not in self.given:
+            check_told_apart(path, ids, names)
         subsets = subsets_of_paths(names)
         if "subset" in self.given:
             subsets = subset_column(self.columns["subset"], where)
