@@ -53,9 +53,8 @@ def labels_of(run: Run, split: Split, rows: NDArray[np.int64], train: NDArray[np
     heavy = set(labels[usable & (split.weights[rows] > 0)].tolist())
     if len(heavy) < 2:
         raise DataError(
-            f"{run.path / CSV_NAME}: only {len(heavy)} of {counted(len(names), 'class')} "
-            f"{verb_for(len(heavy), 'has', 'have')} a label of weight above 0. Training needs at "
-            "least two; raise weights, or label more images."
+            f"{run.path / CSV_NAME}: only {len(heavy)} of the {len(names)} classes have a label of "
+            "weight above 0. Training needs at least two; raise weights, or label more images."
         )
     numbers = {name: number for number, name in enumerate(names)}
     classes = np.array(
