@@ -154,7 +154,10 @@ def test_another_encoder_may_train(photos, tmp_path, capsys):
     assert record["training"]["encoder"]["name"] == "efficientnet_lite0"
     assert record["training"]["encoder"]["supervision"] == "ImageNet labels"
     assert main(["report", str(run)]) == 0
-    assert main(["train", str(run)]) == 0  # and back again
+    capsys.readouterr()
+    assert main(["train", str(run)]) == 0
+    assert "the active model stays label_spreading" in capsys.readouterr().out
+    assert main(["train", str(run), "--use", "label_spreading-2"]) == 0
     record = json.loads((run / "run.json").read_text())
     assert record["training"]["encoder"]["name"] == "pixels"
 
@@ -346,8 +349,32 @@ def test_new_changed_and_missing_images(photos, tmp_path, capsys):
     err = capsys.readouterr().err
     assert f"row 2: the image '{name}' has changed" in err
     (photos / name).unlink()
-    assert main(["train", str(run)]) == 1
-    assert f"row 2: no image '{name}'" in capsys.readouterr().err
+    before = (run / "split.csv").read_bytes()
+    assert main(["train", str(run)]) == 0
+    out, err = capsys.readouterr()
+    assert f"1 image is gone ('{name}'; 1 labeled) and left out" in err
+    assert "on 5 labels" in out
+    assert (run / "split.csv").read_bytes() == before, "the label stays where it was"
+    assert main(["report", str(run)]) == 0
+    assert f"1 image is gone ('{name}'; 1 labeled)" in capsys.readouterr().err
+
+
+def test_an_image_that_goes_after_the_training_does_not_stop_the_evaluation(
+    classes, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    arguments = [str(classes), "--budget", "12", "--out", str(run), "--model", "pixels"]
+    assert main(["select", *arguments, "--k", "10"]) == 0
+    fill_in(run / "split.csv", lambda image_id: image_id.split("/")[1])
+    assert main(["train", str(run)]) == 0
+    said = [row for row in rows_of(run / "predictions.csv") if row["source"] == "predicted"]
+    gone = next(row["image_id"] for row in said if row["subset"] == "train")
+    (classes / gone).unlink()
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["train"]["n"] == 77
+    assert f"1 image is gone ('{gone}') and left out" in err
 
 
 def test_flags_before_environment_before_file(photos, tmp_path, monkeypatch, capsys):

@@ -16,8 +16,10 @@ from killed import all_names, kill_everywhere, quick_folder
 from usl.core.errors import DataError
 from usl.core.files import read_json, write_json
 from usl.run.folder import Run
-from usl.run.models import activate_model, keep_model
+from usl.run.model_changes import activate_model
 from usl.run.predictions import read_predictions
+
+pytestmark = pytest.mark.filterwarnings("ignore:The model .* is kept")
 
 
 def state(folder):
@@ -58,7 +60,7 @@ def quick(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("start", "first"), [("selected", 1), ("older", 2), ("trained", 3), ("kept", 4)]
+    ("start", "first"), [("selected", 1), ("older", 2), ("trained", 3), ("same", 4), ("beside", 2)]
 )
 def test_the_old_model_or_the_new_one(quick, monkeypatch, start, first):
     older = older_run(quick / "origin", "selected" if start == "selected" else "trained")
@@ -68,44 +70,52 @@ def test_the_old_model_or_the_new_one(quick, monkeypatch, start, first):
         for row in range(1, 7):
             text[row] = text[row].replace("requested,", f"requested,{'ab'[row % 2]}", 1)
         path.write_text("\n".join(text) + "\n")
-    if start in ("trained", "kept"):
+    if start != "selected":
+        usl.evaluate(older, source=POINTS)
+    if start in ("trained", "same"):
         older = usl.train(older, source=POINTS)
         usl.evaluate(older, source=POINTS)
-    if start == "kept":
-        keep_model(older, "first")
+    if start == "same":
+        usl.train(older, method="nearest_mean", source=POINTS, use=True)
+        path = older.path / "split.csv"  # a label more
+        text = path.read_text()
+        path.write_text(text.replace(",train,unlabeled,,1,", ",train,labeled,ant,1,human", 1))
+    if start == "beside":
+        usl.train(older, method="nearest_mean", source=POINTS)
     before = state(older.path)
 
     def copy(number):
         return shutil.copytree(older.path, quick / str(number), copy_function=shutil.copy2)
 
     def train(folder):
-        usl.train(folder, method="nearest_mean", source=POINTS)
+        return usl.train(folder, method="nearest_mean", source=POINTS, use=start != "beside")
 
     def check(number):
         folder = quick / str(number)
         now = state(folder)
         assert now in (before, after)
-        usl.train(folder, method="nearest_mean", source=POINTS)
+        train(folder)
         assert state(folder) == after
         assert names(folder) == expected
         shutil.rmtree(folder)
 
-    whole = usl.train(copy("whole"), method="nearest_mean", source=POINTS)
+    whole = train(copy("whole"))
     after, expected = state(whole.path), names(whole.path)
-    assert before != after
+    assert (before == after) == (start == "beside")
     assert kill_everywhere(monkeypatch, copy, train, check, first, every=4) > 15
 
 
-@pytest.mark.parametrize("act", ["keep", "activate", "evaluate"])
+@pytest.mark.parametrize("act", ["activate", "back", "evaluate"])
 def test_other_changes_of_a_model(quick, monkeypatch, act):
     older = usl.train(older_run(quick / "origin", "trained"), source=POINTS)
-    if act == "activate":
-        keep_model(older, "first")
-        older = usl.train(older, method="nearest_mean", source=POINTS)
-        older = keep_model(older, "second")
+    first = older.models()[0].name
+    if act != "evaluate":
+        usl.train(older, method="nearest_mean", source=POINTS, use=True)
+    if act == "back":
+        activate_model(older, first)
     does = {
-        "keep": lambda run: keep_model(run, "first"),
-        "activate": lambda run: activate_model(run, "first"),
+        "activate": lambda run: activate_model(run, first),
+        "back": lambda run: activate_model(run, "nearest_mean"),
         "evaluate": lambda run: usl.evaluate(run, source=POINTS),
     }[act]
     before = state(older.path)
@@ -145,7 +155,7 @@ def test_a_full_disk_leaves_the_old_model_or_the_new_one(quick, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full)
             try:
-                usl.train(folder, method="nearest_mean", source=POINTS)
+                usl.train(folder, method="nearest_mean", source=POINTS, use=True)
             except DataError as error:
                 assert "disk is full" in str(error)  # noqa: PT017
             else:
@@ -154,10 +164,10 @@ def test_a_full_disk_leaves_the_old_model_or_the_new_one(quick, monkeypatch):
         if now != before:
             after = after or now
             assert now == after
-        usl.train(folder, method="nearest_mean", source=POINTS)
+        usl.train(folder, method="nearest_mean", source=POINTS, use=True)
         after = after or state(folder)
         assert state(folder) == after
-        assert len(list((folder / "models").iterdir())) == 1
+        assert len(list((folder / "models").iterdir())) == 2
     assert number > 8
 
 

@@ -41,7 +41,7 @@ def test_it_is_one_round_with_at_most_one_model(run):
     assert only.ids() == [row["image_id"] for row in rows_of(run.path / "selection.csv")]
     trained = "training" in run.info
     assert [(one.name, one.path, one.active) for one in run.models()] == (
-        [("", run.path, True)] if trained else []
+        [(run.info["training"]["method"], run.path, True)] if trained else []
     )
     if trained:
         assert run.models()[0].info["classes"] == run.info["training"]["classes"]

@@ -20,7 +20,7 @@ from usl.run.folder import Run
 from usl.run.identity import RunReplacedError
 from usl.training import train as training
 
-SMALL = {"size": 8, "steps": 6, "batch_size": 4, "device": "cpu", "precision": "32"}
+SMALL = {"size": 8, "steps": 6, "batch_size": 4, "device": "cpu", "preset": "cpu"}
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from usl.core.errors import DataError, UslWarning
 from usl.run.split import FIELDS, Split, first_rows
+from usl.run.split_csv import rewrite
 
 HEADER = "image_id,subset,state,label,weight,source\n"
 
@@ -285,10 +286,40 @@ def test_numbers_that_pandas_has_widened(tmp_path):
 def test_unlabelled_images_that_are_gone_are_a_note(tmp_path):
     rows = "a,train,labeled,x,,\nb,train,unlabeled,,,\nc,train,requested,,,\n"
     split = read(tmp_path, HEADER + rows)
-    with pytest.warns(UslWarning, match="1 unlabelled images are not in the .*'b' among them"):
+    with pytest.warns(UslWarning, match=r"1 image is gone \('b'\) and left out"):
         checked = split.check(["c", "d", "a"], ["train"] * 3)
     assert checked.ids.tolist() == ["a", "c", "d"]
     assert checked.labels.tolist() == ["x", None, None]
     assert checked.numbers.tolist() == [2, 4, 5]
-    with pytest.raises(DataError, match="row 2: no image 'a'"):  # a label would be lost
+    with pytest.raises(DataError, match="row 2: no image 'a'"):  # never in the run: a slip
         split.check(["c"], ["train"])
+
+
+def test_images_of_the_run_that_are_gone_are_a_note_and_their_rows_stay(tmp_path):
+    rows = (
+        "a,train,labeled,x,2,\nb,train,unlabeled,,,\nc,train,requested,,,\nd,train,requested,,,\n"
+    )
+    split = read(tmp_path, HEADER + rows + "e,train,labeled,y,1,\n")
+    recorded = dict.fromkeys("abcde", "1")
+    with pytest.warns(
+        UslWarning,
+        match=r"3 images are gone \('a', 'b', 'c'; 1 labeled, 1 requested\) and left out",
+    ):
+        checked = split.check(["d", "e", "f"], ["train"] * 3, recorded=recorded)
+    assert checked.ids.tolist() == ["d", "e", "f"]
+    whole = checked.whole()
+    assert whole.ids.tolist() == ["d", "e", "f", "a", "b", "c"]
+    assert whole.labels.tolist() == [None, "y", None, "x", None, None]
+    assert whole.weights.tolist() == [1, 1, 1, 2, 1, 1]
+    rewrite(whole)
+    assert Split.read(tmp_path / "split.csv").labels.tolist() == whole.labels.tolist()
+
+
+def test_where_most_are_gone_it_is_another_collection(tmp_path):
+    rows = "".join(f"{word},train,labeled,x,,\n" for word in "abcd")
+    split = read(tmp_path, HEADER + rows)
+    recorded = dict.fromkeys("abcd", "1")
+    with pytest.raises(DataError, match=r"row 2: no image 'a'.*and 2 further rows"):
+        split.check(["d", "x"], ["train"] * 2, recorded=recorded)
+    with pytest.raises(DataError, match=r"row 2: no image 'a'.*and 3 further rows"):
+        split.check(["x"], ["train"], recorded=recorded)

@@ -22,6 +22,7 @@ from usl.run.split import FIELDS, Split
 from usl.run.split_csv import COLUMNS, FileChangedError, rewrite
 from usl.training import train as training
 
+pytestmark = pytest.mark.filterwarnings("ignore:The model .* is kept")
 OWN = ("note", "where, and by whom", 'a "quoted" one', "", " Größe")
 
 

@@ -17,6 +17,7 @@ PHOTOS = (*PHOTOS, "--out", "@run")
 TRAIN = ("train", "@run", "--method", "logistic")
 NETWORK = ("train", "@run", "--method", "fixmatch", "--size", "8", "--steps", "4")
 NETWORK = (*NETWORK, "--batch-size", "4", "--device", "cpu", "--precision", "32")
+NETWORK = (*NETWORK, "--preset", "cpu", "--use", "fixmatch")
 PREDICT = ("predict", "@run", "@more", "--out", "@seen.csv", "--overwrite")
 EXPORT = ("export", "@run", "--what", "all", "--out", "@seen.csv", "--overwrite")
 LABEL = ("label", "@run", "--classes", "bird,cat", "--annotator", "ann", "--no-browser")
@@ -141,7 +142,7 @@ ON_NETWORKS = (
     Scene("pretrain", PRETRAIN, every=28),
     Scene(
         "train_another_encoder",
-        (*TRAIN, "--model", "cifar-cld-small"),
+        (*TRAIN, "--model", "cifar-cld-small", "--use", "logistic-2"),
         PHOTOS_TRAINED,
         (PREDICT, EXPORT),
         every=56,

@@ -11,7 +11,8 @@ import pytest
 import usl
 from usl.cli import main
 from usl.core.errors import DataError, UsageError
-from usl.run.models import MODEL, activate_model, keep_model
+from usl.run.model_changes import activate_model
+from usl.run.models import MODEL
 
 
 def rows_of(path):
@@ -68,7 +69,7 @@ def test_the_command_line(run, tmp_path, capsys):
 
 def test_a_trained_network_goes_where_its_run_goes(run, tmp_path):
     pytest.importorskip("torch")
-    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "precision": "32"}
+    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "preset": "cpu"}
     done = usl.train(run, method="fixmatch", **small)
     before = usl.predict(done, tmp_path / "photos").probabilities
     run.path.rename(tmp_path / "elsewhere")
@@ -77,22 +78,23 @@ def test_a_trained_network_goes_where_its_run_goes(run, tmp_path):
 
 
 def test_a_model_on_the_network_of_the_former_one_takes_it_over(run, tmp_path):
-    """The former model goes, and its network with it, but for the copy that the new one has."""
+    """The new model has a copy of the network; the former one keeps its own."""
     pytest.importorskip("torch")
-    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "precision": "32"}
+    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "preset": "cpu"}
     usl.train(run, method="fixmatch", **small)
     network = (run.path / "trained.safetensors").read_bytes()
-    for method in ("logistic", "nearest_mean"):
-        done = usl.train(run, method=method, model=str(run.path / "trained.safetensors"))
+    for number, method in enumerate(("logistic", "nearest_mean"), start=2):
+        start = str(run.path / "trained.safetensors")
+        done = usl.train(run, method=method, model=start, use=True)
         assert (run.path / "trained.safetensors").read_bytes() == network
         assert done.info["training"]["encoder"]["file"] == "trained.safetensors"
-        assert len(list((run.path / "models").iterdir())) == 1
+        assert len(list((run.path / "models").iterdir())) == number
     before = usl.predict(done, tmp_path / "photos").probabilities
     assert "test" in usl.evaluate(done)
     run.path.rename(tmp_path / "elsewhere")
     after = usl.predict(tmp_path / "elsewhere", tmp_path / "photos").probabilities
     np.testing.assert_array_equal(before, after)
-    usl.train(tmp_path / "elsewhere", method="logistic")
+    usl.train(tmp_path / "elsewhere", method="logistic", use=True)
     assert not (tmp_path / "elsewhere" / "trained.safetensors").exists()
 
 
@@ -123,13 +125,13 @@ def test_a_run_of_given_features_and_images(run, tmp_path):
 
 def test_a_network_that_was_kept_comes_back_with_its_space(run, tmp_path):
     pytest.importorskip("torch")
-    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "precision": "32"}
-    done = keep_model(usl.train(run, method="fixmatch", **small), "network")
+    small = {"size": 8, "steps": 4, "batch_size": 4, "device": "cpu", "preset": "cpu"}
+    done = usl.train(run, method="fixmatch", **small, use=True)
     before = usl.predict(done, tmp_path / "photos").probabilities
-    done = keep_model(usl.train(done, method="logistic"), "linear")
+    done = usl.train(done, method="logistic", use=True)
     linear = usl.predict(done, tmp_path / "photos").probabilities
     assert np.abs(linear - before).max() > 1e-6
-    done = activate_model(done, "network")
+    done = activate_model(done, "fixmatch")
     np.testing.assert_array_equal(usl.predict(done, tmp_path / "photos").probabilities, before)
-    done = activate_model(done, "linear")
+    done = activate_model(done, "logistic")
     np.testing.assert_array_equal(usl.predict(done, tmp_path / "photos").probabilities, linear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import signal
 import sys
 import threading
@@ -13,13 +14,14 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnknownOptionError
 from cyclopts.config import Env
 
 from usl.cli.settings import ENVIRONMENT, files_of_settings, take_config
 from usl.console import note, plain_warnings
 from usl.core.errors import UslError
 from usl.core.version import __version__
+from usl.core.words import quoted
 
 if TYPE_CHECKING:
     from usl.cli.options import Verb
@@ -53,6 +55,25 @@ verb ([select], then model = "pixels"), in this order: one that is named by --co
 in the current folder, which may not name code, addresses, passwords or other places; your own,
 ~/.config/usl/usl.toml."""
 
+# What is asked for, and what may be given, by the name of an option or an argument.
+ASKED = {
+    "--budget": ("how many images you are willing to label", "40"),
+    "--out": ("where the result goes", "out"),
+    "SOURCE": ("your images: a folder, a table or a file of features", "photos"),
+    "RUN": ("a run folder, which usl select makes", "run"),
+    "FILE": ("a file of labels", "labels.csv"),
+    "PLAN": ("a plan of a benchmark", "plan.toml"),
+}
+OUT = {"select": "run", "predict": "predictions.csv", "pretrain": "encoder"}  # of --out
+REQUIRED = {
+    "select": ("SOURCE", "--budget", "--out"),
+    "embed": ("SOURCE",),
+    "pretrain": ("SOURCE", "--out"),
+    "predict": ("RUN", "SOURCE", "--out"),
+    "import": ("RUN", "FILE"),
+    "benchmark": ("PLAN", "--out"),
+}
+
 
 def build(tokens: Sequence[str]) -> App:
     """The app for one command line: the called verb, and the first line about each other one.
@@ -85,6 +106,29 @@ def build(tokens: Sequence[str]) -> App:
 def verb_in(tokens: Sequence[str]) -> str | None:
     """The verb that a command line calls, if any."""
     return next((token for token in tokens if token in VERBS), None)
+
+
+def note_example(tokens: Sequence[str], missing: str) -> None:
+    """Show the command line with all that was left out."""
+    called = verb_in(tokens)
+    if called is None or missing not in ASKED:
+        return
+    place = list(tokens).index(called) + 1
+    given = list(itertools.takewhile(lambda token: not token.startswith("-"), tokens[place:]))
+    rest = [token for token in tokens[place + len(given) :] if token != missing]
+    required = REQUIRED.get(called, ("RUN",))
+    for name in [name for name in required if not name.startswith("-")][len(given) :]:
+        given.append(ASKED[name][1])
+    for name in required:
+        if name.startswith("-") and not any(t.partition("=")[0] == name for t in rest):
+            rest += [name, OUT.get(called, ASKED[name][1]) if name == "--out" else ASKED[name][1]]
+    words = " ".join(map(quoted_word, [*tokens[:place], *given, *rest]))
+    note(f"{missing} is {ASKED[missing][0]}. For example: usl {words}")
+
+
+def quoted_word(word: str) -> str:
+    """A word of a command line as it is typed."""
+    return word if word.startswith("-") and " " not in word else quoted(word)
 
 
 def file_of(name: str) -> str:
@@ -140,6 +184,9 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except UnknownOptionError as error:  # which has been shown
         if called := verb_in(take_config(tokens)[0]):
             load(called).note_owners(error.token.keyword or "")
+        return 2
+    except MissingArgumentError as error:  # likewise
+        note_example(tokens, error.argument.name if error.argument else "")
         return 2
     except CycloptsError:
         return 2

@@ -12,6 +12,7 @@ from usl.benchmarking.run import benchmark as run
 from usl.cli.options import verb
 from usl.cli.shared import Json
 from usl.console import bars, note, print_json, print_table, say
+from usl.core.words import counted, verb_for
 
 
 @verb(run)
@@ -42,4 +43,5 @@ def benchmark(plan: str, /, *, out: Path, json: Json = False, **options: Any) ->
         say(f"All tables and plots: {out / PAGE}")
     check_outcome(found)
     if found.left:
-        note(f"{found.left} draws are left; the same command goes on.")
+        left = f"{counted(found.left, 'draw')} {verb_for(found.left, 'is', 'are')} left"
+        note(f"{left}; the same command goes on.")

@@ -8,6 +8,7 @@ from typing import Any
 from usl.cli.options import verb
 from usl.cli.shared import DryRun, Json, print_plan, report_unreadable
 from usl.console import bars, print_json, say
+from usl.core.words import counted
 from usl.data.open import open_collection, tell
 from usl.features.dry_run import plan_embedding
 from usl.features.embed import embed as embed_collection
@@ -72,7 +73,7 @@ def embed(
         )
         return
     say(
-        f"{len(found.rows):,} images as {found.rows.shape[1]} numbers each by "
+        f"{counted(len(found.rows), 'image')} as {found.rows.shape[1]} numbers each by "
         f"{found.encoder.name} (supervision: {found.encoder.supervision}): {found.computed:,} "
         f"computed at {found.images_per_second:,.0f} images/s, {found.reused:,} from the cache."
     )

@@ -8,6 +8,7 @@ from typing import Any
 from usl.cli.options import verb
 from usl.cli.shared import Json
 from usl.console import bars, per_cent, print_json, print_table, say
+from usl.core.words import counted
 from usl.evaluation.evaluate import evaluate as evaluate_run
 from usl.run.models import EVALUATION
 
@@ -21,8 +22,8 @@ def evaluate(run: Path, /, *, json: Json = False, **options: Any) -> None:
         print_json(figures)
         return
     say(
-        f"{figures['method']} on {figures['labels']} labels, {figures['encoder']} features "
-        f"(supervision: {figures['supervision']})"
+        f"{figures['method']} on {counted(figures['labels'], 'label')}, {figures['encoder']} "
+        f"features (supervision: {figures['supervision']})"
     )
     rows = [
         [name, f"{found['n']:,}", per_cent(found["accuracy"]), per_cent(found["macro_f1"])]

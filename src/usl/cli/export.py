@@ -8,6 +8,7 @@ from typing import Any
 from usl.cli.options import verb
 from usl.cli.shared import Json
 from usl.console import bars, print_json, say
+from usl.core.words import counted
 from usl.labeling.exchange.contract import WRITERS
 from usl.labeling.exchange.export_images import export_run
 
@@ -28,6 +29,6 @@ def export(run: Path, /, *, json: Json = False, **options: Any) -> None:
             }
         )
         return
-    say(f"{done.images:,} images, {done.labeled:,} with a label: {done.out}")
+    say(f"{counted(done.images, 'image')}, {done.labeled:,} with a label: {done.out}")
     for step in done.next:
         say(step)

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from usl.cli.options import verb
 from usl.cli.shared import Json, note_some
 from usl.console import bars, note, print_json, say
+from usl.core.words import counted, quoted, verb_for
 from usl.labeling.exchange.import_labels import import_file
 
 
@@ -34,25 +35,29 @@ def import_(
         print_json(asdict(done))
         return
     say(
-        f"{done.added:,} new labels ({done.format}), {done.changed:,} changed, {done.unchanged:,} "
-        "as before."
+        f"{counted(done.added, 'new label')} ({done.format}), {done.changed:,} changed, "
+        f"{done.unchanged:,} as before."
     )
     for reason, count in done.skipped.items():
-        note(f"{count:,} entries without an answer: {reason}")
+        note(f"{counted(count, 'entry')} without an answer: {reason}")
     note_some(
         [str(one) for one in done.unknown],
+        "entry is about no image of this run",
         "entries are about no image of this run",
     )
     note_some(
         [str(one) for one in done.conflicts if one.existing is not None],
+        "image has another label already and keeps it (--overwrite takes the file's)",
         "images have another label already and keep it (--overwrite takes the file's)",
     )
     note_some(
         [str(one) for one in done.conflicts if one.existing is None],
+        "image gets no label, for answers to it differ",
         "images get no label, for answers to them differ",
     )
     for text in done.notes:
         note(f"Note: {text}")
     if done.new_classes:
-        note(f"New classes: {', '.join(done.new_classes)}")
-    say(f"Next: usl train {run}")
+        noun = verb_for(len(done.new_classes), "class", "classes")
+        note(f"New {noun}: {', '.join(done.new_classes)}")
+    say(f"Next: usl train {quoted(run)}")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from usl.cli.options import verb
-from usl.cli.shared import Json, report_unreadable
-from usl.console import bars, print_json, print_table, say
+from usl.cli.shared import Json, print_counts, report_unreadable
+from usl.console import bars, print_json, say
+from usl.core.words import each
 from usl.training.predict import predict as predict_source
 
 
@@ -22,5 +23,5 @@ def predict(run: Path, source: str, /, *, out: Path, json: Json = False, **optio
     if json:
         print_json({"out": str(out), "images": len(found.ids), "labels": counts})
         return
-    print_table(["label", "images"], [[name, f"{count:,}"] for name, count in counts.items()])
-    say(f"A label for each of {len(found.ids):,} images: {out}")
+    print_counts(counts)
+    say(f"A label for {each(len(found.ids), 'image')}: {out}")

@@ -13,6 +13,7 @@ from typing import Any
 from usl.cli.options import verb
 from usl.cli.shared import Json, report_unreadable
 from usl.console import bars, per_cent, print_json, say
+from usl.core.words import counted, quoted
 from usl.features.contract import require_torch
 from usl.learning.loop_options import LoopOptions
 from usl.pretraining.contract import METHODS
@@ -46,9 +47,10 @@ def pretrain(source: str, /, *, probe: bool = False, json: Json = False, **optio
         print_json({"out": str(done.path), "encoder": str(done.encoder), **done.info})
         return
     settings, result = done.info["settings"], done.info["result"]
+    images, epochs = counted(done.info["images"], "image"), counted(settings["epochs"], "epoch")
     say(
-        f"Trained {settings['network']} by {settings['method']} on {done.info['images']:,} images, "
-        f"{settings['epochs']} epochs in {done.info['seconds'] / 60:,.1f} minutes."
+        f"Trained {settings['network']} by {settings['method']} on "
+        f"{images}, {epochs} in {done.info['seconds'] / 60:,.1f} minutes."
     )
     say(
         f"Effective rank {result['effective_rank']:.0f}; a changed view finds its own image among "
@@ -56,4 +58,5 @@ def pretrain(source: str, /, *, probe: bool = False, json: Json = False, **optio
     )
     if "knn_accuracy" in result:
         say(f"Nearest-neighbour accuracy: {per_cent(result['knn_accuracy'])}%.")
-    say(f"Next: usl select {source} --budget 40 --model {done.path} --out run")
+    start = f"usl select {quoted(source)} --budget 40 --model {quoted(done.path)}"
+    say(f"Next: {start} --out run")

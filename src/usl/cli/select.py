@@ -16,12 +16,15 @@ from cyclopts import Parameter
 from usl.cli.options import verb
 from usl.cli.shared import DryRun, Json, print_plan, report_unreadable
 from usl.console import bars, note, print_json, say
+from usl.core.words import counted, quoted
 from usl.run.split import first_rows
 from usl.selection.constraints.quotas import parse_quotas
 from usl.selection.constraints.select_within import Constraints
 from usl.selection.contract import METHODS
 from usl.selection.dry_run import plan_run
 from usl.selection.start_run import start_run
+
+MOST_NAMES = 12  # classes that are named
 
 
 @verb(start_run, choice="method", kinds=[METHODS], groups={"Constraints": [Constraints]})
@@ -73,16 +76,30 @@ def select(
     total = run.info["source"]["subsets"]["train"] - len(encoder["unreadable"])
     oracle = " It has read the answers: a yardstick, not a selection." if picked["oracle"] else ""
     say(
-        f"Picked {picked['budget']:,} of {total:,} images with {picked['method']} on "
+        f"Picked {picked['budget']:,} of {counted(total, 'image')} with {picked['method']} on "
         f"{encoder['name']} features (supervision: {encoder['supervision']}).{oracle}"
     )
     if picked.get("constraints", {}).get("near_duplicates"):
-        say(f"Left out as near-duplicates: {picked['constraints']['near_duplicates']:,} images.")
+        left = counted(picked["constraints"]["near_duplicates"], "image")
+        say(f"Left out as near-duplicates: {left}.")
     if (run.path / "encoder.safetensors").is_file():
-        say(f"Trained the encoder, too: --model {run.path} uses it.")
-    say(f"Next: usl label {run.path} --classes NAME,NAME   (or fill in the label column of")
+        say(f"Trained the encoder, too: --model {quoted(run.path)} uses it.")
+    name, names = quoted(run.path), "NAME,NAME"
+    if known := picked.get("known"):
+        classes = known["classes"]
+        labels, of = counted(known["labels"], "label"), counted(len(classes), "class")
+        say(f"Started from {labels} of {of}: {listed_counts(classes)}.")
+        names = quoted(",".join(classes)) if len(classes) <= MOST_NAMES else names
+    say(f"Next: usl label {name} --classes {names}   (or fill in the label column of")
     rows = first_rows(picked["budget"])
-    say(f"{run.path / 'split.csv'}, {rows}), then: usl train {run.path}")
+    say(f"{run.path / 'split.csv'}, {rows}), then: usl train {name}")
+
+
+def listed_counts(classes: dict[str, int]) -> str:
+    """Classes with their numbers of labels, the first few."""
+    shown = [f"{name} {count:,}" for name, count in list(classes.items())[:MOST_NAMES]]
+    left = len(classes) - len(shown)
+    return ", ".join(shown) + (f" and {counted(left, 'class')} more" if left else "")
 
 
 def _kept(out: Path) -> set[Path]:

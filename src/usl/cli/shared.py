@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from usl.console import note, print_json, print_table, say
+from usl.core.words import counted
 
 FLAG: dict[str, Any] = {"negative": "", "show_default": False}  # no --no-overwrite
 Json = Annotated[bool, Parameter(help="Print the result as JSON.", **FLAG)]
 DryRun = Annotated[bool, Parameter(help="Say what would be done, and do nothing.", **FLAG)]
+
+MOST_CLASSES = 40  # lines of a table of classes
 
 
 def print_plan(plan: dict[str, Any], *, as_json: bool) -> None:
@@ -40,18 +43,28 @@ def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
     """Name the images that could not be read, the first few in full."""
     if not skipped:
         return
-    note(f"{len(skipped)} image{'s' if len(skipped) > 1 else ''} could not be read and left out:")
+    verb = "was" if len(skipped) == 1 else "were"
+    note(f"{counted(len(skipped), 'image')} could not be read and {verb} left out:")
     for image_id, reason in list(skipped)[:5]:
         note(f"  {image_id}: {reason}")
     if len(skipped) > 5:
         note(f"  and {len(skipped) - 5} more (all are in run.json)")
 
 
-def note_some(entries: Sequence[str], what: str) -> None:
-    """Say how many there are and name the first five."""
+def print_counts(counts: Mapping[str, int]) -> None:
+    """Print how many images each label has, those of most images first."""
+    shown = sorted(counts.items(), key=lambda pair: -pair[1])
+    print_table(["label", "images"], [[name, f"{count:,}"] for name, count in shown[:MOST_CLASSES]])
+    if left := shown[MOST_CLASSES:]:
+        images = counted(sum(count for _, count in left), "image")
+        say(f"  and {counted(len(left), 'more class', 'more classes')}, {images}")
+
+
+def note_some(entries: Sequence[str], one: str, many: str) -> None:
+    """Say how many there are, ``1 entry is`` or ``2 entries are``, and name the first five."""
     if not entries:
         return
-    note(f"{len(entries):,} {what}:")
+    note(f"{len(entries):,} {one if len(entries) == 1 else many}:")
     for entry in entries[:5]:
         note(f"  {entry}")
     if len(entries) > 5:

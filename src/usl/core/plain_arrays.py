@@ -37,3 +37,33 @@ def as_numpy(value: Any) -> NDArray[Any]:
         except (TypeError, ValueError):  # text, or a missing value that is no NaN
             return array
     return array
+
+
+def bad_columns(frame: Any) -> str:
+    """The columns of a table that hold no numbers, with their kinds: ``'city' (object)``; or ""."""
+    kinds = zip(list(frame.columns), list(frame.dtypes), strict=True)
+    bad = [
+        f"{name!r} ({kind})"
+        for place, (name, kind) in enumerate(kinds)
+        if not _is_number(_column(frame, place))
+    ]
+    return ", ".join(bad[:5]) + (f" and {len(bad) - 5:,} more" if len(bad) > 5 else "")
+
+
+def _column(frame: Any, place: int) -> Any:
+    """A column by its place: names may occur twice."""
+    by_place = getattr(frame, "iloc", None)
+    return frame[list(frame.columns)[place]] if by_place is None else by_place[:, place]
+
+
+def _is_number(column: Any) -> bool:
+    array = np.asarray(column)
+    if array.dtype.kind in "fiub":
+        return True
+    if array.dtype.kind != "O":
+        return False
+    try:
+        np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True

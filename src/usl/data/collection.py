@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.errors import DataError, did_you_mean
+from usl.core.errors import DataError, did_you_mean, shortened
 from usl.core.hashing import array_digest
+from usl.core.words import counted
 from usl.numeric.lazy_table import LazyTable, taken
 
 BLOCK = 4096  # rows read at once
@@ -36,7 +37,7 @@ class Images(Protocol):
         """The same source restricted to ``rows``, in that order."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Collection:
     """An ordered collection of n items, each an image or a row of features.
 
@@ -104,6 +105,33 @@ class Collection:
     def __len__(self) -> int:
         """Number of items."""
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids in order."""
+        return iter(self.ids.tolist())
+
+    def __repr__(self) -> str:
+        """What it holds, in a line."""
+        noun = "image" if self.images is not None else "row"
+        parts = [counted(len(self), noun)]
+        if self.features is not None:
+            parts.append(f"features of width {self.features.shape[-1]:,}")
+        names, counts = np.unique(self.subsets, return_counts=True)
+        if names.tolist() not in ([], ["train"]):
+            sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
+            parts.append(", ".join(f"{name} {sizes[name]:,}" for name in SUBSETS if name in sizes))
+        if self.labels is not None:
+            classes = len({label for label in self.labels.tolist() if label is not None})
+            parts.append(f"answers of {counted(classes, 'class')}")
+        if self.skipped:
+            parts.append(f"{len(self.skipped):,} left out")
+        return f"Collection of {shortened(self.source) or 'data in memory'}: {'; '.join(parts)}"
+
+    def _repr_html_(self) -> str:
+        """The same with the first pictures, for notebooks."""
+        from usl.data.gallery import gallery
+
+        return gallery(self, range(len(self)), self.ids.tolist(), repr(self))
 
     def rows_in(self, subset: str) -> NDArray[np.int64]:
         """Row numbers of one subset, in order."""

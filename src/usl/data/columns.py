@@ -116,6 +116,17 @@ def tidy_id(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
+def check_told_apart(source: object, ids: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse two files whose names differ in how their letters are composed alone."""
+    first: dict[str, str] = {}
+    for name, word in zip(names, ids, strict=True):
+        if first.setdefault(word, name) != name:
+            raise DataError(
+                f"{source}: two files are called {word!r}, which differ in how their letters are "
+                f"composed alone: {first[word]!a} and {name!a}. Rename one."
+            )
+
+
 def id_column(values: Sequence[Any], where: Callable[[int], str]) -> NDArray[np.str_]:
     """A column of ids as text; DataError naming the row for an empty or repeated one."""
     ids = [id_text(value) for value in values]

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 
+from usl.core.words import counted, verb_for
+
 USUAL = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp"),
     *(".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"),
@@ -75,7 +77,7 @@ def passed_over_note(source: str, passed_over: Mapping[str, int]) -> str:
     if not pictures:
         return ""
     total = sum(pictures.values())
-    files = f"{total} files were" if total > 1 else "1 file was"
+    files = f"{counted(total, 'file')} {verb_for(total, 'was', 'were')}"
     listed = ", ".join(
         f"{count} x {ending}" for ending, count in sorted(pictures.items(), key=lambda p: -p[1])
     )

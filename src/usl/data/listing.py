@@ -9,10 +9,12 @@ import json
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from usl.core.errors import DataError
+from usl.core.words import counted
 from usl.data.endings import passed_over_note, readable_endings
 
 # Folders of what was thrown away, thumbnails and snapshots: of NAS, Windows, Linux and Macs.
@@ -47,7 +49,7 @@ class Listing:
         found = [passed_over_note(source, self.others)]
         if self.twice:
             shown = ", ".join(self.twice[:3]) + (", ..." if len(self.twice) > 3 else "")
-            links = f"{len(self.twice)} links" if len(self.twice) > 1 else "1 link"
+            links = counted(len(self.twice), "link")
             found.append(f"{source}: {links} to folders that are listed already: {shown}.")
         return tuple(filter(None, found))
 
@@ -196,10 +198,54 @@ def expand_glob(pattern: Path) -> tuple[Path, list[str]]:
         root = root.parent
     if not root.is_dir():
         raise DataError(f"{pattern}: there is no folder {root}.")
-    names = glob.glob(os.path.relpath(pattern, root), root_dir=root, recursive=True)
+    names = _expanded(str(root), Path(os.path.relpath(pattern, root)).parts)
     posix = [Path(name).as_posix() for name in names if not os.path.isdir(root / name)]
     known: dict[str, bool] = {"": False}  # folders, and whether they are none of the collection
     return root, [name for name in posix if not _lies_outside(name, root, known)]
+
+
+def _expanded(root: str, parts: tuple[str, ...]) -> list[str]:
+    """What matches the parts of a pattern below a folder; ``**`` enters each folder once.
+
+    The standard library's follows links in circles, which with several of them never ends.
+    """
+    if "**" not in parts:
+        return glob.glob(os.path.join(*parts), root_dir=root) if parts else [""]
+    place = parts.index("**")
+    before, rest = parts[:place], parts[place + 1 :] or ("*",)
+    found: list[str] = []
+    for start in sorted(_expanded(root, before)):
+        for folder in _folders_once(os.path.join(root, start)):
+            inner = os.path.join(start, folder)
+            found += [os.path.join(inner, n) for n in _expanded(os.path.join(root, inner), rest)]
+    return list(dict.fromkeys(found))
+
+
+def _folders_once(base: str) -> Iterator[str]:
+    """A folder and all below it, as paths from it, each once: links after the real folders."""
+    if not os.path.isdir(base):
+        return
+    seen: set[tuple[int, int]] = set()
+    waiting, linked = [""], list[str]()
+    while waiting or linked:
+        name = waiting.pop() if waiting else linked.pop(0)
+        folder = os.path.join(base, name)
+        if _identity(folder) in seen:
+            continue
+        seen.add(_identity(folder))
+        yield name
+        for entry in reversed(_entries(folder)):
+            if not entry.name.startswith(".") and _is_folder(entry):
+                inner = os.path.join(name, entry.name)
+                (linked if entry.is_symlink() else waiting).append(inner)
+        linked.sort()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _seen_once(listing: Listing, names: list[str]) -> list[str]:

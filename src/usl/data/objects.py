@@ -22,6 +22,7 @@ from usl.core.plain_arrays import as_numpy, is_frame, is_tensor
 from usl.data.collection import SUBSETS, Collection
 from usl.data.columns import find_column, numbered, stacked, subset_name
 from usl.data.decode import decode_file
+from usl.data.frames import from_frame, from_paths, is_paths
 from usl.data.images import ObjectImages
 from usl.data.labels import label_notes, read_labels
 from usl.data.readers.embeddings import from_array, from_features
@@ -31,7 +32,11 @@ TARGET_NAMES = ("targets", "labels", "_labels", "y")  # what torchvision's class
 
 def opener(dataset: Any) -> Callable[..., Collection]:
     """The function that opens an object, told by what the object can do."""
-    if isinstance(dataset, np.ndarray) or is_tensor(dataset) or is_frame(dataset):
+    if is_frame(dataset):
+        return from_frame
+    if is_paths(dataset):
+        return from_paths
+    if isinstance(dataset, np.ndarray) or is_tensor(dataset):
         return from_memory
     first = next(iter(dataset.values()), None) if isinstance(dataset, Mapping) else dataset
     if isinstance(dataset, Mapping) and (isinstance(first, np.ndarray) or is_tensor(first)):
@@ -43,24 +48,14 @@ def opener(dataset: Any) -> Callable[..., Collection]:
         return from_torchvision
     raise UsageError(
         f"A {type(dataset).__name__} cannot be opened as a collection. Give a path, an array "
-        "[n, d] or [n, h, w, 3], or a torchvision or Hugging Face data set; a list of files goes "
-        "into a table with a path column."
+        "[n, d] or [n, h, w, 3], a list of image files, a table of pandas or polars, or a "
+        "torchvision or Hugging Face data set."
     )
 
 
 def from_memory(dataset: Any) -> Collection:
-    """Take over an array or tensor of features [n, d], or of uint8 images [n, h, w(, 1 or 3)].
-
-    A table of numbers alone is features too; UsageError for one that holds text.
-    """
-    array = as_numpy(dataset)
-    if is_frame(dataset) and array.dtype.kind not in "fiub":
-        columns = ", ".join(map(str, list(dataset.columns)[:8]))
-        raise UsageError(
-            f"A {type(dataset).__name__} of other columns than numbers ({columns}) cannot be "
-            "opened. Write it to a file, table.to_parquet('list.parquet'), and open that."
-        )
-    return from_array(array, source="array")
+    """Take over an array or tensor of features [n, d], or of uint8 images [n, h, w(, 1 or 3)]."""
+    return from_array(as_numpy(dataset), source="array")
 
 
 def from_arrays(dataset: Mapping[str, Any]) -> Collection:

@@ -16,21 +16,18 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
+from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.evaluation.last_epochs import last_epochs_figures
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers, strangers
 from usl.run.folder import Run
 from usl.run.identity import writing
-from usl.run.models import (
-    EVALUATION,
-    STAMP,
-    TrainedModel,
-    active_model,
-    settle_models,
-)
+from usl.run.model_changes import settle_models
+from usl.run.models import EVALUATION, STAMP, TrainedModel, active_model
 from usl.run.picks import picked_ids
-from usl.training.models import open_model
+from usl.run.predictions import read_predictions
+from usl.training.models import Model, open_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
 
@@ -70,8 +67,7 @@ def evaluate(
     classes = np.array([numbers.get(name, -1) for name in truth], dtype=np.int64)
 
     human = opened.split.sources[opened.split_rows()] == "human"
-    train = opened.subsets == "train"
-    predicted = predict_points(model, opened.space, train).argmax(axis=1)
+    predicted = predicted_classes(opened, model, class_names)
     figures: dict[str, Any] = {
         "method": trained.info["method"],
         "labels": trained.info["labels"],
@@ -100,6 +96,24 @@ def evaluate(
     return figures
 
 
+def predicted_classes(opened: Opened, model: Model, names: list[str]) -> NDArray[np.int64]:
+    """The class of every point, as a number in ``names``.
+
+    Where images are gone or new since the training, those it labelled keep what it said, and the
+    model tells the others.
+    """
+    train, own = opened.subsets == "train", model.fitted()
+    if own is None or len(own) == train.sum():
+        return np.asarray(predict_points(model, opened.space, train).argmax(axis=1))
+    found = read_predictions(opened.run.path)
+    said = {} if found is None else found.by_id()
+    best = np.asarray(model.probabilities(opened.space.features).argmax(axis=1))
+    for row in np.flatnonzero(train).tolist():
+        label, _ = said.get(str(opened.ids[row]), (None, 0.0))
+        best[row] = names.index(label) if label in names else best[row]
+    return best
+
+
 def write_evaluation(run: Run, trained: TrainedModel, figures: dict[str, Any]) -> None:
     """Write the figures into the folder of the model that they are of; and the run's copy."""
     stamped = {**figures, STAMP: trained.info[STAMP]} if STAMP in trained.info else figures
@@ -108,7 +122,7 @@ def write_evaluation(run: Run, trained: TrainedModel, figures: dict[str, Any]) -
         if now is None or now.path != trained.path or now.info != trained.info:
             raise DataError(
                 f"{run.path} was trained anew meanwhile; these figures are of the former model and "
-                f"were not written. Evaluate again: usl evaluate {run.path}"
+                f"were not written. Evaluate again: usl evaluate {quoted(run.path)}"
             )
         write_json(trained.path / EVALUATION, stamped)
     settle_models(run.path)

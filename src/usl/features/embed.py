@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.progress import Progress, silent
+from usl.core.words import counted
 from usl.data.collection import Collection
 from usl.features.cache import FeatureCache
 from usl.features.contract import Encoder, EncoderInfo
@@ -162,7 +163,7 @@ def _tell_of_greys(collection: Collection) -> None:
     if scaled:
         count = sum(scaled.values())
         ways = ", ".join(f"{number} x {how}" for how, number in scaled.most_common())
-        pictures = f"{count} pictures" if count > 1 else "1 picture"
+        pictures = counted(count, "picture")
         warnings.warn(
             f"{collection.source}: the greys of {pictures} were scaled by what each holds, so that "
             f"they can be told apart ({ways}).",

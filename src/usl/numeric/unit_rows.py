@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UslWarning
+from usl.core.plain_arrays import bad_columns, is_frame
 from usl.core.progress import Progress, silent
+from usl.core.words import counted, more_such, verb_for
 from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.lazy_table import LazyTable, lazy_or_array, place_of
@@ -24,6 +26,11 @@ def check_table(features: ArrayLike | LazyTable | os.PathLike[str]) -> Any:
     table = lazy_or_array(features)
     if table.ndim != 2 or 0 in table.shape:
         raise DataError(f"features: shape {table.shape} given; a non-empty [n, d] table is needed.")
+    if table.dtype.kind not in "fiub" and is_frame(features):
+        raise DataError(
+            f"features: no numbers in the columns {bad_columns(features)}. Leave them out, or turn "
+            "them into numbers."
+        )
     if table.dtype.kind not in "fiub":
         raise DataError(f"features: dtype {table.dtype} given; real numbers are needed.")
     return table
@@ -62,14 +69,15 @@ def unit_rows(
     bad, zero = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if len(bad):
         raise DataError(
-            f"features: {place_of(table, int(bad[0]))} holds NaN or infinity in float32 "
-            f"({len(bad)} such rows). Drop or recompute them."
+            f"features: {place_of(table, int(bad[0]))} holds NaN or infinity in float32"
+            f"{more_such(n := len(bad), 'row')}. Drop or recompute {verb_for(n, 'it', 'them')}."
         )
     if len(zero) and tell:
         warnings.warn(
-            f"features: {len(zero)} rows are all zeros (the first is "
-            f"{place_of(table, int(zero[0]))}) and have no direction; they are kept at the "
-            "origin, far from everything.",
+            f"features: {counted(n := len(zero), 'row')} {verb_for(n, 'is', 'are')} all zeros "
+            f"({verb_for(n, 'it', 'the first')} is {place_of(table, int(zero[0]))}) and "
+            f"{verb_for(n, 'has', 'have')} no direction; {verb_for(n, 'it is', 'they are')} kept "
+            "at the origin, far from everything.",
             UslWarning,
             stacklevel=3,
         )

@@ -36,7 +36,7 @@ OURS |= {
     "map.npz",
     "report.html",
 }
-OURS |= {"encoder.safetensors", "training", "tensorboard", "metrics.jsonl"}
+OURS |= {"encoder.safetensors", "source.jsonl", "training", "tensorboard", "metrics.jsonl"}
 EXPORTED = {*COLUMNS, "rank", "score", "prediction", "confidence"}  # columns of an export
 
 

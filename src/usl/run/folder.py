@@ -2,6 +2,7 @@
 
 ======================= ==========================================================================
 run.json                what made the run: source, encoder, parameters, hashes, versions, timings
+source.jsonl            the files, where the source was a list or a table in memory
 images.parquet          image_id, subset and content hash of every image when the run was made
 selection.csv .parquet  the picks, best first, with their figures
 split.csv .parquet      what is requested and labelled; ``split.csv`` is yours to edit
@@ -32,7 +33,7 @@ import platform
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,19 +64,22 @@ from usl.run.by_hand import EXPORTS, changed_by_hand
 from usl.run.columns import Columns, read_columns
 from usl.run.identity import hold, identity, writing
 from usl.run.last_good import read_whole
-from usl.run.models import TrainedModel, list_models, settle_models
+from usl.run.model_changes import settle_models
+from usl.run.models import TrainedModel, list_models
 from usl.run.record import checked_record
+from usl.run.repr import run_html, run_line
 from usl.run.rounds import SelectionRound, list_rounds
 from usl.run.split import Split
-from usl.run.tables import ID, read_table, write_table
+from usl.run.tables import ID, read_table, typed_column, write_table
 
 FORMAT = 1
 INFO, IMAGES = "run.json", "images.parquet"
+LISTED = "source.jsonl"  # the files of a source that was a list in memory
 ANSWERS = "labels.sqlite"
 PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "pyarrow", "pillow", "torch")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """An existing run folder: ``path`` and the content of its ``run.json``."""
 
@@ -107,6 +111,14 @@ class Run:
     def identity(self) -> str:
         """What tells this run from one that takes its place later."""
         return identity(self.info)
+
+    def __repr__(self) -> str:
+        """What was picked of what, and the active model, in a line; nothing is read."""
+        return run_line(self.path, self.info)
+
+    def _repr_html_(self) -> str:
+        """The same with the picks as they are now, for notebooks."""
+        return run_html(self)
 
     def update(self, **sections: Any) -> Self:
         """Replace sections of ``run.json`` on disk; the run with the new content.
@@ -140,7 +152,8 @@ class Run:
     def collection(self, source: str | None = None) -> Collection:
         """Open the run's source again, or the ``source`` it has moved to."""
         recorded = self.info["source"]
-        given = source or recorded.get("path")
+        listed = self.path / LISTED
+        given = source or (str(listed) if listed.is_file() else recorded.get("path"))
         if given is None:
             raise DataError(
                 f"{self.path}: the run was made from data in memory; pass that collection again."
@@ -321,29 +334,8 @@ def write_images(folder: Path, collection: Collection) -> None:
     )
     for name, values in collection.extra.items():
         if name not in table.column_names:
-            table = table.append_column(name, _column(values))
+            table = table.append_column(name, typed_column(values))
     write_table(folder / IMAGES, table)
-
-
-def _column(values: Sequence[Any]) -> Any:
-    """A column of the source: numbers where all of it is numbers, text where kinds are mixed."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        column = pa.array(list(values))
-    except pa.ArrowException:
-        column = pa.array([None if value is None else str(value) for value in values], pa.string())
-    if not pa.types.is_string(column.type):
-        return column
-    with suppress(pa.ArrowException):
-        whole = pc.cast(column, pa.int64())
-        if pc.cast(whole, pa.string()).equals(column):  # 007 is none
-            return whole
-    with suppress(pa.ArrowException):
-        if not pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
-            return pc.cast(column, pa.float64())
-    return column
 
 
 def source_record(source: object, collection: Collection) -> dict[str, Any]:

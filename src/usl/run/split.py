@@ -23,24 +23,49 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UslWarning, did_you_mean
 from usl.core.files import atomic_write
+from usl.core.words import counted, html_table, verb_for
+from usl.data.gallery import short
 from usl.data.tables import read_text_table
 from usl.run.last_good import keep_good
-from usl.run.split_csv import CSV_NAME, SOURCES, csv_bytes, parse, signature, write_mirror
+from usl.run.split_csv import (
+    COLUMNS,
+    CSV_NAME,
+    SOURCES,
+    STATES,
+    csv_bytes,
+    parse,
+    signature,
+    write_mirror,
+)
 
 FIELDS = ("ids", "subsets", "states", "labels", "weights", "sources")
 
+SHOWN = 10  # rows in a notebook
 
-@dataclass(frozen=True, eq=False)
+
+class SplitRow(NamedTuple):
+    """One row of a split file."""
+
+    image_id: str
+    subset: str
+    state: str
+    label: str | None
+    weight: float
+    source: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """The rows of a split file.
 
@@ -53,6 +78,7 @@ class Split:
     sources : str array [n], empty where the state is not ``labeled``.
     path : the file it was read from, if any; numbers : int64 [n], each row's number there.
     seen : the file's :func:`usl.run.split_csv.signature` just before.
+    gone : its rows of images that a collection does not hold any more, after :meth:`check`.
     """
 
     ids: NDArray[np.str_]
@@ -64,6 +90,7 @@ class Split:
     path: str = ""
     numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     seen: tuple[int, int, int] | None = None
+    gone: Split | None = None
 
     @classmethod
     def start(cls, ids: ArrayLike, subsets: ArrayLike, *, picks: ArrayLike = ()) -> Self:
@@ -93,6 +120,30 @@ class Split:
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[SplitRow]:
+        """The rows in the order of the file."""
+        columns = (getattr(self, name).tolist() for name in FIELDS)
+        return map(SplitRow._make, zip(*columns, strict=True))
+
+    def __repr__(self) -> str:
+        """How many rows are in which state, in a line."""
+        states = [
+            f"{count:,} {state}"
+            for state in STATES
+            if (count := int((self.states == state).sum())) or state == "labeled"
+        ]
+        classes = len({label for label in self.labels.tolist() if label is not None})
+        of = f" (of {counted(classes, 'class')})" if classes else ""
+        where = f" of {self.path}" if self.path else ""
+        said = ", ".join(f"{text}{of if text.endswith(' labeled') else ''}" for text in states)
+        return f"Split{where}: {counted(len(self), 'image')}; {said}"
+
+    def _repr_html_(self) -> str:
+        """The same with the first rows, for notebooks."""
+        first = islice(self, SHOWN)
+        rows = [["" if cell is None else short(str(cell)) for cell in row] for row in first]
+        return html_table(repr(self), COLUMNS, rows)
 
     def requested(self) -> NDArray[np.int64]:
         """Rows that wait for a label, best first."""
@@ -157,12 +208,13 @@ class Split:
         Returns
         -------
         The split with one row per image of the collection: its own rows, then the new ones. Rows
-        of unlabelled images that are gone are left out, with a warning.
+        of images that are gone are left out, with a warning, and kept as ``gone``.
 
         Raises
         ------
         DataError
-            naming the row: an image that the collection does not hold, or whose content changed.
+            naming the row: an image whose content changed, or, with a label or a request, one that
+            was never in the run; or where most of those images are gone.
         """
         ids, subsets = np.asarray(ids, dtype=np.str_), np.asarray(subsets, dtype=np.str_)
         split, positions = self, self.positions(ids)
@@ -173,22 +225,12 @@ class Split:
                 positions = split.positions(ids)
                 split._refuse_repeated_ids()
         unknown = np.flatnonzero(positions < 0)
-        if 0 < len(unknown) < len(self) and (self.states[unknown] == "unlabeled").all():
-            warnings.warn(
-                f"{self.path or 'split'}: {len(unknown):,} unlabelled images are not in the "
-                f"collection any more, {str(self.ids[unknown[0]])!r} among them; left out.",
-                UslWarning,
-                stacklevel=2,
-            )
+        if len(unknown):
+            self._refuse_strangers(unknown, ids, recorded or {})
+            gone = split._only(unknown)
             split, positions = split._without(unknown), np.delete(positions, unknown)
-        elif len(unknown):
-            word = str(self.ids[unknown[0]])
-            raise DataError(
-                f"{self.where(unknown[0])}: no image {word!r} in the collection"
-                + (f" (and {len(unknown) - 1} further rows)" if len(unknown) > 1 else "")
-                + f".{did_you_mean(word, ids.tolist()) if len(ids) <= 20_000 else ''} "
-                "Restore the image, or delete the row."
-            )
+            split = replace(split, gone=gone)
+            warnings.warn(split.gone_note(), UslWarning, stacklevel=2)
         theirs = subsets[positions]
         if len(moved := np.flatnonzero(split.subsets != theirs)):
             row = int(moved[0])
@@ -209,6 +251,60 @@ class Split:
         new = np.ones(len(ids), dtype=bool)
         new[positions] = False
         return split.extended(type(self).start(ids[new], subsets[new]))
+
+    def _refuse_strangers(
+        self, unknown: NDArray[np.int64], ids: NDArray[np.str_], recorded: Mapping[str, str]
+    ) -> None:
+        """DataError for rows of images that never were in the run, or where most are gone.
+
+        Rows without a label or a request are no loss.
+        """
+        asked = unknown[self.states[unknown] != "unlabeled"]
+        known = [_tidy(word) in recorded or word in recorded for word in self.ids[asked].tolist()]
+        strange = asked[~np.array(known, dtype=bool)]
+        wanted = int((self.states != "unlabeled").sum())
+        if len(unknown) == len(self) or len(strange) or len(asked) > max(1, wanted / 2):
+            strange = strange if len(strange) else asked if len(asked) else unknown
+            word = str(self.ids[strange[0]])
+            raise DataError(
+                f"{self.where(strange[0])}: no image {word!r} in the collection"
+                + (f" (and {len(unknown) - 1} further rows)" if len(unknown) > 1 else "")
+                + f".{did_you_mean(word, ids.tolist()) if len(ids) <= 20_000 else ''} "
+                "Restore the image, or delete the row."
+            )
+
+    def gone_note(self) -> str:
+        """What to say of images that are gone from the collection; "" of none."""
+        if self.gone is None:
+            return ""
+        n, states = len(self.gone), self.gone.states
+        kinds = [
+            f"{count:,} {state}"
+            for state in ("labeled", "requested")
+            if (count := int((states == state).sum()))
+        ]
+        first = ", ".join(repr(word) for word in self.gone.ids[:3].tolist())
+        return (
+            f"{self.path or 'split'}: the images are not those of the selection: "
+            f"{counted(n, 'image')} {verb_for(n, 'is', 'are')} gone ({first}"
+            f"{', ...' if n > 3 else ''}{'; ' if kinds else ''}{', '.join(kinds)}) and left out. "
+            f"{verb_for(n, 'Its row stays', 'Their rows stay')} in the file; restore "
+            f"{verb_for(n, 'the image', 'the images')}, or delete {verb_for(n, 'it', 'them')}."
+        )
+
+    def whole(self) -> Self:
+        """This split with the rows of images that are gone, as the file has them."""
+        if self.gone is None:
+            return self
+        both = {name: np.append(getattr(self, name), getattr(self.gone, name)) for name in FIELDS}
+        numbers = np.append(self.numbers, self.gone.numbers)
+        return replace(self, **both, numbers=numbers, gone=None)  # type: ignore[arg-type]
+
+    def _only(self, rows: NDArray[np.int64]) -> Self:
+        """Some rows of this split."""
+        numbers = self.numbers[rows] if len(self.numbers) else self.numbers
+        taken = {name: getattr(self, name)[rows] for name in FIELDS}
+        return replace(self, **taken, numbers=numbers)
 
     def _without(self, rows: NDArray[np.int64]) -> Self:
         """This split without some of its rows."""
@@ -262,7 +358,7 @@ class Split:
         path = path / CSV_NAME if path.is_dir() else path
         seen = signature(path)
         table = read_text_table(path)
-        split = cls(**parse(table), path=str(path), numbers=table.numbers, seen=seen)
+        split = cls(**parse(table), gone=None, path=str(path), numbers=table.numbers, seen=seen)
         split._refuse_repeated_ids()
         return split
 

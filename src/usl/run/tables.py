@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
@@ -62,3 +63,24 @@ def read_table(
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or column.null_count:
             raise DataError(f"{path} cannot be read ({ID} is not a text in every row). {fix}")
     return table
+
+
+def typed_column(values: Sequence[Any]) -> Any:
+    """A column of the source: numbers where all of it is numbers, text where kinds are mixed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        column = pa.array(list(values))
+    except pa.ArrowException:
+        column = pa.array([None if value is None else str(value) for value in values], pa.string())
+    if not pa.types.is_string(column.type):
+        return column
+    with suppress(pa.ArrowException):
+        whole = pc.cast(column, pa.int64())
+        if pc.cast(whole, pa.string()).equals(column):  # 007 is none
+            return whole
+    with suppress(pa.ArrowException):
+        if not pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
+            return pc.cast(column, pa.float64())
+    return column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from usl.data.collection import Collection
@@ -27,6 +28,8 @@ def plan_run(
     constraints: Constraints | None = None,
     as_: str | None = None,
     max_pixels: int | None = None,
+    labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    use_known: bool = False,
     **method_params: Any,
 ) -> dict[str, Any]:
     """What ``start_run`` with these parameters would embed, how long it would take, in what memory.
@@ -42,13 +45,25 @@ def plan_run(
     opened = {"as_": as_, "max_pixels": max_pixels}
     model = with_layer(model, layer)
     ready = prepare(
-        source, budget, method, model, pca, memory, None, constraints, method_params, opened
+        source,
+        budget,
+        method,
+        model,
+        pca,
+        memory,
+        None,
+        constraints,
+        method_params,
+        opened,
+        labels,
+        use_known,
     )
+    labeled = len(ready.known.among(ready.train))
     collection = ready.collection
     plan, raw, default = describe(collection, model, "train")
     n, width, pca = plan["images"], plan["width"], default if pca is None else pca
     dimensions = min(width, pca or width)
-    held, work = run_needs(collection, width, pca, method, budget, method_params)
+    held, work = run_needs(collection, width, pca, method, budget, method_params, labeled)
     tables = 4 * n * dimensions + (raw if collection.features is None else 0)
     plan |= {
         "budget": budget,
@@ -56,11 +71,13 @@ def plan_run(
         "memory_mb": round((held + work + tables) / 1e6),
         "least_memory_mb": round((held + work) / 1e6),
     }
+    if labeled:
+        plan["labels_already"] = labeled
     if ready.workspace.memory is not None:
         plan["tables_in_files"] = held + work + tables > ready.workspace.memory
     seconds = getattr(METHODS.load(method), SECONDS, None)
     if seconds is not None:
-        stages = seconds(n, dimensions, budget, 0, method_params)
+        stages = seconds(n, dimensions, budget, labeled, method_params)
         plan |= {f"{stage}_seconds": round(taken, 1) for stage, taken in stages.items()}
     if constraints is not None:
         plan["constraints"] = planned(ready.wanted, ready.shares)

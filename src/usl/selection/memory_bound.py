@@ -68,10 +68,12 @@ def run_needs(
     method: str,
     budget: int,
     params: dict[str, Any],
+    labeled: int = 0,
 ) -> tuple[int, int]:
     """Bytes that a run holds all along, and those it works with, its tables in files aside.
 
-    ``width`` of the encoder's rows; ``pca`` dimensions they are brought to, None for all.
+    ``width`` of the encoder's rows; ``pca`` dimensions they are brought to, None for all;
+    ``labeled``, how many images have a label already.
     """
     n, name = len(collection.rows_in("train")), collection.ids.dtype.itemsize
     held = (KEPT + KEPT_IDS * name) * len(collection)
@@ -79,7 +81,7 @@ def run_needs(
         held += bytes_in_memory(collection.features)
     written = (WRITTEN + WRITTEN_IDS * name) * len(collection)
     fit = in_blocks(24 * width, n) + (40 * width * width if pca else 0)
-    selection = needed(method, n, min(width, pca or width), budget, 0, params)
+    selection = needed(method, n, min(width, pca or width), budget, labeled, params)
     return held, max(BASE + fit, BASE + written, selection)
 
 
@@ -91,6 +93,7 @@ def bound_run(
     budget: int,
     pca: int | None,
     params: dict[str, Any],
+    labeled: int = 0,
 ) -> str | Encoder:
     """Refuse a bound that a run cannot keep, before any image is read; the encoder of the run.
 
@@ -107,7 +110,7 @@ def bound_run(
         encoder = open_encoder(model)
         width = encoder.dim
         pca = encoder.preprocessing["pca"] if pca is None else pca
-    held, work = run_needs(collection, width, pca, method, budget, params)
+    held, work = run_needs(collection, width, pca, method, budget, params, labeled)
     workspace.hold(held)
     workspace.reserve(work)
     return encoder

@@ -18,6 +18,7 @@ from usl.selection.constraints.files import read_constraints
 from usl.selection.constraints.resolve import Share, Wanted, resolve
 from usl.selection.constraints.select_within import Constraints, check_end_to_end
 from usl.selection.contract import METHODS
+from usl.selection.known_labels import Known, check_budget, read_known
 from usl.selection.memory_bound import bound_run
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Prepared:
     files : where constraints came from, by name.
     workspace : with what is needed beside tables kept free.
     encoder : of the run; opened already where there is a bound on memory.
+    known : labels that the run starts from.
     """
 
     collection: Collection
@@ -48,6 +50,7 @@ class Prepared:
     files: dict[str, str]
     workspace: Workspace
     encoder: str | Encoder
+    known: Known
 
 
 def prepare(
@@ -61,6 +64,8 @@ def prepare(
     constraints: Constraints | None,
     params: Mapping[str, Any],
     options: Mapping[str, Any],
+    labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    use_known: bool = False,
 ) -> Prepared:
     """Open the source, say how it was taken, and refuse whatever can be refused.
 
@@ -82,11 +87,9 @@ def prepare(
     train = collection.rows_in("train")
     if not len(train):
         raise DataError(f"{collection.source}: the train subset is empty; nothing to pick from.")
-    if not 1 <= budget <= len(train):
-        raise UsageError(
-            f"budget: {budget} given, but the train subset has {len(train)} images; it must be "
-            f"between 1 and {len(train)}."
-        )
+    known = read_known(labels, use_known, collection)
+    labeled = known.among(train)
+    check_budget(budget, len(train), len(labeled))
     if oracle and collection.labels is None:
         raise DataError(
             f"{method} is an oracle and needs the label of every image, but {collection.source} "
@@ -95,14 +98,15 @@ def prepare(
     if (check := getattr(module, "check", None)) is not None:
         check(len(train), params)
     limits, files = read_constraints(constraints or Constraints(), collection, train)
-    wanted = resolve(limits, len(train), budget, collection.ids[train])
+    wanted = resolve(limits, len(train), budget, collection.ids[train], labeled)
     shares = wanted.parts(budget)
     if params.get("end_to_end"):
         check_trainable(collection, model)
         check_end_to_end(limits)
     workspace = Workspace(memory, scratch)
-    encoder = bound_run(workspace, collection, model, method, budget, pca, dict(params))
-    return Prepared(collection, train, oracle, wanted, shares, files, workspace, encoder)
+    count = len(labeled)
+    encoder = bound_run(workspace, collection, model, method, budget, pca, dict(params), count)
+    return Prepared(collection, train, oracle, wanted, shares, files, workspace, encoder, known)
 
 
 def check_trainable(collection: Collection, model: str) -> None:

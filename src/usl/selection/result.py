@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.files import write_json_lines
+from usl.core.words import counted, html_table
 from usl.run.picks import write_picks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 METRICS = "metrics.jsonl"
+SHOWN = 10  # picks in a printed selection
+FIGURES = ("cluster_size", "density", "nearest_distance")  # of each in a notebook
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Selection:
     """The picks, best first, with what is known about each.
 
@@ -51,6 +55,39 @@ class Selection:
     def __len__(self) -> int:
         """Number of picks."""
         return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        """The picked rows, best first."""
+        return iter(self.indices.tolist())
+
+    def __getitem__(self, place: int | slice) -> Any:
+        """The row of the pick of a rank (from 0), or of several: any prefix is a selection."""
+        found = self.indices[place]
+        return found if isinstance(place, slice) else int(found)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The picked rows, so that ``features[picks]`` are those that were picked."""
+        return np.array(self.indices, dtype=dtype)
+
+    def __repr__(self) -> str:
+        """How many of how many, by what, and the first few."""
+        total, shown = len(self.representative), self.indices[:SHOWN].tolist()
+        more = ", ..." if len(self) > len(shown) else ""
+        return (
+            f"{len(self):,} of {counted(total, 'row')} picked by {self.method} (seed {self.seed}), "
+            f"best first: {', '.join(map(str, shown))}{more}"
+        )
+
+    def _repr_html_(self) -> str:
+        """The same with a table of the first picks, for notebooks."""
+        names = [name for name in FIGURES if name in self.columns]
+        heads = ["rank", "row", *names, "represents"]
+        represents = np.bincount(self.representative + 1, minlength=len(self) + 1)[1:]
+        rows = []
+        for rank in range(min(len(self), SHOWN)):
+            figures = [f"{self.columns[name][rank]:.4g}" for name in names]
+            rows.append([rank + 1, self[rank], *figures, int(represents[rank])])
+        return html_table(repr(self), heads, rows)
 
     def stands_for(self, rank: int) -> NDArray[np.int64]:
         """Rows of the items that the pick of this rank (from 0) speaks for, itself included."""

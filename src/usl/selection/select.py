@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
+from usl.core.words import counted, more_such, verb_for
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.stage_cache import Keep, KeepOnDisk
@@ -95,7 +96,8 @@ def select(
         raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
     if not 1 <= budget <= len(allowed):
         raise UsageError(
-            f"budget: {budget} given, but there are {len(allowed)} items to choose from; it must "
+            f"budget: {budget} given, but there {verb_for(len(allowed), 'is', 'are')} "
+            f"{counted(len(allowed), 'item')} to choose from; it must "
             f"be between 1 and {len(allowed)}."
         )
     seed = seed_number(seed)
@@ -178,7 +180,8 @@ def checked_predictions(given: ArrayLike | None, n: int, method: str) -> NDArray
     ):
         if wrong.any():
             raise DataError(
-                f"predictions: row {int(wrong.argmax())} {fault} ({int(wrong.sum())} such rows). "
+                f"predictions: row {int(wrong.argmax())} {fault}"
+                f"{more_such(int(wrong.sum()), 'row')}. "
                 "Give class probabilities, such as a softmax."
             )
     return table

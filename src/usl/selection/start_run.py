@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.data.collection import Collection
+from usl.data.frames import LIST
+from usl.data.images import FileImages
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
 from usl.numeric.stage_cache import Keep, KeepSearch
@@ -29,6 +32,7 @@ from usl.run.split import Split
 from usl.selection.constraints.result import Constrained
 from usl.selection.constraints.select_within import Constraints, select_within
 from usl.selection.contract import DEFAULT, METHODS
+from usl.selection.known_labels import Known
 from usl.selection.known_methods import takes
 from usl.selection.prepare import Prepared, prepare
 from usl.selection.result import Selection
@@ -57,6 +61,8 @@ def start_run(
     resume: bool | None = None,
     as_: str | None = None,
     max_pixels: int | None = None,
+    labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    use_known: bool = False,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Run:
@@ -89,6 +95,10 @@ def start_run(
         finished. The default does so above 100,000 images.
     as_ : what a table with both paths and numbers is: embeddings or manifest.
     max_pixels : most pixels of an image that is still decoded; the default is Pillow's limit.
+    labels : labels that you have already: a table (CSV, JSONL, Parquet) with the columns image_id
+        (or path) and label. They count from the start, what they cover is not asked for again, and
+        the budget is for new picks. From Python also a mapping of ids to labels.
+    use_known : start from the labels that the source itself carries, in the same way.
     **method_params : the method's own parameters.
     """
     began = time.perf_counter()
@@ -97,7 +107,18 @@ def start_run(
     seed = seed_number(seed)
     opened = {"as_": as_, "max_pixels": max_pixels}
     ready = prepare(
-        source, budget, method, model, pca, memory, scratch, constraints, method_params, opened
+        source,
+        budget,
+        method,
+        model,
+        pca,
+        memory,
+        scratch,
+        constraints,
+        method_params,
+        opened,
+        labels,
+        use_known,
     )
     collection, train = ready.collection, ready.train
     space = open_space(
@@ -110,6 +131,9 @@ def start_run(
         progress=progress,
     )
     embedded = time.perf_counter()
+    readable = np.ones(len(collection), dtype=bool)
+    readable[np.setdiff1d(train, space.rows)] = False
+    known = ready.known.readable(readable, collection.ids)
 
     handed = handed_over(ready, space, method, seed, method_params)
     training = handed.get("trainable")
@@ -121,6 +145,8 @@ def start_run(
         "progress": progress,
         **handed,
     }
+    if len(labeled := known.among(space.rows)) and constraints is None:
+        settings["labeled"] = labeled
     try:
         picks = pick(ready, space, budget, constraints, settings)
     except TrainingFailedError as error:
@@ -129,34 +155,65 @@ def start_run(
         raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
     selected = time.perf_counter()
 
-    readable = np.ones(len(collection), dtype=bool)
-    readable[np.setdiff1d(train, space.rows)] = False
+    seconds = {"embed": round(embedded - began, 3), "select": round(selected - embedded, 3)}
     with runs.new_run(out, overwrite=overwrite) as folder:
-        picks.save(folder, collection.ids[space.rows])
-        kept = collection.take(np.flatnonzero(readable))
-        position = np.cumsum(readable) - 1
-        split = Split.start(kept.ids, kept.subsets, picks=position[space.rows[picks.indices]])
-        split.write(folder)
-        runs.write_images(folder, kept)
-        space.preprocessing.save(folder / "preprocessing.npz")
-        record = {
-            "format": runs.FORMAT,
-            KEY: new_identity(),
-            **runs.environment(),
-            "source": runs.source_record(source, collection),
-            "encoder": space.record(),
-            "selection": selection_record(picks, ready, space, seed),
-            "seconds": {
-                "embed": round(embedded - began, 3),
-                "select": round(selected - embedded, 3),
-            },
-        }
-        write_json(folder / runs.INFO, record)
-        if picks.backbone is not None:
-            keep_backbone(folder, picks, space)
+        write_run(folder, source, ready, space, picks, known, readable, seed, seconds)
     if training is not None and training.folder is not None:
         shutil.rmtree(training.folder, ignore_errors=True)
     return Run.open(out)
+
+
+def write_run(
+    folder: Path,
+    source: object,
+    ready: Prepared,
+    space: Space,
+    picks: Selection,
+    known: Known,
+    readable: NDArray[np.bool_],
+    seed: int,
+    seconds: dict[str, float],
+) -> None:
+    """Write all files of a new run; ``readable`` bool [n], which images of the source are in it."""
+    collection = ready.collection
+    kept = collection.take(np.flatnonzero(readable))
+    position = np.cumsum(readable) - 1
+    split = Split.start(kept.ids, kept.subsets, picks=position[space.rows[picks.indices]])
+    picks.save(folder, collection.ids[space.rows])
+    known.put_in(split, collection.ids).write(folder)
+    if collection.kind == LIST:
+        write_json_lines(folder / runs.LISTED, listed(collection))
+    runs.write_images(folder, kept)
+    space.preprocessing.save(folder / "preprocessing.npz")
+    record = {
+        "format": runs.FORMAT,
+        KEY: new_identity(),
+        **runs.environment(),
+        "source": runs.source_record(source, ready.collection),
+        "encoder": space.record(),
+        "selection": {
+            **selection_record(picks, ready, space, seed),
+            **({"known": known.record()} if len(known) else {}),
+        },
+        "seconds": seconds,
+    }
+    write_json(folder / runs.INFO, record)
+    if picks.backbone is not None:
+        keep_backbone(folder, picks, space)
+
+
+def listed(collection: Collection) -> Iterator[dict[str, Any]]:
+    """The rows of a manifest of the collection's files, by which the run finds them again."""
+    images = collection.images
+    assert isinstance(images, FileImages)
+    for row, word in enumerate(collection.ids.tolist()):
+        label = None if collection.labels is None else collection.labels[row]
+        yield {
+            "path": os.path.abspath(images.path(row)),
+            "image_id": word,
+            "subset": str(collection.subsets[row]),
+            **({} if label is None else {"label": label}),
+        }
 
 
 def handed_over(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslWarning
+from usl.core.words import counted, quoted, verb_for
 from usl.run.folder import Run
 from usl.run.split import Split, first_rows
 from usl.run.split_csv import CSV_NAME
@@ -76,24 +77,26 @@ def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
         which = f"the images of {first_rows(requested)}" if requested else "some images"
         raise DataError(
             f"{path} holds no labels yet. Label {which} (usl label "
-            f"{run.path}), or fill in their label column, then train again."
+            f"{quoted(run.path)}), or fill in their label column, then train again."
         )
     names = sorted(set(labels))
     if len(names) < 2:
+        told = verb_for(len(labels), "the only label is", f"all {len(labels)} labels are")
         raise DataError(
-            f"{path}: all {len(labels)} labels are {names[0]!r}. Training needs at least two "
-            "classes; label more images."
+            f"{path}: {told} {names[0]!r}. Training needs at least two classes; label more images."
         )
     if requested:
         warnings.warn(
-            f"{path}: {requested} requested images have no label yet; training on the "
-            f"{len(labels)} labels there are.",
+            f"{path}: {counted(requested, 'requested image')} "
+            f"{verb_for(requested, 'has', 'have')} no label yet; training on "
+            f"{counted(len(labels), 'label')}.",
             UslWarning,
             stacklevel=3,
         )
     if (unread := len(split.labeled("train")) - len(labels)) > 0:
         warnings.warn(
-            f"{path}: {unread} labelled images cannot be read now and are left out.",
+            f"{path}: {counted(unread, 'labelled image')} cannot be read now and "
+            f"{verb_for(unread, 'is', 'are')} left out.",
             UslWarning,
             stacklevel=3,
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
+from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.features.contract import Encoder
 from usl.features.embed import GIVEN
@@ -109,7 +110,7 @@ def recorded_space(
     if trained is not None and fitted.digest != record.get("preprocessing", fitted.digest):
         raise DataError(
             f"{path} is not the feature space that the model was trained in. Restore it, or train "
-            f"again: usl train {run.path}"
+            f"again: usl train {quoted(run.path)}"
         )
     encoder: Encoder | str = "auto"
     if collection.features is None:
@@ -131,3 +132,20 @@ def _encoder_name(run: Run, record: dict[str, Any], trained: TrainedModel | None
     if trained is not None and (trained.path / file).is_file():
         return str(trained.path / file)
     return str(run.path / file)
+
+
+def run_encoder(run: Run) -> Encoder | None:
+    """The encoder that the run was made with, if its weights are here; None where it had none.
+
+    Raises :class:`DataError` where they are others than those of the run.
+    """
+    record = run.info["encoder"]
+    if record["name"] == GIVEN:
+        return None
+    encoder = open_recorded(_encoder_name(run, record, None), record)
+    if encoder.key != record["key"]:
+        raise DataError(
+            f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
+            "made with. Install that version again, or name a start: --start NAME."
+        )
+    return encoder

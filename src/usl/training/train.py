@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import shutil
 import time
+import warnings
+from collections import Counter
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.core.errors import UsageError, UslWarning
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
 from usl.core.methods import Methods, find_method
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
+from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.features.contract import require_torch
 from usl.features.space import restrict
@@ -29,10 +35,12 @@ from usl.numeric.neighbor_graph import SEARCHED
 from usl.numeric.stage_cache import KeepSearch
 from usl.run.folder import Run
 from usl.run.identity import writing
-from usl.run.models import MODEL, NETWORK, SPACE, STAMP, new_model, put_in_place
+from usl.run.model_changes import add_model, name_for, new_model
+from usl.run.models import MODEL, NETWORK, SPACE, STAMP, TrainedModel
 from usl.run.predictions import prediction_table, write_predictions
 from usl.run.propagate import propagate
 from usl.run.split_csv import rewrite, write_mirror
+from usl.training.audited import compared
 from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
 from usl.training.doubts import doubts_of
 from usl.training.labels import Labels, given_labels, missing_classes
@@ -41,6 +49,7 @@ from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
 
 WIDEST_SEARCH = 100  # neighbours of a selection's search up to which a training looks for it
+DEFAULT = "label_spreading"  # the method of whoever names none
 
 
 def training_method(method: str) -> tuple[Methods, ModuleType]:
@@ -53,11 +62,12 @@ def training_method(method: str) -> tuple[Methods, ModuleType]:
 def train(
     run: Run | str | os.PathLike[str],
     *,
-    method: str = "label_spreading",
+    method: str = DEFAULT,
     seed: int = 0,
     collection: Collection | None = None,
     source: str | None = None,
     model: str | None = None,
+    use: str | bool | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Run:
@@ -67,8 +77,10 @@ def train(
     ``resume``, a method on the neighbours of many images from their search, which is kept in the
     cache once it is done; the rest takes seconds.
 
-    Writes a model (:mod:`usl.run.models`), ``predictions.csv``, and the ``training`` section of
-    ``run.json``, which puts the model in the place of the former one.
+    Writes a model (:mod:`usl.run.models`). The first one of a run is active: evaluation, report,
+    prediction and export go by it. A later one takes the place of the one with the same settings;
+    with others it is kept beside the active one, which stays active unless the run's audit says
+    that the new one is better (:mod:`usl.training.audited`).
 
     Parameters
     ----------
@@ -78,6 +90,7 @@ def train(
     collection : the images, where they live in memory.
     source : where the images are now, if they have moved.
     model : another encoder than the one the selection used.
+    use : True makes the new model the active one, whatever the audit says; so does its name.
     **method_params : the method's own parameters, and of one that trains a network those of
         :func:`usl.training.train_network.train_network`.
 
@@ -85,19 +98,65 @@ def train(
     ------
     DataError : no labels yet, a single class, images that changed since the selection.
     """
+    done, made = train_model(
+        run,
+        method=method,
+        seed=seed,
+        collection=collection,
+        source=source,
+        model=model,
+        use=use,
+        progress=progress,
+        **method_params,
+    )
+    if not made.active:
+        tell_kept(done, made)
+    return done
+
+
+def tell_kept(run: Run, made: TrainedModel) -> None:
+    """Say that a new model was kept beside the active one."""
+    active = run.models()[0]
+    warnings.warn(
+        f"The model {made.name!r} is kept in {made.path}; {active.name!r} stays the active one, "
+        f"which evaluate, report, predict and export go by. To change that: usl train "
+        f"{quoted(run.path)} --use {made.name}, or usl.train(..., use=True).",
+        UslWarning,
+        stacklevel=3,
+    )
+
+
+def train_model(
+    run: Run | str | os.PathLike[str],
+    *,
+    method: str,
+    seed: int = 0,
+    collection: Collection | None = None,
+    source: str | None = None,
+    model: str | None = None,
+    use: str | bool | None = None,
+    progress: Progress = silent,
+    **method_params: Any,
+) -> tuple[Run, TrainedModel]:
+    """As :func:`train`; the run and its new model, active or not.
+
+    ``use`` may be the name that the model is to have, else it is refused before the work.
+    """
     began = time.perf_counter()
     seed = seed_number(seed)
     kind, module = training_method(method)
     if kind is FROZEN:
         kind.check(method, module, method_params)
     run = run if isinstance(run, Run) else Run.open(run)
+    chosen = {"method": method, "seed": seed, "asked": asked(run, model, method_params)}
+    check_use(run, use, name_for(run, chosen))
     found = collection if collection is not None else run.collection(source)
     split = propagate(run, checked := checked_split(run, found))
     with writing(run.path, run.identity):
         if split is checked:
-            write_mirror(split, run.path)  # the CSV stays as the person left it
+            write_mirror(split.whole(), run.path)  # the CSV stays as the person left it
         else:
-            rewrite(split)
+            rewrite(split.whole())
     with new_model(run) as working:
         if kind is NETWORKS:
             from usl.training.train_network import fit_network
@@ -122,8 +181,7 @@ def train(
             )
             settings = method_params
         record = {
-            "method": method,
-            "seed": seed,
+            **chosen,
             "parameters": settings,
             "labels": int(((labels.classes >= 0) & labels.human).sum()),
             "propagated": int(((labels.classes >= 0) & ~labels.human).sum()),
@@ -134,12 +192,42 @@ def train(
             "encoder": opened.space.record(),
         }
         probabilities = label_every_image(opened, fitted, labels)
+        best = np.array(labels.names, dtype=object)[probabilities.argmax(axis=1)]
+        record["predicted"] = dict(Counter(best.tolist()).most_common())
+        audit = compared(run, split, dict(zip(opened.ids.tolist(), best.tolist(), strict=True)))
+        if audit is not None:
+            record["audit"] = audit
         record |= judged(opened, fitted, labels, probabilities)
         with writing(run.path, run.identity):
             record["encoder"] = {**opened.space.record(), **own_encoder(opened, working)}
             stamp = write_model(working, opened, fitted, labels, probabilities, record)
         seconds = round(time.perf_counter() - began, 3)
-        return put_in_place(run, working, {**record, "seconds": seconds, STAMP: stamp})
+        record |= {"seconds": seconds, STAMP: stamp}
+        better = audit is not None and audit["better"]
+        return add_model(run, working, record, use=bool(use) or better)
+
+
+def asked(run: Run, model: str | None, params: dict[str, Any]) -> dict[str, Any]:
+    """What a person has chosen beside method and seed, as ``run.json`` keeps it.
+
+    How the training runs on a machine is left out: it makes no other model.
+    """
+    from usl.learning.loop_options import LoopOptions
+
+    machine = {"hardware", *(field.name for field in fields(LoopOptions))}
+    chosen = {name: value for name, value in params.items() if name not in machine}
+    own = model is None or model == run.info["encoder"]["name"]
+    told: dict[str, Any] = json.loads(json.dumps(chosen, default=str))
+    return {"model": None if own else model, **told}
+
+
+def check_use(run: Run, use: str | bool | None, name: str) -> None:
+    """UsageError for the name of another model than the training makes."""
+    if isinstance(use, str) and use != name:
+        raise UsageError(
+            f"use: this training makes the model {name!r}, not {use!r}. Name that one, or leave "
+            f"the training out: usl train {quoted(run.path)} --use {use}"
+        )
 
 
 def prepare(

@@ -7,6 +7,7 @@ What comes out is what every other method leaves: the trained network is an enco
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress
 from usl.data.collection import Collection
+from usl.features.contract import Encoder
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
 from usl.features.start_backbone import start_backbone
@@ -36,11 +38,12 @@ from usl.training.contract import NETWORKS
 from usl.training.labels import Labels, given_labels, labels_of
 from usl.training.last_epochs import EPOCH, LastEpochs, epochs_to_keep
 from usl.training.models import LinearModel
-from usl.training.open_run import Opened
+from usl.training.open_run import Opened, run_encoder
 from usl.training.shared.streams import Streams
 from usl.training.shared.student import Classifier, Student
 
 FOLDER = "training"
+PRESET, RANDOM = "cpu", "random"  # of whoever names none; a start without an encoder
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,15 @@ def fit_network(
 ) -> tuple[Opened, Labels, LinearModel, dict[str, Any]]:
     """Train on a run's images and open the run again in the space of the trained network.
 
-    The network is written into the ``working`` folder of the new model.
+    The network is written into the ``working`` folder of the new model. It begins with the run's
+    encoder, unless a start, a network or a preset is named.
     """
     if collection.images is None:
         raise DataError(
             f"{collection.source}: {method} trains on images, but these are features alone. Use a "
             "method on frozen features, such as label_spreading."
         )
+    begin = start_of(run, model, given)
     position = np.empty(len(collection), dtype=np.int64)
     position[split.positions(collection.ids)] = np.arange(len(split))
     train = collection.rows_in("train")
@@ -99,16 +104,49 @@ def fit_network(
             working / NETWORK,
             lambda: check_identity(run.path, run.identity),
         ),
-        model=model,
         seed=seed,
         progress=progress,
-        **given,
+        **{**given, "start": begin if isinstance(begin, str) else None},
+        begin=None if isinstance(begin, str) else begin,
     )
     space = open_space(
         collection, str(done.encoder), preprocessing=done.preprocessing, progress=progress
     )
     opened = Opened(run, collection, split, space)
     return opened, given_labels(opened), done.model, done.parameters
+
+
+def start_of(run: Run, model: str | None, given: Mapping[str, Any]) -> str | Encoder | None:
+    """What a training begins with: an encoder, or None for random weights.
+
+    ``given`` are a person's options. ``model`` is another word for a start.
+    """
+    start = given.get("start")
+    if start is not None and model is not None and start != model:
+        raise UsageError(f"start: {start!r} given, and the model {model!r}. Leave one of them out.")
+    start = start if start is not None else model
+    if start == RANDOM:
+        return None
+    if start is not None:
+        if given.get("network") is not None:
+            raise UsageError(
+                f"network: {given['network']!r} has random weights, but the start {start!r} brings "
+                "its own network. Leave one of them out."
+            )
+        return str(start)
+    if given.get("network") is not None or given.get("preset") is not None:
+        return None
+    encoder = run_encoder(run)
+    if encoder is None or not hasattr(encoder, "backbone"):
+        warnings.warn(
+            f"{run.path}: the run's encoder, {run.info['encoder']['name']}, is no network that can "
+            "be trained further; this training begins with random weights. Name a start: --start "
+            "efficientnet_lite1.",
+            UslWarning,
+            stacklevel=4,
+        )
+        return None
+    return encoder
 
 
 @dataclass(frozen=True)
@@ -142,9 +180,10 @@ def train_network(
     class_names: list[str],
     place: Place,
     *,
-    model: str | None = None,
+    start: str | None = None,
+    begin: Encoder | None = None,
     seed: int = 0,
-    preset: str = "cpu",
+    preset: str | None = None,
     network: str | None = None,
     size: int | None = None,
     frozen: bool = False,
@@ -162,11 +201,13 @@ def train_network(
 
     Parameters
     ----------
-    model : begin with the network and the weights of this encoder; default: random weights.
+    start : encoder whose network and weights to begin with, or random. By default usl train
+        begins with the run's encoder; with a preset or a network, with random weights.
+    begin : the same encoder, opened.
     seed : of every random draw.
-    preset : recipe of the method: cpu, or one of the literature's (cifar, imagenet).
-    network : with random weights: compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50;
-        the default is the recipe's (cpu: compact).
+    preset : recipe of the method: cpu (the default), or one of the literature's (cifar, imagenet).
+    network : of random weights: compact (made for CPUs), resnet18, wrn28_2, wrn28_8, resnet50; the
+        default is the recipe's (cpu: compact).
     size : side of the pictures in pixels; the default is the network's.
     frozen : train the last layer alone.
     steps : of the optimiser; the default is the recipe's.
@@ -178,30 +219,27 @@ def train_network(
         recipe's (FixMatch: yes, CoMatch: no).
     last_epochs : keep the averages of so many of the last epochs, of 1,024 steps each, too: usl
         evaluate then tells their mean accuracy (MixMatch, cifar and imagenet: 20).
-    **params : how to run it (:class:`usl.learning.loop_options.LoopOptions`), and the method's own
-        parameters.
+    **params : :class:`usl.learning.loop_options.LoopOptions`, and the method's own parameters.
 
     Raises
     ------
-    DataError
-        no picture of a label can be read.
-    TrainingFailedError
-        a loss that is not finite; the last checkpoint is kept.
+    DataError : no picture of a label can be read.
+    TrainingFailedError : a loss that is not finite; the last checkpoint is kept.
     """
     options, method_params = LoopOptions.taken_from(params)
     NETWORKS.check(method, module, method_params)
-    recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
+    changed = {"lr": lr, "weight_decay": weight_decay}
+    recipe = recipe_of(module, method, preset or PRESET, method_params, **changed)
     if recipe.ratio and ratio == 0:
         raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
     network = network or recipe.network_for(len(class_names))
-    backbone, supervision = start_backbone(network, model, size, seed)
+    init = begin if start is None else None if start == RANDOM else start
+    backbone, supervision = start_backbone(network, init, size, seed)
     pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
     classes, weights = examples.classes[pictures.rows], examples.weights[pictures.rows]
     if labeled_in_unlabeled is None:
         labeled_in_unlabeled = recipe.labeled_in_unlabeled
-    labeled, unlabeled = divided(classes, labeled_in_unlabeled, examples.name)
-    if recipe.ratio and len(unlabeled) == 0:
-        raise DataError(f"{examples.name}: every image has a label; use supervised.")
+    labeled, unlabeled = divided(classes, labeled_in_unlabeled, examples.name, recipe.ratio)
     task: Student = module.build(backbone, len(class_names), seed=seed, **recipe.parameters)
     if frozen:
         task.freeze()
@@ -217,10 +255,10 @@ def train_network(
     ids = examples.ids[pictures.rows]
     settings = {
         "method": method,
-        "preset": preset,
+        "preset": preset or PRESET,
         "parameters": recipe.parameters,
         "network": backbone.name,
-        "model": model,
+        "start": RANDOM if init is None else getattr(init, "name", init),
         "size": backbone.size,
         "frozen": frozen,
         "batch_size": streams.batch_size,
@@ -249,7 +287,7 @@ def train_network(
     place.check()
     if last:
         keeper.copy_to(place.encoder.parent)
-    about = {"method": method, "preset": preset, "labels": len(labeled), "seed": seed}
+    about = {"method": method, "preset": settings["preset"], "labels": len(labeled), "seed": seed}
     done = {**settings, "steps": total, "optimizer": repr(recipe.optimizer)}
     return _written(task.kept, place, told, about, done, history)
 
@@ -274,11 +312,17 @@ def _written(
 
 
 def divided(
-    classes: NDArray[np.int64], labeled_in_unlabeled: bool, name: str
+    classes: NDArray[np.int64], labeled_in_unlabeled: bool, name: str, ratio: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows of the labelled and of the unlabelled stream; :class:`DataError` without a label."""
+    """The rows of the labelled and of the unlabelled stream.
+
+    :class:`DataError` without a label, or where all have one and the ``ratio`` asks for others.
+    """
     labeled = np.flatnonzero(classes >= 0)
     if len(labeled) == 0:
         raise DataError(f"{name}: none of the labelled images can be read.")
     every = np.arange(len(classes))
-    return labeled, every if labeled_in_unlabeled else np.flatnonzero(classes < 0)
+    unlabeled = every if labeled_in_unlabeled else np.flatnonzero(classes < 0)
+    if ratio and not len(unlabeled):
+        raise DataError(f"{name}: every image has a label; use supervised.")
+    return labeled, unlabeled

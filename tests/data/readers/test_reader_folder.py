@@ -361,3 +361,29 @@ def test_a_folder_whose_name_is_no_utf8_is_refused_before_any_work(make_images, 
     monkeypatch.chdir(strange)
     with pytest.raises(DataError, match="not valid UTF-8"):
         open_collection(".")
+
+
+def test_linked_folders_and_circles_count_once_in_a_folder_and_in_a_glob(make_images, tmp_path):
+    make_images("a/1.png", "a/deep/2.png")
+    make_images("3.png", folder="other")
+    photos = tmp_path / "photos"
+    (photos / "b").mkdir()
+    for name, target in (
+        ("b/a", "../a"),
+        ("b/other", "../../other"),
+        ("b/same", "../../other"),
+        ("a/up", ".."),
+        ("self", "."),
+        ("b/again", "../../photos"),
+    ):
+        (photos / name).symlink_to(target)
+    for source in (photos, photos / "**" / "*.png", photos / "**"):
+        found = open_collection(source)
+        assert len(found) == 3, source
+        assert {name.rpartition("/")[2] for name in found.ids.tolist()} == {
+            "1.png",
+            "2.png",
+            "3.png",
+        }
+    assert open_collection(photos / "b" / "a" / "*.png").ids.tolist() == ["1.png"]
+    assert open_collection(photos / "*" / "*.png").ids.tolist() == ["a/1.png"]

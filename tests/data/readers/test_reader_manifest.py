@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from usl.core.errors import DataError
 from usl.data import open_collection
@@ -129,3 +130,17 @@ def test_other_metadata_do_not_matter(make_images):
     root = make_images("a.jpg")
     (root / "metadata.csv").write_text("camera,lens\nx,y\n")
     assert open_collection(root).kind == "folder"
+
+
+def test_two_names_that_differ_in_their_letters_composition_are_both_named(tmp_path):
+    for name in ("\u00e9.png", "e\u0301.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this file system does not tell them apart")
+    (tmp_path / "list.csv").write_text("path\n\u00e9.png\ne\u0301.png\n", encoding="utf-8")
+    for source in (tmp_path / "list.csv", tmp_path, tmp_path / "*.png"):
+        with pytest.raises(DataError, match=r"'\\xe9\.png' and 'e\\u0301\.png'|'e\\u0301.*xe9"):
+            open_collection(source)
+    text = "path,image_id\n\u00e9.png,one\ne\u0301.png,two\n"
+    (tmp_path / "list.csv").write_text(text, encoding="utf-8")
+    assert open_collection(tmp_path / "list.csv").ids.tolist() == ["one", "two"]

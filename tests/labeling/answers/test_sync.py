@@ -218,7 +218,7 @@ def test_images_that_came_later_and_rows_that_were_deleted(run, store):
     sync(run, store)
     assert run.split().ids.tolist() == IDS[1:]  # deleted rows stay deleted
     store.add([cat("nowhere.jpg")])
-    with pytest.warns(UslWarning, match=r"1 answered images are not in split\.csv"):
+    with pytest.warns(UslWarning, match=r"1 answered image is not in split\.csv"):
         sync(run, store)
 
 

@@ -205,7 +205,7 @@ def test_pictures_that_changed_or_are_gone(tmp_path):
         export_run(run, "folders", overwrite=True, source=str(moved / "list.jsonl"))
 
 
-def test_unlabelled_pictures_that_are_gone_are_a_note(tmp_path):
+def test_pictures_that_are_gone_are_a_note(tmp_path):
     import usl.data.open
     from usl.core.files import write_json
     from usl.run.folder import Run, source_record, write_images
@@ -220,11 +220,16 @@ def test_unlabelled_pictures_that_are_gone_are_a_note(tmp_path):
     write_images(run, collection)
     Split.start(collection.ids, collection.subsets, picks=[0, 1]).write(run)
     (photos / "2.png").unlink()
-    with pytest.warns(UslWarning, match="1 unlabelled images are gone, '2.png' among them"):
+    with pytest.warns(UslWarning, match=r"1 image is gone and left out: '2\.png'\."):
         done = export_run(Run.open(run), "folders", what="all")
     assert done.images == 3
-    (photos / "1.png").unlink()
-    with pytest.raises(DataError, match=r"no image '1\.png' in"):
+    (photos / "1.png").unlink()  # a requested one
+    with pytest.warns(UslWarning, match=r"2 images are gone and left out: '1\.png', '2\.png'\."):
+        done = export_run(Run.open(run), "folders", what="all", overwrite=True)
+    assert done.images == 2
+    text = (run / "split.csv").read_text()
+    (run / "split.csv").write_text(text.replace("1.png", "slip.png"))
+    with pytest.raises(DataError, match=r"no image 'slip\.png' in"):
         export_run(Run.open(run), "folders", what="all", overwrite=True)
 
 

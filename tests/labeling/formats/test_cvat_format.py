@@ -88,7 +88,7 @@ def test_imagenet_archive_there_and_back(tmp_path):
     labels = {word: LABELS[i % 8] for i, word in enumerate(STRANGE) if i}
     run = make_run(tmp_path, STRANGE, labels=labels)
     done = export_run(run, "cvat", what="all", form="folders")
-    assert done.next[0] == "1 images without a label are left out."
+    assert done.next[0] == "1 image without a label is left out."
     path = done.out / "imagenet.zip"
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()

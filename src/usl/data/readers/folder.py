@@ -29,7 +29,13 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.data.collection import SUBSETS, Collection
-from usl.data.columns import UNLABELED, subsets_of_paths, tidy_id, wrapping
+from usl.data.columns import (
+    UNLABELED,
+    check_told_apart,
+    subsets_of_paths,
+    tidy_id,
+    wrapping,
+)
 from usl.data.digests import DigestMemo
 from usl.data.endings import readable_endings
 from usl.data.images import FileImages
@@ -67,7 +73,7 @@ def read(path: Path, *, labels: LabelRule = "auto", max_pixels: int | None = Non
     if not listing.names:
         raise DataError(_no_images(path, listing))
     ids = [tidy_id(name) for name in listing.names]
-    _check_told_apart(path, ids, listing.names)
+    check_told_apart(path, ids, listing.names)
     subsets = subsets_of_paths(ids)
     return Collection(
         ids=np.array(ids),
@@ -111,18 +117,6 @@ def _folder_labels(
                 trained = found
     labels[[_is_unlabeled(i, depth) for i in ids]] = None
     return labels if any(label is not None for label in labels) else None
-
-
-def _check_told_apart(path: Path, ids: list[str], names: list[str]) -> None:
-    """Refuse two files whose names differ in how their letters are composed alone."""
-    first: dict[str, str] = {}
-    for name, word in zip(names, ids, strict=True):
-        if word in first:
-            raise DataError(
-                f"{path}: two files are called {word!r}, which differ in how their letters are "
-                f"composed alone: {first[word]!a} and {name!a}. Rename one."
-            )
-        first[word] = name
 
 
 def _is_unlabeled(name: str, depth: int) -> bool:

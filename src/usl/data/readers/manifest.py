@@ -31,6 +31,7 @@ import numpy as np
 from usl.core.errors import DataError
 from usl.data.collection import Collection
 from usl.data.columns import (
+    check_told_apart,
     find_column,
     id_column,
     id_text,
@@ -82,6 +83,13 @@ def read(path: Path, *, as_: str | None = None, max_pixels: int | None = None) -
     return replace(rows.collection(path, path.parent), notes=(*verdict.notes, *rows.notes))
 
 
+def from_table(table: Table, source: str) -> Collection:
+    """A collection of the files that a table in memory lists."""
+    rows = _Rows()
+    rows.add(table)
+    return replace(rows.collection(Path(source), table.path.parent), source=source)
+
+
 class _Rows:
     """The rows of one or several tables, in order."""
 
@@ -122,6 +130,8 @@ class _Rows:
         labels, faults = read_labels(self.columns["label"])
         self.notes = label_notes(str(path), faults)
         ids = self.columns["id"] if "id" in self.given else [tidy_id(name) for name in names]
+        if "id" not in self.given:
+            check_told_apart(path, ids, names)
         subsets = subsets_of_paths(names)
         if "subset" in self.given:
             subsets = subset_column(self.columns["subset"], where)

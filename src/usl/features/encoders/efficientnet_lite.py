@@ -112,17 +112,37 @@ class EfficientNetLite(Encoder):
 
         return full_passes(pooled, prepared, PASS, DIM)
 
+    def backbone(self) -> Any:
+        """A trainable copy, as a :class:`usl.learning.backbone.Backbone` on the CPU.
+
+        With the head convolution, whose features (1,280 wide) the classifier was trained on.
+        """
+        from usl.learning.backbone import Backbone
+        from usl.learning.blueprint import TIMM, as_trunk
+
+        network = load_network(self.name, self.weights)
+        network.reset_classifier(0)
+        half = (0.5, 0.5, 0.5)
+        return Backbone(f"{TIMM}tf_{self.name}", as_trunk(network), self.size, half, half).train()
+
 
 def build_network(name: str, weights: Path) -> Any:
     """The network up to its last feature map, with batch normalisation folded into convolutions."""
-    import timm
     import torch
 
-    network = timm.create_model(f"tf_{name}", pretrained=False)
-    network.load_state_dict(in_order(read_tensors(weights), network.state_dict(), weights))
+    network = load_network(name, weights)
     trunk = torch.nn.Sequential(network.conv_stem, network.bn1, network.blocks).eval()
     fold_batch_norm(trunk)
     return trunk.to(memory_format=torch.channels_last)
+
+
+def load_network(name: str, weights: Path) -> Any:
+    """The whole network of timm with the weights of the file."""
+    import timm
+
+    network = timm.create_model(f"tf_{name}", pretrained=False)
+    network.load_state_dict(in_order(read_tensors(weights), network.state_dict(), weights))
+    return network
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from usl.core.errors import DataError, UsageError
 from usl.core.seeds import seed_number
+from usl.core.words import quoted
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round
 from usl.labeling.answers.outcomes import OPEN, outcomes
 from usl.labeling.answers.store import Store
@@ -111,7 +112,9 @@ def _predictions(run: Run, store: Store, count: int) -> Predictions:
         raise UsageError(f"count: {count} images cannot be drawn; give at least 1.")
     machine = machine_labelled(run.path, sync(run, store))
     if machine is None:
-        raise DataError(f"{run.path}: nothing is predicted yet. First: usl train {run.path}")
+        raise DataError(
+            f"{run.path}: nothing is predicted yet. First: usl train {quoted(run.path)}"
+        )
     if not len(machine):
         raise DataError(f"{run.path}: a person has labelled every image; no prediction to ask of.")
     return machine

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
 from usl.labeling.answers.entries import LABEL, SKIP, UNSURE, Answer, checked
 from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
@@ -202,14 +203,17 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
         known[image] = RowState(before, last, wanted)
     if put_back := [image for image in asked_again if image in plan.cells]:
         plan.notes.append(
-            f"{rows.split.path}: {len(put_back)} images were requested again though they have been "
-            f"answered ({put_back[0]!r} is one); their answers were put back. To withdraw a label "
-            "for good, set the state to unlabeled."
+            f"{rows.split.path}: {counted(n := len(put_back), 'image')} "
+            f"{verb_for(n, 'was', 'were')} requested again though answered ({put_back[0]!r} is "
+            f"one); {verb_for(n, 'its answer was', 'their answers were')} put back. To withdraw a "
+            "label for good, set the state to unlabeled."
         )
     if lost := len(missing) - len(plan.added):
         plan.notes.append(
-            f"{store.path}: {lost} answered images are not in {CSV_NAME} and not among the "
-            "predictions; their labels are kept, but not used. Add rows for them."
+            f"{store.path}: {counted(lost, 'answered image')} {verb_for(lost, 'is', 'are')} not "
+            f"in {CSV_NAME} and not among the predictions; "
+            f"{verb_for(lost, 'its label is', 'their labels are')} kept, but not used. Add "
+            f"{verb_for(lost, 'a row for it', 'rows for them')}."
         )
     plan.known = {image: told for image, told in known.items() if told != former.get(image)}
     return plan

@@ -21,7 +21,6 @@ A file may have ``write`` alone, or ``read`` and ``recognizes``.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +30,7 @@ from typing import Any, Protocol
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.methods import Methods
 from usl.core.progress import Progress, silent
+from usl.core.words import quoted
 from usl.data.labels import one_label
 
 WRITERS = Methods("usl.labeling.formats", "write")
@@ -144,7 +144,7 @@ class Given:
 
 def import_command(export: Export, target: Path | str) -> str:
     """The command that reads labels back, ready for a shell."""
-    return f"usl import {shlex.quote(str(export.run))} {shlex.quote(str(target))}"
+    return f"usl import {quoted(export.run)} {quoted(target)}"
 
 
 def class_list(export: Export, classes: str | None) -> list[str]:

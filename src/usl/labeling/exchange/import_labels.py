@@ -15,6 +15,7 @@ import numpy as np
 
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
+from usl.core.words import counted
 from usl.data.images import FileImages
 from usl.labeling.answers.entries import LABELS, Answer, tidy
 from usl.labeling.answers.outcomes import current
@@ -123,9 +124,9 @@ def import_file(
     if not found.known:
         shown = ", ".join(repr(one.image) for one in found.unknown[:3]) or "no entries at all"
         raise DataError(
-            f"{path}: none of its {len(given):,} entries is about an image of {run.path}; it has "
-            f"{shown}, the run {', '.join(map(repr, before.ids[:3].tolist()))}. Is it the right "
-            "run? Entries are matched by image_id, else by file name."
+            f"{path}: none of its {counted(len(given), 'entry')} is about an image of {run.path}; "
+            f"it has {shown}, the run {', '.join(map(repr, before.ids[:3].tolist()))}. Is it the "
+            "right run? Entries are matched by image_id, else by file name."
             + (f" Of {found.unknown[0].image!r}: {found.unknown[0].why}." if found.unknown else "")
         )
     verdict = weigh(found, before, annotator=who, tool=tool, overwrite=overwrite)

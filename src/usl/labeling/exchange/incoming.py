@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from usl.core.errors import DataError
+from usl.core.words import counted, verb_for
 from usl.labeling.answers.entries import LABEL, LONGEST, Answer
 from usl.labeling.answers.outcomes import outcome
 from usl.labeling.exchange.contract import Given
@@ -184,8 +185,8 @@ def _by_end(
     if taken:
         name, row, _ = ends[min(taken)]
         notes.append(
-            f"{len(taken):,} images were told by the end of their path: {name!r} is taken for "
-            f"{finder.name(row)!r}."
+            f"{counted(n := len(taken), 'image')} {verb_for(n, 'was', 'were')} told by the end of "
+            f"{verb_for(n, 'its', 'their')} path: {name!r} is taken for {finder.name(row)!r}."
         )
     return [ends[place][1] if place in taken else row for place, row in enumerate(rows)]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.version import __version__
+from usl.core.words import quoted
 from usl.labeling.exchange.contract import Item
 from usl.run.folder import Run
 from usl.run.picks import PICKS, read_picks
@@ -48,7 +49,9 @@ def items_of(run: Run, split: Split, rows: NDArray[np.int64], what: str) -> list
     """
     guesses = _predictions(run)
     if what == "predicted" and not guesses:
-        raise DataError(f"{run.path}: nothing is predicted yet. Train first: usl train {run.path}")
+        raise DataError(
+            f"{run.path}: nothing is predicted yet. Train first: usl train {quoted(run.path)}"
+        )
     ranks = _ranks(run)
     items = []
     for row in rows.tolist():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslWarning
+from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
 from usl.data.endings import formats
@@ -102,10 +103,14 @@ def open_pictures(
     row_of = {word: row for row, word in enumerate(collection.ids.tolist())}
     chosen = np.array([row_of.get(word, -1) for word in split.ids[rows].tolist()], dtype=np.int64)
     missing = np.flatnonzero(chosen < 0)
-    if 0 < len(missing) < len(rows) and (split.states[rows[missing]] == "unlabeled").all():
+    known = run.recorded_digests() if len(missing) else {}
+    was_there = [str(word) in known for word in split.ids[rows[missing]].tolist()]
+    lost = np.array(was_there, dtype=bool) | (split.states[rows[missing]] == "unlabeled")
+    if 0 < len(missing) < len(rows) and lost.all():
+        n, first = len(missing), split.ids[rows[missing[:3]]].tolist()
         warnings.warn(
-            f"{collection.source}: {len(missing):,} unlabelled images are gone, "
-            f"{str(split.ids[rows[missing[0]]])!r} among them; left out.",
+            f"{collection.source}: {counted(n, 'image')} {verb_for(n, 'is', 'are')} gone and left "
+            f"out: {', '.join(map(repr, first))}{', ...' if n > 3 else ''}.",
             UslWarning,
             stacklevel=2,
         )

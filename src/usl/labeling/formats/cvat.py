@@ -15,6 +15,7 @@ from typing import IO, Literal
 from xml.parsers import expat
 
 from usl.core.errors import DataError, UsageError
+from usl.core.words import counted, verb_for
 from usl.data.class_folders import split_classes, without_class
 from usl.data.decode import EXTENSIONS
 from usl.labeling.exchange.contract import Export, Given, class_list, import_command
@@ -161,8 +162,9 @@ def _write_archive(export: Export, out: Path) -> list[str]:
             loose.unlink()
             export.progress(done, len(labelled), "images")
     left = len(export.items) - len(labelled)
+    note = f"{counted(left, 'image')} without a label {verb_for(left, 'is', 'are')} left out."
     return [
-        *([f"{left:,} images without a label are left out."] if left else []),
+        *([note] if left else []),
         f"In CVAT, import {export.home / ARCHIVE} as 'ImageNet 1.0'.",
     ]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError, UsageError, missing_extra
 from usl.core.files import cache_dir
+from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.data.images import FileImages
 from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
@@ -235,7 +236,7 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     found = outcomes(store.history(), audit=audit)
     kinds = Counter(found[name].kind if name in found else OPEN for name in asked)
     left, disputed = kinds[OPEN], kinds[CONFLICT]
-    again = f"usl label {run.path}"
+    again = f"usl label {quoted(run.path)}"
     if drawn is not None:
         again += f" --{drawn.kind} {len(drawn.images)}"
     lines = [f"{len(asked) - left} of {len(asked)} images answered."]
@@ -244,7 +245,7 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     if left:
         lines.append(f"Go on: {again}")
     if audit:
-        lines.append(f"Next: usl report {run.path}")
+        lines.append(f"Next: usl report {quoted(run.path)}")
     elif len(asked) > left or not left:
-        lines.append(f"Next: usl train {run.path}")
+        lines.append(f"Next: usl train {quoted(run.path)}")
     return lines

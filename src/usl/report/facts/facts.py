@@ -125,6 +125,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         notes.append(f"The newest answers may be missing here. {error}")
     try:
         split = run.checked_split(collection)
+        notes += [note] if (note := split.gone_note()) else []
     except DataError as error:
         split = run.split()
         notes.append(f"The images are not those of the selection. {error}")

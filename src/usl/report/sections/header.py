@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from usl.core.methods import built_in_module
+from usl.core.words import quoted
 from usl.features.embed import GIVEN
 from usl.report.drawing.markup import MINUS, Html, join, per_cent, plural, tag
 from usl.report.facts.facts import Facts
@@ -169,20 +170,24 @@ def next_step(facts: Facts) -> Html | None:
         text = [
             f"{given:,} of {requested + given:,} requested labels are there. " if given else "",
             "Next: ",
-            tag("code", f"usl label {facts.run.path}"),
+            tag("code", f"usl label {quoted(facts.run.path)}"),
             ", or fill in the label column of ",
             tag("code", "split.csv"),
             f", {first_rows(requested)}" if not given else "",
             ", then ",
-            tag("code", f"usl train {facts.run.path}"),
+            tag("code", f"usl train {quoted(facts.run.path)}"),
             ".",
         ]
     elif "training" not in facts.run.info:
-        text = ["All labels are there. Next: ", tag("code", f"usl train {facts.run.path}"), "."]
+        text = [
+            "All labels are there. Next: ",
+            tag("code", f"usl train {quoted(facts.run.path)}"),
+            ".",
+        ]
     elif facts.evaluation is None and facts.truth is not None:
         text = [
             "Answers are known. To measure the result: ",
-            tag("code", f"usl evaluate {facts.run.path}"),
+            tag("code", f"usl evaluate {quoted(facts.run.path)}"),
             ".",
         ]
     else:

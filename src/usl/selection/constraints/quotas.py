@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.words import more_such
 
 Shares = Literal["equal", "proportional"]
 Quotas = Mapping[str, int] | Shares
@@ -33,7 +34,7 @@ class Groups:
         names, of = np.unique(np.array(words, dtype=np.str_), return_inverse=True)
         if len(words) and names[0] == "":
             row = words.index("")
-            raise DataError(f"groups: row {row} has no group ({words.count('')} such rows).")
+            raise DataError(f"groups: row {row} has no group{more_such(words.count(''), 'row')}.")
         return cls(names.tolist(), of.astype(np.int64))
 
     def rows(self, group: int) -> NDArray[np.int64]:

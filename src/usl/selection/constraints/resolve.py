@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.core.words import counted, more_such
 from usl.data.columns import tidy_id
 from usl.selection.constraints.quotas import Groups, shares
 from usl.selection.select import row_numbers
@@ -52,8 +53,8 @@ class Wanted:
         missing = self.include[place[self.include] < 0]
         if len(missing):
             raise DataError(
-                f"include: {str(ids[missing[0]])!r} must be picked but could not be read "
-                f"({len(missing)} such items). Restore it, or take it off the list."
+                f"include: {str(ids[missing[0]])!r} must be picked but could not be "
+                f"read{more_such(len(missing), 'item')}. Restore it, or take it off the list."
             )
         exclude, labeled = (place[part][place[part] >= 0] for part in (self.exclude, self.labeled))
         groups = self.groups
@@ -126,14 +127,14 @@ def resolve(
     ):
         clash = included[np.isin(included, rows)]
         if len(clash):
-            more = f" ({len(clash)} such items)" if len(clash) > 1 else ""
+            more = more_such(len(clash), "item")
             raise UsageError(
                 f"include: {item(int(clash[0]))} {what}{more}. Take it off one of the lists."
             )
     if len(included) > budget:
         raise UsageError(
-            f"include: {len(included)} items must be picked, but the budget is {budget}. Raise "
-            "the budget, or include fewer."
+            f"include: {counted(len(included), 'item')} must be picked, but the budget is "
+            f"{budget}. Raise the budget, or include fewer."
         )
     free[np.concatenate([excluded, included, known])] = False
     return Wanted(constraints, excluded, included, known, free, _groups(constraints, n, ids))
@@ -198,7 +199,7 @@ def rows_of(words: Sequence[str], ids: ArrayLike, where: Callable[[int], str]) -
     unknown = np.flatnonzero(rows < 0)
     if len(unknown):
         word = words[int(unknown[0])]
-        more = f" (and {len(unknown) - 1} more such ids)" if len(unknown) > 1 else ""
+        more = f" (and {counted(left, 'more such id')})" if (left := len(unknown) - 1) else ""
         alike = did_you_mean(word, known.tolist()) if len(known) <= LOOK_ALIKES else ""
         raise DataError(
             f"{where(int(unknown[0]))}: no item {word!r} in the collection{more}.{alike} Correct "
