@@ -32,8 +32,8 @@ GUARDS = tuple(
 INSERT = """INSERT INTO class_changes
     (time, after, kind, name, new_name, hotkey, place, annotator, key, undoes)
     VALUES (?, (SELECT coalesce(max(id), 0) FROM entries), ?, ?, ?, ?, ?, ?, ?, ?)"""
-SELECT = """SELECT id, after, kind, name, new_name, hotkey, place, annotator, key, undoes
-    FROM class_changes ORDER BY id"""
+SELECT = """SELECT id, after, kind, name, new_name, hotkey, place, annotator,
+    coalesce(key, ''), coalesce(undoes, 0) FROM class_changes ORDER BY id"""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def read_changes(connection: sqlite3.Connection) -> list[ClassChange]:
     known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'class_changes'"
     if connection.execute(known).fetchone() is None:
         return []
-    return [ClassChange(*row[:8], row[8] or "", row[9] or 0) for row in connection.execute(SELECT)]
+    return [ClassChange(*row) for row in connection.execute(SELECT)]
 
 
 def add_change(connection: sqlite3.Connection, time: str, change: ClassChange) -> None:

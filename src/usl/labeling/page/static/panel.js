@@ -39,7 +39,7 @@ export class Panel {
     const none = "Name the first class, such as cat";
     const text = classes.length ? (many ? "Type to find or add a class" : "Find or add a class") : none;
     byId("find-label").textContent = text;
-    this.field.placeholder = text;
+    this.field.placeholder = classes.length && matchMedia("(max-width: 760px)").matches ? "Find or add…" : text;
     this.keys();
     this.filter();
   }
