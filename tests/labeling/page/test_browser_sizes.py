@@ -17,7 +17,8 @@ PHONES = ((375, 667), (320, 568))
 NAMES = ["cat", "dog", "owl", "pig", "sheep", "horse", "zebra", "goat", "hen", "buffalo"]
 NAMES += ["elephant", "giraffe", "grebe", "heron"]
 SIDEWAYS = """() => {
-  const wide = [...document.querySelectorAll("body, main, #grid, #panel, #classes, dialog[open]")]
+  const boxes = "body, main, #grid, #panel, #classes, dialog[open], .columns, #class-keys";
+  const wide = [...document.querySelectorAll(boxes)]
     .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth);
   const root = document.documentElement;
   const page = root.scrollWidth > innerWidth ? ["page"] : [];
@@ -49,9 +50,12 @@ def test_nothing_scrolls_sideways_and_nothing_is_complained_of(site, visit, many
     server = site(names(many))
     page, errors = visit(server.address), []
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    for view in ("single", "grid", "keys"):
+    for view in ("single", "grid", "keys", "rename"):
         page.set_viewport_size({"width": 1280, "height": 800})
-        press(page, *{"single": ["1"], "grid": ["Shift+G"], "keys": ["?"]}[view])
+        if view == "rename":
+            page.click('[aria-label="Rename dog"]')
+        else:
+            press(page, *{"single": ["1"], "grid": ["Shift+G"], "keys": ["?"]}[view])
         for width in WIDTHS:
             for scheme in ("light", "dark"):
                 page.set_viewport_size({"width": width, "height": 700})
@@ -78,6 +82,10 @@ def test_the_picture_keeps_its_height_on_small_phones(site, visit, many):
         page.tap("#classes button >> nth=0")
         page.fill("#find", "no class has such a name")
         assert page.evaluate(SHARE) >= 0.4
+        for one in ("#find", "#find-hint", "#classes button"):
+            box = page.locator(one).bounding_box()
+            assert box["y"] >= 0
+            assert box["y"] + box["height"] <= height
         page.keyboard.press("Escape")
 
 
@@ -198,3 +206,26 @@ def test_axe_core_finds_nothing_serious(path, site, visit, serious, scheme, size
     press(page, "1")
     page.wait_for_selector("#end-audit", state="visible")
     assert serious(page) == []
+
+
+def test_classes_stand_in_two_columns_where_their_names_fit(site, visit):
+    def lefts(page):
+        places = "all => all.map((one) => Math.round(one.getBoundingClientRect().left))"
+        return len(set(page.locator("#classes button").evaluate_all(places)))
+
+    def cut(page):
+        return page.locator("#classes .class-name").evaluate_all(
+            "all => all.filter((one) => one.scrollHeight > one.clientHeight + 2).length"
+        )
+
+    server = site(names(12))
+    page = visit(server.address)
+    assert (lefts(page), cut(page)) == (2, 0)
+    server.store.set_classes([f"a rather long class name {number}" for number in range(12)])
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert (lefts(page), cut(page)) == (1, 0)
+    server.store.set_classes(names(9))
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert lefts(page) == 1

@@ -161,7 +161,7 @@ export class ClassList {
       does();
       return;
     }
-    const text = `${count(many, "image")} ${many === 1 ? "has" : "have"} the label “${name}”. ${many === 1 ? "It" : "They"} will be asked again, and so will other people’s.`;
+    const text = `${count(many, "image")} ${many === 1 ? "has" : "have"} the label “${name}”. ${many === 1 ? "It" : "They"} will be asked again, as will those of other people.`;
     this.ask({ name, text, verb: "Remove", does });
   }
 

@@ -3,7 +3,7 @@
 import { byId, cap, make, say } from "./dom.js";
 import { matches, offered } from "./names.js";
 
-const SHORT = 14; // letters of a name that two columns have room for
+const SHORT = 14; // letters of a name that a button has room for, however narrow
 
 export class Panel {
   /** @param page the page; `page.answer(kind, label)` and `page.addClass(name)` do the work */
@@ -35,7 +35,7 @@ export class Panel {
     this.offered = offered(classes);
     const many = this.offered.length > 9;
     this.list.classList.toggle("many", many);
-    this.list.classList.toggle("short", this.offered.every(({ name }) => [...name].length <= SHORT));
+    this.list.style.setProperty("--letters", Math.max(0, ...this.offered.map(({ name }) => [...name].length)));
     const none = "Name the first class, such as cat";
     const text = classes.length ? (many ? "Type to find or add a class" : "Find or add a class") : none;
     byId("find-label").textContent = text;
@@ -59,6 +59,7 @@ export class Panel {
 
   filter() {
     const text = this.field.value.trim();
+    byId("panel").dataset.typing = text ? "yes" : "no";
     this.entries = matches(this.offered, text);
     this.chosen = 0;
     this.build();
