@@ -240,6 +240,28 @@ def test_a_check_ends_without_a_stale_suggestion(path, site, visit):
     assert page.is_hidden("#end-audit")
 
 
+def test_a_suggestion_has_the_present_name_of_its_class(path, site, visit):
+    predict(path, {"p003.jpg": ("dog", 0.4), "p004.jpg": ("dog", 0.5)})
+    with Store.open(path) as store:
+        check = store.add_round(Round("", CHECK, ("p003.jpg", "p004.jpg"), population=20))
+    server = site(["cat", "dog"], round=check)
+    page = visit(server.address)
+    page.wait_for_selector("#said:has-text('dog')")
+    press(page, "?")
+    page.click('[aria-label="Rename dog"]')
+    page.keyboard.type("hound")
+    page.keyboard.press("Enter")
+    page.click("#keys-close")
+    page.wait_for_selector("#said:has-text('hound')")
+    press(page, "Enter")
+    page.wait_for_selector("#said:has-text('hound')")
+    press(page, "Enter")
+    page.wait_for_selector("#end", state="visible")
+    saved(page)
+    assert list(server.labels().values()) == ["hound", "hound"]
+    assert [one.name for one in server.store.classes()] == ["cat", "hound"]
+
+
 def test_an_audit_ends_with_its_figure(path, site, visit):
     images = [f"p{number:03d}.jpg" for number in range(20)]
     predict(path, dict.fromkeys(images, ("cat", 0.5)))

@@ -14,6 +14,7 @@ from usl.core.errors import DataError, UsageError, missing_extra
 from usl.core.files import cache_dir
 from usl.data.collection import Collection
 from usl.data.images import FileImages
+from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
 from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
 from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
 from usl.labeling.answers.rounds import draw_audit, draw_check, round_images
@@ -231,6 +232,8 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     if left:
         lines.append(f"Go on: {again}")
     if audit:
+        share, text = audit_in_words(accuracy_of_collection(run, run.split(), store))
+        lines += [f"{share} {text}"] if share else []
         lines.append(f"Next: usl report {run.path}")
     elif len(asked) > left or not left:
         lines.append(f"Next: usl train {run.path}")

@@ -340,9 +340,11 @@ class Page {
   /** Begin anew from what the server knows; what is still on its way goes on top. */
   async resync() {
     this.state = await ask("/api/state", this.who);
+    if (this.names !== this.state.names) this.items.forget(); // they name classes, too
     this.names = this.state.names;
     this.roundView = new RoundView(this.state);
     for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
+    if (this.view === "single") this.single.describe(this.single.ref, []);
     if (!this.changing) this.setClasses(this.state.classes);
     this.elsewhere();
   }
