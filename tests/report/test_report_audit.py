@@ -10,6 +10,7 @@ from PIL import Image
 from report_page import Page
 
 import usl
+from usl.cli import main
 from usl.core.errors import DataError, UslWarning
 from usl.labeling.answers.audit import accuracy_of_collection
 from usl.labeling.answers.entries import Answer, Round
@@ -216,3 +217,37 @@ def test_words():
     )
     assert shortened(("a", "b")) == "a, b"
     assert shortened(tuple("abcdefghijkl")) == "a, b, c, d, e, f, g, h, i, j and 2 more"
+
+
+def test_an_audit_is_enough_to_evaluate(run, answered, tmp_path, capsys):
+    """A folder without known answers: the audit's figure, from its definition, and in words."""
+    quietly(usl.train, run)
+    with pytest.raises(DataError, match=r"--audit 50"):
+        usl.evaluate(run)
+    with Store.open(run.path) as store:
+        drawn = draw_audit(run, store, 12)
+        wrong = drawn.images[0]
+        machine = machine_labelled(run.path, sync(run, store))
+        said = dict(zip(machine.ids.tolist(), machine.labels.tolist(), strict=True))
+        other = next(name for name in NAMES if name != said[wrong])
+        store.add(
+            [
+                Answer(one, "label", other if one == wrong else said[one], round=drawn.name)
+                for one in drawn.images
+            ]
+        )
+    found = usl.evaluate(run)
+    assert {"test", "val", "train"}.isdisjoint(found)
+    audit = found["audit"]
+    assert (audit["judged"], audit["right"], audit["n"], audit["human"]) == (12, 11, 40, 6)
+    assert audit["accuracy"] == pytest.approx((6 + 34 * 11 / 12) / 40)
+    assert audit["low"] < audit["accuracy"] < audit["high"]
+    share, low, high = (f"{100 * audit[name]:.1f}%" for name in ("accuracy", "low", "high"))
+    assert audit["text"] == (
+        f"{share} of all 40 labels are right, by an audit of 12 predictions "
+        f"(95% interval {low} to {high})."
+    )
+    assert main(["evaluate", str(run.path)]) == 0
+    assert audit["text"][:30] in capsys.readouterr().out
+    page = report(run)
+    assert f"95% interval {low} to {high}" in page.text("header")

@@ -15,7 +15,7 @@ from usl.run.models import EVALUATION
 
 @verb(evaluate_run)
 def evaluate(run: Path, /, *, json: Json = False, **options: Any) -> None:
-    """Print accuracy and macro-F1 of each subset."""
+    """Print accuracy and macro-F1 of each subset, and what an audit says."""
     with bars() as progress:
         figures = evaluate_run(run, **options, progress=progress)
     if json:
@@ -31,7 +31,10 @@ def evaluate(run: Path, /, *, json: Json = False, **options: Any) -> None:
         if (found := figures.get(subset))
         for name in [f"{subset} ({found['protocol']})"]
     ]
-    print_table(["subset", "images", "accuracy %", "macro-F1 %"], rows)
+    if rows:
+        print_table(["subset", "images", "accuracy %", "macro-F1 %"], rows)
+    if "audit" in figures:
+        say(f"Audit: {figures['audit']['text']}")
     if "picks" in figures:
         picks = figures["picks"]
         say(

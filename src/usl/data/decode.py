@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, missing_extra
 from usl.data.decode_apart import decode_apart
-from usl.data.deep_colours import deep_colours
+from usl.data.deep_colours import Scale, deep_colours
 from usl.data.endings import EXTENSIONS, PHOTOS, RAW, formats, readable_endings
-from usl.data.greys import eight_bits
+from usl.data.greys import eight_bits, windowed
 from usl.data.picture_cost import Costly, check_beginning, check_header
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def decode_file(
     scaled: Counter[str] | None = None,
     side: int | None = None,
     apart: bool = True,
+    window: bool = False,
 ) -> Image.Image:
     """Decode the first frame of an image file (a path, or an open file) as ``L`` or ``RGB``.
 
@@ -53,6 +54,8 @@ def decode_file(
     scaled : counts pictures that were not scaled nominally, by how they were.
     side : shrink it so that no side is longer; JPEG files shrink while they are decoded.
     apart : False to raise :class:`usl.data.picture_cost.Costly` instead of using a process.
+    window : spread what has more than 8 bits for people to look at, instead of scaling it; see
+        :func:`usl.data.greys.windowed`, whose window is counted in ``scaled``.
 
     Raises
     ------
@@ -66,7 +69,9 @@ def decode_file(
     counted: Counter[str] = Counter() if scaled is None else scaled
     limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
     try:
-        return decode_here(path, name, limit=limit, scaled=counted, side=side, check=check_header)
+        return decode_here(
+            path, name, limit=limit, scaled=counted, side=side, check=check_header, window=window
+        )
     except Costly as costly:
         if not apart:
             raise
@@ -76,7 +81,9 @@ def decode_file(
         else:
             path.seek(0)
             source = path.read()
-        decoded, how = decode_apart(source, name, limit=limit, side=side, memory=costly.memory)
+        decoded, how = decode_apart(
+            source, name, limit=limit, side=side, memory=costly.memory, window=window
+        )
         counted.update([how] if how else [])
         return decoded
 
@@ -89,6 +96,7 @@ def decode_here(
     scaled: Counter[str],
     side: int | None,
     check: Callable[[Image.Image, Any], None] | None,
+    window: bool = False,
 ) -> Image.Image:
     """Decode as :func:`decode_file` in this process; ``check`` may raise ``Costly`` before."""
     from PIL import Image, UnidentifiedImageError
@@ -111,7 +119,8 @@ def decode_here(
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
                 if check is not None:
                     check(image, content)
-                return _shrunk(_decoded(image, content, scaled, side), side)
+                scale = windowed if window else eight_bits
+                return _shrunk(_decoded(image, content, scaled, side, scale), side)
         finally:
             if content is not path:
                 content.close()
@@ -138,18 +147,18 @@ def decode_here(
 
 
 def _decoded(
-    image: Image.Image, content: Any, scaled: Counter[str], side: int | None
+    image: Image.Image, content: Any, scaled: Counter[str], side: int | None, scale: Scale
 ) -> Image.Image:
     """The pixels of an opened picture, upright, as ``L`` or ``RGB``."""
     reopen = partial(_opened, limit=None)
-    if (deep := deep_colours(image, content, reopen, upright)) is not None:
+    if (deep := deep_colours(image, content, reopen, upright, scale)) is not None:
         scaled.update([deep[1]] if deep[1] else [])
         return to_grey_or_rgb(deep[0])
     if side is not None and image.format in ("JPEG", "MPO"):
-        scale = side / max(image.size)
-        image.draft(None, (round(image.width * scale), round(image.height * scale)))
+        factor = side / max(image.size)
+        image.draft(None, (round(image.width * factor), round(image.height * factor)))
     image.load()
-    return to_grey_or_rgb(upright(image), scaled)
+    return to_grey_or_rgb(upright(image), scaled, scale)
 
 
 def _opened(content: Any, limit: int | None) -> Image.Image:
@@ -196,15 +205,18 @@ def shrink(image: Image.Image, side: int) -> Image.Image:
     return small
 
 
-def to_grey_or_rgb(image: Image.Image, scaled: Counter[str] | None = None) -> Image.Image:
+def to_grey_or_rgb(
+    image: Image.Image, scaled: Counter[str] | None = None, scale: Scale = eight_bits
+) -> Image.Image:
     """Convert any mode to ``L`` (greys) or ``RGB`` (everything else), 8 bits a channel.
 
-    ``scaled`` counts pictures that were not scaled nominally, by how they were.
+    ``scaled`` counts pictures that were not scaled nominally, by how they were; ``scale`` makes
+    uint8 of deeper greys.
     """
     from PIL import Image
 
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey, how = eight_bits(np.asarray(image))
+        grey, how = scale(np.asarray(image))
         if how and scaled is not None:
             scaled[how] += 1
         return Image.fromarray(grey)

@@ -60,6 +60,7 @@ def _answer(asked: dict[str, Any], content: bytes) -> tuple[dict[str, Any], byte
             limit=asked["limit"],
             scaled=scaled,
             side=asked["side"],
+            window=asked.get("window", False),
             check=partial(_check, memory=asked["memory"] if asked["small"] else None),
         )
         found = {"mode": image.mode, "size": image.size, "scaled": next(iter(scaled), "")}

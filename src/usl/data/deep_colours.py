@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Open = Callable[[Any], "Image.Image"]
+Scale = Callable[[NDArray[Any]], tuple[NDArray[np.uint8], str]]
 Turn = Callable[["Image.Image"], "Image.Image"]
 
 NATIVE = "16L" if sys.byteorder == "little" else "16B"
@@ -30,7 +31,7 @@ RAW_MODES = {f"{mode};16{order}" for mode in ("RGB", "RGBA") for order in "BLN"}
 
 
 def deep_colours(
-    image: Image.Image, content: Any, reopen: Open, turn: Turn
+    image: Image.Image, content: Any, reopen: Open, turn: Turn, scale: Scale = eight_bits
 ) -> tuple[Image.Image, str] | None:
     """The picture scaled to 8 bits, and how; None if it has no more than 8 bits, or is grey alone.
 
@@ -39,6 +40,7 @@ def deep_colours(
     image : opened, its pixels not read yet.
     content : the open file, which is read again from its start.
     turn : makes an image upright.
+    scale : makes uint8 of deep values, and says how.
     """
     from PIL import Image
 
@@ -60,7 +62,7 @@ def deep_colours(
         return None
     opaque = deep.shape[2] in (2, 4)
     colours: NDArray[np.uint16] = deep[..., :-1] if opaque else deep
-    scaled, how = eight_bits(colours)
+    scaled, how = scale(colours)
     if opaque:
         scaled = np.concatenate([scaled, (deep[..., -1:] >> 8).astype(np.uint8)], axis=2)
     mode = {2: "LA", 3: "RGB", 4: "RGBA"}[scaled.shape[2]]

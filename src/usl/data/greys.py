@@ -20,6 +20,7 @@ DEPTHS = (8, 10, 12, 14, 16)
 COUNTED = 1 << 22  # values from which the levels are counted
 OWN_RANGE, ORDER = "by their own range", "by the order of their greys"
 BLOCK = 1 << 20  # values scaled at a time
+WINDOW = (0.5, 99.5)  # percentiles
 DARK = 1 / 3  # share of the levels that may lie below black
 
 
@@ -46,6 +47,24 @@ def eight_bits(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
         return scaled.reshape(values.shape), ORDER
     scaled = greys.mapped(partial(_scaled, black=0.0, white=max(white, 1.0)))
     return scaled.reshape(values.shape), how
+
+
+def windowed(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
+    """Spread the greys between the 0.5th and the 99.5th percentile over uint8, to be looked at.
+
+    As viewers of microscope and medical images do; and the window, as ``102 to 1,480``. Where so
+    many pixels are alike that there is nothing between the two, all greys from the darkest to the
+    brightest are shown; a picture of one grey is scaled as by :func:`eight_bits`, its window "".
+    """
+    greys = _Greys(values)
+    if not len(greys.flat) or greys.low == greys.high:
+        return eight_bits(values)[0], ""
+    low, high = (float(found) for found in np.percentile(greys.sample(), WINDOW))
+    if not low < high:
+        low, high = greys.low, greys.high
+    scaled = greys.mapped(partial(_scaled, black=low, white=high))
+    number = ",.0f" if values.dtype.kind in "iu" else ".4g"
+    return scaled.reshape(values.shape), f"{low:{number}} to {high:{number}}"
 
 
 class _Greys:
@@ -76,10 +95,12 @@ class _Greys:
 
     def levels(self) -> NDArray[np.float64]:
         """The different greys, of a large picture those of a sample."""
-        levels: NDArray[np.float64] = np.unique(
-            self._known(self.flat[:: max(1, len(self.flat) // COUNTED)])
-        )
+        levels: NDArray[np.float64] = np.unique(self.sample())
         return levels
+
+    def sample(self) -> NDArray[np.float64]:
+        """All greys, or of a large picture evenly spaced ones."""
+        return self._known(self.flat[:: max(1, len(self.flat) // COUNTED)])
 
     def _blocks(self) -> Iterator[NDArray[np.float64]]:
         for start in range(0, len(self.flat), BLOCK):

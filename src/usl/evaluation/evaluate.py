@@ -21,12 +21,15 @@ from usl.data.collection import Collection
 from usl.evaluation.last_epochs import last_epochs_figures
 from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.truth import known_answers, strangers
+from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
+from usl.labeling.answers.store import Store, store_path
 from usl.run.folder import Run
 from usl.run.identity import writing
 from usl.run.model_changes import settle_models
 from usl.run.models import EVALUATION, STAMP, TrainedModel, active_model
 from usl.run.picks import picked_ids
 from usl.run.predictions import read_predictions
+from usl.run.split import Split
 from usl.training.models import Model, open_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
@@ -46,6 +49,8 @@ def evaluate(
     (transductive), each as in
     :func:`usl.evaluation.metrics.classification_figures` where there are answers; ``picks``:
     ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class;
+    ``audit``, where people have judged predictions: what it says of all labels, see
+    :func:`audit_figures`;
     ``last_epochs``, of a training that has kept them: accuracies, their mean and median.
 
     Parameters
@@ -56,7 +61,7 @@ def evaluate(
 
     Raises
     ------
-    DataError : the run is not trained, or no answer is known.
+    DataError : the run is not trained, or no answer is known and no audit made.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     trained, model, class_names = open_model(run.path)
@@ -83,13 +88,19 @@ def evaluate(
             found = classification_figures(classes[rows], predicted[rows], names)
             found["protocol"] = "transductive" if subset == "train" else "out of sample"
             figures[subset] = found
-    if not {"test", "val", "train"} & figures.keys():
+    audit = audit_figures(run, opened.split)
+    if audit is not None:
+        figures["audit"] = audit
+    measured = bool({"test", "val", "train"} & figures.keys())
+    if not measured and audit is None:
         raise DataError(
             f"{run.path}: no answers to compare with. They come from class folders or a label "
             "column of the source, named as in your labels, or from labels you give to val or test "
-            "images in split.csv." + strangers(opened.collection, opened.split)
+            f"images in split.csv. Or judge some predictions: usl label {run.path} --audit 50."
+            + strangers(opened.collection, opened.split)
         )
-    figures |= last_epochs_figures(opened, trained, classes, names, progress)
+    if measured:
+        figures |= last_epochs_figures(opened, trained, classes, names, progress)
     if from_source:
         figures |= pick_figures(opened, classes, names)
     write_evaluation(run, trained, figures)
@@ -112,6 +123,23 @@ def predicted_classes(opened: Opened, model: Model, names: list[str]) -> NDArray
         label, _ = said.get(str(opened.ids[row]), (None, 0.0))
         best[row] = names.index(label) if label in names else best[row]
     return best
+
+
+def audit_figures(run: Run, split: Split) -> dict[str, Any] | None:
+    """What an audit says of all labels of the train subset; None where nothing is judged.
+
+    ``accuracy`` with the 95% interval ``low`` to ``high`` of ``n`` labels, ``human`` of them a
+    person's; ``judged`` predictions, of which ``right`` are right; ``text`` says it in words. See
+    :func:`usl.labeling.answers.audit.accuracy_of_collection`.
+    """
+    if not store_path(run.path).is_file():
+        return None
+    with Store.open(run.path) as store:
+        found = accuracy_of_collection(run, split, store)
+    if found is None or not found["judged"]:
+        return None
+    counts = {name: found[name] for name in ("judged", "right", "unclear", "pending")}
+    return {**found["collection"], **counts, "text": " ".join(audit_in_words(found))}
 
 
 def write_evaluation(run: Run, trained: TrainedModel, figures: dict[str, Any]) -> None:

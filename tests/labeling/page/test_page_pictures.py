@@ -13,7 +13,7 @@ from usl.core.errors import DataError
 from usl.data.decode import decode_file, shrink
 from usl.data.images import ArrayImages, FileImages
 from usl.labeling.page.picture_cache import PictureCache
-from usl.labeling.page.pictures import Pictures, fitting
+from usl.labeling.page.pictures import FORM, Pictures, fitting
 
 
 def opened(picture):
@@ -104,7 +104,7 @@ def test_a_picture_is_kept_under_what_it_was_made_from(tmp_path):
         with pytest.raises(DataError, match="changed while it was read"):
             pictures.get(0, 160)
         assert pictures.digest(0) != before
-        assert pictures.cache.get(f"{before}-160") is None
+        assert pictures.cache.get(f"{before}-160-{FORM}") is None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
@@ -191,3 +191,28 @@ def test_a_shelf_that_cannot_be_written_is_no_fault(tmp_path):
     (tmp_path / "na").mkdir()
     (tmp_path / "na" / "name").write_bytes(b"")
     assert PictureCache(tmp_path).get("name") is None
+
+
+def test_deep_pictures_are_shown_by_the_levels_that_they_have(tmp_path):
+    """12 bits in 16, a narrow range, floats, 16-bit colours: 99% of the pixels fill the screen."""
+    ramp = np.linspace(0, 1, 200 * 300).reshape(200, 300)
+    twelve = np.uint16(100 + 380 * ramp)
+    twelve[0, :3] = 4095  # a few hot pixels, which would leave the rest nearly black
+    Image.fromarray(twelve).save(tmp_path / "a.tif")
+    Image.fromarray(np.float32(0.2 + 0.02 * ramp)).save(tmp_path / "b.tif")
+    Image.fromarray(np.uint8(255 * ramp)).save(tmp_path / "c.png")
+    Image.fromarray(np.full((200, 300), 700, np.uint16)).save(tmp_path / "d.tif")
+    names = ["a.tif", "b.tif", "c.png", "d.tif"]
+    for cache in (PictureCache(tmp_path / "kept"), PictureCache(tmp_path / "kept")):
+        pictures = Pictures(FileImages(tmp_path, names), cache)  # the second finds them kept
+        low, high = np.percentile(twelve, [0.5, 99.5])
+        expected = f"Levels {low:,.0f} to {high:,.0f} are shown, where 99% of its pixels lie."
+        assert pictures.levels(0, 320) == expected
+        assert pictures.levels(1, 320).startswith("Levels 0.2001 to 0.2199")
+        assert pictures.levels(2, 320) == pictures.levels(3, 320) == ""
+        for row in (0, 1):
+            shown = np.asarray(opened(pictures.get(row, 320)).convert("L"))
+            assert np.percentile(shown, 1) < 6
+            assert np.percentile(shown, 99) > 249
+            assert abs(int(shown[100, 150]) - 127) < 6
+        pictures.close()

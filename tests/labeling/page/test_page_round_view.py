@@ -137,20 +137,64 @@ def test_a_second_program_on_the_same_run_is_followed(app):
     assert news["changes"] == [[page.ref(4), "", None]]
 
 
-def test_classes_are_added_remapped_and_removed_unless_used(app):
+def test_classes_are_added_remapped_renamed_and_removed(app):
     page = app()
     page.post([{"key": "class--1", "type": "class", "name": " cat "}])
+    page.post([{"key": "class--2", "type": "class", "name": "CAT"}])  # the same class
     page.post([answer("aaaaaaaa", [0], "dog")])
-    change = {"key": "class--2", "type": "classes", "classes": [{"name": "dog", "hotkey": "x"}]}
-    told = page.post([change])[1]
-    assert told["classes"] == [{"name": "dog", "hotkey": "x"}]
-    gone = {"key": "class--3", "type": "classes", "classes": [{"name": "cat", "hotkey": ""}]}
-    told = page.post([gone])[1]
-    assert "has answers" in told["refused"][0]["fault"]
-    assert told["classes"] == [{"name": "dog", "hotkey": "x"}]
+    told = page.post([{"key": "hotkey-1", "type": "hotkey", "name": "dog", "hotkey": "x"}])[1]
+    assert told["classes"] == [{"name": "cat", "hotkey": "1"}, {"name": "dog", "hotkey": "x"}]
     for hotkey in ("0", "-", "xy", 5):
-        bad = {"key": "class--4", "type": "classes", "classes": [{"name": "dog", "hotkey": hotkey}]}
+        bad = {"key": "hotkey-2", "type": "hotkey", "name": "dog", "hotkey": hotkey}
         assert page.post([bad])[1]["refused"]
+    since = told["names"]
+    told = page.post([{"key": "rename-1", "type": "rename", "name": "dog", "to": "hound"}])[1]
+    assert told["names"] > since
+    assert said(page, page.get("/api/state")[1]) == {0: "hound"}
+    # a page that has not heard of it yet
+    page.post([{**answer("bbbbbbbb", [1], "dog"), "names": since}])
+    assert said(page, page.get("/api/state")[1]) == {0: "hound", 1: "hound"}
+    told = page.post([{"key": "remove-1", "type": "remove", "name": "hound"}])[1]
+    assert [one["name"] for one in told["classes"]] == ["cat"]
+    state = app().get("/api/state")[1]
+    assert said(page, state) == {}
+    assert [one["key"] for one in state["groups"]] == ["rename-1", "remove-1"]
+    for of in ("remove-1", "rename-1"):
+        told = page.post([undo(f"undo-{of}", of)])[1]
+        assert told["done"] == [f"undo-{of}"]
+    assert told["classes"] == [{"name": "cat", "hotkey": "1"}, {"name": "dog", "hotkey": "x"}]
+    assert said(page, app().get("/api/state")[1]) == {0: "dog", 1: "dog"}
+
+
+def test_a_rename_is_heard_by_everybody_and_tells_nobody_what_others_said(app):
+    page = app()
+    page.post([answer("aaaaaaaa", [3], "cat")], **{"as": "anna"})
+    page.post([answer("bbbbbbbb", [4], "cat")], **{"as": "ben"})
+    page.post([{"key": "rename-1", "type": "rename", "name": "cat", "to": "lynx"}], **{"as": "ben"})
+    news = page.get("/api/changes", since=0, **{"as": "anna"})[1]
+    assert news["names"] == 1
+    assert said(page, page.get("/api/state", **{"as": "anna"})[1]) == {3: "lynx"}
+    refused = page.post([undo("undo---1", "rename-1")], **{"as": "anna"})[1]["refused"]
+    assert "another annotator" in refused[0]["fault"]
+
+
+def test_a_correction_while_somebody_else_answers_loses_neither(app):
+    page = app()
+    page.post([answer("aaaaaaaa", [3], "cat")], **{"as": "anna"})
+    page.post([answer("settle-1", [3], "owl")], mode="review", **{"as": "dora"})
+    page.post([answer("bbbbbbbb", [3], "dog")], **{"as": "ben"})  # meanwhile
+    page.post([answer("settle-2", [3], "pig")], mode="review", **{"as": "dora"})
+    split = sync(page.run, page.store)
+    label = dict(zip(split.ids.tolist(), split.labels.tolist(), strict=True))
+    assert label[page.work.listing.ids[3]] == "pig"
+    given = [(one.annotator, one.label, one.final) for one in page.store.history()]
+    assert given == [
+        ("anna", "cat", False),
+        ("dora", "owl", True),
+        ("ben", "dog", False),
+        ("dora", "pig", True),
+    ]
+    assert said(page, page.get("/api/state", **{"as": "ben"})[1]) == {3: "dog"}
 
 
 def test_names_are_asked_for_where_there_are_several_people(app):

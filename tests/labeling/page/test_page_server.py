@@ -14,10 +14,12 @@ import pytest
 from page_run import Served, answer
 
 from usl.core.errors import DataError, MissingDependencyError, UsageError
-from usl.labeling.answers.entries import AUDIT, Round
+from usl.labeling.answers.classes import remove_class, rename_class
+from usl.labeling.answers.entries import AUDIT, Answer, Round
 from usl.labeling.answers.store import Store
 from usl.labeling.page.background_sync import BackgroundSync
-from usl.labeling.page.serve import open_round, serve, set_classes, summary
+from usl.labeling.page.offered import set_classes
+from usl.labeling.page.serve import open_round, serve, summary
 from usl.labeling.page.server import address_of, listen
 from usl.run.folder import Run
 
@@ -127,14 +129,32 @@ def test_features_alone_cannot_be_looked_at(path, tmp_path):
         serve(path, source=str(tmp_path / "features.npy"))
 
 
-def test_classes_keep_their_keys(path):
+def test_classes_keep_their_keys_and_new_ones_replace_the_unused(path):
+    run, said = Run.open(path), []
+    with Store.open(path) as store:
+        set_classes(run, store, ["cat", " dog ", "pig", "Dog"], predicted=False, tell=said.append)
+        assert said == ["Note: 'Dog' is the class 'dog' here."]
+        store.set_classes([*store.classes()[::-1]])
+        store.add([Answer("p003.jpg", "label", "dog"), Answer("p004.jpg", "label", "pig")])
+        store.undo([2])
+        set_classes(run, store, ["owl", "DOG"], predicted=False, tell=said.append)
+        found = [(one.name, one.hotkey) for one in store.classes()]
+        assert found == [("owl", "1"), ("dog", "2")]
+        assert said[2:] == ["Note: no longer offered, for nobody has used them: 'pig', 'cat'."]
+        set_classes(run, store, [], predicted=False, tell=said.append)
+        assert [one.name for one in store.classes()] == ["owl", "dog"]
+        assert len(said) == 3
+
+
+def test_the_command_of_the_start_knows_renamed_classes(path):
     run = Run.open(path)
     with Store.open(path) as store:
-        set_classes(run, store, ["cat", " dog "], predicted=False)
-        store.set_classes([*store.classes()[::-1]])
-        set_classes(run, store, ["owl"], predicted=False)
-        found = [(one.name, one.hotkey) for one in store.classes()]
-    assert found == [("owl", "3"), ("dog", "2"), ("cat", "1")]
+        set_classes(run, store, ["cat", "dog"], predicted=False)
+        store.add([Answer("p003.jpg", "label", "dog")])
+        rename_class(store, "dog", "hound")
+        remove_class(store, "cat")
+        set_classes(run, store, ["cat", "dog"], predicted=False)
+        assert [one.name for one in store.classes()] == ["cat", "hound"]
 
 
 def test_an_unfinished_audit_is_gone_on_with(path):

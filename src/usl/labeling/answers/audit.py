@@ -79,7 +79,9 @@ def accuracy_of_collection(
     machine = machine_labelled(run.path, split) if machine is None else machine
     if not audits or machine is None:
         return None
-    predicted = dict(zip(machine.ids.tolist(), machine.labels.tolist(), strict=True))
+    names = store.names()  # a class may have been renamed since the training
+    labels = [names.present(label) for label in machine.labels.tolist()]
+    predicted = dict(zip(machine.ids.tolist(), labels, strict=True))
     people = (split.sources == "human") & (split.subsets == "train")
     human = set(split.ids[people].tolist())
     passed = _passed_over(store, human)
@@ -135,6 +137,30 @@ def accuracy_of_collection(
         "wrong": wrong,
         "disputed": [i for i in images if i in found and found[i].kind == CONFLICT],
     }
+
+
+def audit_in_words(audit: dict[str, Any] | None) -> tuple[str, str]:
+    """What an audit says of all labels, and how sure that is: ``97.3%`` and a sentence.
+
+    The first is empty while nothing is judged.
+    """
+    if audit is None or not audit["judged"]:
+        return "", "No prediction has been judged yet: the accuracy of the labels is not known."
+    whole, n = audit["collection"], audit["judged"] + audit["passed"]
+    share, low, high = (f"{100 * whole[name]:.1f}%" for name in ("accuracy", "low", "high"))
+    text = (
+        f"of all {whole['n']:,} labels are right, by an audit of {n:,} "
+        f"prediction{'' if n == 1 else 's'} (95% interval {low} to {high})."
+    )
+    if audit["unclear"]:
+        worst = whole["n"] and f"{100 * audit['worst']['low']:.1f}%"
+        text += (
+            f" {audit['unclear']:,} more could not be told, or were in dispute; were the model "
+            f"wrong on all of them, it would be {worst} at the least."
+        )
+    if audit["pending"]:
+        text += f" {audit['pending']:,} are not judged yet."
+    return share, text
 
 
 def _estimate(right: int, n: int, m: int, known: tuple[int, int]) -> dict[str, float | None]:

@@ -19,9 +19,10 @@ from pathlib import Path
 
 from usl.core.errors import DataError, UsageError
 from usl.core.files import sync_folder
+from usl.labeling.answers.class_changes import VERSION as NEWEST
 from usl.run.identity import RunReplacedError
 
-VERSION = 1
+VERSION = 1  # of a new file
 APPLICATION = 0x75736C31  # "usl1"
 PATIENCE = 30.0  # seconds to wait for another program's transaction
 
@@ -125,10 +126,10 @@ class Database:
         tables = execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         application = execute("PRAGMA application_id").fetchone()[0]
         version = execute("PRAGMA user_version").fetchone()[0]
-        if application == APPLICATION and version > VERSION:
+        if application == APPLICATION and version > NEWEST:
             raise DataError(
                 f"{self.path}: made by a newer version of usl (format {version}; this one reads up "
-                f"to {VERSION}). Upgrade: pip install --upgrade usl."
+                f"to {NEWEST}). Upgrade: pip install --upgrade usl."
             )
         if tables and application != APPLICATION:
             raise DataError(

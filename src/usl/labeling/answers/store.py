@@ -3,8 +3,9 @@
 An answer that was acknowledged is on the disk. Taking one back is an entry of its own. Any number
 of threads, processes and browser tabs may write at the same time.
 
-The current answer of an annotator to an image of a round is the last entry that is not undone;
-what all of them amount to is in :mod:`usl.labeling.answers.outcomes`. Whoever adds answers calls
+Labels are told by the names that their classes have now (:mod:`usl.labeling.answers.classes`). The
+current answer of an annotator to an image of a round is the last entry that is not undone; what all
+of them amount to is in :mod:`usl.labeling.answers.outcomes`. Whoever adds answers calls
 :func:`usl.labeling.answers.sync.sync` before (hand edits of ``split.csv`` come first) and after.
 """
 
@@ -23,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from usl.core.errors import DataError, UsageError
+from usl.labeling.answers.class_changes import Names, read_changes
 from usl.labeling.answers.database import Database
 from usl.labeling.answers.entries import (
     AUDIT,
@@ -155,7 +157,8 @@ class Store:
                     raise UsageError(f"undo: there is no answer number {number}.")
                 if entry.annotator != annotator:
                     raise UsageError(f"undo: answer number {number} is another annotator's.")
-                if not entry.undone:
+                known_undo = "SELECT 1 FROM entries WHERE undoes = ?"
+                if connection.execute(known_undo, (number,)).fetchone() is None:
                     undo = replace(
                         entry, kind=UNDO, label=None, seconds=None, key=key if not done else ""
                     )
@@ -188,8 +191,9 @@ class Store:
             wanted["kind != ?"] = UNDO
         query = f"{SELECT} WHERE {' AND '.join(wanted)} ORDER BY id"
         with self._database.reading() as connection:
-            rows = connection.execute(query, list(wanted.values()))
-            return [_answer(row, self.path) for row in rows]
+            rows = connection.execute(query, list(wanted.values())).fetchall()
+            names = self.names()
+            return [_answer(row, self.path, names) for row in rows]
 
     def last_id(self) -> int:
         """Number of the newest entry, undos included; 0 if there is none."""
@@ -198,9 +202,15 @@ class Store:
 
     def _entry(self, connection: sqlite3.Connection, which: str, value: Any) -> Answer | None:
         row = connection.execute(f"{SELECT} WHERE {which}", (value,)).fetchone()
-        return None if row is None else _answer(row, self.path)
+        return None if row is None else _answer(row, self.path, self.names())
 
     # Classes
+
+    def names(self) -> Names:
+        """What classes were called, and are called now."""
+        with self._database.reading() as connection:
+            changes = read_changes(connection)
+            return Names(changes, [one.name for one in self.classes()] if changes else ())
 
     def classes(self) -> list[ClassName]:
         """The classes with their keys, in the order they are shown."""
@@ -266,7 +276,7 @@ class Store:
             name = drawn.name or f"{drawn.kind}-{count + 1}"
             if name in taken or not name.startswith(f"{drawn.kind}-"):
                 raise UsageError(f"round: {name!r} is taken, or no name for a round of this kind.")
-            kept = replace(drawn, name=tidy("round", name), time=_now())
+            kept = replace(drawn, name=tidy("round", name), time=now())
             connection.execute(
                 "INSERT INTO rounds (name, kind, images, seed, population, passed, time) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -285,7 +295,7 @@ class Store:
 
 def _insert(connection: sqlite3.Connection, entry: Answer) -> int:
     values = (
-        _now(),
+        now(),
         entry.kind,
         entry.image_id,
         entry.label,
@@ -304,8 +314,11 @@ def _checksum(values: tuple[Any, ...]) -> int:
     return zlib.crc32(ascii(values).encode())
 
 
-def _answer(row: tuple[Any, ...], path: Path) -> Answer:
-    """An entry as it was given; :class:`DataError` where a bit of it has flipped since."""
+def _answer(row: tuple[Any, ...], path: Path, names: Names) -> Answer:
+    """An entry as its class is called now; one of a class that was removed is ``undone``.
+
+    Raises :class:`DataError` where a bit of it has flipped since it was given.
+    """
     *values, told, number, undone = row
     if told is not None and told != _checksum(tuple(values)):
         raise DataError(
@@ -314,6 +327,8 @@ def _answer(row: tuple[Any, ...], path: Path) -> Answer:
             "that split.csv holds."
         )
     time, kind, image, label, annotator, name, seconds, final, key, undoes = values
+    if label is not None and (called := names.of_entry(label, number)) != label:
+        label, undone = called or label, undone or called is None
     return Answer(
         image,
         kind,
@@ -330,5 +345,6 @@ def _answer(row: tuple[Any, ...], path: Path) -> Answer:
     )
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as the store keeps it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

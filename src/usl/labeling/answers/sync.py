@@ -26,6 +26,7 @@ import numpy as np
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
+from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.entries import LABEL, SKIP, UNSURE, Answer, checked
 from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
 from usl.labeling.answers.store import Store, store_path
@@ -179,7 +180,7 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
     """
     former = row_states(connection)
     known = dict(former)
-    edits, asked_again = _edits(rows, known)
+    edits, asked_again, renamed = _edits(rows, known, store.names())
     store.add(edits)
     if names := {edit.label for edit in edits if edit.label} - {c.name for c in store.classes()}:
         store.set_classes([*store.classes(), *sorted(names)])
@@ -208,6 +209,13 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
             f"one); {verb_for(n, 'its answer was', 'their answers were')} put back. To withdraw a "
             "label for good, set the state to unlabeled."
         )
+    if put_back := [image for image in renamed if image in plan.cells]:
+        given, now = renamed[put_back[0]]
+        plan.notes.append(
+            f"{rows.split.path}: {len(put_back)} images have a former name of a class "
+            f"({put_back[0]!r} has {given!r}, which was renamed to {now!r}); they got the new one. "
+            "To have the old one as a class of its own, add it on the page first."
+        )
     if lost := len(missing) - len(plan.added):
         plan.notes.append(
             f"{store.path}: {counted(lost, 'answered image')} {verb_for(lost, 'is', 'are')} not "
@@ -226,13 +234,17 @@ def _cell_for(outcome: Outcome, before: str) -> Cell:
     return ("unlabeled" if outcome.kind == UNLABELED else before), None
 
 
-def _edits(rows: Rows, known: dict[str, RowState]) -> tuple[list[Answer], list[str]]:
+def _edits(
+    rows: Rows, known: dict[str, RowState], names: Names
+) -> tuple[list[Answer], list[str], dict[str, tuple[str, str]]]:
     """Answers for what a person changed in the file, and images that are requested once more.
 
-    In the order of the rows. ``known`` is brought up to what the file says.
+    Also those whose label is a former name of a class, with that and the present one. In the order
+    of the rows. ``known`` is brought up to what the file says.
     """
     edits: list[Answer] = []
     asked_again: list[str] = []
+    renamed: dict[str, tuple[str, str]] = {}
     looked_at = {image for image in known if image in rows.of} | set(rows.given())
     for image in sorted(looked_at, key=rows.of.__getitem__):
         told, cell = known.get(image), rows.cell(image)
@@ -249,6 +261,11 @@ def _edits(rows: Rows, known: dict[str, RowState]) -> tuple[list[Answer], list[s
                 asked_again.append(image)
                 continue
             before = state if state == "requested" else told.before
+        if label is not None and (called := names.present(label)) != label:
+            renamed[image] = (label, called)
+            label = called
+            if told is not None and told.last == (state, label):
+                continue  # an old copy of the file
         edit = Answer(
             image,
             LABEL if label is not None else SKIP if state == "requested" else UNSURE,
@@ -261,7 +278,7 @@ def _edits(rows: Rows, known: dict[str, RowState]) -> tuple[list[Answer], list[s
         except UsageError as error:
             raise DataError(f"{rows.split.where(rows.of[image])}: {error}") from error
         known[image] = RowState(before, cell)
-    return edits, asked_again
+    return edits, asked_again, renamed
 
 
 def _subsets(run: Run, images: list[str]) -> dict[str, str]:

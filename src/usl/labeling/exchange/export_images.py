@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from usl.core.progress import Progress, silent
+from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import sync
 from usl.labeling.exchange.contract import WRITERS, Export, format_module, format_names
@@ -88,11 +89,12 @@ def export_run(
     pictures = None
     if getattr(module, "PICTURES", True):
         pictures, rows = open_pictures(run, split, rows, to=name, source=source)
-    items = items_of(run, split, rows, what)
+    classes, names = _named_classes(run)
+    items = items_of(run, split, rows, what, names)
     export = Export(
         run=run.path,
         items=items,
-        classes=classes_of(run, split, _named_classes(run)),
+        classes=classes_of(run, split, classes, names),
         home=home,
         model=model_name(run),
         pictures=pictures,
@@ -105,9 +107,9 @@ def export_run(
     return Exported(home, paths, len(items), sum(item.label is not None for item in items), steps)
 
 
-def _named_classes(run: Run) -> list[str]:
-    """The classes of the labelling page, in its order."""
+def _named_classes(run: Run) -> tuple[list[str], Names]:
+    """The classes of the labelling page, in its order, and what others are called by now."""
     if not store_path(run.path).is_file():
-        return []
+        return [], Names([], ())
     with Store.open(run.path) as store:
-        return [one.name for one in store.classes()]
+        return [one.name for one in store.classes()], store.names()

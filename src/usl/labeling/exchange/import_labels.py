@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +120,7 @@ def import_file(
 
     bring_up_to_date(run)
     before = run.split()
+    given, renamed = by_present_names(run, given)
     found = match(given, Finder(before.ids.tolist(), lambda: _files(run, before, source)))
     if not found.known:
         shown = ", ".join(repr(one.image) for one in found.unknown[:3]) or "no entries at all"
@@ -142,7 +143,32 @@ def import_file(
         with writing(run.path, run.identity):
             rewrite(after, safe="Nothing was imported.")
     progress(3, 3, "read")
+    found.notes += renamed
     return _summary(tool, found, verdict, before, after, recorded)
+
+
+def by_present_names(run: Run, given: Sequence[Given]) -> tuple[list[Given], list[str]]:
+    """Entries with the names that their classes have by now, and a note for each that had another.
+
+    A file may have left the run before a class was renamed on the labelling page.
+    """
+    if not store_path(run.path).is_file():
+        return list(given), []
+    with Store.open(run.path) as store:
+        names = store.names()
+    if not names.changes:
+        return list(given), []
+    found: list[Given] = []
+    former: dict[str, str] = {}
+    for entry in given:
+        label = None if entry.label is None else tidy_label(entry.label)
+        called = None if label is None else names.present(label)
+        if label is not None and called is not None and called != label:
+            former[label] = called
+            entry = replace(entry, label=called)
+        found.append(entry)
+    notes = [f"The class {old!r} was renamed: read as {new!r}." for old, new in former.items()]
+    return found, notes
 
 
 def guess_format(path: Path) -> str:

@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from usl.core.errors import DataError
 from usl.core.words import counted, verb_for
+from usl.labeling.answers.class_changes import folded
 from usl.labeling.answers.entries import LABEL, LONGEST, Answer
 from usl.labeling.answers.outcomes import outcome
 from usl.labeling.exchange.contract import Given
@@ -249,8 +249,7 @@ def alike(new: Iterable[str], known: Iterable[str]) -> list[list[str]]:
     groups: dict[str, set[str]] = {}
     fresh = set(new)
     for name in fresh.union(known):
-        key = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()
-        groups.setdefault(key, set()).add(name)
+        groups.setdefault(folded(name), set()).add(name)
     return sorted(sorted(names) for names in groups.values() if len(names) > 1 and names & fresh)
 
 
@@ -258,8 +257,8 @@ def alike_note(names: Sequence[str]) -> str:
     """What a person should know of classes that are nearly alike."""
     return (
         f"The classes {', '.join(map(repr, names))} differ in case, blanks or the form of letters "
-        "alone. They count as several; if they are one, correct the file and import it once more "
-        "with --overwrite."
+        "alone. They count as several; if they are one, merge them on the labelling page, or "
+        "correct the file and import it once more with --overwrite."
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.version import __version__
 from usl.core.words import quoted
+from usl.labeling.answers.class_changes import Names
 from usl.labeling.exchange.contract import Item
 from usl.run.folder import Run
 from usl.run.picks import PICKS, read_picks
@@ -42,9 +43,12 @@ def chosen_rows(split: Split, what: str) -> NDArray[np.int64]:
     return rows
 
 
-def items_of(run: Run, split: Split, rows: NDArray[np.int64], what: str) -> list[Item]:
+def items_of(
+    run: Run, split: Split, rows: NDArray[np.int64], what: str, names: Names
+) -> list[Item]:
     """The rows as items; with ``predicted`` an image nobody labelled has the model's label.
 
+    A class that was renamed since the training has its new name (``names``).
     Raises :class:`DataError` for ``predicted`` on a run that is not trained.
     """
     guesses = _predictions(run)
@@ -58,6 +62,7 @@ def items_of(run: Run, split: Split, rows: NDArray[np.int64], what: str) -> list
         word = str(split.ids[row])
         label, source = split.labels[row], str(split.sources[row])
         guess, confidence = guesses.get(word, (None, None))
+        guess = None if guess is None else names.present(guess)
         if source == "human":
             guess = confidence = None
         elif label is None and what == "predicted" and guess is not None:
@@ -81,9 +86,9 @@ def items_of(run: Run, split: Split, rows: NDArray[np.int64], what: str) -> list
     return items
 
 
-def classes_of(run: Run, split: Split, named: Sequence[str]) -> list[str]:
+def classes_of(run: Run, split: Split, named: Sequence[str], names: Names) -> list[str]:
     """The classes ``named`` first (those of the labelling page), then trained and given ones."""
-    trained = run.info.get("training", {}).get("classes", [])
+    trained = map(names.present, run.info.get("training", {}).get("classes", []))
     given = sorted({label for label in split.labels.tolist() if label is not None})
     return list(dict.fromkeys([*named, *trained, *given]))
 

@@ -9,6 +9,8 @@ GET  /api/state            what the page starts from
 GET  /api/changes          what became of one's answers since entry ``since``
 POST /api/items            what is shown beside pictures
 GET  /api/similar          images like one
+GET  /api/audit            how right all labels are, by the audits so far
+GET  /api/levels           how the levels of a picture are shown, if not plainly
 POST /api/operations       answers, undos and classes; each is done once, however often it is sent
 GET  /image/{side}         a picture, its longest side at most ``side``
 ========================== =======================================================================
@@ -76,6 +78,8 @@ def make_app(
             Route("/api/changes", routes.changes),
             Route("/api/items", routes.items, methods=["POST"]),
             Route("/api/similar", routes.similar),
+            Route("/api/audit", routes.audit),
+            Route("/api/levels", routes.levels),
             Route("/api/operations", routes.operations, methods=["POST"]),
             Route("/image/{side:int}", routes.image),
             Mount("/static", StaticFiles(directory=HERE / "static")),
@@ -158,6 +162,7 @@ class Routes:
         changes = self.page_state.round_view.changes(view, since)
         return {
             "version": self.page_state.round_view.follow(),
+            "names": self.page_state.round_view.revision,
             "changes": changes,
             "classes": self.page_state.classes(),
             "fault": self._sync_fault(),
@@ -186,6 +191,18 @@ class Routes:
         """Tell which images are like one."""
         given = self._checked(request.query_params)
         return JSONResponse(self.page_state.alike(given.get("image")))
+
+    def audit(self, request: Request) -> Response:
+        """Tell how right all labels are."""
+        self._checked(request.query_params)
+        return JSONResponse(self.page_state.audit())
+
+    def levels(self, request: Request) -> Response:
+        """Tell how the levels of a picture are shown."""
+        given = self._checked(request.query_params)
+        row = self.page_state.shown(given.get("image"))
+        side = _number(given.get("side", "640"), "side")
+        return JSONResponse({"text": self.page_state.pictures.levels(row, side)})
 
     async def image(self, request: Request) -> Response:
         """Send a picture; the next ones of the round are made ready meanwhile."""
@@ -233,7 +250,7 @@ class Routes:
                 held.append({"key": one["key"], "images": len(left), "fault": str(left[0])})
             else:
                 done.append(one["key"])
-            if one["type"] in ("answer", "undo") and self.sync is not None:
+            if one["type"] not in ("class", "hotkey") and self.sync is not None:
                 self.sync.touch()
         news = self._news(self.page_state.view_name(annotator, review), since)
         return JSONResponse({**news, "done": done, "refused": refused, "held": held})

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from usl.core.errors import DataError, UsageError
 from usl.data.collection import Collection
+from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round, tidy
 from usl.labeling.answers.outcomes import CONFLICT, Outcome, agreement, outcomes
 from usl.labeling.answers.rounds import round_images
@@ -63,7 +66,7 @@ class PageState:
         self.missing = [name for name in asked if name not in self.listing.rows]
         self.stamp = self.listing.stamp(self.name, self._order)
         self._place = {name: place for place, name in enumerate(self._order)}
-        self._predicted = _predictions(run) if self.kind == CHECK else {}
+        self._predicted = _predictions(run) if self.kind != AUDIT else {}
         only = None if round is None else self._order
         self.round_view = RoundView(store, self.name, self.listing, only=only)
         self.round_view.follow()
@@ -129,7 +132,24 @@ class PageState:
             **self.round_view.state(annotator),
             "mode": "label",
             "order": [self.listing.ref(name) for name in self._order],
+            "model": self._model(),
         }
+
+    def _model(self) -> list[tuple[str, float] | None]:
+        """The model's label and confidence of each image that is asked for; none in an audit."""
+        if not self._predicted:
+            return []
+        names = self.store.names()  # a class may have been renamed since the training
+        found = [self._predicted.get(name) for name in self._order]
+        return [one and (names.present(one[0]), round(one[1], 3)) for one in found]
+
+    def audit(self) -> dict[str, str]:
+        """What the audits say by now of all labels: ``share`` and ``text``."""
+        if self.kind != AUDIT:
+            raise UsageError("audit: this page is not about one; begin one: usl label --audit.")
+        found = accuracy_of_collection(self.run, self.run.split(), self.store)
+        share, text = audit_in_words(found)
+        return {"share": share, "text": text}
 
     def _common(self, annotator: str) -> dict[str, Any]:
         return {
@@ -163,7 +183,7 @@ class PageState:
                     counts[answer.annotator] += 1
         return {
             **self._common(annotator),
-            **self.round_view.state(FINAL),
+            **self.round_view.state(FINAL, by=annotator),
             "mode": "review",
             "order": [self.listing.ref(name) for name in disputed],
             "similar": False,
@@ -186,8 +206,9 @@ class PageState:
             item["stands"] = self.similar.count(name)
             near = self.similar.nearest_first(row, own)[:STRIP]
             item["strip"] = [self.listing.ref(self.listing.ids[other]) for other in near]
-        if name in self._predicted:
+        if self.kind == CHECK and name in self._predicted:
             label, confidence = self._predicted[name]
+            label = self.store.names().present(label)
             item["predicted"] = {"label": label, "confidence": round(confidence, 3)}
         if outcome is not None:
             item["said"] = [
@@ -225,10 +246,13 @@ class PageState:
             self.pictures.prepare([self.listing.rows[name] for name in coming], side)
 
 
-def _predictions(run: Run) -> dict[str, tuple[str | None, float]]:
-    """Label and confidence of every image, where the run has been trained."""
+def _predictions(run: Run) -> dict[str, tuple[str, float]]:
+    """The model's label of every image that it has labelled, and its confidence."""
     try:
         found = read_predictions(run.path)
     except DataError:
         return {}  # a help, not a need
-    return {} if found is None else found.by_id()
+    if found is None:
+        return {}
+    own = found.take(np.flatnonzero(found.own)).by_id()
+    return {name: (label, sure) for name, (label, sure) in own.items() if label is not None}

@@ -14,9 +14,10 @@ import os
 import stat
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -36,16 +37,21 @@ if TYPE_CHECKING:
 SIZES = (160, 320, 640, 960, 1280, 1600, 2048, 2880, 4096)  # longest side in pixels
 LOSSLESS = 160  # pictures of at most this side are sent as PNG: every pixel counts
 QUALITY = 88  # of JPEG
+FORM = 2  # of what is kept of a picture: its levels, then its bytes
 AHEAD = 4  # pictures made ready after the one asked for
 CLOSED = "The server is stopping. Start it again to see more pictures."
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An encoded picture: ``image/jpeg`` or ``image/png``."""
+    """An encoded picture: ``image/jpeg`` or ``image/png``.
+
+    ``levels``: of one with more than 8 bits a channel, those that are shown, as ``102 to 1,480``.
+    """
 
     content: bytes
     kind: str
+    levels: str = ""
 
 
 def fitting(side: int) -> int:
@@ -165,6 +171,11 @@ class Pictures:
         with self._lock:
             self._running.pop(key, None)
 
+    def levels(self, row: int, side: int) -> str:
+        """Which levels of a picture are shown, to say so beside it; "" where all of them are."""
+        shown = self.get(row, side).levels
+        return shown and f"Levels {shown} are shown, where 99% of its pixels lie."
+
     def digest(self, row: int, *, fresh: bool = False) -> str:
         """Content hash of an image as it is now.
 
@@ -205,13 +216,16 @@ class Pictures:
         return str(self.images.names[row]) if isinstance(self.images, FileImages) else f"row {row}"
 
     def _picture(self, row: int, size: int, *, apart: bool) -> Picture:
-        name = f"{self.digest(row)}-{size}"
+        digest = self.digest(row)
+        name = f"{digest}-{size}-{FORM}"
         if (kept := self.cache.get(name)) is not None:
-            return Picture(kept, kind_of(kept))
-        picture = encode(self._decode(row, size, apart=apart))
-        if f"{self.digest(row, fresh=True)}-{size}" != name:
+            levels, _, content = kept.partition(b"\0")
+            return Picture(content, kind_of(content), levels.decode())
+        image, levels_shown = self._decode(row, size, apart=apart)
+        picture = replace(encode(image), levels=levels_shown)
+        if self.digest(row, fresh=True) != digest:
             raise DataError(f"{self._called(row)}: it changed while it was read. Try again.")
-        self.cache.put(name, picture.content)
+        self.cache.put(name, picture.levels.encode() + b"\0" + picture.content)
         return picture
 
     def _path(self, row: int) -> Path | None:
@@ -227,12 +241,23 @@ class Pictures:
             )
         return path
 
-    def _decode(self, row: int, size: int, *, apart: bool) -> Image.Image:
+    def _decode(self, row: int, size: int, *, apart: bool) -> tuple[Image.Image, str]:
+        """The picture, and which of its levels are shown, where it has more than a screen has."""
         path = self._path(row)
         if path is None:
-            return shrink(self.images.read(row), size)
+            return shrink(self.images.read(row), size), ""
         limit = getattr(self.images, "max_pixels", None)
-        return decode_file(path, path.name, max_pixels=limit, side=size, apart=apart)
+        windows: Counter[str] = Counter()
+        image = decode_file(
+            path,
+            path.name,
+            max_pixels=limit,
+            scaled=windows,
+            side=size,
+            apart=apart,
+            window=True,
+        )
+        return image, next(iter(windows), "")
 
 
 def encode(image: Image.Image) -> Picture:

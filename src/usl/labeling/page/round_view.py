@@ -18,7 +18,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from usl.core.errors import UsageError
-from usl.labeling.answers.entries import LABEL, SKIP, UNDO, Answer, ClassName
+from usl.labeling.answers.class_changes import UNDO as CLASS_UNDO
+from usl.labeling.answers.class_changes import Names
+from usl.labeling.answers.classes import (
+    name_for,
+    remove_class,
+    rename_class,
+    set_hotkey,
+    undo_class_change,
+)
+from usl.labeling.answers.entries import LABEL, SKIP, UNDO, Answer
 from usl.labeling.answers.store import Store
 from usl.labeling.page.listing import Listing, UnboundError
 
@@ -72,11 +81,16 @@ class RoundView:
         self._views: dict[str, View] = {}
         self._by_id: dict[int, tuple[View, Answer]] = {}
         self._last = 0
+        self._names = Names([], ())
         self._lock = threading.RLock()
 
     def follow(self) -> int:
         """Take in what is new in the store; the id of the newest entry."""
         with self._lock:
+            names = self.store.names()
+            if names.revision != self._names.revision:  # old answers read differently: begin anew
+                self._views, self._by_id, self._last = {}, {}, 0
+            self._names = names
             for entry in self.store.history(after=self._last, undos=True):
                 self._last = entry.id
                 if entry.kind == UNDO:
@@ -92,6 +106,8 @@ class RoundView:
         view.said.setdefault(entry.image_id, []).append(entry)
         view.groups.setdefault(_group(entry), []).append(entry)
         view.log.append((entry.id, entry.image_id))
+        if entry.undone:  # since, or with its class
+            view.undone.add(entry.id)
         self._by_id[entry.id] = (view, entry)
 
     def _take_back(self, entry: Answer) -> None:
@@ -112,8 +128,16 @@ class RoundView:
         with self._lock:
             return sorted(name for name, view in self._views.items() if view.log and name != FINAL)
 
-    def state(self, annotator: str) -> dict[str, Any]:
-        """All that an annotator has said, compactly; what the page starts from."""
+    @property
+    def revision(self) -> int:
+        """Number of the newest change of the classes that was followed."""
+        return self._names.revision
+
+    def state(self, annotator: str, by: str = "") -> dict[str, Any]:
+        """All that an annotator has said, compactly; what the page starts from.
+
+        In the view in which conflicts are settled, ``by`` is who is at work.
+        """
         with self._lock:
             version = self.follow()
             view = self.view(annotator)
@@ -130,26 +154,37 @@ class RoundView:
                 answers.append((ref, now.kind if label is None else label))
             return {
                 "version": version,
+                "names": self.revision,
                 "labels": list(labels),
                 "answers": answers,
                 "skipped": [ref for _, ref in sorted(skipped)],
-                "groups": self._undoable(view, annotator),
+                "groups": self._undoable(view, annotator, by or annotator),
                 "pace": _pace(view),
             }
 
-    def _undoable(self, view: View, annotator: str) -> list[dict[str, Any]]:
-        """The newest groups that are not undone: their key, their images and what was before."""
-        found = []
+    def _undoable(self, view: View, annotator: str, by: str) -> list[dict[str, Any]]:
+        """The newest groups that are not undone: their key, their images and what was before.
+
+        Among them are the changes of classes, which are of no images.
+        """
+        found: list[tuple[float, dict[str, Any]]] = []
         for key, entries in reversed(view.groups.items()):
             mine = [one for one in entries if one.id not in view.undone]
             if mine and (annotator == FINAL or mine[0].annotator == annotator):
                 refs = [self._listing.ref(one.image_id) for one in mine]
                 before = [_before(view, one.image_id, key) for one in mine]
                 what = {"kind": mine[0].kind, "label": mine[0].label}
-                found.append({"key": key, "images": refs, "before": before, **what})
+                group = {"key": key, "images": refs, "before": before, **what}
+                found.append((mine[0].id, group))
                 if len(found) == GROUPS:
                     break
-        return found[::-1]
+        for one in self._names.changes:
+            mine_too = one.key and one.annotator == by and one.kind != CLASS_UNDO
+            if mine_too and one.id not in self._names.undone:
+                group = {"key": one.key, "images": [], "before": [], "kind": "", "label": None}
+                found.append((one.after + 0.5, group))
+        found.sort(key=lambda pair: pair[0])
+        return [group for _, group in found[-GROUPS:]]
 
     def changes(self, annotator: str, since: int) -> list[Change]:
         """What became of an annotator's answers after entry ``since``."""
@@ -170,7 +205,10 @@ class RoundView:
         """Do what a browser asks, once however often it asks.
 
         ``{"type": "answer", "images", "kind", "label", "seconds"}``, ``{"type": "undo", "of"}``,
-        ``{"type": "class", "name"}`` or ``{"type": "classes", "classes"}``, each with a ``key``.
+        ``{"type": "class", "name"}``, ``{"type": "hotkey", "name", "hotkey"}``, ``{"type":
+        "rename", "name", "to", "merge"}`` or ``{"type": "remove", "name"}``, each with a ``key``.
+        ``names`` is the revision of the names that the browser knew: a label that was renamed since
+        is understood.
 
         Returns
         -------
@@ -192,11 +230,11 @@ class RoundView:
             if kind == "undo":
                 self._undo(operation, key, annotator, final=final)
             elif kind == "class":
-                self.store.add_class(_text(operation, "name"))
-            elif kind == "classes":
-                self._set_classes(operation)
+                self.store.add_class(name_for(self.store, _text(operation, "name")))
+            elif kind in ("hotkey", "rename", "remove"):
+                self._change_class(operation, key, annotator)
             else:
-                raise UsageError("type: send answer, undo, class or classes.")
+                raise UsageError("type: send answer, undo, class, hotkey, rename or remove.")
         return []
 
     def _answer(
@@ -207,6 +245,7 @@ class RoundView:
             raise UsageError(f"images: give 1 to {MOST_IMAGES} of them.")
         if not all(isinstance(ref, str) for ref in refs):
             raise UsageError("images: name them by text.")
+        known = _revision(operation)
         kind, label, seconds = (operation.get(name) for name in ("kind", "label", "seconds"))
         if not isinstance(kind, str) or not isinstance(label, str | None):
             raise UsageError("kind, label: send text.")
@@ -216,6 +255,24 @@ class RoundView:
         if seconds is not None and 0 <= seconds <= LONGEST:
             time = round(float(seconds), 2) / len(refs)
         bound, left = self._bind(refs, look=kind != SKIP)
+        with self.store.transaction():
+            if label is not None:
+                label = name_for(self.store, label, known)
+            self._keep(bound, key, kind, label, annotator, time=time, final=final)
+        return left
+
+    def _keep(
+        self,
+        bound: list[tuple[int, str]],
+        key: str,
+        kind: str,
+        label: str | None,
+        annotator: str,
+        *,
+        time: float | None,
+        final: bool,
+    ) -> None:
+        """Keep the answer to some images; its class is listed again if it is not any more."""
         answers = [
             Answer(
                 image_id=image_id,
@@ -229,11 +286,10 @@ class RoundView:
             )
             for number, image_id in bound
         ]
-        with self._lock:
-            if answers and kind == LABEL and label is not None:
-                self.store.add_class(label)  # another tab may have removed it meanwhile
-            self.store.add(answers)
-        return left
+        last = self.store.last_id()
+        added = self.store.add(answers)
+        if added and added[-1] > last and kind == LABEL and label is not None:
+            self.store.add_class(label)  # another tab may have removed it meanwhile
 
     def _bind(
         self, refs: Iterable[str], *, look: bool
@@ -261,23 +317,31 @@ class RoundView:
 
     def _undo(self, operation: dict[str, Any], key: str, annotator: str, *, final: bool) -> None:
         self.follow()
-        group = self.view(FINAL if final else annotator).groups.get(_text(operation, "of"), [])
+        of = _text(operation, "of")
+        if any(one.key == of for one in self._names.changes):
+            undo_class_change(self.store, of, annotator=annotator, key=key)
+            return
+        group = self.view(FINAL if final else annotator).groups.get(of, [])
         if not group:
             raise UsageError("undo: there is no such answer.")
         self.store.undo([one.id for one in group], annotator=annotator, key=key)
 
-    def _set_classes(self, operation: dict[str, Any]) -> None:
-        given = operation.get("classes")
-        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
-            raise UsageError("classes: send a list.")
-        classes = [ClassName(_text(one, "name"), _text(one, "hotkey")) for one in given]
-        names = {one.name for one in classes}
-        with self.store.transaction():
-            gone = {one.name for one in self.store.classes()} - names
-            used = {one.label for one in self.store.history() if not one.undone}
-            if kept := sorted(gone & used):
-                raise UsageError(f"classes: {kept[0]!r} has answers; it cannot be removed.")
-            self.store.set_classes(classes)
+    def _change_class(self, operation: dict[str, Any], key: str, annotator: str) -> None:
+        name, known = _text(operation, "name"), _revision(operation)
+        if operation["type"] == "hotkey":
+            set_hotkey(self.store, name, _text(operation, "hotkey"), revision=known)
+        elif operation["type"] == "remove":
+            remove_class(self.store, name, annotator=annotator, key=key, revision=known)
+        else:
+            rename_class(
+                self.store,
+                name,
+                _text(operation, "to"),
+                merge=operation.get("merge") is True,
+                annotator=annotator,
+                key=key,
+                revision=known,
+            )
 
 
 def _group(entry: Answer) -> str:
@@ -292,6 +356,14 @@ def _before(view: View, image_id: str, key: str) -> tuple[str, str | None]:
         if one.id not in view.undone and _group(one) != key:
             return one.kind, one.label
     return "", None
+
+
+def _revision(operation: dict[str, Any]) -> int | None:
+    """The newest change of the classes that the browser knew of."""
+    known = operation.get("names")
+    if known is not None and (type(known) is not int or known < 0):
+        raise UsageError("names: send the number of the newest change that is known.")
+    return known
 
 
 def _pace(view: View) -> float | None:

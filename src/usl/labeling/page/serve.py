@@ -15,12 +15,14 @@ from usl.core.files import cache_dir
 from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.data.images import FileImages
+from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
 from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
 from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
 from usl.labeling.answers.rounds import draw_audit, draw_check, round_images
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
 from usl.labeling.page.hosts import is_loopback
+from usl.labeling.page.offered import set_classes
 from usl.run.folder import Run
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ def serve(
     Parameters
     ----------
     run : run folder.
-    classes : names to choose from; those that are there already stay, and more can be added on
-        the page.
+    classes : names to choose from. They replace those that nobody has used; more can be added,
+        renamed and removed on the page.
     annotator : your name, where several people label: each sees only their own answers.
     audit : judge so many predictions, drawn at random and unseen: tells how right all of them are.
         One that is not finished is gone on with.
@@ -88,7 +90,7 @@ def serve(
         drawn = None
         if audit is not None or check is not None:
             drawn = open_round(run, store, audit, check, tell)
-        set_classes(run, store, classes or (), predicted=drawn is not None)
+        set_classes(run, store, classes or (), predicted=drawn is not None, tell=tell)
         try:
             state = _page_state(
                 run, collection, store, drawn, annotator, not is_loopback(host), tell
@@ -131,20 +133,6 @@ def open_round(
     return (
         draw_audit(run, store, audit) if audit is not None else draw_check(run, store, check or 0)
     )
-
-
-def set_classes(run: Run, store: Store, names: Sequence[str], *, predicted: bool) -> None:
-    """Bring the names asked for to the front, and add those that labels or the model have.
-
-    Keys that classes have already stay theirs.
-    """
-    known = {one.name: one for one in store.classes()}
-    labels = run.split().labels.tolist()
-    used = [name for name, _ in Counter(name for name in labels if name is not None).most_common()]
-    model = run.info.get("training", {}).get("classes", []) if predicted else []
-    wanted = dict.fromkeys([*(name.strip() for name in names), *known, *model, *used])
-    if list(wanted) != list(known):
-        store.set_classes([known.get(name, name) for name in wanted])
 
 
 def _page_state(
@@ -245,6 +233,8 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     if left:
         lines.append(f"Go on: {again}")
     if audit:
+        share, text = audit_in_words(accuracy_of_collection(run, run.split(), store))
+        lines += [f"{share} {text}"] if share else []
         lines.append(f"Next: usl report {quoted(run.path)}")
     elif len(asked) > left or not left:
         lines.append(f"Next: usl train {quoted(run.path)}")

@@ -1,6 +1,7 @@
 // What is shown once nothing is left to ask, and the figures of a review.
 
 import { byId, count, make } from "./dom.js";
+import { ask } from "./exchange.js";
 import { WORDS } from "./panel.js";
 
 /** Draw the end of a round. */
@@ -27,14 +28,32 @@ export function drawEnd(page) {
   byId("end-skipped").textContent = `Go through the ${count(skipped, "skipped image")}`;
   const command = state.kind === "audit" ? `usl report ${state.run}` : `usl train ${state.run}`;
   byId("end-command").textContent = command;
+  drawAudit(page);
   byId("end-grid").hidden = page.mode === "review" || !roundView.order.length;
   byId("end-next").hidden = page.mode === "review" || !roundView.order.length;
+}
+
+/** What the audit says of all labels, once this person has judged everything and it is saved. */
+async function drawAudit(page) {
+  const box = byId("end-audit");
+  const { roundView, state } = page;
+  const over = state.kind === "audit" && page.mode === "label" && roundView.order.length > 0 && roundView.next() === null;
+  box.hidden = !over || !page.outbox || page.outbox.waiting.size > 0;
+  if (box.hidden) return;
+  let found;
+  try {
+    found = await ask("/api/audit", page.who);
+  } catch ({ fault }) {
+    found = { text: fault ?? "The server cannot be reached.", share: "" };
+  }
+  byId("end-audit-share").textContent = found.share;
+  byId("end-audit-text").textContent = found.text;
 }
 
 function note(page) {
   if (page.mode === "review") return "Images on which annotators differ appear here.";
   if (!page.roundView.order.length) return "The split file requests no image. Select some first: usl select.";
-  if (page.state.kind === "audit") return "Thank you. The report now tells how accurate the labels are.";
+  if (page.state.kind === "audit") return "Thank you. This is how accurate the labels are; the report tells it, too.";
   if (page.outbox.held.size) return "Some answers could not be stored; the note above tells why.";
   if (page.outbox.waiting.size) return "Leave this page open until it says that all is saved.";
   return "You can close this page, and stop the server with Ctrl-C.";

@@ -2,6 +2,7 @@
 
 import { byId, count, make, say } from "./dom.js";
 import { idOf } from "./exchange.js";
+import { cutInTheMiddle } from "./names.js";
 import { WORDS } from "./panel.js";
 
 const PAGE = 48;
@@ -76,7 +77,10 @@ export class Grid {
           ondblclick: () => this.page.openSingle(ref),
           onfocus: () => this.move(place, false),
         });
-        tile.append(make("span", { class: "picture" }, pictures.thumb(ref, 320, "")), make("span", { class: "tile-name" }), make("span", { class: "mark" }));
+        const picture = make("span", { class: "picture" }, pictures.thumb(ref, 320, ""), make("span", { class: "model" }), make("span", { class: "mark" }));
+        const name = make("span", { class: "tile-name" });
+        cutInTheMiddle(name, idOf(ref));
+        tile.append(picture, name);
         return tile;
       }),
     );
@@ -89,17 +93,20 @@ export class Grid {
   /** Bring marks, names and counts up to date; the tiles stay. */
   update() {
     const { roundView } = this.page;
+    this.list.classList.toggle("to-do", this.filter.value === "open"); // there the answered ones recede
     this.refs.forEach((ref, place) => {
       const tile = this.list.children[place];
       const now = roundView.current(ref);
       const word = now === null ? "" : now.kind === "label" ? now.label : WORDS[now.kind];
       const name = idOf(ref);
       tile.setAttribute("aria-selected", String(this.selected.has(ref)));
-      tile.setAttribute("aria-label", `${name}${word ? `, ${word}` : ""}`);
+      const guess = this.page.guess(ref);
+      const says = guess ? `${guess.label} ${Math.round(100 * guess.confidence)}%` : "";
+      tile.setAttribute("aria-label", `${name}${word ? `, ${word}` : ""}${says ? `, the model says ${says}` : ""}`);
       tile.dataset.kind = now?.kind ?? "";
       tile.querySelector(".mark").textContent = word;
-      tile.querySelector(".tile-name").textContent = name;
-      tile.title = name;
+      tile.querySelector(".model").textContent = says;
+      tile.title = says ? `${name}\nThe model says ${says}` : name;
     });
     const chosen = this.selected.size;
     byId("selected").textContent = chosen ? `${chosen} selected` : "";

@@ -15,6 +15,10 @@ export class Items {
     return this.kept.get(ref) ?? null;
   }
 
+  forget() {
+    this.kept.clear();
+  }
+
   /** The item of an image; those of `more` are fetched along if they are missing. */
   async get(ref, more = []) {
     if (ref === undefined || ref === null) return null;

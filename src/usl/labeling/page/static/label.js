@@ -7,6 +7,7 @@ import { Grid } from "./grid.js";
 import { Items } from "./items.js";
 import { KeysDialog } from "./keys.js";
 import { ask, idOf, tell } from "./exchange.js";
+import { cutInTheMiddle } from "./names.js";
 import { newKey, Outbox } from "./outbox.js";
 import { Panel, WORDS } from "./panel.js";
 import { Pictures } from "./pictures.js";
@@ -14,17 +15,19 @@ import { actionOf } from "./shortcuts.js";
 import { SimilarDialog } from "./similar.js";
 import { Single } from "./single.js";
 import { Status } from "./status.js";
+import { toast } from "./toast.js";
 import { tellForeign, tellHeld } from "./unsent.js";
 
 const POLL = 5000; // ms between looks for what other pages did
 const PACE = 20; // answers that the time left is estimated from
+const CHANGES = new Set(["class", "hotkey", "rename", "remove"]); // operations on the classes
 const BREAK = 120; // seconds; a longer look is a break
 
 class Page {
   constructor() {
     const { annotator, mode, run } = document.body.dataset;
     Object.assign(this, { annotator, mode, run });
-    this.shortcuts = remembered("shortcuts", "on") === "on";
+    this.names = 0; // number of the newest change of the classes that is known
     this.pictures = new Pictures();
     this.items = new Items(mode);
     this.panel = new Panel(this);
@@ -40,9 +43,11 @@ class Page {
   }
 
   async start() {
+    this.useShortcuts(remembered("shortcuts", "on") === "on");
     this.who = { as: this.annotator, mode: this.mode };
     this.state = await ask("/api/state", this.who);
     this.version = this.state.version;
+    this.names = this.state.names;
     this.roundView = new RoundView(this.state);
     this.paces = this.state.pace === null ? [] : [this.state.pace];
     const place = `${this.state.round}/${this.mode}/${this.annotator}`;
@@ -56,8 +61,7 @@ class Page {
     for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
     this.channel = new BroadcastChannel(`usl/${this.run}/${place}`);
     this.channel.onmessage = ({ data }) => this.heard(data);
-    this.panel.set(this.state.classes);
-    this.frame();
+    this.setClasses(this.state.classes);
     if (this.mode === "review") drawReview(this.state);
     this.listen();
     if (remembered("view", "single") === "grid" && this.mode === "label" && this.roundView.next() !== null) this.openGrid();
@@ -139,6 +143,7 @@ class Page {
     if (ref === null || ref === undefined) {
       this.show("end");
       this.single.ref = null;
+      this.panel.describe({}); // what the model said of the last image
       drawEnd(this);
       say(byId("end-title").textContent);
     } else {
@@ -206,7 +211,7 @@ class Page {
       say(this.single.fault || "The picture is still loading.");
       return;
     }
-    const operation = { key: newKey(), type: "answer", images: targets, kind, label };
+    const operation = { key: newKey(), type: "answer", images: targets, kind, label, ...this.known() };
     if (alone && this.single.ready) {
       const seconds = (performance.now() - this.single.shownAt) / 1000;
       operation.seconds = Math.round(seconds * 100) / 100;
@@ -247,8 +252,13 @@ class Page {
       return;
     }
     this.do({ key: newKey(), type: "undo", of: group.key, images: group.images });
-    say(`Taken back: ${count(group.images.length, "image")}.`);
+    const what = group.images.length ? count(group.images.length, "image") : "the last change of the classes";
+    say(`Taken back: ${what}.`);
     byId("last").textContent = "";
+    if (!group.images.length) {
+      this.refresh(); // what the classes are called now comes from the server
+      return;
+    }
     if (this.view === "grid") {
       this.grid.undone(group.images);
       this.refresh();
@@ -258,21 +268,57 @@ class Page {
 
   noteLast(images, what) {
     const name = images.length === 1 ? idOf(images[0]).split("/").at(-1) : count(images.length, "image");
-    byId("last").textContent = `${name} → ${what}`;
+    cutInTheMiddle(byId("last"), `${name} → ${what}`);
   }
 
   addClass(name) {
-    this.do({ key: newKey(), type: "class", name });
     const taken = new Set(this.panel.classes.map(({ hotkey }) => hotkey));
     const hotkey = [..."123456789"].find((digit) => !taken.has(digit)) ?? "";
-    this.panel.set([...this.panel.classes, { name, hotkey }]);
-    this.frame();
+    if (this.changeClasses({ type: "class", name }, [...this.panel.classes, { name, hotkey }])) {
+      toast(`“${name}” is a new class.`);
+    }
+  }
+
+  /** Change the list of classes, to what it is until the server has told; whether that can be done. */
+  changeClasses(operation, classes) {
+    if (this.refuseOld()) return false;
+    this.do({ key: newKey(), ...this.known(), ...operation });
+    this.setClasses(classes);
+    this.refresh();
+    return true;
   }
 
   setClasses(classes) {
-    this.do({ key: newKey(), type: "classes", classes });
     this.panel.set(classes);
+    const several = this.panel.offered.find(({ names }) => names.length > 1);
+    const names = several?.names.map((name) => `“${name}”`).join(" and ");
+    const text = several ? `${names} differ in case or blanks alone; here they are one class.` : "";
+    const merge = () => this.keys.merge(several);
+    this.status.warn(text, "alike", { name: `Merge them into “${several?.name}”`, does: merge });
     this.frame();
+    this.keys.update();
+  }
+
+  /** What the model says of an image, where the round may show it: `label` and `confidence`. */
+  guess(ref) {
+    const found = this.state.model?.[this.roundView.place.get(ref)];
+    return found ? { label: found[0], confidence: found[1] } : null;
+  }
+
+  /** Whether own changes of the classes are on their way. */
+  get changing() {
+    return [...this.outbox.waiting.values()].some(({ type }) => CHANGES.has(type));
+  }
+
+  /** What an operation says of the names that it uses: as of when they are known. */
+  known() {
+    return this.changing ? {} : { names: this.names };
+  }
+
+  useShortcuts(wanted) {
+    this.shortcuts = wanted;
+    document.body.dataset.shortcuts = wanted ? "on" : "off";
+    remember("shortcuts", wanted ? "on" : "off");
   }
 
   // The server and other tabs
@@ -282,7 +328,7 @@ class Page {
     tellHeld(this);
     this.news(answer);
     if (this.view === "end") drawEnd(this); // it tells whether all is saved
-    if (answer.refused.length || answer.held.length) this.resync();
+    if (answer.refused.length || answer.held.length) this.resync().catch(() => {});
     if (answer.done.length) this.channel.postMessage({ look: true });
   }
 
@@ -294,12 +340,16 @@ class Page {
   /** Begin anew from what the server knows; what is still on its way goes on top. */
   async resync() {
     this.state = await ask("/api/state", this.who);
+    if (this.names !== this.state.names) this.items.forget(); // they name classes, too
+    this.names = this.state.names;
     this.roundView = new RoundView(this.state);
     for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
+    if (this.view === "single") this.single.describe(this.single.ref, []);
+    if (!this.changing) this.setClasses(this.state.classes);
     this.elsewhere();
   }
 
-  news({ version, changes, classes, fault }) {
+  news({ version, names, changes, classes, fault }) {
     this.version = version;
     this.old = false;
     if (!this.outbox.waiting.size) this.saving("saved", 0);
@@ -307,11 +357,8 @@ class Page {
     const busy = this.outbox.images();
     const changed = this.roundView.correct(changes, busy);
     const same = JSON.stringify(classes) === JSON.stringify(this.panel.classes);
-    const waiting = [...this.outbox.waiting.values()].some(({ type }) => type.startsWith("class"));
-    if (!same && !waiting) {
-      this.panel.set(classes);
-      this.frame();
-    }
+    if (!same && !this.changing) this.setClasses(classes);
+    if (names !== this.names) this.resync().catch(() => {}); // else with the next news
     this.status.warn(fault, "settle");
     if (changed) this.elsewhere();
   }
@@ -335,7 +382,7 @@ class Page {
       if (document.visibilityState === "visible") this.poll();
       return;
     }
-    if (operation.type === "answer" || operation.type === "undo") {
+    if (operation.type !== "hotkey") {
       const hidden = document.visibilityState !== "visible";
       this.roundView.apply(operation);
       this.elsewhere();

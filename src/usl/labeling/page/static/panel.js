@@ -1,14 +1,19 @@
 // The classes, the field that finds or adds one, and the other answers.
 
-import { byId, cap, make, say, typing } from "./dom.js";
+import { byId, cap, make, say } from "./dom.js";
+import { matches, offered } from "./names.js";
+
+const SHORT = 14; // letters of a name that a button has room for, however narrow
 
 export class Panel {
   /** @param page the page; `page.answer(kind, label)` and `page.addClass(name)` do the work */
   constructor(page) {
     this.page = page;
     this.classes = [];
+    this.offered = []; // the classes, those that mean one together
     this.list = byId("classes");
     this.field = byId("find");
+    this.hint = byId("find-hint");
     this.chosen = 0; // of the entries shown while something is typed
     this.field.addEventListener("input", () => this.filter());
     this.field.addEventListener("keydown", (event) => this.fieldKey(event));
@@ -17,62 +22,104 @@ export class Panel {
 
   /** Whether letters that are typed anywhere go to the field. */
   get takesLetters() {
-    return this.classes.length === 0 || this.classes.length > 9;
+    return this.offered.length === 0 || this.offered.length > 9;
+  }
+
+  /** Whether a letter of the page's own needs Shift: without, it is typed or gives a class. */
+  needsShift(letter) {
+    return this.takesLetters || this.classOf(letter) !== null;
   }
 
   set(classes) {
     this.classes = classes;
-    const many = classes.length > 9;
+    this.offered = offered(classes);
+    const many = this.offered.length > 9;
     this.list.classList.toggle("many", many);
+    this.list.style.setProperty("--letters", Math.max(0, ...this.offered.map(({ name }) => [...name].length)));
     const none = "Name the first class, such as cat";
     const text = classes.length ? (many ? "Type to find or add a class" : "Find or add a class") : none;
     byId("find-label").textContent = text;
-    this.field.placeholder = text;
+    this.field.placeholder = classes.length && matchMedia("(max-width: 760px)").matches ? "Find or add…" : text;
+    this.keys();
     this.filter();
+  }
+
+  /** Let every badge say the key that works. */
+  keys() {
+    for (const badge of document.querySelectorAll("[data-letter]")) {
+      const letter = badge.dataset.letter;
+      const shift = this.needsShift(letter);
+      const text = `${shift ? "Shift+" : ""}${letter.toUpperCase()}`;
+      if (badge.localName === "kbd") badge.textContent = text;
+      else badge.title = `${badge.getAttribute("aria-label")} (${text})`;
+      badge.closest("button")?.setAttribute("aria-keyshortcuts", shift ? text : letter);
+    }
+    byId("letters-note").hidden = !this.takesLetters;
   }
 
   filter() {
     const text = this.field.value.trim();
-    const wanted = text.toLowerCase();
-    const found = this.classes.filter(({ name }) => name.toLowerCase().includes(wanted));
-    found.sort((a, b) => starts(b, wanted) - starts(a, wanted));
-    const exact = this.classes.some(({ name }) => name === text);
-    this.entries = [
-      ...found.map((one) => ({ name: one.name, hotkey: one.hotkey, add: false })),
-      ...(text && !exact ? [{ name: text, hotkey: "", add: true }] : []),
-    ];
+    byId("panel").dataset.typing = text ? "yes" : "no";
+    this.entries = matches(this.offered, text);
     this.chosen = 0;
-    this.draw(Boolean(text));
-    if (text) say(`${found.length} classes match. Enter takes ${this.entries[0].add ? `the new class ${text}` : this.entries[0].name}.`);
+    this.build();
+    if (text) say(`${this.entries.filter(({ add }) => !add).length} classes match. ${this.hint.textContent}`);
   }
 
-  draw(filtering = Boolean(this.field.value.trim())) {
-    const counts = this.page.roundView?.counts() ?? new Map();
+  /** The list anew; with every answer alone what it says is brought up to date. */
+  build() {
     const focused = document.activeElement?.closest?.("#classes button")?.dataset.name;
-    const now = this.page.shown();
+    const filtering = Boolean(this.field.value.trim());
     this.list.replaceChildren(
       ...this.entries.map((one, place) => {
-        const on = now?.kind === "label" && now.label === one.name;
+        const chosen = filtering && place === this.chosen;
+        const badge = chosen ? "Enter" : one.add ? "+" : one.hotkey.toUpperCase();
         const button = make(
           "button",
           {
             type: "button",
             "data-name": one.name,
-            class: [one.add ? "add" : "", filtering && place === this.chosen ? "chosen" : ""].join(" ").trim() || null,
-            "aria-pressed": one.add ? null : String(on),
+            title: [...one.name].length > SHORT ? one.name : null,
+            class: [one.add ? "add" : "", chosen ? "chosen" : ""].join(" ").trim() || null,
             "aria-keyshortcuts": one.hotkey || null,
             onclick: (event) => this.press(one, event),
           },
-          one.add ? cap("+") : one.hotkey ? cap(one.hotkey.toUpperCase()) : make("span", { class: "nokey" }),
+          badge ? cap(badge) : make("span", { class: "nokey" }),
           make("span", { class: "class-name" }, one.add ? `Add “${one.name}”` : one.name),
-          one.add ? "" : make("span", { class: "number", title: "labelled so far" }, String(counts.get(one.name) || "")),
+          make("span", { class: "number", title: "labelled so far" }),
         );
         return make("li", {}, button);
       }),
     );
+    this.tellHint(filtering);
+    this.draw();
     if (focused) this.list.querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  }
+
+  /** Say what Enter does with what is typed. */
+  tellHint(filtering) {
+    const one = this.entries[this.chosen];
+    const text = this.field.value.trim();
+    const fresh = this.entries.some(({ add }) => add);
+    this.hint.hidden = !filtering || !one;
+    if (this.hint.hidden) this.hint.textContent = "";
+    else if (one.add) this.hint.textContent = `Enter adds the new class “${one.name}”.`;
+    else this.hint.textContent = `Enter takes “${one.name}”.${fresh ? ` Shift+Enter adds “${text}”.` : ""}`;
+  }
+
+  draw() {
+    const counts = this.page.roundView?.counts() ?? new Map();
+    const now = this.page.shown();
+    this.entries.forEach((one, place) => {
+      const button = this.list.children[place].firstChild;
+      if (one.add) return;
+      change(button, "aria-pressed", String(now?.kind === "label" && one.names.includes(now.label)));
+      const many = one.names.reduce((sum, name) => sum + (counts.get(name) ?? 0), 0);
+      const number = button.lastChild;
+      if (number.textContent !== String(many || "")) number.textContent = many || "";
+    });
     for (const button of document.querySelectorAll("#others [data-kind]")) {
-      button.setAttribute("aria-pressed", String(now?.kind === button.dataset.kind));
+      change(button, "aria-pressed", String(now?.kind === button.dataset.kind));
     }
   }
 
@@ -82,22 +129,23 @@ export class Panel {
     this.field.value = "";
     if (document.activeElement === this.field) this.field.blur();
     if (one.add) this.page.addClass(one.name);
-    if (clear) this.filter();
+    else if (clear) this.filter();
     this.page.answer("label", one.name);
   }
 
   fieldKey(event) {
     const last = this.entries.length - 1;
+    if (event.isComposing) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       this.chosen = Math.max(0, Math.min(last, this.chosen + (event.key === "ArrowDown" ? 1 : -1)));
-      this.draw(true);
+      this.build();
       this.list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
-      const one = this.entries[this.chosen];
-      if (one) say(one.add ? `Add ${one.name}` : one.name);
+      say(this.hint.textContent);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      if (this.field.value.trim() && this.entries.length) this.press(this.entries[this.chosen]);
+      const fresh = event.shiftKey && this.entries.find(({ add }) => add);
+      if (this.field.value.trim() && this.entries.length) this.press(fresh || this.entries[this.chosen]);
     } else if (event.key === "Escape") {
       event.preventDefault();
       this.field.value = "";
@@ -123,7 +171,8 @@ export class Panel {
 
   /** The class of a key, or null. */
   classOf(key) {
-    return this.classes.find(({ hotkey }) => hotkey && hotkey === key)?.name ?? null;
+    const name = this.classes.find(({ hotkey }) => hotkey && hotkey === key)?.name;
+    return name === undefined ? null : this.offered.find(({ names }) => names.includes(name)).name;
   }
 
   /** Show who said what, or what the model thinks, where the round shows it. */
@@ -148,12 +197,8 @@ export class Panel {
     box.hidden = !lines.length;
     this.predicted = item.predicted?.label ?? null;
   }
-
-  get busy() {
-    return typing(document.activeElement);
-  }
 }
 
 export const WORDS = { label: "labelled", unsure: "cannot tell", bad: "bad image", skip: "skipped" };
 
-const starts = ({ name }, text) => Number(name.toLowerCase().startsWith(text));
+const change = (element, name, value) => element.getAttribute(name) === value || element.setAttribute(name, value);

@@ -43,6 +43,12 @@ export class RoundView {
         this.note(ref, kind);
       }
       this.groups.push({ key, images });
+    } else if (operation.type === "rename") {
+      this.relabel(operation.name, operation.to);
+      this.groups.push({ key: operation.key, images: [] });
+    } else if (operation.type === "remove") {
+      this.relabel(operation.name, null);
+      this.groups.push({ key: operation.key, images: [] });
     } else if (operation.type === "undo") {
       this.groups = this.groups.filter(({ key }) => key !== operation.of);
       for (const ref of operation.images) {
@@ -50,6 +56,15 @@ export class RoundView {
         this.said.set(ref, left);
         this.note(ref, left.at(-1)?.kind);
       }
+    }
+  }
+
+  /** A class has another name, or was removed (null); until the server tells what that comes to. */
+  relabel(name, to) {
+    for (const [ref, answers] of this.said) {
+      if (!answers.some(({ label }) => label === name)) continue;
+      const left = answers.map((one) => (one.label === name ? { ...one, label: to } : one));
+      this.said.set(ref, left.filter(({ kind, label }) => kind !== "label" || label !== null));
     }
   }
 

@@ -65,7 +65,7 @@ export class SimilarDialog {
         return make("li", {}, button);
       }),
     );
-    const classes = this.page.panel.classes.map(({ name, hotkey }) =>
+    const classes = this.page.panel.offered.map(({ name, hotkey }) =>
       make("button", { type: "button", "data-name": name, onclick: () => this.label(name) }, hotkey ? cap(hotkey.toUpperCase()) : null, name),
     );
     byId("similar-classes").replaceChildren(...classes);

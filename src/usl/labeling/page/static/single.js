@@ -1,11 +1,13 @@
 // One picture, large; what it is called, and the images that its label will speak for.
 
 import { byId, count, make } from "./dom.js";
-import { idOf, pictureAddress } from "./exchange.js";
+import { ask, idOf, pictureAddress } from "./exchange.js";
+import { cutInTheMiddle } from "./names.js";
 import { Pictures } from "./pictures.js";
 import { Zoom } from "./zoom.js";
 
 const AHEAD = 4; // pictures fetched behind the one on show
+const EIGHT_BITS = /\.(jpe?g|gif|webp|bmp)$/i; // names of pictures that cannot have more levels
 const PATIENCE = 120; // ms before the stage says that it is loading
 
 export class Single {
@@ -27,6 +29,7 @@ export class Single {
     this.shownAt = 0;
     this.offline = false;
     this.fault = "";
+    byId("levels").hidden = true;
     const { pictures, roundView } = this.page;
     const side = Pictures.side(this.stage);
     const picture = pictures.get(ref, side);
@@ -54,6 +57,17 @@ export class Single {
     this.stage.replaceChildren(image);
     this.zoom.attach(image);
     this.shownAt = performance.now();
+    this.tellLevels(ref);
+  }
+
+  /** Say which levels are shown of a picture that has more of them than a screen. */
+  async tellLevels(ref) {
+    if (EIGHT_BITS.test(idOf(ref))) return;
+    const { text } = await ask("/api/levels", { image: ref, side: Pictures.side(this.stage) }).catch(() => ({ text: "" }));
+    if (this.ref !== ref) return;
+    const note = byId("levels");
+    note.hidden = !text;
+    note.textContent = note.title = text;
   }
 
   fail(ref, { fault, status }) {
@@ -88,7 +102,7 @@ export class Single {
 
   async describe(ref, coming) {
     const name = byId("name");
-    name.textContent = name.title = idOf(ref);
+    cutInTheMiddle(name, idOf(ref));
     this.stage.setAttribute("aria-label", `Picture ${idOf(ref)}`);
     const known = this.page.items.known(ref);
     if (!known) this.page.panel.describe({}); // what the model says of another image is not of this one
