@@ -29,6 +29,7 @@ VERBS = (
     "embed",
     "select",
     "label",
+    "look",
     "export",
     "import",
     "train",

@@ -171,6 +171,8 @@ class RoundView:
 
         ``{"type": "answer", "images", "kind", "label", "seconds"}``, ``{"type": "undo", "of"}``,
         ``{"type": "class", "name"}`` or ``{"type": "classes", "classes"}``, each with a ``key``.
+        A correction has the newest entry it was made in view of, too, as ``seen``: where anybody
+        has answered since, it is refused.
 
         Returns
         -------
@@ -215,6 +217,9 @@ class RoundView:
         time = None
         if seconds is not None and 0 <= seconds <= LONGEST:
             time = round(float(seconds), 2) / len(refs)
+        seen = operation.get("seen")
+        if seen is not None and (type(seen) is not int or not 0 <= seen < 10**18):
+            raise UsageError("seen: send a number.")
         bound, left = self._bind(refs, look=kind != SKIP)
         answers = [
             Answer(
@@ -229,11 +234,21 @@ class RoundView:
             )
             for number, image_id in bound
         ]
-        with self._lock:
+        with self._lock, self.store.transaction():
+            if seen is not None:
+                self._check_unanswered({image_id for _, image_id in bound}, key, seen)
             if answers and kind == LABEL and label is not None:
                 self.store.add_class(label)  # another tab may have removed it meanwhile
             self.store.add(answers)
         return left
+
+    def _check_unanswered(self, images: set[str], key: str, seen: int) -> None:
+        """UsageError where one of ``images`` has an answer newer than ``seen``, but by ``key``."""
+        for one in self.store.history(after=seen):
+            if one.image_id in images and not one.undone and _group(one) != key:
+                by = one.annotator or "another tab"
+                said = f"it {one.label!r}" if one.label is not None else f"it {one.kind}"
+                raise UsageError(f"{one.image_id}: {by} has called {said} meanwhile. Look again.")
 
     def _bind(
         self, refs: Iterable[str], *, look: bool

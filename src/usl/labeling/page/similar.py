@@ -71,7 +71,7 @@ class Similar:
         own = self.represented(str(self.collection.ids[row]))
         train = self.collection.subsets == "train"
         stood_for = set(own)
-        distances = self._distances(row)
+        distances = self.distances(row)
         if distances is None:
             return [Alike(other, None, True) for other in own[:MOST]]
         candidates = np.flatnonzero(train & np.isfinite(distances))
@@ -86,18 +86,18 @@ class Similar:
         """``others``, the nearest to ``row`` first, if features are at hand already."""
         if self._features is None:
             return list(others)
-        distances = self._distances(row)
+        distances = self.distances(row)
         if distances is None:
             return list(others)
         return sorted(others, key=lambda other: (distances[other], other))
 
     def warm_in_background(self) -> None:
         """Fetch the features before they are needed."""
-        threading.Thread(target=self._points, name="features", daemon=True).start()
+        threading.Thread(target=self.points, name="features", daemon=True).start()
 
-    def _distances(self, row: int) -> NDArray[np.float64] | None:
+    def distances(self, row: int) -> NDArray[np.float64] | None:
         """Distances of every image of the collection to one; infinite where unknown."""
-        found = self._points()
+        found = self.points()
         if found is None:
             return None
         features, position = found
@@ -109,7 +109,7 @@ class Similar:
         distances[known] = near[position[known]]
         return distances
 
-    def _points(self) -> tuple[Float32, NDArray[np.int64]] | None:
+    def points(self) -> tuple[Float32, NDArray[np.int64]] | None:
         """Features float32 [p, d], and for each row of the collection which is its, or -1."""
         with self._lock:
             if not self._looked:
