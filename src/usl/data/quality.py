@@ -16,6 +16,7 @@ sharpness   standard deviation of the Laplacian over that of the grey values: th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,16 +47,14 @@ def measure(images: Images, rows: NDArray[np.int64], progress: Progress = silent
     """The figures of some pictures, float64 [len(rows)] by name; NaN where one cannot be read."""
     found = np.full((len(rows), len(FIGURES)), np.nan)
     for place, row in enumerate(rows.tolist()):
-        try:
+        with suppress(DataError):  # told of where pictures are asked for
             found[place] = figures_of(*_small(images, row))
-        except DataError:
-            pass  # told of where pictures are asked for
         progress(place + 1, len(rows), "quality")
     return dict(zip(FIGURES, found.T, strict=True))
 
 
 def figures_of(image: Image.Image, size: tuple[int, int]) -> tuple[float, ...]:
-    """The figures of one picture, given ``SIDE`` pixels long at most; ``size`` is the stored one."""
+    """The figures of a picture, given ``SIDE`` pixels long at most; ``size`` is the stored one."""
     grey = np.asarray(image.convert("L"), dtype=np.float64) / 255
     contrast = float(grey.std())
     return (*map(float, size), float(np.quantile(grey, 0.95)), contrast, _sharpness(grey, contrast))

@@ -13,6 +13,12 @@ def tiles(page):
     return page.eval_on_selector_all("#images li", "all => all.map((one) => one.title)")
 
 
+def total(page, text):
+    page.wait_for_function(
+        "text => document.querySelector('#total').textContent === text", arg=text
+    )
+
+
 def opened(site, visit, trained, **options):
     server = site(["cat", "dog"])
     return server, visit(f"{server.base}look?token={server.door.token}", **options)

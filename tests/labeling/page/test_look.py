@@ -49,10 +49,14 @@ def ids(found):
 
 def test_says_all_that_there_is(look, trained):
     _, facts = look.get("/api/look")
-    assert facts["images"] == 60 and facts["trained"] and not facts["fault"]
-    assert facts["flags"]["pick"] == 40 and facts["flags"]["exact copy"] == 0
+    assert facts["images"] == 60
+    assert facts["trained"]
+    assert not facts["fault"]
+    assert facts["flags"]["pick"] == 40
+    assert facts["flags"]["exact copy"] == 0
     found = images(look)
-    assert found["total"] == 60 and found["counts"][""] == 0
+    assert found["total"] == 60
+    assert found["counts"][""] == 0
     assert found["counts"]["cat"] + found["counts"]["dog"] == 60
     said = read_predictions(trained).by_id()
     for one in found["images"]:
@@ -79,7 +83,8 @@ def test_filters_go_together(look):
         for one in every
         if one["label"] == "cat" and one["source"] == "predicted" and one["confidence"] >= 0.5
     ]
-    assert ids(found) == sorted(expected) and found["total"] == len(expected) > 0
+    assert ids(found) == sorted(expected)
+    assert found["total"] == len(expected) > 0
     assert images(look, flag="pick")["total"] == 40
     assert images(look, subset="val")["total"] == 0
     assert ids(images(look, name="p007")) == ["p007.jpg"]
@@ -88,7 +93,8 @@ def test_filters_go_together(look):
 def test_a_window_is_part_of_the_whole(look):
     whole = ids(images(look, order="name"))
     found = images(look, order="name", **{"from": "50"})
-    assert found["from"] == 50 and ids(found) == whole[50:]
+    assert found["from"] == 50
+    assert ids(found) == whole[50:]
     assert ids(images(look, **{"from": "999"})) == []
 
 
@@ -114,7 +120,8 @@ def test_the_nearest_come_first(look):
 )
 def test_refuses_what_makes_no_sense(look, asked, named):
     status, found = look.get("/api/look/images", **asked)
-    assert status == 400 and named in found["fault"]
+    assert status == 400
+    assert named in found["fault"]
 
 
 def test_a_correction_is_a_label_and_can_be_taken_back(look, trained):
@@ -122,9 +129,11 @@ def test_a_correction_is_a_label_and_can_be_taken_back(look, trained):
     row = look.work.listing.row(one["image"])
     before = images(look)["counts"]
     status, found = look.post([answer("correct-1", [row], "dog")])
-    assert status == 200 and found["done"] == ["correct-1"]
+    assert status == 200
+    assert found["done"] == ["correct-1"]
     after = images(look)["counts"]
-    assert after["cat"] == before["cat"] - 1 and after["dog"] == before["dog"] + 1
+    assert after["cat"] == before["cat"] - 1
+    assert after["dog"] == before["dog"] + 1
     sync(look.run, look.store)
     split = Run.open(trained).split()
     assert split.labels[split.ids.tolist().index(one["image"].partition("/")[2])] == "dog"
@@ -139,8 +148,10 @@ def test_who_comes_second_is_told_who_was_first(look):
     look.post([answer("by-ann-01", [row], "cat")], **{"as": "ann"})
     late = {**answer("by-bob-01", [row], "dog"), "seen": seen}
     _, found = look.post([late], **{"as": "bob"})
-    assert found["done"] == [] and "ann has called it 'cat'" in found["refused"][0]["fault"]
-    assert images(look)["images"] and len(look.store.history(annotator="bob")) == 0
+    assert found["done"] == []
+    assert "ann has called it 'cat'" in found["refused"][0]["fault"]
+    assert images(look)["images"]
+    assert len(look.store.history(annotator="bob")) == 0
     again = {**late, "key": "by-bob-02", "seen": look.store.last_id()}
     _, found = look.post([again], **{"as": "bob"})
     assert found["done"] == ["by-bob-02"]  # in full view of it: a conflict, to be settled
@@ -167,7 +178,8 @@ def test_quality_is_measured_once_and_kept(look, app):
     status, _ = look.send("/api/look/study", {**look.stamp, "study": "quality"})
     assert status == 200
     found = wait(look)
-    assert not found["fault"] and {"dark", "blurred", "tiny"} <= found["flags"].keys()
+    assert not found["fault"]
+    assert {"dark", "blurred", "tiny"} <= found["flags"].keys()
     again = app().get("/api/look")[1]
     assert again["flags"] == found["flags"]  # of another server
 
@@ -185,7 +197,8 @@ def test_a_run_that_is_not_trained_can_be_looked_at(app):
     _, facts = plain.get("/api/look")
     assert not facts["trained"]
     found = images(plain)
-    assert found["total"] == 60 and found["counts"][""] == 60
+    assert found["total"] == 60
+    assert found["counts"][""] == 60
 
 
 def test_a_later_training_is_seen(look, trained):
@@ -213,7 +226,8 @@ def test_is_private_and_of_one_run(look):
     status, _, _ = look("GET", "/api/look?run=other&listing=x", headers=look.cookie)
     assert status == 409
     status, headers, _ = look("GET", f"/look?token={look.door.token}")
-    assert status == 303 and headers["location"] == "/look"
+    assert status == 303
+    assert headers["location"] == "/look"
 
 
 def test_filters_are_read_from_text():

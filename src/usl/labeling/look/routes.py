@@ -93,12 +93,13 @@ class LookRoutes:
         known, rows, counts = self.whole.find(wanted)
         place = given.get("from", "0")
         begin = int(place) if place.isascii() and place.isdigit() and len(place) < 10 else 0
+        by_class = dict(zip(known.names, counts[1:].tolist(), strict=True))
         return JSONResponse(
             {
                 "version": self.whole.version,
                 "total": len(rows),
                 "from": begin,
-                "counts": {"": int(counts[0]), **dict(zip(known.names, counts[1:].tolist()))},
+                "counts": {"": int(counts[0]), **by_class},
                 "images": [
                     self.whole.item(known, row) for row in rows[begin : begin + MOST].tolist()
                 ],

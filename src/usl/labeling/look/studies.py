@@ -1,4 +1,4 @@
-"""What takes a while to find out about a collection, in the background: quality, near-duplicates."""
+"""What takes a while to find out, in the background: picture quality, near-duplicates."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from usl.labeling.page.page_state import PageState
 from usl.numeric.near_duplicates import near_duplicates
 from usl.run.columns import add_columns
 from usl.run.identity import writing
-
-KINDS = ("quality", "near-duplicates")
 
 
 class Stopped(Exception):
@@ -42,9 +40,9 @@ class Studies:
 
     def begin(self, kind: str) -> None:
         """Start a study. UsageError for one that is not known, or while another one runs."""
-        studies: dict[str, Callable[[], None]] = dict(zip(KINDS, (self._quality, self._near)))
+        studies = {"quality": self._quality, "near-duplicates": self._near}
         if kind not in studies:
-            raise UsageError(f"study: {kind[:40]!r} is not known; send {' or '.join(KINDS)}.")
+            raise UsageError(f"study: {kind[:40]!r} is not known; send {' or '.join(studies)}.")
         with self._lock:
             if self.progress is not None:
                 raise UsageError(f"study: {self.progress[0]} is being looked into; wait for it.")

@@ -215,9 +215,8 @@ def _serve(
         if ready is not None:
             ready(f"{address}?token={auth.token}")
         else:
-            tell(
-                f"{'Looking at' if whole else 'Labelling'} {state.run.path} at {address}?token={auth.token}"
-            )
+            doing = "Looking at" if whole else "Labelling"
+            tell(f"{doing} {state.run.path} at {address}?token={auth.token}")
             tell("Stop with Ctrl-C; nothing is lost.")
         if open_browser:
             open_in_browser(f"{address}?token={auth.ticket()}")
