@@ -2,7 +2,7 @@
 
     python benchmarks/look.py 50000
 
-Pictures of 32 x 32 made from a seed, in one .npz; predictions of nearest means; Chromium by
+Pictures of 10 x 10 (300 numbers as features) made from a seed, in one .npz; predictions of nearest means; Chromium by
 Playwright. Prints one line of JSON.
 """
 
@@ -49,7 +49,7 @@ def make_run(place: Path, n: int) -> Path:
     """A trained run on ``n`` pictures of ten kinds."""
     rng = np.random.default_rng(0)
     kinds = rng.integers(0, 10, n)
-    pictures = rng.integers(0, 60, (n, 32, 32, 3), dtype=np.uint8)
+    pictures = rng.integers(0, 60, (n, 10, 10, 3), dtype=np.uint8)
     pictures += (15 * kinds).astype(np.uint8)[:, None, None, None]
     np.savez(place / "pictures.npz", train_images=pictures, train_labels=kinds[:, None])
     run = usl.start_run(place / "pictures.npz", 40, place / "run", method="random", model="pixels")

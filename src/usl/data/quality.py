@@ -79,7 +79,7 @@ def poor(figures: Figures) -> dict[str, NDArray[np.bool_]]:
 def copies(digests: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Which pictures have the very content of another one; [n] bool. ``""`` is no digest."""
     _, inverse, counts = np.unique(digests.astype(str), return_inverse=True, return_counts=True)
-    return (counts[inverse] > 1) & (digests != "")
+    return np.asarray((counts[inverse] > 1) & (digests != ""), dtype=bool)
 
 
 def _small(images: Images, row: int) -> tuple[Image.Image, tuple[int, int]]:

@@ -70,9 +70,8 @@ class Studies:
         run = self.state.run
         figures = measure(self.state.pictures.images, np.arange(self.whole.n), self._tell)
         with writing(run.path, run.identity):
-            add_columns(
-                run.path, self.whole.ids, {f"{QUALITY}{name}": f for name, f in figures.items()}
-            )
+            named = {f"{QUALITY}{name}": column.tolist() for name, column in figures.items()}
+            add_columns(run.path, self.whole.ids, named)
         self.whole.set_quality(figures)
 
     def _near(self) -> None:

@@ -99,11 +99,12 @@ class Whole:
             found = read_predictions(self.state.run.path)
         except DataError as error:
             self.fault, found = str(error), None
-        unlike = getattr(found, "unlike", None)
-        found = None if found is None else found.aligned(self.state.listing.rows, self.n)
         self.flags.pop(UNLIKE, None)
-        if unlike is not None and found is not None:
-            self.flags[UNLIKE] = np.asarray(found.unlike, dtype=bool)
+        if found is None:
+            return None
+        found = found.aligned(self.state.listing.rows, self.n)
+        if np.isfinite(found.unlike).any():
+            self.flags[UNLIKE] = found.unlike >= 1
         return found
 
     def _know(self) -> Known:
