@@ -31,6 +31,7 @@ VERBS = (
     "embed",
     "select",
     "label",
+    "look",
     "export",
     "import",
     "train",

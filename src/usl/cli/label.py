@@ -15,7 +15,7 @@ from usl.cli.options import verb
 from usl.labeling.page.serve import serve
 
 
-@verb(serve)
+@verb(serve, python_only=("whole",))
 def label(
     run: Path,
     /,

@@ -5,6 +5,8 @@ GET  /                     the page; ``?as=NAME`` says who is at work
 GET  /review               the same, for settling conflicts
 GET  /who                  asks for a name
 GET  /login, POST /login   the password, beyond this machine
+GET  /look                 the whole collection (:mod:`usl.labeling.look.routes`), where labels are
+                           given; not where answers must stay blind
 GET  /api/state            what the page starts from
 GET  /api/changes          what became of one's answers since entry ``since``
 POST /api/items            what is shown beside pictures
@@ -35,12 +37,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Scope
 
 from usl.core.errors import DataError, UsageError
+from usl.labeling.answers.entries import LABELS
+from usl.labeling.look.routes import TEMPLATES as LOOK
+from usl.labeling.look.routes import LookRoutes
 from usl.labeling.page.auth import Auth
 from usl.labeling.page.background_sync import BackgroundSync
 from usl.labeling.page.guard import Guard, signed_in
@@ -70,6 +75,7 @@ def make_app(
     routes = Routes(state, auth, sync)
     app = Starlette(
         routes=[
+            *routes.look_routes(),
             Route("/", routes.page),
             Route("/review", routes.page),
             Route("/who", routes.who),
@@ -94,7 +100,7 @@ class Routes:
 
     def __init__(self, state: PageState, auth: Auth, sync: BackgroundSync | None) -> None:
         self.page_state, self.auth, self.sync = state, auth, sync
-        templates = Jinja2Templates(HERE / "templates")  # escapes what it fills in
+        templates = Jinja2Templates([HERE / "templates", LOOK])  # escapes what it fills in
         templates.env.undefined = StrictUndefined
         self._html = templates.TemplateResponse
         scripts = (HERE / "static").glob("*.js")
@@ -118,6 +124,24 @@ class Routes:
             "modules": self.modules,
         }
         return self._html(request, "label.html", values)
+
+    def look_routes(self) -> list[BaseRoute]:
+        """The gallery's; none in an audit or a check."""
+        if self.page_state.kind != LABELS:
+            return []
+        return LookRoutes(self.page_state, self._checked, _sent).routes(self.look)
+
+    def look(self, request: Request) -> Response:
+        """Show the whole collection."""
+        self.page_state.check_run()
+        values = {
+            "run": self.page_state.run.path.resolve().name,
+            "annotator": self.page_state.named(request.query_params.get("as", "")),
+            "identity": self.page_state.run.identity,
+            "listing": self.page_state.stamp,
+            "modules": self.modules,
+        }
+        return self._html(request, "look.html", values)
 
     def who(self, request: Request, *, review: bool = False) -> Response:
         """Ask for a name."""

@@ -27,6 +27,7 @@ from usl.labeling.page.hosts import allowed_hosts, host_name
 
 MAX_BODY = 1_000_000  # bytes
 MAX_ANSWERS = 4_000_000  # the names of some hundred images may be 4 kB each
+PAGES = ("/", "/look")  # which may be opened with a token
 OPEN_PATHS = ("/login",)  # beside /static/, which holds nothing of the run
 POLICY = "; ".join(
     [
@@ -108,15 +109,15 @@ class Guard:
         known = any(map(self.auth.knows, _cookies(headers, self.auth.cookie_name)))
         if known and (tell := scope.get("state", {}).get("signed_in")) is not None:
             tell()  # the connection; see usl.labeling.page.connections
-        if path == "/" and scope["method"] == "GET":
+        if path in PAGES and scope["method"] == "GET":
             token = QueryParams(scope["query_string"]).get("token")
             if token and self.auth.opens(token):
-                return signed_in(self.auth)
+                return signed_in(self.auth, path)
             if token and known:
-                return RedirectResponse("/", 303)
+                return RedirectResponse(path, 303)
         if known or path in OPEN_PATHS or path.startswith("/static/"):
             return None
-        if self.auth.password is not None and path == "/":
+        if self.auth.password is not None and path in PAGES:
             return RedirectResponse("/login", 303)
         raise HTTPException(
             403,
@@ -125,9 +126,9 @@ class Guard:
         )
 
 
-def signed_in(auth: Auth) -> Response:
-    """To the page, with the cookie and without the token."""
-    response = RedirectResponse("/", 303)
+def signed_in(auth: Auth, path: str = "/") -> Response:
+    """To a page, with the cookie and without the token."""
+    response = RedirectResponse(path, 303)
     response.set_cookie(auth.cookie_name, auth.cookie, httponly=True, samesite="lax", path="/")
     return response
 

@@ -208,7 +208,8 @@ class RoundView:
         ``{"type": "class", "name"}``, ``{"type": "hotkey", "name", "hotkey"}``, ``{"type":
         "rename", "name", "to", "merge"}`` or ``{"type": "remove", "name"}``, each with a ``key``.
         ``names`` is the revision of the names that the browser knew: a label that was renamed since
-        is understood.
+        is understood. A correction has the newest entry it was made in view of, too, as ``seen``:
+        where anybody has answered since, it is refused.
 
         Returns
         -------
@@ -254,8 +255,13 @@ class RoundView:
         time = None
         if seconds is not None and 0 <= seconds <= LONGEST:
             time = round(float(seconds), 2) / len(refs)
+        seen = operation.get("seen")
+        if seen is not None and (type(seen) is not int or not 0 <= seen < 10**18):
+            raise UsageError("seen: send a number.")
         bound, left = self._bind(refs, look=kind != SKIP)
         with self.store.transaction():
+            if seen is not None:
+                self._check_unanswered({image_id for _, image_id in bound}, key, seen)
             if label is not None:
                 label = name_for(self.store, label, known)
             self._keep(bound, key, kind, label, annotator, time=time, final=final)
@@ -290,6 +296,14 @@ class RoundView:
         added = self.store.add(answers)
         if added and added[-1] > last and kind == LABEL and label is not None:
             self.store.add_class(label)  # another tab may have removed it meanwhile
+
+    def _check_unanswered(self, images: set[str], key: str, seen: int) -> None:
+        """UsageError where one of ``images`` has an answer newer than ``seen``, but by ``key``."""
+        for one in self.store.history(after=seen):
+            if one.image_id in images and not one.undone and _group(one) != key:
+                by = one.annotator or "another tab"
+                said = f"it {one.label!r}" if one.label is not None else f"it {one.kind}"
+                raise UsageError(f"{one.image_id}: {by} has called {said} meanwhile. Look again.")
 
     def _bind(
         self, refs: Iterable[str], *, look: bool

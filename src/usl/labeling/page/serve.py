@@ -44,6 +44,7 @@ def serve(
     password: str | None = None,
     open_browser: bool = True,
     source: str | None = None,
+    whole: bool = False,
     ready: Callable[[str], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> None:
@@ -66,6 +67,7 @@ def serve(
     password : for people on other machines, 8 characters or more.
     open_browser : open the page.
     source : where the images are now, if they have moved.
+    whole : open the gallery of the whole collection first, as usl look does.
     ready : called with the page's address once it is served.
     tell : gets what there is to say, a line at a time; the default prints on stderr.
 
@@ -95,7 +97,7 @@ def serve(
             state = _page_state(
                 run, collection, store, drawn, annotator, not is_loopback(host), tell
             )
-            _serve(state, host, port, password, open_browser, ready, tell)
+            _serve(state, host, port, password, open_browser, whole, ready, tell)
         finally:
             sync(run, store)
         for line in summary(run, store, drawn):
@@ -177,6 +179,7 @@ def _serve(
     port: int,
     password: str | None,
     open_browser: bool,
+    whole: bool,
     ready: Callable[[str], None] | None,
     tell: Callable[[str], None],
 ) -> None:
@@ -190,7 +193,7 @@ def _serve(
     auth = Auth(keyring, password)
     opened = listen(host, port, wish=keyring.port)
     keyring.keep(opened.getsockname()[1])
-    address = address_of(opened, host)
+    address = address_of(opened, host) + ("look" if whole else "")
     if not is_loopback(host):
         tell(
             f"Warning: {host} can be reached from other machines, and pictures, answers and the "
@@ -201,7 +204,8 @@ def _serve(
         if ready is not None:
             ready(f"{address}?token={auth.token}")
         else:
-            tell(f"Labelling {state.run.path} at {address}?token={auth.token}")
+            doing = "Looking at" if whole else "Labelling"
+            tell(f"{doing} {state.run.path} at {address}?token={auth.token}")
             tell("Stop with Ctrl-C; nothing is lost.")
         if open_browser:
             open_in_browser(f"{address}?token={auth.ticket()}")

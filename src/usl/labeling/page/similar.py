@@ -21,6 +21,7 @@ from usl.run.picks import read_picks
 
 NEAREST = 96  # offered besides what a pick stands for
 MOST = 480  # offered in all
+BLOCK = 4096  # rows brought into the run's space at once
 TOO_LARGE = 1 << 30  # bytes of features that are not worth holding for this
 
 
@@ -71,7 +72,7 @@ class Similar:
         own = self.represented(str(self.collection.ids[row]))
         train = self.collection.subsets == "train"
         stood_for = set(own)
-        distances = self._distances(row)
+        distances = self.distances(row)
         if distances is None:
             return [Alike(other, None, True) for other in own[:MOST]]
         candidates = np.flatnonzero(train & np.isfinite(distances))
@@ -86,18 +87,18 @@ class Similar:
         """``others``, the nearest to ``row`` first, if features are at hand already."""
         if self._features is None:
             return list(others)
-        distances = self._distances(row)
+        distances = self.distances(row)
         if distances is None:
             return list(others)
         return sorted(others, key=lambda other: (distances[other], other))
 
     def warm_in_background(self) -> None:
         """Fetch the features before they are needed."""
-        threading.Thread(target=self._points, name="features", daemon=True).start()
+        threading.Thread(target=self.points, name="features", daemon=True).start()
 
-    def _distances(self, row: int) -> NDArray[np.float64] | None:
+    def distances(self, row: int) -> NDArray[np.float64] | None:
         """Distances of every image of the collection to one; infinite where unknown."""
-        found = self._points()
+        found = self.points()
         if found is None:
             return None
         features, position = found
@@ -109,7 +110,7 @@ class Similar:
         distances[known] = near[position[known]]
         return distances
 
-    def _points(self) -> tuple[Float32, NDArray[np.int64]] | None:
+    def points(self) -> tuple[Float32, NDArray[np.int64]] | None:
         """Features float32 [p, d], and for each row of the collection which is its, or -1."""
         with self._lock:
             if not self._looked:
@@ -159,10 +160,15 @@ def _features(run: Run, collection: Collection) -> tuple[Float32, NDArray[np.int
         found = cache.fetch(digests, raw, everything)
     if not found.any():
         return None
-    features = Preprocessing.load(run.path / "preprocessing.npz").transform(raw[found])
+    fitted = Preprocessing.load(run.path / "preprocessing.npz")
+    rows = np.flatnonzero(found)
+    features = np.empty((len(rows), fitted.transform(raw[rows[:1]]).shape[1]), np.float32)
+    for start in range(0, len(rows), BLOCK):  # it takes four times as much on the way
+        block = slice(start, start + BLOCK)
+        features[block] = fitted.transform(raw[rows[block]])
     position = np.full(len(collection), -1, dtype=np.int64)
-    position[found] = np.arange(int(found.sum()))
-    return np.ascontiguousarray(features, dtype=np.float32), position
+    position[rows] = np.arange(len(rows))
+    return features, position
 
 
 def _dtype(cache: FeatureCache) -> np.dtype[Any] | None:

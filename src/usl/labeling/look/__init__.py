@@ -1,0 +1,1 @@
+"""``usl look``: the whole collection on the labelling page's server, by predicted class."""

@@ -1,0 +1,117 @@
+"""The gallery in a real browser: filters, the keyboard, corrections, small screens."""
+
+from __future__ import annotations
+
+import pytest
+from page_browser import saved
+from test_browser_looks import CONTRAST, NAMELESS
+from test_look import trained as trained
+
+
+def tiles(page):
+    page.wait_for_function("() => document.querySelector('#images li[data-state]')")
+    return page.eval_on_selector_all("#images li", "all => all.map((one) => one.title)")
+
+
+def total(page, text):
+    page.wait_for_function(
+        "text => document.querySelector('#total').textContent === text", arg=text
+    )
+
+
+def opened(site, visit, trained, **options):
+    server = site(["cat", "dog"])
+    return server, visit(f"{server.base}look?token={server.door.token}", **options)
+
+
+@pytest.mark.parametrize("width", [320, 375, 768, 1280, 1920])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_every_screen(trained, site, visit, width, scheme):
+    _, page = opened(site, visit, trained, width=width, color_scheme=scheme)
+    tiles(page)
+
+    def fine():
+        page.wait_for_timeout(250)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate(NAMELESS) == []
+
+    fine()
+    if width <= 760:
+        page.click("#filters-open")
+        fine()
+        page.click("#filters-open")
+    page.click("#images li")
+    page.wait_for_selector("#one[open]")
+    fine()
+
+
+def test_a_correction_by_keyboard_and_back(trained, site, visit):
+    server, page = opened(site, visit, trained)
+    page.select_option("#source", "predicted")
+    page.wait_for_function(
+        "() => document.querySelector('#total').textContent === '20 of 60 images'"
+    )
+    first = tiles(page)[0]
+    page.focus("#images li")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#one[open]")
+    assert page.text_content("#one-name") == first.split(" · ")[0]
+    page.keyboard.press("/")
+    page.keyboard.type("zebra")
+    page.keyboard.press("Enter")
+    saved(page)
+    page.wait_for_function(
+        "() => document.querySelector('#total').textContent === '19 of 60 images'"
+    )
+    assert server.labels()[first.split(" · ")[0]] == "zebra"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+z")
+    page.wait_for_function(
+        "() => document.querySelector('#total').textContent === '20 of 60 images'"
+    )
+    assert len(server.labels()) == 40
+
+
+def test_filters_stay_when_the_page_is_loaded_anew(trained, site, visit):
+    _, page = opened(site, visit, trained)
+    page.click("#class-list li:nth-child(2) button")
+    page.fill("#name", "p01")
+    page.wait_for_function("() => document.querySelector('#total').textContent.includes(' of ')")
+    page.wait_for_function("() => location.hash.includes('p01')")
+    page.wait_for_timeout(600)
+    before = page.text_content("#total")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.text_content("#total") == before
+
+
+def test_similar_images(trained, site, visit):
+    _, page = opened(site, visit, trained)
+    tiles(page)
+    page.click("#images li:nth-child(3)")
+    page.wait_for_selector("#one[open]")
+    name = page.text_content("#one-name")
+    page.click("#one-like")
+    page.wait_for_function(
+        "name => document.querySelector('#images li')?.title.startsWith(name)", arg=name
+    )
+    assert name in page.text_content("#like-text")
+    page.click("#like-end")
+    page.wait_for_selector("#like", state="hidden")
+
+
+def test_quality_is_looked_into_on_demand(trained, site, visit):
+    _, page = opened(site, visit, trained)
+    page.click("#study-quality")
+    page.wait_for_function(
+        "() => [...document.querySelector('#flag').options].some((one) => one.value === 'blurred')",
+        timeout=60_000,
+    )
+
+
+def test_what_is_missing_is_said(path, site, visit):
+    server = site(["cat"])
+    page = visit(f"{server.base}look?token={server.door.token}")
+    assert "usl train" in page.text_content("#banner")
+    assert len(tiles(page)) > 10
