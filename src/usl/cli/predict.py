@@ -6,10 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from usl.cli.options import verb
-from usl.cli.shared import Json, report_unreadable
+from usl.cli.shared import Json, report_unreadable, say_unlike
 from usl.console import bars, print_json, print_table, say
 from usl.training.predict import predict as predict_source
+from usl.training.unlike import LIMIT
 
 
 @verb(predict_source)
@@ -19,8 +22,11 @@ def predict(run: Path, source: str, /, *, out: Path, json: Json = False, **optio
         found = predict_source(run, source, out=out, **options, progress=progress)
     report_unreadable(found.skipped)
     counts = dict(Counter(found.labels).most_common())
+    unlike = int((found.unlike >= LIMIT).sum()) if np.isfinite(found.unlike).any() else None
     if json:
-        print_json({"out": str(out), "images": len(found.ids), "labels": counts})
+        told = {"out": str(out), "images": len(found.ids), "labels": counts, "unlike": unlike}
+        print_json(told)
         return
     print_table(["label", "images"], [[name, f"{count:,}"] for name, count in counts.items()])
+    say_unlike(unlike, f"column unlike of {out.name}, 1 or more")
     say(f"A label for each of {len(found.ids):,} images: {out}")

@@ -47,6 +47,13 @@ def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
         note(f"  and {len(skipped) - 5} more (all are in run.json)")
 
 
+def say_unlike(count: int | None, where: str) -> None:
+    """Say how many images are like no class; nothing where none is, or nobody knows."""
+    if count:
+        are = "images are" if count > 1 else "image is"
+        note(f"Note: {count:,} {are} like no class that has a label ({where}).")
+
+
 def note_some(entries: Sequence[str], what: str) -> None:
     """Say how many there are and name the first five."""
     if not entries:

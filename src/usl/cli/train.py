@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from usl.cli.options import Sources, verb
-from usl.cli.shared import Json, report_unreadable
+from usl.cli.shared import Json, report_unreadable, say_unlike
 from usl.console import bars, note, print_json, say
 from usl.core.methods import Methods
 from usl.training.contract import FROZEN, NETWORKS
@@ -53,6 +53,12 @@ def train(run: Path, /, *, json: Json = False, **options: Any) -> None:
         )
     for doubt in trained["doubts"]:
         note(f"Note: {doubt}")
+    say_unlike(trained["unlike"], "column unlike of predictions.csv, 1 or more")
+    if count := trained["suspicious"]:
+        note(
+            f"Note: {count:,} label{'s look' if count > 1 else ' looks'} wrong, judged by the "
+            f"others. Look again: usl label {done.path} --check {max(20, 2 * count)}"
+        )
     say(f"A label for every image: {done.path / 'predictions.csv'}")
     say(f"Next: usl report {done.path}   (and, where answers are known: usl evaluate {done.path})")
 

@@ -30,6 +30,7 @@ from usl.run.models import (
     settle_models,
 )
 from usl.run.picks import picked_ids
+from usl.training.doubts import known_doubts
 from usl.training.models import open_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
@@ -49,7 +50,8 @@ def evaluate(
     (transductive), each as in
     :func:`usl.evaluation.metrics.classification_figures` where there are answers; ``picks``:
     ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class;
-    ``last_epochs``, of a training that has kept them: accuracies, their mean and median.
+    ``last_epochs``, of a training that has kept them: accuracies, their mean and median;
+    ``doubts``: the sentences that the training told about its model.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ def evaluate(
         "encoder": trained.info["encoder"]["name"],
         "supervision": trained.info["encoder"]["supervision"],
         "truth": "source" if from_source else "split file",
+        "doubts": known_doubts(trained.info),
     }
     for subset in ("test", "val", "train"):
         rows = (opened.subsets == subset) & (classes >= 0)

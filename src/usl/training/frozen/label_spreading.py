@@ -79,7 +79,12 @@ def fit(
 
 
 def prepare(
-    features: Float32, *, k: int = 10, power: float = 4.0, **others: object
+    features: Float32,
+    *,
+    k: int = 10,
+    power: float = 4.0,
+    progress: Progress = silent,
+    **others: object,
 ) -> dict[str, sparse.csr_matrix]:
     """What :func:`fit` needs of the features alone: pass it on as keyword arguments."""
-    return {"graph": neighbor_weights(features, k, power)}
+    return {"graph": neighbor_weights(features, k, power, progress)}
