@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from usl.data import Collection, open_collection
     from usl.evaluation.evaluate import evaluate
     from usl.features.embed import embed
+    from usl.labeling.answers.suspicious import SuspiciousLabel, suspicious_labels
     from usl.pretraining.pretrain import pretrain
     from usl.report.report import write_report
     from usl.run.folder import Run
@@ -45,6 +46,7 @@ __all__ = [
     "Selection",
     "Selector",
     "Split",
+    "SuspiciousLabel",
     "__version__",
     "benchmark",
     "embed",
@@ -57,6 +59,7 @@ __all__ = [
     "select",
     "select_within",
     "start_run",
+    "suspicious_labels",
     "train",
     "write_report",
 ]
@@ -68,6 +71,7 @@ _HOMES = {
     "Selection": "usl.selection.result",
     "Selector": "usl.selection.selector",
     "Split": "usl.run.split",
+    "SuspiciousLabel": "usl.labeling.answers.suspicious",
     "benchmark": "usl.benchmarking.run",
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",
@@ -79,6 +83,7 @@ _HOMES = {
     "select": "usl.selection.select",
     "select_within": "usl.selection.constraints.select_within",
     "start_run": "usl.selection.start_run",
+    "suspicious_labels": "usl.labeling.answers.suspicious",
     "train": "usl.training.train",
     "write_report": "usl.report.report",
 }

@@ -18,7 +18,7 @@ from usl.labeling.page.round_view import FINAL, RoundView
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
 from usl.run.identity import RunReplacedError, check_identity
-from usl.run.predictions import read_predictions
+from usl.run.predictions import read_predictions, suspicious_rows
 from usl.run.split_csv import CSV_NAME as BY_HAND  # the annotator of edits by hand
 
 STRIP = 24  # pictures shown of what a pick stands for
@@ -187,8 +187,7 @@ class PageState:
             near = self.similar.nearest_first(row, own)[:STRIP]
             item["strip"] = [self.listing.ref(self.listing.ids[other]) for other in near]
         if name in self._predicted:
-            label, confidence = self._predicted[name]
-            item["predicted"] = {"label": label, "confidence": round(confidence, 3)}
+            item["predicted"] = self._predicted[name]
         if outcome is not None:
             item["said"] = [
                 {"by": one.annotator, "kind": one.kind, "label": one.label}
@@ -225,10 +224,26 @@ class PageState:
             self.pictures.prepare([self.listing.rows[name] for name in coming], side)
 
 
-def _predictions(run: Run) -> dict[str, tuple[str | None, float]]:
-    """Label and confidence of every image, where the run has been trained."""
+def _predictions(run: Run) -> dict[str, dict[str, Any]]:
+    """What the page says of an image in a check, where the run has been trained.
+
+    Of a prediction its ``label`` and ``confidence``; of a suspicious label what is ``given``, its
+    ``support`` by the other labels, and as ``label`` what they suggest.
+    """
     try:
         found = read_predictions(run.path)
     except DataError:
         return {}  # a help, not a need
-    return {} if found is None else found.by_id()
+    if found is None:
+        return {}
+    told: dict[str, dict[str, Any]] = {
+        name: {"label": label, "confidence": round(confidence, 3)}
+        for name, (label, confidence) in found.by_id().items()
+    }
+    for row in suspicious_rows(found).tolist():
+        told[found.ids[row]] = {
+            "label": found.suggestions[row],
+            "given": found.labels[row],
+            "support": round(float(found.support[row]), 3),
+        }
+    return told
