@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from usl.selection.select import select
     from usl.selection.selector import Selector
     from usl.selection.start_run import start_run
+    from usl.training.explain import explain
     from usl.training.predict import predict
     from usl.training.train import train
 
@@ -51,6 +52,7 @@ __all__ = [
     "benchmark",
     "embed",
     "evaluate",
+    "explain",
     "labels_needed",
     "open_collection",
     "outliers",
@@ -75,6 +77,7 @@ _HOMES = {
     "benchmark": "usl.benchmarking.run",
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",
+    "explain": "usl.training.explain",
     "labels_needed": "usl.selection.labels_needed",
     "open_collection": "usl.data.open",
     "outliers": "usl.selection.outliers",

@@ -33,6 +33,7 @@ VERBS = (
     "import",
     "train",
     "predict",
+    "explain",
     "evaluate",
     "report",
     "benchmark",
