@@ -164,7 +164,8 @@ def suspicious_rows(found: Predictions) -> NDArray[np.int64]:
     texts = zip(found.labels.tolist(), found.suggestions.tolist(), strict=True)
     differ = np.array([other not in (None, label) for label, other in texts], dtype=bool)
     rows = np.flatnonzero(~found.own & differ & np.isfinite(found.support))
-    return rows[np.lexsort((found.ids[rows].astype(str), found.support[rows]))]
+    names = found.ids[rows].astype(str)
+    return rows[np.lexsort((names, found.support[rows]))]
 
 
 def prediction_table(
