@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.errors import UsageError
 from usl.core.progress import Progress, silent
-from usl.numeric.arrays import Float32
-from usl.numeric.distances import nearest
+from usl.numeric.arrays import Float32, Rows
+from usl.numeric.stage_cache import NEIGHBORS, NOTHING, Keep
+from usl.numeric.table import Table, as_table
+from usl.numeric.unit_rows import unit_rows
+from usl.numeric.workspace import Workspace
+
+SEARCHED = 20  # neighbours that quorum searches for: its search serves a training
+IN_MEMORY = 2 << 30  # bytes of a table that is not copied to a file for the search
 
 
 def check_neighbors(k: int) -> None:
@@ -19,16 +27,49 @@ def check_neighbors(k: int) -> None:
 
 
 def neighbor_weights(
-    features: Float32, k: int, power: float, progress: Progress = silent
+    features: Any,
+    k: int,
+    power: float,
+    progress: Progress = silent,
+    *,
+    keep: Keep = NOTHING,
+    searched: int = SEARCHED,
 ) -> sparse.csr_matrix:
     """W of the symmetric k-nearest-neighbour graph, sparse [n, n], zero diagonal.
 
-    w_ij = max(cosine, 0)^power where either item is among the k nearest of the other.
+    w_ij = max(cosine, 0)^power where either item is among the k nearest of the other. Neighbours
+    are exact up to :data:`usl.numeric.neighbor_search.EXACT_ROWS` rows, and approximate above.
+
+    Parameters
+    ----------
+    features : [n, d] of any float type, in memory or in a file.
+    keep : where the search is kept; one of a selection from the same rows serves.
+    searched : neighbours that are searched for at least, of which the first k count.
     """
     check_neighbors(k)
-    k = min(k, len(features) - 1)
-    found, distances = nearest(features, features, k, exclude_self=True, progress=progress)
-    return symmetric_weights(found, similarity(distances, power))
+    n = len(features)
+    if n < 2:
+        return sparse.csr_matrix((n, n))
+    rows = unit_rows(features, Workspace(IN_MEMORY), tell=False)
+    k, wide = min(k, n - 1), min(max(k, searched), n - 1)
+    found, distances = kept_nearest(as_table(rows), wide, keep=keep.of(rows), progress=progress)
+    return symmetric_weights(found[:, :k], similarity(distances[:, :k], power))
+
+
+def kept_nearest(
+    table: Table, k: int, *, keep: Keep, rows: Rows | None = None, progress: Progress = silent
+) -> tuple[Rows, Float32]:
+    """The k nearest others of every row, as of :meth:`usl.numeric.table.Table.nearest`.
+
+    ``rows`` : which of the table that ``keep`` knows ``table`` holds; None for all.
+    """
+
+    def compute() -> dict[str, NDArray[Any]]:
+        found, distances = table.nearest(k, progress=progress)
+        return {"found": found.astype(np.int32), "distances": distances}
+
+    made = keep.arrays(NEIGHBORS, {"k": k, "rows": rows}, compute)
+    return made["found"].astype(np.int64), made["distances"]
 
 
 def similarity(distances: Float32, power: float) -> NDArray[np.float64]:

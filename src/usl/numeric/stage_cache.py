@@ -34,6 +34,9 @@ MOST_BYTES = 2 << 30  # of all stages; beyond, those not asked for the longest a
 FINISHED = re.compile(r"[a-z]+-[0-9a-f]{32}\.npz")
 UNFINISHED = re.compile(rf"\.{FINISHED.pattern}\.[0-9a-f]+\.tmp")
 
+NEIGHBORS = "neighbors"  # the stage with every row's nearest rows
+WORTH_KEEPING = 10_000  # rows of a table whose search takes more than a second
+
 MADE_BY = "made_by"  # the kernel, beside a stage's arrays
 
 Arrays = dict[str, NDArray[Any]]
@@ -52,6 +55,10 @@ class Keep:
         compute : gives the result, named arrays.
         """
         return compute()
+
+    def of(self, features: NDArray[Any]) -> Keep:
+        """The same for a table that was not known when this was made."""
+        return self
 
     def firsts(
         self, name: str, parts: dict[str, Any], count: int, compute: Callable[[], Arrays]
@@ -73,12 +80,18 @@ class KeepOnDisk(Keep):
     ----------
     features : the table that all stages depend on.
     folder : ``<cache>/stages`` by default.
+    search_only : keep the neighbours alone, and without a word: see :class:`KeepSearch`.
     """
 
     def __init__(
-        self, features: NDArray[Any], folder: str | os.PathLike[str] | None = None
+        self,
+        features: NDArray[Any],
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        search_only: bool = False,
     ) -> None:
         self.folder = cache_dir() / "stages" if folder is None else Path(folder)
+        self.search_only = search_only
         self.features = array_digest(features)
         self.told = False
         self.versions = {"stages": VERSION, "usl": __version__, "numpy": np.__version__}
@@ -86,18 +99,23 @@ class KeepOnDisk(Keep):
 
     def arrays(self, name: str, parts: dict[str, Any], compute: Callable[[], Arrays]) -> Arrays:
         """See :meth:`Keep.arrays`."""
+        if self.search_only and name != NEIGHBORS:
+            return compute()
         key = json_digest([name, self.features, self.versions, _about(parts)])
         path = self.folder / f"{name}-{key}.npz"
         found = _load(path)
         if found is not None:
-            self._tell_of_another_kernel(path, found.pop(MADE_BY, None))
-        else:
-            found = compute()
-            try:
-                with atomic_write(path) as handle:
-                    made_by = np.array(json.dumps(kernel()))
-                    np.savez(handle, **{MADE_BY: made_by}, **found)  # type: ignore[arg-type]
-            except (OSError, DataError) as error:
+            other = _other_kernel(found.pop(MADE_BY, None))
+            if not (other and self.search_only):
+                self._tell_of_another_kernel(path, other)
+                return found
+        found = compute()
+        try:
+            with atomic_write(path) as handle:
+                made_by = np.array(json.dumps(kernel()))
+                np.savez(handle, **{MADE_BY: made_by}, **found)  # type: ignore[arg-type]
+        except (OSError, DataError) as error:
+            if not self.search_only:
                 warnings.warn(
                     f"{path.parent}: the finished stage {name!r} cannot be kept ({error}). The "
                     "result stands, but if stopped, this selection begins anew.",
@@ -106,15 +124,9 @@ class KeepOnDisk(Keep):
                 )
         return found
 
-    def _tell_of_another_kernel(self, path: Path, made_by: NDArray[Any] | None) -> None:
+    def _tell_of_another_kernel(self, path: Path, found: str) -> None:
         """Warn, once, of a stage whose last digits are not those of this processor."""
-        if made_by is None or self.told:
-            return
-        try:
-            known = json.loads(str(made_by))
-        except ValueError:
-            return
-        if found := differs(known, kernel()):
+        if found and not self.told:
             self.told = True
             warnings.warn(
                 f"{path}: made on a processor of another kind ({found}). The picks may differ from "
@@ -122,6 +134,35 @@ class KeepOnDisk(Keep):
                 UslWarning,
                 stacklevel=3,
             )
+
+
+class KeepSearch(Keep):
+    """Keeps the neighbours of large tables on disk, for whoever searches the same rows again.
+
+    A selection leaves them to a training on the same features, and a training that was stopped to
+    the next. Those made on a processor of another kind are not used, so that results stay the same.
+
+    Parameters
+    ----------
+    folder : ``<cache>/stages`` by default.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        self.folder = folder
+
+    def of(self, features: NDArray[Any]) -> Keep:
+        """See :meth:`Keep.of`; nothing is kept of tables that are searched in a moment."""
+        if len(features) < WORTH_KEEPING:
+            return NOTHING
+        return KeepOnDisk(features, self.folder, search_only=True)
+
+
+def _other_kernel(made_by: NDArray[Any] | None) -> str:
+    """How the processor of a stage differs from this one; empty if it does not, as far as known."""
+    try:
+        return "" if made_by is None else differs(json.loads(str(made_by)), kernel())
+    except ValueError:
+        return ""
 
 
 def _about(parts: dict[str, Any]) -> dict[str, Any]:

@@ -33,11 +33,12 @@ def unit_rows(
     features: ArrayLike | LazyTable,
     workspace: Workspace | None = None,
     *,
+    tell: bool = True,
     progress: Progress = silent,
 ) -> Float32:
     """Check a feature table and scale its rows to unit length: float32 [n, d].
 
-    A row of zeros has no direction: it stays at the origin, with a warning. Raises
+    A row of zeros has no direction: it stays at the origin, and that is said with ``tell``. Raises
     :class:`DataError` for anything that is not a finite, non-empty table of real numbers.
 
     The result is a table of the workspace; one that the workspace made is scaled in place, once.
@@ -64,7 +65,7 @@ def unit_rows(
             f"features: {place_of(table, int(bad[0]))} holds NaN or infinity in float32 "
             f"({len(bad)} such rows). Drop or recompute them."
         )
-    if len(zero):
+    if len(zero) and tell:
         warnings.warn(
             f"features: {len(zero)} rows are all zeros (the first is "
             f"{place_of(table, int(zero[0]))}) and have no direction; they are kept at the "

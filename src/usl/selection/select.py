@@ -108,7 +108,7 @@ def select(
     table = unit_rows(given, workspace, progress=progress)
     if resume is not False and takes(module, "keep"):
         if isinstance(resume, Keep):
-            method_params["keep"] = resume
+            method_params["keep"] = resume.of(table)
         else:
             method_params["keep"] = KeepOnDisk(table, None if resume is True else resume)
     if takes(module, "predictions"):

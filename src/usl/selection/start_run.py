@@ -20,6 +20,7 @@ from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
+from usl.numeric.stage_cache import Keep, KeepSearch
 from usl.numeric.unit_rows import known_lengths
 from usl.run import folder as runs
 from usl.run.folder import Run
@@ -116,7 +117,7 @@ def start_run(
         "method": method,
         "seed": seed,
         "memory": ready.workspace,
-        "resume": len(space.rows) > RESUMABLE if resume is None else resume,
+        "resume": kept_stages(len(space.rows)) if resume is None else resume,
         "progress": progress,
         **handed,
     }
@@ -170,6 +171,11 @@ def handed_over(
     if takes(METHODS.load(method), "lengths"):
         handed = {"lengths": known_lengths_of(space), **handed}
     return handed
+
+
+def kept_stages(n: int) -> bool | Keep:
+    """What is kept of a selection from n images where nobody says: the search, for a training."""
+    return True if n > RESUMABLE else KeepSearch()
 
 
 def known_lengths_of(space: Space) -> NDArray[np.float32] | None:

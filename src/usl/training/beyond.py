@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from scipy import sparse
 
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
+from usl.numeric.blocks import map_blocks
 from usl.numeric.neighbor_graph import neighbor_weights
 from usl.training.models import MixtureModel, Model, NeighborModel
 from usl.training.second_opinions import SecondOpinions, second_opinions
@@ -20,6 +19,7 @@ from usl.training.shared.whitening import mapped, whitened
 from usl.training.unlike import with_unlikeness
 
 WHITEN = 0.5  # as accord does
+BLOCK = 4096
 NEIGHBORS, POWER = 10, 4.0  # of a graph of our own: fewer neighbours leave it in pieces
 
 
@@ -67,7 +67,12 @@ def look_beyond(
 def points_of(model: Model, features: Float32) -> Float32:
     """Unit rows, centred and partly whitened, in the model's own space if it has one."""
     if isinstance(model, MixtureModel) and len(model.center):
-        return mapped(features, model.center, model.projection)
+        center, projection = model.center, model.projection
+
+        def block(start: int, stop: int) -> Float32:
+            return mapped(features[start:stop], center, projection)
+
+        return np.concatenate(list(map_blocks(block, len(features), BLOCK)))
     return whitened(features, WHITEN)[0]
 
 
@@ -78,11 +83,3 @@ def told_of_labels(
     rows, told = place[found.rows].tolist(), found.opinions
     pairs = zip(rows, told.classes.tolist(), told.support.tolist(), strict=True)
     return {row: (names[number], round(share, 4)) for row, number, share in pairs if number >= 0}
-
-
-def prepared(module: Any, features: Float32, params: dict[str, Any]) -> dict[str, Any]:
-    """The neighbour graph that a method asks for, to be used here as well; else nothing."""
-    if "graph" not in inspect.signature(module.fit).parameters or not hasattr(module, "prepare"):
-        return {}
-    made: dict[str, Any] = module.prepare(features, **params)
-    return made

@@ -183,7 +183,7 @@ def contributions(
     strength, kappa = 1.0, KAPPA
     if isinstance(model, MixtureModel):
         strength, kappa = model.graph, float(np.linalg.norm(model.weight[number]))
-    said = strength * shares * model.scores[near, number]
+    said = strength * shares * model.belonging(number)[near]
     graph = said @ shares_of(points, items[near], rows, kappa)
     if not isinstance(model, MixtureModel):
         return rows, nothing, graph
@@ -234,7 +234,7 @@ def _by_direction(
 
     That is sum_j r_j z_j + mass / sqrt(n) * sum_l w_l z_l, over items j and labels l.
     """
-    belongs, item = model.scores[:, number], points[row]
+    belongs, item = model.belonging(number).astype(np.float64), points[row]
 
     def block(start: int, stop: int) -> tuple[Values, Values]:
         there = items[start:stop]

@@ -71,7 +71,7 @@ class NeighborModel(ArrayModel):
     """
 
     train: Float32
-    scores: Probabilities
+    scores: NDArray[np.floating[Any]]
     k: int = 10
     power: float = 4.0
     unlike: Float32 = field(default_factory=lambda: np.empty(0, np.float32), kw_only=True)
@@ -106,9 +106,13 @@ class NeighborModel(ArrayModel):
         """Probabilities of the items with these :meth:`links`, float64 [q, C]."""
         return np.asarray(np.einsum("qk,qkc->qc", weights, self.scores[found]))
 
+    def belonging(self, number: int) -> NDArray[np.floating[Any]]:
+        """The share of a class in every training item, before any temperature, [n]."""
+        return self.scores[:, number]
+
     def fitted(self) -> Probabilities:
         """The transductive probabilities, float64 [n, C]."""
-        return self.scores
+        return self.scores.astype(np.float64, copy=False)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is stored: the fields, scores in half the space."""
@@ -119,8 +123,9 @@ class NeighborModel(ArrayModel):
 class MixtureModel(NeighborModel):
     """A mixture with a graph term: p = softmax(z . weight + bias + graph * mean of neighbours).
 
-    ``scores`` are the training items' probabilities, which neighbours hand on; ``weight`` [C, e]
-    and ``bias`` [C] are of the classes. z is x, or unit((x - ``center``) ``projection``) where they
+    ``scores`` are the training items' probabilities, which neighbours hand on: of all classes, or
+    where ``numbers`` int [n, K] are given, of these, [n, K]. ``weight`` [C, e] and ``bias`` [C] are
+    of the classes. z is x, or unit((x - ``center``) ``projection``) where they
     are given. What is told is p^(1 / ``temperature``), scaled to sum 1. ``estimate`` is the
     method's own guess at its accuracy, 0 without one.
     """
@@ -132,20 +137,64 @@ class MixtureModel(NeighborModel):
     center: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
     projection: Float32 = field(default_factory=lambda: np.empty((0, 0), np.float32))
     estimate: float = 0.0
+    numbers: NDArray[np.integer[Any]] | None = None
+
+    def __post_init__(self) -> None:
+        """Take scores as they are stored, too; of a few classes each they stay as they are."""
+        if self.numbers is None:
+            super().__post_init__()
 
     def linked(
         self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
     ) -> Probabilities:
-        """Probabilities of items whose :meth:`links` are known, float64 [q, C]."""
+        """Probabilities of items whose :meth:`links` are known, float64 [q, C].
+
+        As for the training items, only those of the K likeliest classes are above 0.
+        """
         if len(self.center):
             features = mapped(features, self.center, self.projection)
         logits = features @ self.weight.T + self.bias + self.graph * self.vote(found, weights)
+        if self.numbers is not None and (most := self.numbers.shape[1]) < logits.shape[1]:
+            least = np.partition(logits, -most, axis=1)[:, -most, None]
+            logits[logits < least] = -np.inf
         return softmax(logits / self.temperature)
+
+    def vote(self, found: NDArray[np.int64], weights: NDArray[np.float64]) -> Probabilities:
+        """Probabilities of the items with these :meth:`links`, float64 [q, C]."""
+        if self.numbers is None:
+            return super().vote(found, weights)
+        q, count = len(found), len(self.bias)
+        scores = self.scores[found].reshape(q, -1)
+        votes = np.repeat(weights, self.numbers.shape[1], axis=1) * scores
+        places = self.numbers[found].reshape(q, -1) + count * np.arange(q)[:, None]
+        voted = np.bincount(places.ravel(), votes.ravel(), q * count)
+        return np.asarray(voted.reshape(q, count), dtype=np.float64)
 
     def fitted(self) -> Probabilities:
         """The transductive probabilities, float64 [n, C]."""
-        told = self.scores ** (1.0 / self.temperature)
+        told = self.told()
+        if self.numbers is None:
+            return told
+        everything = np.zeros((len(told), len(self.bias)))
+        np.put_along_axis(everything, self.numbers.astype(np.int64), told, axis=1)
+        return everything
+
+    def belonging(self, number: int) -> NDArray[np.floating[Any]]:
+        """See :meth:`NeighborModel.belonging`."""
+        if self.numbers is None:
+            return super().belonging(number)
+        return np.asarray(np.where(self.numbers == number, self.scores, 0.0).sum(axis=1))
+
+    def told(self) -> Probabilities:
+        """As :meth:`fitted`, of the ``numbers`` alone where they are given, float64 [n, K]."""
+        told = self.scores.astype(np.float64) ** (1.0 / self.temperature)
         return np.asarray(told / told.sum(axis=1, keepdims=True))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored: the fields, without those not given."""
+        found = {name: one for name, one in vars(self).items() if one is not None}
+        arrays = {name: np.asarray(one) for name, one in found.items()}
+        return arrays | {"scores": self.scores.astype(np.float32)}
 
 
 @dataclass(frozen=True)
@@ -228,12 +277,16 @@ def open_model(folder: Path) -> tuple[TrainedModel, Model, list[str]]:
 
 def _check(model: Any, class_names: list[str]) -> None:
     """ValueError for arrays that are no numbers, or that do not belong together."""
-    for name, value in vars(model).items():
+    given = {name: value for name, value in vars(model).items() if value is not None}
+    for name, value in given.items():
         array = np.asarray(value)
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise ValueError(f"{name} is not of finite numbers")
-    shapes = {name: np.shape(value) for name, value in vars(model).items()}
+    shapes = {name: np.shape(value) for name, value in given.items()}
     count = len(class_names)
+    if "numbers" in shapes and _are_classes(model.numbers, count):  # scores are of these alone
+        same = shapes["scores"] == shapes["numbers"]
+        shapes["scores"] = (shapes["scores"][0], count if same else -1)
     if isinstance(model, LinearModel):
         sound = len(shapes["weight"]) == 2 and shapes["bias"] == (count,) == shapes["weight"][:1]
     elif isinstance(model, NeighborModel):
@@ -249,6 +302,15 @@ def _check(model: Any, class_names: list[str]) -> None:
         sound = sound and shapes["temperature"] == () and model.temperature > 0
     if not sound or not count:
         raise ValueError("its arrays do not belong together")
+
+
+def _are_classes(numbers: NDArray[Any], count: int) -> bool:
+    """Whether a table holds numbers of classes."""
+    return (
+        numbers.dtype.kind in "iu"
+        and numbers.size > 0
+        and 0 <= numbers.min() <= numbers.max() < count
+    )
 
 
 def _is_mixture(shapes: dict[str, tuple[int, ...]], count: int) -> bool:

@@ -23,6 +23,10 @@ from usl.data.collection import Collection
 from usl.features.contract import require_torch
 from usl.features.space import restrict
 from usl.labeling.answers.sync import checked_split
+from usl.numeric.arrays import Float32
+from usl.numeric.lazy_table import taken
+from usl.numeric.neighbor_graph import SEARCHED
+from usl.numeric.stage_cache import KeepSearch
 from usl.run.folder import Run
 from usl.run.identity import writing
 from usl.run.models import MODEL, NETWORK, SPACE, STAMP, new_model, put_in_place
@@ -30,7 +34,7 @@ from usl.run.predictions import prediction_table, write_predictions
 from usl.run.propagate import propagate
 from usl.run.split import Split
 from usl.run.split_csv import rewrite, write_mirror
-from usl.training.beyond import look_beyond, prepared, told_of_labels
+from usl.training.beyond import look_beyond, told_of_labels
 from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
 from usl.training.doubts import doubts_of
 from usl.training.labels import Labels, given_labels, missing_classes
@@ -42,6 +46,8 @@ from usl.training.unlike import LIMIT
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+WIDEST_SEARCH = 100  # neighbours of a selection's search up to which a training looks for it
 
 
 def training_method(method: str) -> tuple[Methods, ModuleType]:
@@ -63,6 +69,10 @@ def train(
     **method_params: Any,
 ) -> Run:
     """Train on the labels of a run and label every other image of its collection.
+
+    The same command goes on where a training was stopped: networks from their last checkpoint with
+    ``resume``, a method on the neighbours of many images from their search, which is kept in the
+    cache once it is done; the rest takes seconds.
 
     Writes a model (:mod:`usl.run.models`), ``predictions.csv``, and the ``training`` section of
     ``run.json``, which puts the model in the place of the former one.
@@ -155,14 +165,37 @@ def fit_frozen(
     opened = open_run(run, collection=collection, split=split, model=model, progress=progress)
     labels = given_labels(opened)
     train_points = opened.subsets == "train"
-    features = opened.space.features[train_points]
+    features = taken(opened.space.features, np.flatnonzero(train_points))
     known = (labels.classes[train_points], labels.weights[train_points], len(labels.names))
-    graph = prepared(module, features, {**given, "progress": progress})
+    graph = prepare(module, run, features, given, progress)
     more = handed(module, opened, train_points, seed, progress)
     fitted = module.fit(features, *known, **more, **graph, **given)
     beyond = look_beyond(fitted, features, *known, graph.get("graph"), progress)
     told = told_of_labels(beyond, np.flatnonzero(train_points), labels.names)
     return opened, labels, beyond.model, told
+
+
+def prepare(
+    module: ModuleType,
+    run: Run,
+    features: Float32,
+    method_params: dict[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a method on the neighbours of the train items needs of their features alone.
+
+    The search is kept in the user's cache: a selection from the same features has left it there,
+    and a training that was stopped, too.
+    """
+    ready = getattr(module, "prepare", None)
+    if ready is None or "keep" not in inspect.signature(ready).parameters:
+        return {}
+    made = run.info.get("selection", {}).get("parameters", {})
+    wide = made.get("k")  # as wide as the selection has searched
+    searched = wide if isinstance(wide, int) and SEARCHED <= wide <= WIDEST_SEARCH else SEARCHED
+    keep = {"keep": KeepSearch(), "searched": searched, "progress": progress}
+    found: dict[str, Any] = ready(features, **keep, **method_params)
+    return found
 
 
 def handed(

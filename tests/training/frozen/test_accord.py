@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from support import unit
-from usl.core.errors import UsageError
+from usl.core.errors import DataError, UsageError
 from usl.numeric.neighbor_graph import neighbor_weights
 from usl.training.contract import FROZEN
 from usl.training.frozen import accord
 from usl.training.frozen.accord import fit, folds, temperature_for
+from usl.training.shared import mixture, whitening
 from usl.training.shared.whitening import whitened
 
 
@@ -72,7 +73,7 @@ def written_out(features, classes, weights, steps, scale=0.52, graph_weight=9.0)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_assignments_are_those_of_the_updates(problem, weighted, monkeypatch):
     features, classes, _ = problem
-    monkeypatch.setattr(accord, "SETTLED", 0.0)
+    monkeypatch.setattr(mixture, "SETTLED", 0.0)
     weights = np.random.default_rng(2).uniform(0.1, 1, 240) if weighted else np.ones(240)
     model = fit(features, classes, weights, 3, steps=4)
     np.testing.assert_allclose(model.scores, written_out(features, classes, weights, 4), atol=2e-3)
@@ -229,3 +230,95 @@ def test_a_class_without_weight_gets_no_item(problem):
     for found in (model.fitted(), model.probabilities(features)):
         assert np.isfinite(found).all()
         assert (found.argmax(axis=1) != 1).all()
+
+
+# Bad input
+
+SHAPES = [(240, 10), (9, 10), (4, 30), (2, 3)]  # (items, dimensions), with fewer items than k + 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("form", ["exact", "large"])
+def test_any_number_of_items_and_labels(shape, form, monkeypatch):
+    """From one label per class to all items labelled, with fewer items than neighbours, too."""
+    if form == "large":
+        monkeypatch.setattr(whitening, "IN_MEMORY", 0)
+    n, width = shape
+    features = unit(np.random.default_rng(4).normal(size=(n, width)))
+    truth = np.arange(n) % 2
+    for labels in {2, n - 1, n} - {1}:
+        classes = np.where(np.arange(n) < labels, truth, -1)
+        sound(fit(features, classes, np.ones(n), 2), features, classes)
+
+
+def sound(model, features, classes):
+    """Probabilities, and labelled items as they are labelled."""
+    for found in (model.fitted(), model.probabilities(features)):
+        assert found.dtype == np.float64
+        assert np.isfinite(found).all()
+        np.testing.assert_allclose(found.sum(axis=1), 1)
+    held = classes >= 0
+    np.testing.assert_array_equal(model.fitted()[held].argmax(axis=1), classes[held])
+    assert accord.LEAST <= model.estimate <= accord.MOST
+    assert accord.COLDEST <= model.temperature <= accord.HOTTEST
+
+
+@pytest.mark.parametrize("count", [1, 239])
+def test_a_class_with_one_label_and_one_with_all_others(problem, count):
+    features, _, truth = problem
+    classes = np.where(truth == 0, 0, 1)
+    classes[np.flatnonzero(truth == 0)[1:]] = -1
+    classes[np.flatnonzero(truth > 0)[count:]] = -1
+    sound(fit(features, classes, np.ones(240), 2), features, classes)
+
+
+@pytest.mark.parametrize("form", ["exact", "large"])
+@pytest.mark.parametrize("classes", [np.full(240, -1), np.zeros(240, int), np.arange(240) % 2])
+def test_nothing_to_learn(problem, classes, form, monkeypatch):
+    """No label, those of one class, and of two of which one has no weight."""
+    if form == "large":
+        monkeypatch.setattr(whitening, "IN_MEMORY", 0)
+    weights = np.where(classes == 1, 0.0, 1.0)
+    with pytest.raises(DataError, match=r"classes: [01] of the 2 classes .* nothing to learn") as e:
+        fit(problem[0], classes, weights, 2)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("form", ["exact", "large"])
+def test_labels_on_duplicates(problem, form, monkeypatch):
+    """Of one image many copies with labels that contradict, and of another a copy without one."""
+    if form == "large":
+        monkeypatch.setattr(whitening, "IN_MEMORY", 0)
+    features, classes, _ = problem
+    features, classes = features.copy(), classes.copy()
+    same = np.arange(100, 140)
+    features[same] = features[100]
+    classes[same[:6]] = [0, 1, 2, 0, 1, 1]
+    known = np.flatnonzero(classes == 2)[0]
+    features[200], classes[200] = features[known], -1
+    model = fit(features, classes, np.ones(240), 3)
+    sound(model, features, classes)
+    told = model.fitted()
+    assert told[200].argmax() == 2  # as its copy is labelled
+    assert (told[same[6:]].argmax(axis=1) == 1).all()  # as most of the copies' labels say
+
+
+@pytest.mark.parametrize("form", ["exact", "large"])
+@pytest.mark.parametrize("kind", ["identical", "zeros", "two points", "one dimension", "half"])
+def test_features_that_say_little(kind, form, monkeypatch):
+    """Nothing is NaN, and nothing is warned of: no division, overflow or invalid value."""
+    if form == "large":
+        monkeypatch.setattr(whitening, "IN_MEMORY", 0)
+    rng = np.random.default_rng(8)
+    features = {
+        "identical": np.tile(unit(np.ones((1, 6))), (60, 1)),
+        "zeros": np.zeros((60, 6), np.float32),
+        "two points": np.eye(6, dtype=np.float32)[np.arange(60) % 2],
+        "one dimension": np.sign(rng.normal(size=(60, 1))).astype(np.float32),
+        "half": (rng.choice([6e-8, 1, -1], size=(60, 6)) * 65504).astype(np.float16),
+    }[kind]
+    classes = np.where(np.arange(60) < 8, np.arange(60) % 2, -1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = fit(features, classes, np.ones(60), 2)
+        sound(model, features, classes)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress
-from usl.numeric.arrays import Float32, Rows, Values
+from usl.numeric.arrays import Rows, Values
 from usl.numeric.inverted_search import Probing
+from usl.numeric.neighbor_graph import kept_nearest as kept_nearest
 from usl.numeric.neighbor_search import looks_at_all
 from usl.numeric.stage_cache import Keep
 from usl.numeric.table import Table
@@ -66,19 +65,3 @@ def kept_mean_distance(
     found = keep.arrays("density", {**parts, "rows": rows}, compute)
     how = found["probing"].tolist()
     return found["mean"], Probing(int(how[0]), how[1]) if how else None
-
-
-def kept_nearest(
-    table: Table, k: int, *, keep: Keep, rows: Rows | None = None, progress: Progress
-) -> tuple[Rows, Float32]:
-    """The k nearest others of every row, as of :meth:`usl.numeric.table.Table.nearest`.
-
-    ``rows`` : which of the table that ``keep`` knows ``table`` holds; None for all.
-    """
-
-    def compute() -> dict[str, NDArray[Any]]:
-        found, distances = table.nearest(k, progress=progress)
-        return {"found": found, "distances": distances}
-
-    made = keep.arrays("neighbors", {"k": k, "rows": rows}, compute)
-    return made["found"], made["distances"]

@@ -5,7 +5,8 @@ much item i belongs to class c. Labelled items hold to their label. The rest max
 
     sum_i [ kappa sum_c r_ic z_i . m_c + beta/2 sum_j W_ij r_i . r_j + H(r_i) ]
 
-with W the row-normalised graph of the k nearest neighbours, by alternating::
+with W the row-normalised graph of the k nearest neighbours, by alternating
+(:mod:`usl.training.shared.mixture`)::
 
     r_i = softmax(kappa z_i . m + beta (W r)_i)                          (``INNER`` times in a row)
     m_c = unit(sum_i r_ic z_i + mass_c sqrt(n_c) mean of its labels),     mass_c = sum_i r_ic
@@ -27,32 +28,33 @@ that estimate. docs/learner.md has the evidence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.optimize import brentq
 
+from usl.core.errors import DataError
 from usl.core.parameters import Between, NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import TINY, Float32, softmax
-from usl.numeric.blocks import one_blas_thread
 from usl.numeric.neighbor_graph import neighbor_weights
-from usl.training.frozen.label_spreading import prepare as prepare
+from usl.numeric.stage_cache import NOTHING, Keep
+from usl.training.frozen.label_spreading import prepare as prepare_graph
 from usl.training.models import MixtureModel
+from usl.training.shared.mixture import Problem, Solved
+from usl.training.shared.mixture_large import LargeProblem
 from usl.training.shared.prototypes import label_votes
-from usl.training.shared.whitening import whitened
+from usl.training.shared.whitening import Whitened
 
 NAME = "accord"
-INNER = 3
-SETTLED = 5e-4  # mean change of r that ends the alternation
 FOLDS = 5  # parts of the labels that are held out in turn
 FOLD_STEPS = 5  # alternations of a fit that only judges
 PRIOR_TEMPERATURE = 2.4
 PRIOR_LABELS = 20.0
 COLDEST, HOTTEST = 0.5, 20.0  # temperatures
-BARRED = -1e4
 LEAST, MOST = 0.01, 0.995  # estimates
 
 
@@ -71,6 +73,7 @@ def fit(
     whiten: Annotated[float, Between(0, 1)] = 0.5,
     steps: Annotated[int, Positive] = 10,
     graph: sparse.csr_matrix | None = None,
+    space: Whitened | None = None,
 ) -> MixtureModel:
     """Alternate assignments and directions; then see how often held-out labels are found.
 
@@ -82,33 +85,72 @@ def fit(
     graph_weight : beta where neighbours always agree.
     whiten : 0 leaves the features as they are, but for their centre; 1 makes all directions alike.
     steps : alternations at most; fewer where nothing changes any more.
-    graph : from :func:`prepare`, to train many times on the same features.
+    graph, space : from :func:`prepare`, to train many times on the same features.
+
+    Raises
+    ------
+    DataError : fewer than two classes have a label of weight above 0.
     """
+    rows, votes = label_votes(classes, weights, n_classes)
+    check_votes(votes)
     if graph is None:
         graph = neighbor_weights(features, k, power, progress)
-    links = row_normalized(graph)
-    with one_blas_thread():
-        points, center, projection = whitened(features, whiten)
-        problem = Problem(points, links, scale, graph_weight)
-        rows, votes = label_votes(classes, weights, n_classes)
-        found = problem.solve(rows, votes, steps)
-        progress(1, 2, "accord")
-        estimate = held_out(problem, rows, votes, found)
-        temperature = temperature_for(estimate, found.logits[classes < 0])
-        progress(2, 2, "accord")
+    if space is None:
+        space = Whitened.of(features, whiten)
+    problem: Problem | LargeProblem
+    if space.points is not None:
+        problem = Problem(space.points, row_normalized(graph), scale, graph_weight)
+    else:
+        links = row_normalized(graph)
+        problem = LargeProblem(features, space, links, scale, graph_weight, progress)
+    found: Solved = problem.solve(rows, votes, steps)
+    progress(1, 2, "accord")
+    rest = found.logits(np.flatnonzero(classes < 0))[0]
+    estimate = held_out(problem, rows, votes, rest)
+    temperature = temperature_for(estimate, rest)
+    progress(2, 2, "accord")
     return MixtureModel(
         train=features,
-        scores=found.r.astype(np.float64),
+        scores=found.r,
+        numbers=found.numbers,
         k=k,
         power=power,
         weight=(found.kappa * found.directions).astype(np.float64),
-        bias=barring(votes).astype(np.float64),
+        bias=found.barred.astype(np.float64),
         graph=float(found.beta),
         temperature=temperature,
-        center=center,
-        projection=projection,
+        center=space.center,
+        projection=space.projection,
         estimate=estimate,
     )
+
+
+def prepare(
+    features: Any, *, whiten: float = 0.5, keep: Keep = NOTHING, **graph: Any
+) -> dict[str, Any]:
+    """What :func:`fit` needs of the features alone: pass it on as keyword arguments.
+
+    Fits after a few more labels then take no more than the alternation
+    (:class:`usl.training.refit.Refit`).
+
+    Parameters
+    ----------
+    features : [n, d]. Above :data:`usl.training.shared.whitening.IN_MEMORY` rows they are read in
+        blocks, of any float type, from memory or a file.
+    keep : where the neighbour search is kept, so that it is found again.
+    graph : of the graph, as in :func:`usl.training.frozen.label_spreading.prepare`.
+    """
+    return {**prepare_graph(features, keep=keep, **graph), "space": Whitened.of(features, whiten)}
+
+
+def check_votes(votes: NDArray[np.float64]) -> None:
+    """Refuse labels of which nothing can be learned."""
+    heavy = np.count_nonzero(votes.sum(axis=0) > 0)
+    if heavy < 2:
+        raise DataError(
+            f"classes: {heavy} of the {votes.shape[1]} classes have a label of weight above 0, so "
+            "there is nothing to learn. Label items of at least two classes."
+        )
 
 
 def row_normalized(graph: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -117,87 +159,36 @@ def row_normalized(graph: sparse.csr_matrix) -> sparse.csr_matrix:
     return sparse.csr_matrix(sparse.diags(1.0 / np.maximum(degree, TINY)) @ graph, dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Solved:
-    """Assignments ``r`` [n, C] and their ``logits``, the ``directions`` [C, e], kappa and beta."""
-
-    r: Float32
-    logits: Float32
-    directions: Float32
-    kappa: np.float32
-    beta: np.float32
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What all fits share: ``points`` z float32 [n, e], ``links`` W, and both parameters."""
-
-    points: Float32
-    links: sparse.csr_matrix
-    scale: float
-    graph_weight: float
-
-    def solve(self, rows: NDArray[np.int64], votes: NDArray[np.float64], steps: int) -> Solved:
-        """Alternate from the labelled means; ``votes`` [m, C] of the labelled ``rows`` [m]."""
-        held = votes.sum(axis=1, keepdims=True)
-        one_hot = (votes / np.maximum(held, TINY)).astype(np.float32)
-        held = (held / max(float(held.max()), TINY)).astype(np.float32)  # no weight holds nothing
-        sums = votes.T @ self.points[rows]
-        counts = np.maximum(votes.sum(axis=0), TINY)[:, None]
-        directions = _unit(sums)
-        barred = barring(votes)
-        r = before = np.empty(0, np.float32)
-        for step in range(steps):
-            cosines = self.points @ directions.T
-            kappa = np.float32(self.scale * np.log(cosines.shape[1]) / max(_spread(cosines), TINY))
-            own = kappa * cosines + barred
-            beta = np.float32(self.graph_weight * self.agreement(own))
-            before = r
-            r = r if step else _hold(softmax(own), rows, one_hot, held)
-            for _ in range(INNER):
-                logits = own + beta * (self.links @ r)
-                r = _hold(softmax(logits), rows, one_hot, held)
-            mass = r.sum(axis=0, dtype=np.float64)[:, None]
-            directions = _unit(r.T @ self.points + mass / np.sqrt(counts) * sums)
-            if step and np.abs(r - before).sum(axis=1).mean() < SETTLED:
-                break
-        return Solved(r, logits, directions, kappa, beta)
-
-    def agreement(self, own: Float32) -> float:
-        """How often linked items have one nearest direction, above chance: 0 to 1."""
-        nearest = np.zeros_like(own)
-        nearest[np.arange(len(own)), own.argmax(axis=1)] = 1
-        same = float(np.einsum("nc,nc->", self.links @ nearest, nearest)) / len(own)
-        chance = 1.0 / own.shape[1]
-        return float(max(0.0, (same - chance) / (1 - chance)))
-
-
-def barring(votes: NDArray[np.float64]) -> Float32:
-    """What is added to the logits, [C]: a class whose labels have no weight gets no item."""
-    return np.where(votes.sum(axis=0) <= TINY, BARRED, 0.0).astype(np.float32)
-
-
 def held_out(
-    problem: Problem, rows: NDArray[np.int64], votes: NDArray[np.float64], found: Solved
+    problem: Problem | LargeProblem,
+    rows: NDArray[np.int64],
+    votes: NDArray[np.float64],
+    rest: Float32,
 ) -> float:
     """Estimated accuracy: the mean confidence, corrected by what held-out labels show of it.
 
     A class keeps one label at least, so one with a single label says nothing. Picks are few, and
     prototypes of their surroundings: this is an estimate, no accuracy.
+
+    Parameters
+    ----------
+    rest : logits of the items without a label, [r, K].
     """
     numbers = votes.argmax(axis=1)
+    parts = folds(numbers, votes.shape[1])
+    lefts = [np.setdiff1d(np.arange(len(rows)), out) for out in parts]
+    given = [(rows[left], votes[left]) for left in lefts]
+    fits: Iterator[Solved] = problem.solve_each(given, FOLD_STEPS)
     surplus = total = 0.0
-    for out in folds(numbers, votes.shape[1]):
-        left = np.setdiff1d(np.arange(len(rows)), out)
-        logits = problem.solve(rows[left], votes[left], FOLD_STEPS).logits[rows[out]]
-        right = logits.argmax(axis=1) == numbers[out]
+    for out, fit_without in zip(parts, fits, strict=True):
+        logits, of = fit_without.logits(rows[out])
+        best = logits.argmax(axis=1)
+        right = (best if of is None else of[np.arange(len(best)), best]) == numbers[out]
         sure = softmax(logits / np.float32(PRIOR_TEMPERATURE)).max(axis=1)
-        given = votes[out].sum(axis=1)
-        surplus += float(given @ (right - sure))
-        total += float(given.sum())
-    rest = np.ones(len(found.r), dtype=bool)
-    rest[rows] = False
-    said = mean_confidence(found.logits[rest], PRIOR_TEMPERATURE)
+        weights = votes[out].sum(axis=1)
+        surplus += float(weights @ (right - sure))
+        total += float(weights.sum())
+    said = mean_confidence(rest, PRIOR_TEMPERATURE)
     return float(np.clip(said + surplus / (total + PRIOR_LABELS), LEAST, MOST))
 
 
@@ -227,28 +218,19 @@ def mean_confidence(logits: Float32, temperature: float) -> float:
 
 
 def temperature_for(estimate: float, logits: Float32) -> float:
-    """The temperature at which the mean confidence is ``estimate``, by bisection."""
-    low, high = COLDEST, HOTTEST
-    for _ in range(20):
-        middle = float(np.sqrt(low * high))
-        if mean_confidence(logits, middle) > estimate:
-            low = middle
-        else:
-            high = middle
-    return float(np.sqrt(low * high))
+    """The temperature at which the mean confidence is ``estimate``; the prior's without items."""
+    if not len(logits):
+        return PRIOR_TEMPERATURE
+    shifted = logits - logits.max(axis=1, keepdims=True)
 
+    def surplus(temperature: float) -> float:
+        """Mean confidence above the estimate; the largest probability is 1 over the sum."""
+        shares = shifted * np.float32(1 / temperature)
+        np.exp(shares, out=shares)
+        return float((1 / shares.sum(axis=1)).mean()) - estimate
 
-def _hold(r: Float32, rows: NDArray[np.int64], one_hot: Float32, held: Float32) -> Float32:
-    """Labelled rows as they are labelled, as far as the label's weight goes."""
-    r[rows] = held * one_hot + (1 - held) * r[rows]
-    return r
-
-
-def _spread(cosines: Float32) -> float:
-    """Root mean square of an item's cosines about their mean."""
-    return float(np.sqrt(np.square(cosines - cosines.mean(axis=1, keepdims=True)).mean()))
-
-
-def _unit(rows: NDArray[np.float64]) -> Float32:
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
-    return np.asarray(rows / lengths, dtype=np.float32)
+    if surplus(COLDEST) <= 0:
+        return COLDEST
+    if surplus(HOTTEST) >= 0:
+        return HOTTEST
+    return float(brentq(surplus, COLDEST, HOTTEST, xtol=1e-5))

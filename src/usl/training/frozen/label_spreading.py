@@ -19,10 +19,12 @@ from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import (
+    SEARCHED,
     conjugate_gradients,
     neighbor_weights,
     normalized,
 )
+from usl.numeric.stage_cache import NOTHING, Keep
 from usl.training.models import NeighborModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
 
@@ -83,8 +85,14 @@ def prepare(
     *,
     k: int = 10,
     power: float = 4.0,
+    keep: Keep = NOTHING,
+    searched: int = SEARCHED,
     progress: Progress = silent,
     **others: object,
 ) -> dict[str, sparse.csr_matrix]:
-    """What :func:`fit` needs of the features alone: pass it on as keyword arguments."""
-    return {"graph": neighbor_weights(features, k, power, progress)}
+    """What :func:`fit` needs of the features alone: pass it on as keyword arguments.
+
+    ``keep`` and ``searched`` : see :func:`usl.numeric.neighbor_graph.neighbor_weights`.
+    """
+    found = neighbor_weights(features, k, power, progress, keep=keep, searched=searched)
+    return {"graph": found}
