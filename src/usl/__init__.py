@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from usl.data import Collection, open_collection
     from usl.evaluation.evaluate import evaluate
     from usl.features.embed import embed
+    from usl.labeling.answers.suspicious import SuspiciousLabel, suspicious_labels
     from usl.pretraining.pretrain import pretrain
     from usl.report.report import write_report
     from usl.run.folder import Run
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from usl.selection.select import select
     from usl.selection.selector import Selector
     from usl.selection.start_run import start_run
+    from usl.training.explain import explain
     from usl.training.predict import predict
     from usl.training.train import train
 
@@ -45,10 +47,12 @@ __all__ = [
     "Selection",
     "Selector",
     "Split",
+    "SuspiciousLabel",
     "__version__",
     "benchmark",
     "embed",
     "evaluate",
+    "explain",
     "labels_needed",
     "open_collection",
     "outliers",
@@ -57,6 +61,7 @@ __all__ = [
     "select",
     "select_within",
     "start_run",
+    "suspicious_labels",
     "train",
     "write_report",
 ]
@@ -68,9 +73,11 @@ _HOMES = {
     "Selection": "usl.selection.result",
     "Selector": "usl.selection.selector",
     "Split": "usl.run.split",
+    "SuspiciousLabel": "usl.labeling.answers.suspicious",
     "benchmark": "usl.benchmarking.run",
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",
+    "explain": "usl.training.explain",
     "labels_needed": "usl.selection.labels_needed",
     "open_collection": "usl.data.open",
     "outliers": "usl.selection.outliers",
@@ -79,6 +86,7 @@ _HOMES = {
     "select": "usl.selection.select",
     "select_within": "usl.selection.constraints.select_within",
     "start_run": "usl.selection.start_run",
+    "suspicious_labels": "usl.labeling.answers.suspicious",
     "train": "usl.training.train",
     "write_report": "usl.report.report",
 }

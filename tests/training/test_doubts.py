@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from usl.cli.app import main
-from usl.core.errors import DataError
-from usl.training.doubts import doubts_of
+from usl.core.errors import DataError, UslWarning
+from usl.evaluation.evaluate import evaluate
+from usl.report.report import write_report
+from usl.run.folder import Run
+from usl.run.models import activate_model, keep_model
+from usl.training.doubts import doubts_of, known_doubts
 from usl.training.models import MixtureModel, load_model, save_model
 from usl.training.train import train
 
@@ -52,6 +56,56 @@ def test_near_chance():
 
 def test_everything_labelled():
     assert doubts_of(np.arange(4), np.arange(4), NAMES) == []
+
+
+def test_ninety_eight_percent_of_blood_cells_in_one_of_four_classes():
+    """Eosinophils take nearly all of them, though a quarter of forty labels are theirs."""
+    classes = given(5000, (10, 10, 10, 10))
+    guess = predicted(5000, (0.015, 0.975, 0.005, 0.005))
+    (told,) = doubts_of(guess, classes, NAMES)
+    assert "98% of the images without a label are called 'eosinophil'" in told
+
+
+def test_a_class_that_nearly_no_image_goes_to():
+    classes = given(2000, (14, 13, 13, 0))
+    told = doubts_of(predicted(2000, (0.5, 0.499, 0.001, 0.0)), classes, NAMES)
+    (one,) = told
+    assert "Hardly any of the 1,960 images" in one
+    assert "'monocyte' (2 images, 13 of 40 labels)" in one
+    # a rare class that diverse picks have found often is no doubt
+    assert doubts_of(predicted(2000, (0.5, 0.48, 0.02, 0.0)), classes, NAMES) == []
+
+
+def test_labels_that_do_not_find_each_other():
+    classes, guess = given(100, (5, 5, 5, 5)), predicted(100, (0.25, 0.25, 0.25, 0.25))
+    (told,) = doubts_of(guess, classes, NAMES, None, (5, 20))
+    assert "5 of 20 are found by the others, and guessing finds 5" in told
+    assert doubts_of(guess, classes, NAMES, None, (15, 20)) == []
+    assert doubts_of(guess, classes, NAMES, None, (1, 4)) == []  # too few to tell
+    assert doubts_of(guess, classes, NAMES, 0.9, (5, 20)) == []  # the method's own goes first
+
+
+def test_later_verbs_tell_the_same_without_a_refit(run, capsys, monkeypatch):
+    doubt = "98% of the images without a label are called 'red', but 3 of 6 labels are."
+    monkeypatch.setattr("usl.training.train.doubts_of", lambda *_: [doubt])
+    trained = train(run, method="nearest_mean")
+    assert trained.info["training"]["doubts"] == [doubt]
+    assert evaluate(run.path)["doubts"] == [doubt]
+    assert main(["evaluate", str(run.path)]) == 0
+    assert f"Note: {doubt}" in capsys.readouterr().err
+    with pytest.warns(UslWarning, match="98% of the images"):
+        page = write_report(run.path, points=0).read_text()
+    assert "98% of the images without a label are called" in page
+    kept = keep_model(Run.open(run.path), "first")
+    monkeypatch.setattr("usl.training.train.doubts_of", lambda *_: [])
+    assert train(kept, method="nearest_mean").info["training"]["doubts"] == []
+    assert evaluate(run.path)["doubts"] == []
+    keep_model(Run.open(run.path), "second")
+    assert activate_model(Run.open(run.path), "first").info["training"]["doubts"] == [doubt]
+
+
+def test_a_run_that_was_trained_before_there_were_doubts():
+    assert known_doubts(None) == known_doubts({"method": "label_spreading"}) == []
 
 
 def test_a_training_keeps_its_estimate_and_its_doubts(run, capsys):

@@ -36,6 +36,7 @@ VERBS = (
     "import",
     "train",
     "predict",
+    "explain",
     "evaluate",
     "report",
     "benchmark",

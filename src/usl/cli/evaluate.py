@@ -7,7 +7,7 @@ from typing import Any
 
 from usl.cli.options import verb
 from usl.cli.shared import Json
-from usl.console import bars, per_cent, print_json, print_table, say
+from usl.console import bars, note, per_cent, print_json, print_table, say
 from usl.core.words import counted
 from usl.evaluation.evaluate import evaluate as evaluate_run
 from usl.run.models import EVALUATION
@@ -41,4 +41,6 @@ def evaluate(run: Path, /, *, json: Json = False, **options: Any) -> None:
             f"Picks: {per_cent(picks['coverage'])}% of the classes covered, balance "
             f"{picks['balance']:.3f} (1 is equal numbers of every class)"
         )
+    for doubt in figures["doubts"]:
+        note(f"Note: {doubt}")
     say(f"Per class and confusion: {run / EVALUATION}")

@@ -6,11 +6,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from usl.cli.options import verb
-from usl.cli.shared import Json, print_counts, report_unreadable
+from usl.cli.shared import Json, print_counts, report_unreadable, say_unlike
 from usl.console import bars, print_json, say
 from usl.core.words import each
 from usl.training.predict import predict as predict_source
+from usl.training.unlike import LIMIT
 
 
 @verb(predict_source)
@@ -20,8 +23,11 @@ def predict(run: Path, source: str, /, *, out: Path, json: Json = False, **optio
         found = predict_source(run, source, out=out, **options, progress=progress)
     report_unreadable(found.skipped)
     counts = dict(Counter(found.labels).most_common())
+    unlike = int((found.unlike >= LIMIT).sum()) if np.isfinite(found.unlike).any() else None
     if json:
-        print_json({"out": str(out), "images": len(found.ids), "labels": counts})
+        told = {"out": str(out), "images": len(found.ids), "labels": counts, "unlike": unlike}
+        print_json(told)
         return
     print_counts(counts)
+    say_unlike(unlike, f"column unlike of {out.name}, 1 or more")
     say(f"A label for {each(len(found.ids), 'image')}: {out}")

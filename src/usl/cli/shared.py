@@ -51,6 +51,13 @@ def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
         note(f"  and {len(skipped) - 5} more (all are in run.json)")
 
 
+def say_unlike(count: int | None, where: str) -> None:
+    """Say how many images are like no class; nothing where none is, or nobody knows."""
+    if count:
+        are = verb_for(count, "is", "are")
+        note(f"Note: {counted(count, 'image')} {are} like no class that has a label ({where}).")
+
+
 def print_counts(counts: Mapping[str, int]) -> None:
     """Print how many images each label has, those of most images first."""
     shown = sorted(counts.items(), key=lambda pair: -pair[1])

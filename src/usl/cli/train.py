@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from usl.cli.options import Sources, verb
-from usl.cli.shared import Json, print_counts, report_unreadable
+from usl.cli.shared import Json, print_counts, report_unreadable, say_unlike
 from usl.console import bars, note, print_json, say
 from usl.core.methods import Methods
 from usl.core.words import counted, quoted, verb_for
@@ -76,6 +76,13 @@ def train(run: Path, /, *, use: str | None = None, json: Json = False, **options
     print_classes(made)
     for doubt in trained["doubts"]:
         note(f"Note: {doubt}")
+    say_unlike(trained["unlike"], "column unlike of predictions.csv, 1 or more")
+    if count := trained["suspicious"]:
+        look = verb_for(count, "looks", "look")
+        note(
+            f"Note: {counted(count, 'label')} {look} wrong, judged by the others. Look again: "
+            f"usl label {quoted(done.path)} --check {max(20, 2 * count)}"
+        )
     say_audit(trained.get("audit"), made.active)
     if made.active:
         say(f"A label for every image: {done.path / 'predictions.csv'}")

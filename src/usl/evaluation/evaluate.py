@@ -30,6 +30,7 @@ from usl.run.models import EVALUATION, STAMP, TrainedModel, active_model
 from usl.run.picks import picked_ids
 from usl.run.predictions import read_predictions
 from usl.run.split import Split
+from usl.training.doubts import known_doubts
 from usl.training.models import Model, open_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
@@ -51,7 +52,8 @@ def evaluate(
     ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class;
     ``audit``, where people have judged predictions: what it says of all labels, see
     :func:`audit_figures`;
-    ``last_epochs``, of a training that has kept them: accuracies, their mean and median.
+    ``last_epochs``, of a training that has kept them: accuracies, their mean and median;
+    ``doubts``: the sentences that the training told about its model.
 
     Parameters
     ----------
@@ -79,6 +81,7 @@ def evaluate(
         "encoder": trained.info["encoder"]["name"],
         "supervision": trained.info["encoder"]["supervision"],
         "truth": "source" if from_source else "split file",
+        "doubts": known_doubts(trained.info),
     }
     for subset in ("test", "val", "train"):
         rows = (opened.subsets == subset) & (classes >= 0)

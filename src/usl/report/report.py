@@ -36,6 +36,8 @@ from usl.report.sections.map import highlight_rules, map_section
 from usl.report.sections.outliers import extremes_section
 from usl.report.sections.picks import doubtful_section, picks_section
 from usl.report.sections.provenance import provenance_section
+from usl.report.sections.suspicious import suspicious_section
+from usl.report.sections.unlike import unlike_section
 from usl.run.folder import Run
 from usl.run.identity import writing
 
@@ -144,6 +146,8 @@ def page(facts: Facts, projection: Projection | None, progress: Progress = silen
         comparison_section(facts),
         answers_section(facts),
         doubtful_section(facts),
+        unlike_section(facts),
+        suspicious_section(facts),
         provenance_section(facts),
     ]
     style = asset("report.css") + highlight_rules()

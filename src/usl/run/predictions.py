@@ -5,6 +5,10 @@ image_id, subset        as in the split file
 label                   a person's if there is one, else the most probable class
 confidence              the model's probability of that label
 source                  ``human`` or ``predicted``
+unlike                  of a prediction, how little the image is like any class: 0 is usual, from 1
+                        on it is like none (:mod:`usl.training.unlike`); empty if not known
+suggestion, support     of a person's label, what the other labels say: the likeliest class, and the
+                        probability of the label itself (:mod:`usl.training.second_opinions`)
 ======================= ===========================================================================
 """
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 PREDICTIONS = "predictions.parquet"
 STAMPED = b"usl.stamp"  # in the metadata of the Parquet file: the model's stamp
 COLUMNS = (ID, "subset", "label", "confidence", "source")
+MORE = ("unlike", "suggestion", "support")  # which tables of older trainings have not
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,8 @@ class Predictions:
     """A label for each of n images.
 
     ``ids``, ``subsets``, ``labels`` object [n] of ``str`` (a label None where there is none);
-    ``confidence`` float64 [n]; ``own`` bool [n], whether the model said it and no person.
+    ``confidence`` float64 [n]; ``own`` bool [n], whether the model said it and no person;
+    ``unlike`` and ``support`` float64 [n], NaN where not known, ``suggestions`` object [n].
     """
 
     ids: NDArray[np.object_]
@@ -44,6 +50,9 @@ class Predictions:
     labels: NDArray[np.object_]
     confidence: NDArray[np.float64]
     own: NDArray[np.bool_]
+    unlike: NDArray[np.float64]
+    suggestions: NDArray[np.object_]
+    support: NDArray[np.float64]
 
     def __len__(self) -> int:
         """Number of images."""
@@ -62,8 +71,10 @@ class Predictions:
         """Those of a collection of n rows, in its order; no label and NaN where nothing is said."""
         rows = np.array([row_of.get(name, -1) for name in self.ids.tolist()], dtype=np.int64)
         known = rows >= 0
-        ids, subsets, labels = (np.full(n, None, dtype=object) for _ in range(3))
-        found = type(self)(ids, subsets, labels, np.full(n, np.nan), np.zeros(n, dtype=bool))
+        ids, subsets, labels, suggestions = (np.full(n, None, dtype=object) for _ in range(4))
+        sure, unlike, support = (np.full(n, np.nan) for _ in range(3))
+        own = np.zeros(n, dtype=bool)
+        found = type(self)(ids, subsets, labels, sure, own, unlike, suggestions, support)
         for name, values in vars(self).items():
             getattr(found, name)[rows[known]] = values[known]
         return found
@@ -80,31 +91,45 @@ def read_predictions(folder: Path) -> Predictions | None:
     if not path.is_file() and path.parent == folder:
         return None
     try:
-        table = read_table(path, COLUMNS, more=(), fix="Train again: usl train.")
+        table = read_table(path, COLUMNS, more=MORE, fix="Train again: usl train.")
     except DataError:
         now = active_model(folder)
         if model is None or now is None or now.path == model.path:
             raise
         return read_predictions(folder)  # it was trained anew meanwhile
-    ids, subsets, labels, sources = (
-        np.array(table[name].to_pylist(), dtype=object)
-        for name in (ID, "subset", "label", "source")
+    ids, subsets, labels, sources, suggestions = (
+        _texts(path, table, name) for name in (ID, "subset", "label", "source", "suggestion")
     )
-    for name in ("subset", "label", "source"):
-        if str(table[name].type) not in ("string", "large_string"):
-            raise DataError(f"{path} cannot be read ({name} is no text). Train again: usl train.")
     own = sources == "predicted"
     if model is not None:
         model.check_stamp(path, _stamp(table))
         if not set(model.info.get("classes", labels)).issuperset(labels[own].tolist()):
             model.check_stamp(path, "of other classes")
+    confidence, unlike, support = (
+        _numbers(path, table, name) for name in ("confidence", "unlike", "support")
+    )
+    return Predictions(ids, subsets, labels, confidence, own, unlike, suggestions, support)
+
+
+def _texts(path: Path, table: pa.Table, name: str) -> NDArray[np.object_]:
+    """A column of texts; None where an older table has none."""
+    if name in MORE and name not in table.column_names:
+        return np.full(len(table), None, dtype=object)
+    if str(table[name].type) not in ("string", "large_string"):
+        raise DataError(f"{path} cannot be read ({name} is no text). Train again: usl train.")
+    return np.array(table[name].to_pylist(), dtype=object)
+
+
+def _numbers(path: Path, table: pa.Table, name: str) -> NDArray[np.float64]:
+    """A column of numbers; NaN where an older table has none."""
+    if name in MORE and name not in table.column_names:
+        return np.full(len(table), np.nan)
     try:
-        confidence = table["confidence"].to_numpy().astype(np.float64)
+        return np.asarray(table[name].to_numpy(), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read (confidence is not of numbers). Train again: usl train."
+            f"{path} cannot be read ({name} is not of numbers). Train again: usl train."
         ) from error
-    return Predictions(ids, subsets, labels, confidence, own)
 
 
 def _stamp(table: pa.Table) -> str | None:
@@ -134,19 +159,40 @@ def write_predictions(folder: Path, table: pa.Table, stamp: str | None = None) -
     write_table((folder / PREDICTIONS).with_suffix(".csv"), table)
 
 
+def suspicious_rows(found: Predictions) -> NDArray[np.int64]:
+    """Rows of people's labels that the other labels contradict, the least supported first."""
+    texts = zip(found.labels.tolist(), found.suggestions.tolist(), strict=True)
+    differ = np.array([other not in (None, label) for label, other in texts], dtype=bool)
+    rows = np.flatnonzero(~found.own & differ & np.isfinite(found.support))
+    names = found.ids[rows].astype(str)
+    return rows[np.lexsort((names, found.support[rows]))]
+
+
 def prediction_table(
     ids: NDArray[np.str_],
     subsets: NDArray[np.str_],
     probabilities: NDArray[np.float64],
     class_names: list[str],
     human: NDArray[np.bool_],
+    unlike: NDArray[np.float64] | None = None,
+    opinions: Mapping[int, tuple[str, float]] | None = None,
 ) -> pa.Table:
-    """The table of n images with ``probabilities`` [n, C]: a person's first, then the surest."""
+    """The table of n images with ``probabilities`` [n, C]: a person's first, then the surest.
+
+    Parameters
+    ----------
+    human : bool [n], whether a person gave the label.
+    unlike : float64 [n], how little each is like any class, NaN where not known.
+    opinions : by row, the class and the support that the other labels give a person's label.
+    """
     import pyarrow as pa
 
+    n = len(probabilities)
     best = probabilities.argmax(axis=1)
-    confidence = probabilities[np.arange(len(best)), best]
-    order = np.lexsort((np.arange(len(best)), -confidence, ~human))
+    confidence = probabilities[np.arange(n), best]
+    order = np.lexsort((np.arange(n), -confidence, ~human))
+    score = np.full(n, np.nan) if unlike is None else np.where(human, np.nan, unlike)
+    told = [(opinions or {}).get(row, (None, None)) for row in order.tolist()]
     return pa.table(
         {
             ID: pa.array(ids[order].tolist(), pa.string()),
@@ -154,5 +200,8 @@ def prediction_table(
             "label": pa.array([class_names[number] for number in best[order].tolist()]),
             "confidence": confidence[order],
             "source": pa.array(np.where(human, "human", "predicted")[order].tolist()),
+            "unlike": pa.array(score[order].round(4), pa.float64(), from_pandas=True),
+            "suggestion": pa.array([name for name, _ in told], pa.string()),
+            "support": pa.array([share for _, share in told], pa.float64()),
         }
     )

@@ -66,13 +66,16 @@ class NeighborModel(ArrayModel):
 
     ``train`` float32 [n, d] holds the items it was trained on, ``scores`` [n, C] their
     probabilities. A new item gets the mean over its ``k`` nearest items, weighted by
-    max(cosine, 0) ** ``power``.
+    max(cosine, 0) ** ``power``. ``unlike`` float32 [n] and ``usual`` [2] say how little items are
+    like any class (:mod:`usl.training.unlike`), empty where that is not known.
     """
 
     train: Float32
     scores: NDArray[np.floating[Any]]
     k: int = 10
     power: float = 4.0
+    unlike: Float32 = field(default_factory=lambda: np.empty(0, np.float32), kw_only=True)
+    usual: Float32 = field(default_factory=lambda: np.empty(0, np.float32), kw_only=True)
 
     def __post_init__(self) -> None:
         """Take scores as they are stored, too."""
@@ -289,6 +292,8 @@ def _check(model: Any, class_names: list[str]) -> None:
     elif isinstance(model, NeighborModel):
         sound = len(shapes["train"]) == 2 and shapes["scores"] == (shapes["train"][0], count)
         sound = sound and shapes["k"] == shapes["power"] == () and model.k >= 1
+        known = len(model.scores) if shapes["usual"] == (2,) else 0
+        sound = sound and shapes["unlike"] == (known,)
         if isinstance(model, MixtureModel):
             sound = sound and _is_mixture(shapes, count) and model.temperature > 0
     else:

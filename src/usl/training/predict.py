@@ -15,11 +15,13 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.features.space import Space, restrict
+from usl.numeric.arrays import Float32
 from usl.run.folder import Run
 from usl.run.predictions import prediction_table
 from usl.run.tables import write_table
-from usl.training.models import Model, Probabilities, open_model
+from usl.training.models import Model, NeighborModel, Probabilities, open_model
 from usl.training.open_run import recorded_space
+from usl.training.unlike import unlikeness_of_new
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Predicted:
 
     ``ids`` str [r] and ``probabilities`` float64 [r, C] in the collection's order, ``class_names``
     of the C columns, ``skipped`` what could not be read, ``path`` the file written, if one was.
+    ``unlike`` float64 [r] says how little each is like any class: 0 is usual, from 1 on it is like
+    none, NaN where the method does not know.
     """
 
     ids: NDArray[np.str_]
@@ -35,6 +39,7 @@ class Predicted:
     class_names: list[str]
     skipped: tuple[tuple[str, str], ...]
     path: Path | None
+    unlike: NDArray[np.float64]
 
     @property
     def labels(self) -> list[str]:
@@ -84,29 +89,48 @@ def predict(
             f"{run.path}: was trained on {record['name']} features; {collection.source} gives "
             f"others ({space.embedding.encoder.name}, or the same with other weights)."
         )
-    probabilities = model.probabilities(space.features)
+    probabilities, unlike = judge(model, space.features)
     ids = collection.ids[space.rows]
     if target is not None:
         nobody = np.zeros(len(ids), dtype=bool)
         subsets = collection.subsets[space.rows]
-        write_table(target, prediction_table(ids, subsets, probabilities, class_names, nobody))
+        table = prediction_table(ids, subsets, probabilities, class_names, nobody, unlike)
+        write_table(target, table)
     skipped = (*collection.skipped, *space.embedding.skipped)
-    return Predicted(ids, probabilities, class_names, skipped, target)
+    return Predicted(ids, probabilities, class_names, skipped, target, unlike)
 
 
 def predict_points(model: Model, space: Space, train_points: NDArray[np.bool_]) -> Probabilities:
     """Probabilities of every point: the method's own for train, the model's for all others."""
+    return judge_points(model, space, train_points)[0]
+
+
+def judge_points(
+    model: Model, space: Space, train_points: NDArray[np.bool_]
+) -> tuple[Probabilities, NDArray[np.float64]]:
+    """As :func:`predict_points`, and how little every point is like any class, float64 [r]."""
     own = model.fitted()
     if own is None:
-        return model.probabilities(space.features)
+        return judge(model, space.features)
     if len(own) != train_points.sum():
         raise DataError(
             f"The model was trained on {len(own):,} images, but there are now "
             f"{int(train_points.sum()):,} in the train subset. Train again: usl train RUN."
         )
-    others = restrict(space, ~train_points)
     result = np.empty((len(space.features), own.shape[1]))
+    unlike = np.full(len(result), np.nan)
     result[train_points] = own
+    if len(known := getattr(model, "unlike", ())):
+        unlike[train_points] = known
+    others = restrict(space, ~train_points)
     if len(others.features):
-        result[~train_points] = model.probabilities(others.features)
-    return result
+        result[~train_points], unlike[~train_points] = judge(model, others.features)
+    return result, unlike
+
+
+def judge(model: Model, features: Float32) -> tuple[Probabilities, NDArray[np.float64]]:
+    """Probabilities of new items, and how little each is like any class (NaN if not known)."""
+    if not isinstance(model, NeighborModel):
+        return model.probabilities(features), np.full(len(features), np.nan)
+    links = model.links(features)
+    return model.linked(features, *links), unlikeness_of_new(model, features, *links)

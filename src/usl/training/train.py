@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +39,21 @@ from usl.run.model_changes import add_model, name_for, new_model
 from usl.run.models import MODEL, NETWORK, SPACE, STAMP, TrainedModel
 from usl.run.predictions import prediction_table, write_predictions
 from usl.run.propagate import propagate
+from usl.run.split import Split
 from usl.run.split_csv import rewrite, write_mirror
 from usl.training.audited import compared
+from usl.training.beyond import look_beyond, told_of_labels
 from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
 from usl.training.doubts import doubts_of
 from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.models import Model, Probabilities, kind_of, save_model
 from usl.training.open_run import Opened, open_run
-from usl.training.predict import predict_points
+from usl.training.predict import judge_points
+from usl.training.second_opinions import SUSPICIOUS
+from usl.training.unlike import LIMIT
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WIDEST_SEARCH = 100  # neighbours of a selection's search up to which a training looks for it
 DEFAULT = "label_spreading"  # the method of whoever names none
@@ -158,26 +165,18 @@ def train_model(
         else:
             rewrite(split.whole())
     with new_model(run) as working:
+        fitted: Model
+        told: dict[int, tuple[str, float]]
         if kind is NETWORKS:
             from usl.training.train_network import fit_network
 
             opened, labels, fitted, settings = fit_network(
                 module, method, run, working, found, split, model, seed, progress, method_params
             )
+            told = {}  # a network has learned its labels by heart
         else:
-            opened = open_run(run, collection=found, split=split, model=model, progress=progress)
-            labels = given_labels(opened)
-            train_points = opened.subsets == "train"
-            features = taken(opened.space.features, np.flatnonzero(train_points))
-            prepared = prepare(module, run, features, method_params, progress)
-            fitted = module.fit(
-                features,
-                labels.classes[train_points],
-                labels.weights[train_points],
-                len(labels.names),
-                **handed(module, opened, train_points, seed, progress),
-                **method_params,
-                **prepared,
+            opened, labels, fitted, told = fit_frozen(
+                module, run, found, split, model, seed, progress, method_params
             )
             settings = method_params
         record = {
@@ -191,16 +190,26 @@ def train_model(
             "images": int((opened.subsets == "train").sum()),
             "encoder": opened.space.record(),
         }
-        probabilities = label_every_image(opened, fitted, labels)
+        probabilities, unlike = label_every_image(opened, fitted, labels)
         best = np.array(labels.names, dtype=object)[probabilities.argmax(axis=1)]
         record["predicted"] = dict(Counter(best.tolist()).most_common())
         audit = compared(run, split, dict(zip(opened.ids.tolist(), best.tolist(), strict=True)))
         if audit is not None:
             record["audit"] = audit
-        record |= judged(opened, fitted, labels, probabilities)
+        table = prediction_table(
+            opened.ids,
+            opened.subsets,
+            probabilities,
+            labels.names,
+            labels.human,
+            unlike,
+            {row: one for row, one in told.items() if labels.human[row]},
+        )
+        record |= judged(opened, fitted, labels, probabilities, told)
+        record |= counts_of(table)
         with writing(run.path, run.identity):
             record["encoder"] = {**opened.space.record(), **own_encoder(opened, working)}
-            stamp = write_model(working, opened, fitted, labels, probabilities, record)
+            stamp = write_model(working, opened, fitted, labels, probabilities, record, table)
         seconds = round(time.perf_counter() - began, 3)
         record |= {"seconds": seconds, STAMP: stamp}
         better = audit is not None and audit["better"]
@@ -228,6 +237,30 @@ def check_use(run: Run, use: str | bool | None, name: str) -> None:
             f"use: this training makes the model {name!r}, not {use!r}. Name that one, or leave "
             f"the training out: usl train {quoted(run.path)} --use {use}"
         )
+
+
+def fit_frozen(
+    module: ModuleType,
+    run: Run,
+    collection: Collection,
+    split: Split,
+    model: str | None,
+    seed: int,
+    progress: Progress,
+    given: dict[str, Any],
+) -> tuple[Opened, Labels, Model, dict[int, tuple[str, float]]]:
+    """Open the run and fit a method on its features; what its labels say of each other, by row."""
+    opened = open_run(run, collection=collection, split=split, model=model, progress=progress)
+    labels = given_labels(opened)
+    train_points = opened.subsets == "train"
+    features = taken(opened.space.features, np.flatnonzero(train_points))
+    known = (labels.classes[train_points], labels.weights[train_points], len(labels.names))
+    graph = prepare(module, run, features, given, progress)
+    more = handed(module, opened, train_points, seed, progress)
+    fitted = module.fit(features, *known, **more, **graph, **given)
+    beyond = look_beyond(fitted, features, *known, graph.get("graph"), progress)
+    told = told_of_labels(beyond, np.flatnonzero(train_points), labels.names)
+    return opened, labels, beyond.model, told
 
 
 def prepare(
@@ -291,23 +324,46 @@ def own_encoder(opened: Opened, working: Path) -> dict[str, str]:
 
 
 def judged(
-    opened: Opened, fitted: Model, labels: Labels, probabilities: Probabilities
+    opened: Opened,
+    fitted: Model,
+    labels: Labels,
+    probabilities: Probabilities,
+    told: dict[int, tuple[str, float]],
 ) -> dict[str, Any]:
     """The method's own estimate of its accuracy, None without one, and doubts about the model."""
     estimate = getattr(fitted, "estimate", 0.0) or None
     train = opened.subsets == "train"
-    given = np.where(labels.human, labels.classes, -1)[train]
+    given = np.where(labels.human & (labels.weights > 0), labels.classes, -1)[train]
     guess = probabilities[train].argmax(axis=1)
-    doubts = doubts_of(guess, given, labels.names, estimate)
+    right = sum(labels.names[labels.classes[row]] == name for row, (name, _) in told.items())
+    doubts = doubts_of(guess, given, labels.names, estimate, (right, len(told)))
     return {"estimate": None if estimate is None else round(estimate, 4), "doubts": doubts}
 
 
-def label_every_image(opened: Opened, fitted: Model, labels: Labels) -> Probabilities:
-    """Class probabilities of every point; a person's answer stands, whatever the model thinks."""
-    probabilities = predict_points(fitted, opened.space, opened.subsets == "train")
+def label_every_image(
+    opened: Opened, fitted: Model, labels: Labels
+) -> tuple[Probabilities, NDArray[np.float64]]:
+    """Class probabilities of every point, and how little it is like any class.
+
+    A person's answer stands, whatever the model thinks.
+    """
+    probabilities, unlike = judge_points(fitted, opened.space, opened.subsets == "train")
     given = np.flatnonzero((labels.classes >= 0) & labels.human)
     probabilities[given] = np.eye(len(labels.names))[labels.classes[given]]
-    return probabilities
+    return probabilities, unlike
+
+
+def counts_of(table: pa.Table) -> dict[str, int | None]:
+    """How many images are ``unlike`` every class (None: not known), and ``suspicious`` labels.
+
+    A label is counted where the others nearly rule it out.
+    """
+    unlike, support = (table[name].to_numpy() for name in ("unlike", "support"))
+    known = np.isfinite(unlike).any()
+    return {
+        "unlike": int((unlike >= LIMIT).sum()) if known else None,
+        "suspicious": int((support < SUSPICIOUS).sum()),
+    }
 
 
 def write_model(
@@ -317,6 +373,7 @@ def write_model(
     labels: Labels,
     probabilities: Probabilities,
     record: dict[str, Any],
+    table: pa.Table,
 ) -> str:
     """Write the model, its space and a label for every image; the stamp that all of it bears.
 
@@ -330,6 +387,5 @@ def write_model(
     save_model(working / MODEL, fitted, labels.names, stamp)
     if opened.space.embedding.encoder.key != opened.run.info["encoder"]["key"]:
         opened.space.preprocessing.save(working / SPACE)
-    table = prediction_table(opened.ids, opened.subsets, probabilities, labels.names, labels.human)
     write_predictions(working, table, stamp)
     return stamp

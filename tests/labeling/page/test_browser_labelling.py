@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from page_browser import READY, counted, press, saved, shown
 
-from usl.labeling.answers.entries import AUDIT, CHECK, Round
+from usl.labeling.answers.entries import AUDIT, CHECK, Answer, Round
 from usl.labeling.answers.store import Store
 
 
@@ -266,6 +266,32 @@ def test_a_check_offers_the_prediction_and_an_audit_is_blind(path, site, visit):
     saved(page)
     given = [(one.round, one.label) for one in server.store.history()]
     assert given == [("audit-1", "cat")] * 2 + [("check-1", "dog")] * 2
+
+
+def test_a_check_says_why_a_label_is_to_be_looked_at_again(path, site, visit):
+    table = {
+        "image_id": ["p003.jpg"],
+        "subset": ["train"],
+        "label": ["cat"],
+        "confidence": [1.0],
+        "source": ["human"],
+        "suggestion": ["dog"],
+        "support": [0.03],
+    }
+    pyarrow.parquet.write_table(pa.table(table), path / "predictions.parquet")
+    with Store.open(path) as store:
+        store.add([Answer("p003.jpg", "label", "cat")])
+        check = store.add_round(Round("", CHECK, ("p003.jpg",), population=20))
+    server = site(["cat", "dog"], round=check)
+    page = visit(server.address)
+    page.wait_for_selector("#said", state="visible")
+    said = page.text_content("#said")
+    assert "Labelled as cat; the other labels speak for dog (cat: 3%)." in said
+    assert "It is dog" in said
+    press(page, "Enter")
+    page.wait_for_selector("#end", state="visible")
+    saved(page)
+    assert [one.label for one in server.store.history()] == ["cat", "dog"]
 
 
 def test_a_password_is_asked_for(site, visit):

@@ -1,9 +1,10 @@
-"""Rounds of questions: the picks, an audit (a random sample) and a check (the least sure ones).
+"""Rounds of questions: the picks, an audit (a random sample) and a check (the doubtful ones).
 
 ``labels``: the images that the split file requests, always there. ``audit-1``, ``audit-2``...:
 drawn once, uniformly, from the train images that a model has labelled; the answers stay out of the
 split file and of every training, so they are an honest test of later models too. ``check-1``...:
-the predictions that the model is least sure of; the answers become labels.
+labels that the others contradict, then the predictions that the model is least sure of; the answers
+become labels.
 
 An image is in one audit only, and audited images are in no check.
 """
@@ -15,13 +16,15 @@ import numpy as np
 from usl.core.errors import DataError, UsageError
 from usl.core.seeds import seed_number
 from usl.core.words import quoted
-from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round
+from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round, is_audit
 from usl.labeling.answers.outcomes import OPEN, outcomes
 from usl.labeling.answers.store import Store
+from usl.labeling.answers.suspicious import contradicted
 from usl.labeling.answers.sync import sync
 from usl.labeling.answers.sync_state import originally_requested
 from usl.run.folder import Run
 from usl.run.predictions import Predictions, machine_labelled
+from usl.run.split import Split
 
 
 def round_images(run: Run, store: Store, name: str = LABELS) -> list[str]:
@@ -56,7 +59,9 @@ def draw_audit(run: Run, store: Store, count: int, *, seed: int = 0) -> Round:
     DataError : nothing is predicted yet, or every prediction is in an audit already.
     """
     seed = seed_number(seed)
-    machine = _predictions(run, store, count)
+    _, machine = _predictions(run, store, count)
+    if not len(machine):
+        raise DataError(f"{run.path}: a person has labelled every image; no prediction to ask of.")
     with store.transaction():
         audited = audited_images(store)
         open_ids = [name for name in machine.ids.tolist() if name not in audited]
@@ -70,20 +75,24 @@ def draw_audit(run: Run, store: Store, count: int, *, seed: int = 0) -> Round:
 
 
 def draw_check(run: Run, store: Store, count: int) -> Round:
-    """Take the predictions that the model is least sure of, most doubtful first, and keep them.
+    """Take what is most doubtful, and keep the draw: labels first, then predictions.
 
-    Audited images and those that somebody has called bad or undecidable are passed over.
+    Up to half of the images are labels that the others contradict, the most suspicious first
+    (:mod:`usl.labeling.answers.suspicious`); the rest are the predictions that the model is least
+    sure of. Audited images and those that somebody has called bad or undecidable are passed over.
 
     Raises
     ------
     UsageError : ``count`` below 1.
     DataError : nothing is predicted yet, or nothing is left to check.
     """
-    machine = _predictions(run, store, count)
+    split, machine = _predictions(run, store, count)
+    contradictions = [one.image_id for one in contradicted(run, split, store)]
     with store.transaction():
         audited = audited_images(store)
         answered = {name for name, one in outcomes(store.history()).items() if one.kind != OPEN}
-        taken: list[str] = []
+        suspects = [name for name in contradictions if name not in audited]
+        taken = suspects[: max((count + 1) // 2, count - len(machine))][:count]
         passed: list[tuple[str, int]] = []
         for row in np.argsort(machine.confidence, kind="stable").tolist():
             name = str(machine.ids[row])
@@ -94,7 +103,7 @@ def draw_check(run: Run, store: Store, count: int) -> Round:
             elif name not in answered:
                 taken.append(name)
         if not taken:
-            raise DataError(f"{run.path}: no prediction is left to check.")
+            raise DataError(f"{run.path}: no label and no prediction is left to check.")
         passed = [(name, place) for name, place in passed if place < len(taken)]
         population = len(machine)
         return store.add_round(
@@ -102,19 +111,28 @@ def draw_check(run: Run, store: Store, count: int) -> Round:
         )
 
 
+def answered_images(store: Store, one: Round) -> set[str]:
+    """The images of an audit or a check that have been answered in it, or elsewhere since."""
+    audit = one.kind == AUDIT
+    history = [entry for entry in store.history() if is_audit(entry.round) == audit]
+    found = outcomes(history, audit=audit)
+    since = {entry.image_id for entry in history if entry.time >= one.time and not entry.undone}
+    return {name for name in one.images if name in since and found[name].kind != OPEN}
+
+
 def audited_images(store: Store) -> set[str]:
     """Images of all audits."""
     return {name for one in store.rounds() if one.kind == AUDIT for name in one.images}
 
 
-def _predictions(run: Run, store: Store, count: int) -> Predictions:
+def _predictions(run: Run, store: Store, count: int) -> tuple[Split, Predictions]:
+    """The split after a sync, and the predictions that no label has replaced."""
     if count < 1:
         raise UsageError(f"count: {count} images cannot be drawn; give at least 1.")
-    machine = machine_labelled(run.path, sync(run, store))
+    split = sync(run, store)
+    machine = machine_labelled(run.path, split)
     if machine is None:
         raise DataError(
             f"{run.path}: nothing is predicted yet. First: usl train {quoted(run.path)}"
         )
-    if not len(machine):
-        raise DataError(f"{run.path}: a person has labelled every image; no prediction to ask of.")
-    return machine
+    return split, machine

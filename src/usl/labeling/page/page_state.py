@@ -21,7 +21,7 @@ from usl.labeling.page.round_view import FINAL, RoundView
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
 from usl.run.identity import RunReplacedError, check_identity
-from usl.run.predictions import read_predictions
+from usl.run.predictions import read_predictions, suspicious_rows
 from usl.run.split_csv import CSV_NAME as BY_HAND  # the annotator of edits by hand
 
 STRIP = 24  # pictures shown of what a pick stands for
@@ -140,8 +140,11 @@ class PageState:
         if not self._predicted:
             return []
         names = self.store.names()  # a class may have been renamed since the training
-        found = [self._predicted.get(name) for name in self._order]
-        return [one and (names.present(one[0]), round(one[1], 3)) for one in found]
+        found = [self._predicted.get(name, {}) for name in self._order]
+        return [
+            (names.present(one["label"]), one["confidence"]) if "confidence" in one else None
+            for one in found
+        ]
 
     def audit(self) -> dict[str, str]:
         """What the audits say by now of all labels: ``share`` and ``text``."""
@@ -207,9 +210,11 @@ class PageState:
             near = self.similar.nearest_first(row, own)[:STRIP]
             item["strip"] = [self.listing.ref(self.listing.ids[other]) for other in near]
         if self.kind == CHECK and name in self._predicted:
-            label, confidence = self._predicted[name]
-            label = self.store.names().present(label)
-            item["predicted"] = {"label": label, "confidence": round(confidence, 3)}
+            present = self.store.names().present
+            item["predicted"] = {
+                what: present(said) if isinstance(said, str) else said
+                for what, said in self._predicted[name].items()
+            }
         if outcome is not None:
             item["said"] = [
                 {"by": one.annotator, "kind": one.kind, "label": one.label}
@@ -246,8 +251,12 @@ class PageState:
             self.pictures.prepare([self.listing.rows[name] for name in coming], side)
 
 
-def _predictions(run: Run) -> dict[str, tuple[str, float]]:
-    """The model's label of every image that it has labelled, and its confidence."""
+def _predictions(run: Run) -> dict[str, dict[str, Any]]:
+    """What the page says of an image in a check, where the run has been trained.
+
+    Of a prediction its ``label`` and ``confidence``; of a suspicious label what is ``given``, its
+    ``support`` by the other labels, and as ``label`` what they suggest.
+    """
     try:
         found = read_predictions(run.path)
     except DataError:
@@ -255,4 +264,15 @@ def _predictions(run: Run) -> dict[str, tuple[str, float]]:
     if found is None:
         return {}
     own = found.take(np.flatnonzero(found.own)).by_id()
-    return {name: (label, sure) for name, (label, sure) in own.items() if label is not None}
+    told: dict[str, dict[str, Any]] = {
+        name: {"label": label, "confidence": round(confidence, 3)}
+        for name, (label, confidence) in own.items()
+        if label is not None
+    }
+    for row in suspicious_rows(found).tolist():
+        told[found.ids[row]] = {
+            "label": found.suggestions[row],
+            "given": found.labels[row],
+            "support": round(float(found.support[row]), 3),
+        }
+    return told

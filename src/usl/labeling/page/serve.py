@@ -18,8 +18,9 @@ from usl.data.images import FileImages
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
 from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
 from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
-from usl.labeling.answers.rounds import draw_audit, draw_check, round_images
+from usl.labeling.answers.rounds import answered_images, draw_audit, draw_check, round_images
 from usl.labeling.answers.store import Store
+from usl.labeling.answers.suspicious import contradicted
 from usl.labeling.answers.sync import sync
 from usl.labeling.page.hosts import is_loopback
 from usl.labeling.page.offered import set_classes
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
 SHORTEST = 8  # characters of a password
+SUSPICIOUS = 10  # labels that are told on the console
 
 
 def serve(
@@ -61,7 +63,8 @@ def serve(
     annotator : your name, where several people label: each sees only their own answers.
     audit : judge so many predictions, drawn at random and unseen: tells how right all of them are.
         One that is not finished is gone on with.
-    check : look at so many of the most doubtful predictions; the answers become labels.
+    check : look at so many of the most doubtful: labels that the others contradict, and why, then
+        predictions; the answers become labels.
     host : where to listen. Beyond this machine only with a password.
     port : 0 for the one of last time, or any that is free.
     password : for people on other machines, 8 characters or more.
@@ -92,6 +95,7 @@ def serve(
         drawn = None
         if audit is not None or check is not None:
             drawn = open_round(run, store, audit, check, tell)
+            tell_suspicious(run, store, drawn, tell)
         set_classes(run, store, classes or (), predicted=drawn is not None, tell=tell)
         try:
             state = _page_state(
@@ -125,16 +129,30 @@ def open_round(
 ) -> Round:
     """The unfinished audit or check to go on with, or a new one."""
     kind = AUDIT if audit is not None else CHECK
-    found = outcomes(store.history(), audit=kind == AUDIT)
-    answered = {name for name, one in found.items() if one.kind != OPEN}
     for known in store.rounds():
-        left = sum(name not in answered for name in known.images)
+        left = len(known.images) - len(answered_images(store, known))
         if known.kind == kind and left:
             tell(f"Going on with {known.name}: {left} of {len(known.images)} images are left.")
             return known
     return (
         draw_audit(run, store, audit) if audit is not None else draw_check(run, store, check or 0)
     )
+
+
+def tell_suspicious(run: Run, store: Store, drawn: Round, tell: Callable[[str], None]) -> list[str]:
+    """Say which labels are to be looked at again, and why; the images."""
+    if drawn.kind != CHECK:
+        return []
+    answered = answered_images(store, drawn)
+    asked = {name for name in drawn.images if name not in answered}
+    found = [one for one in contradicted(run, run.split(), store) if one.image_id in asked]
+    if found:
+        tell(f"Labels to look at again: {len(found):,}, the most suspicious first.")
+    for one in found[:SUSPICIOUS]:
+        tell(f"  {one}")
+    if len(found) > SUSPICIOUS:
+        tell(f"  and {len(found) - SUSPICIOUS} more")
+    return [one.image_id for one in found]
 
 
 def _page_state(
@@ -226,7 +244,8 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     audit = drawn is not None and is_audit(drawn.name)
     asked = round_images(run, store, drawn.name) if drawn is not None else round_images(run, store)
     found = outcomes(store.history(), audit=audit)
-    kinds = Counter(found[name].kind if name in found else OPEN for name in asked)
+    done = set(asked) if drawn is None else answered_images(store, drawn)
+    kinds = Counter(found[name].kind if name in found and name in done else OPEN for name in asked)
     left, disputed = kinds[OPEN], kinds[CONFLICT]
     again = f"usl label {quoted(run.path)}"
     if drawn is not None:

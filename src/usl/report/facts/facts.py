@@ -33,6 +33,7 @@ from usl.run.picks import read_picks
 from usl.run.predictions import Predictions, read_predictions
 from usl.run.split import Split
 from usl.selection.result import Selection
+from usl.training.doubts import known_doubts
 from usl.training.open_run import PREPROCESSING
 
 
@@ -152,7 +153,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         comparison=read_optional(run, COMPARISON),
         history=history,
         people=people,
-        notes=(*notes, *out_of_date(run, split)),
+        notes=(*notes, *out_of_date(run, split), *known_doubts(run.info.get("training"))),
     )
     for note in facts.notes:
         warnings.warn(note, UslWarning, stacklevel=3)

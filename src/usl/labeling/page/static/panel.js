@@ -180,11 +180,22 @@ export class Panel {
     const box = byId("said");
     const lines = [];
     if (item.predicted && this.page.mode === "label") {
-      const sure = Math.round(item.predicted.confidence * 100);
-      const accept = () => this.page.answer("label", item.predicted.label);
+      const { label, given, support, confidence } = item.predicted;
+      const accept = () => this.page.answer("label", label);
+      const words =
+        given === undefined
+          ? ["The model says ", make("strong", {}, label), ` (${Math.round(confidence * 100)}% sure).`]
+          : [
+              "Labelled as ",
+              make("strong", {}, given),
+              "; the other labels speak for ",
+              make("strong", {}, label),
+              ` (${given}: ${Math.round(support * 100)}%).`,
+            ];
+      const right = given === undefined ? "It is right" : `It is ${label}`;
       lines.push(
-        make("p", {}, "The model says ", make("strong", {}, item.predicted.label), ` (${sure}% sure).`),
-        make("button", { type: "button", onclick: accept, "aria-keyshortcuts": "Enter" }, cap("Enter"), "It is right"),
+        make("p", {}, ...words),
+        make("button", { type: "button", onclick: accept, "aria-keyshortcuts": "Enter" }, cap("Enter"), right),
       );
     }
     if (item.said) {
