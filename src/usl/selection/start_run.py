@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, TrainingFailedError, UslWarning
 from usl.core.files import atomic_write, cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, expect, silent
 from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.features.head_encoder import LayerName, with_layer
@@ -32,6 +32,7 @@ from usl.selection.known_methods import takes
 from usl.selection.prepare import Prepared, prepare
 from usl.selection.result import Selection
 from usl.selection.select import select
+from usl.selection.stages import selection_stages, stages_of_run
 
 RESUMABLE = 100_000  # images; the stages of a selection from more are kept
 
@@ -99,6 +100,7 @@ def start_run(
         source, budget, method, model, pca, memory, scratch, constraints, method_params, opened
     )
     collection, train = ready.collection, ready.train
+    expect(progress, *stages_of_run(ready, budget, method, method_params))
     space = open_space(
         collection,
         ready.encoder,
@@ -109,6 +111,7 @@ def start_run(
         progress=progress,
     )
     embedded = time.perf_counter()
+    expect(progress, *selection_stages(ready, space.features.shape, budget, method, method_params))
 
     handed = handed_over(ready, space, method, seed, method_params)
     training = handed.get("trainable")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
 from usl.core.methods import Methods, find_method
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, expect, silent
 from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.features.contract import require_torch
@@ -35,6 +35,7 @@ from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.models import Model, Probabilities, kind_of, save_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import predict_points
+from usl.training.stages import frozen_stages
 
 
 def training_method(method: str) -> tuple[Methods, ModuleType]:
@@ -99,6 +100,8 @@ def train(
             opened = open_run(run, collection=found, split=split, model=model, progress=progress)
             labels = given_labels(opened)
             train_points = opened.subsets == "train"
+            n, width = int(train_points.sum()), opened.space.features.shape[1]
+            expect(progress, *frozen_stages(module, n, len(train_points) - n, width))
             fitted = module.fit(
                 opened.space.features[train_points],
                 labels.classes[train_points],

@@ -26,7 +26,7 @@ from scipy import sparse
 
 from usl.core.errors import TrainingFailedError
 from usl.core.parameters import NotNegative, Positive
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, Repeated, silent
 from usl.numeric.arrays import TINY, Float32, Rows, Values
 from usl.numeric.kmeans import kmeans
 from usl.numeric.stage_cache import NOTHING, Keep
@@ -198,7 +198,7 @@ def seconds(
     partition = partition_seconds(rows, width, count, iterations=given["iterations"])
     others = nearest_seconds(n - rows, count, width)  # which go to the nearest mean
     return {
-        "search": 2 * search_seconds(rows, width),  # of neighbours, and for densities
+        "search": Repeated(search_seconds(rows, width), 2),  # of neighbours, and for densities
         "partition": plan.partitions * partition + others,
         "training": plan.trainings * training_seconds(rows, width, count),
         "spread": SPREAD * rows * plan.options * count if plan.options > 1 else 0.0,

@@ -1,0 +1,53 @@
+"""What a run of ``usl select`` has to do, for the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from usl.core.errors import UslError
+from usl.core.progress import Stage
+from usl.features.stages import WIDTH, fitting_stage, stages_of_space
+from usl.selection.contract import METHODS, SECONDS
+from usl.selection.shared.seconds import stages
+
+if TYPE_CHECKING:
+    from usl.selection.prepare import Prepared
+
+
+LITTLE = 0.03  # seconds of a selection by a method that does not tell them
+
+
+def seconds_of(
+    method: str, n: int, width: int, budget: int, params: Mapping[str, Any] | None = None
+) -> float:
+    """Seconds that a selection from n items may take; it matters how methods compare."""
+    told = getattr(METHODS.load(method), SECONDS, None)
+    return LITTLE + (0.0 if told is None else sum(told(n, width, budget, 0, params or {}).values()))
+
+
+def stages_of_run(
+    ready: Prepared, budget: int, method: str, params: Mapping[str, Any]
+) -> list[Stage]:
+    """All of it, as far as that can be told before any image is read."""
+    n, features = len(ready.train), ready.collection.features
+    if features is None:
+        before = stages_of_space(n, ready.encoder, fitted=False)
+        return [*before, *selection_stages(ready, (n, WIDTH), budget, method, params)]
+    shape = (n, int(features.shape[1]))
+    return [fitting_stage(*shape, None), *selection_stages(ready, shape, budget, method, params)]
+
+
+def selection_stages(
+    ready: Prepared, shape: tuple[int, ...], budget: int, method: str, params: Mapping[str, Any]
+) -> list[Stage]:
+    """The long stages of a selection from features [n, d], where the method tells them."""
+    seconds = getattr(METHODS.load(method), SECONDS, None)
+    if seconds is None:
+        return []
+    (n, width), groups = shape, max(1, len(ready.shares))
+    try:
+        each = seconds(max(1, n // groups), width, max(1, budget // groups), 0, params)
+    except UslError:  # which the selection itself will raise, unless its groups differ
+        return []
+    return stages(each, groups)
