@@ -195,8 +195,8 @@ class _Bars:
 
 
 def in_words(seconds: float) -> str:
-    """A span of time as people say it: ``40 s``, ``3 min``, ``2 h 10 min``."""
-    if seconds < 60:
+    """A span of time as people say it: ``90 s``, ``3 min``, ``2 h 10 min``."""
+    if seconds < 120:
         return f"{max(1, round(seconds)):.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # a worker imports them when it is watched over
 
 DONE = "done"
 GRACE = 5.0  # seconds that a process has to end after its last word
+TABLES = 2.0  # seconds that tables and plots take afterwards
 LOOK = 0.2  # seconds between looks whether a signal has come
 
 
@@ -59,7 +60,7 @@ def run_units(
     planned = [unit.seconds() for unit in waiting]
     sizes = list(chain(*planned))
     total, finished = len(sizes), 0  # lines
-    expect(progress, Stage("lines", sum(sizes) / jobs, sizes=sizes))
+    expect(progress, Stage("lines", sum(sizes) / jobs, sizes=sizes), Stage("tables", TABLES))
     progress(0, total, "lines")
     due = dict(zip(map(id, waiting), map(len, planned), strict=True))
     waiting.reverse()

@@ -130,7 +130,7 @@ class Forecast:
     def left(self) -> float | None:
         """Seconds until all is done; None where nothing is known of it yet."""
         pending = [one for one in self._stages if not one.ended]
-        found = [one.left(self._last, self._slower(one.stage.kind)) for one in pending]
+        found = [one.left(self._slower(one.stage.kind)) for one in pending]
         known = [seconds for seconds in found if seconds is not None]
         waiting = any(s is None and not one.points for one, s in zip(pending, found, strict=True))
         if waiting or (pending and not known) or not self._stages:
@@ -150,7 +150,7 @@ class Forecast:
     def _slower(self, kind: str) -> float:
         """How many times longer than expected stages of a kind take, as far as they have run."""
         alike = [one for one in self._stages if one.stage.kind == kind and one.stage.seconds]
-        before = 0.02 * sum(one.stage.seconds or 0.0 for one in alike)  # counts as if it had run
+        before = 0.01 * sum(one.stage.seconds or 0.0 for one in alike)  # counts as if it had run
         expected = before + sum((one.stage.seconds or 0.0) * one.measured for one in alike)
         return (before + sum(one.spent for one in alike)) / expected if expected else 1.0
 
@@ -207,12 +207,12 @@ class _Running:
             self.passed = due - 1
             self.points.clear()
 
-    def left(self, last: float, slower: float) -> float | None:
-        """Seconds left when ``last`` was the time; None where nothing tells."""
+    def left(self, slower: float) -> float | None:
+        """Seconds left when it last reported; None where nothing tells."""
         expected = None if self.stage.seconds is None else self.stage.seconds * slower
         if not self.points:
             return expected and expected * (1 - self.passed / self._passes())
-        (first_time, first_share), (_, share) = self.points[0], self.points[-1]
+        (first_time, first_share), (last, share) = self.points[0], self.points[-1]
         rest, seen = 1 - share, share - first_share
         soon = None if expected is None else rest * expected
         if seen <= 0:

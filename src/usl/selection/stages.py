@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from usl.core.errors import UslError
 from usl.core.progress import Stage
 from usl.features.stages import WIDTH, fitting_stage, stages_of_space
+from usl.numeric.blocks import thread_count
 from usl.selection.contract import METHODS, SECONDS
 from usl.selection.shared.seconds import stages
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from usl.selection.prepare import Prepared
 
 
+RANKED, LAST = 1e-7, 0.1  # seconds of an item and a pick at the end; at most this share of all
+WRITTEN = 0.3  # seconds of putting the picks in order and writing the run
 LITTLE = 0.03  # seconds of a selection by a method that does not tell them
 
 
@@ -50,4 +53,10 @@ def selection_stages(
         each = seconds(max(1, n // groups), width, max(1, budget // groups), 0, params)
     except UslError:  # which the selection itself will raise, unless its groups differ
         return []
-    return stages(each, groups)
+    told = sum(each.values())
+    last = min(LAST * told, RANKED * n * budget * 2 / thread_count())
+    return [
+        *stages(each, groups),
+        Stage("ranking", last, labels=("repulsion",), kind="selection"),
+        Stage("writing", WRITTEN),
+    ]

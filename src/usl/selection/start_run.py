@@ -126,9 +126,7 @@ def start_run(
     try:
         picks = pick(ready, space, budget, constraints, settings)
     except TrainingFailedError as error:
-        left = Path(out).with_name(f"{Path(out).name}.failed.jsonl")
-        write_json_lines(left, error.history)
-        raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
+        raise with_record(error, Path(out)) from error
     selected = time.perf_counter()
 
     readable = np.ones(len(collection), dtype=bool)
@@ -159,6 +157,13 @@ def start_run(
     if training is not None and training.folder is not None:
         shutil.rmtree(training.folder, ignore_errors=True)
     return Run.open(out)
+
+
+def with_record(error: TrainingFailedError, out: Path) -> TrainingFailedError:
+    """The error, with the place beside the run that its record is written to."""
+    left = out.with_name(f"{out.name}.failed.jsonl")
+    write_json_lines(left, error.history)
+    return TrainingFailedError(f"{error} The record is in {left}.", error.history)
 
 
 def handed_over(

@@ -101,7 +101,8 @@ def train(
             labels = given_labels(opened)
             train_points = opened.subsets == "train"
             n, width = int(train_points.sum()), opened.space.features.shape[1]
-            expect(progress, *frozen_stages(module, n, len(train_points) - n, width))
+            sizes = n, len(train_points) - n, width, len(labels.names)
+            expect(progress, *frozen_stages(module, method, *sizes))
             fitted = module.fit(
                 opened.space.features[train_points],
                 labels.classes[train_points],

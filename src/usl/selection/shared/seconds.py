@@ -15,7 +15,7 @@ from usl.numeric.neighbor_search import EXACT_ROWS
 
 PAIR = 2.5e-9  # two rows, in an exact search
 LISTED_ROW = 45e-6  # a row, in the search through inverted lists
-LLOYD_PAIR = 5e-9  # a row and a centroid, each iteration
+LLOYD_PAIR = 3e-9  # a row and a centroid, each iteration
 LLOYD_ITERATIONS = 50  # as many as it mostly takes
 CANDIDATE_ROW = 60e-6  # a row in k-means through candidates, all iterations
 SHOWN = {  # what the stages are reported as while they are at work
@@ -34,7 +34,7 @@ def stages(expected: Mapping[str, float], groups: int = 1) -> list[Stage]:
             labels=SHOWN.get(name, ()),
             passes=groups * (seconds.passes if isinstance(seconds, Repeated) else 1),
             ends_at=LLOYD_ITERATIONS if name == "partition" else None,
-            kind="selection",
+            kind="selection" if name in SHOWN else name,
         )
         for name, seconds in expected.items()
         if seconds > 0
