@@ -15,6 +15,7 @@ import numpy as np
 from usl.console import bars, note_step, per_cent, print_table, say
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
 from usl.evaluation.compare import Comparison, compare
 from usl.evaluation.evaluate import evaluate
 from usl.evaluation.truth import known_answers
@@ -69,9 +70,9 @@ def run_demo(out: str | os.PathLike[str], *, seeds: int = 10, seed: int = 0) -> 
     return run
 
 
-def answer_requests(run: Run) -> None:
-    """Fill in the split file as a person would, from the source's answers."""
-    collection, split = run.collection(), run.split()
+def answer_requests(run: Run, collection: Collection | None = None) -> None:
+    """Fill in the split file as a person would, from the answers of the source."""
+    collection, split = collection or run.collection(), run.split()
     assert collection.labels is not None
     answers = dict(zip(collection.ids.tolist(), collection.labels.tolist(), strict=True))
     requested = split.requested()
