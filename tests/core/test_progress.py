@@ -10,7 +10,7 @@ import pytest
 from usl.core.progress import Forecast, Repeated, Stage, expect, silent
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.json"))
-FIRST, WRONG, LAST = 0.1, 0.3, 0.03  # from this share on; of what is left; of all
+FIRST, WRONG, LAST = 0.1, 0.3, 0.04  # from this share on; of what is left; of all
 
 
 class Clock:

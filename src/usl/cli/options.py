@@ -205,7 +205,7 @@ def described(
 
 
 # What every verb has: the word of the command line alone, which no library function takes.
-QUIET: Options = {
+QUIET = {
     "quiet": described(
         inspect.Parameter("quiet", KEYWORD, default=False, annotation=bool), "Show no progress."
     )

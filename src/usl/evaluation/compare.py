@@ -163,7 +163,8 @@ def compare(
     links: Links = {}
     rows: list[Row] = []
     total = len(seeds) * len(methods)
-    each = [SCORED + seconds_of(name, *train.shape, budget, of) for name, of in methods.items()]
+    n, width = train.shape
+    each = [SCORED + seconds_of(name, n, width, budget, of) for name, of in methods.items()]
     expect(progress, Stage("comparison", sum(each) * len(seeds), sizes=each * len(seeds)))
     progress(0, total, "comparison")
     for seed in seeds:

@@ -91,7 +91,8 @@ def open_space(
             **embedding.encoder.preprocessing,
             **{name: value for name, value in (settings or {}).items() if value is not None},
         }
-        expect(progress, fitting_stage(*embedding.rows.shape, chosen["pca"]))
+        n, width = embedding.rows.shape
+        expect(progress, fitting_stage(n, width, chosen["pca"]))
         preprocessing = Preprocessing.fit(taken(embedding.rows, np.flatnonzero(train)), **chosen)
     kept = wanted[embedding.kept]
     features = preprocessing.transform(embedding.rows, workspace, progress=progress)
