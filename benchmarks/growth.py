@@ -1,12 +1,15 @@
 """Every verb from a thousand to a hundred thousand images: seconds, memory, and where it bends.
 
-    python benchmarks/growth.py                      # all sizes, about five minutes of one core
+    python benchmarks/growth.py                      # images, all sizes
     python benchmarks/growth.py --sizes 1000 3000    # some of them
+    python benchmarks/growth.py rows                 # features of 16 numbers in their place
     python benchmarks/growth.py plot                 # growth-verbs.svg, from the newest rows
 
 The images are 16 x 16 PNG files in class folders, a tenth of them in the subset test, made from a
 seed: ten patterns and noise. They are encoded as pixels and 40 are picked, so that what is left is
-what the verbs do for each image. Every verb runs in a process of its own; its seconds are those of
+what the verbs do for each image. With ``rows`` nothing is decoded, picks are random and the nearest
+mean learns from them, so that what is left is what the verbs do for a row of their tables. Every
+verb runs in a process of its own; its seconds are those of
 the processor, of all its threads, and so hardly depend on what else the machine does.
 
 Rows go to ``benchmarks/results/growth.jsonl``.
@@ -17,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -28,9 +30,13 @@ from typing import Any
 
 import numpy as np
 
+from usl.numeric.blocks import thread_count
+
 RESULTS = Path(__file__).parent / "results" / "growth.jsonl"
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 SIDE, CLASSES, BUDGET = 16, 10, 40
+USL = ["-m", "usl"]
+Verb = tuple[str, list[str]]  # its name, and the command after ``python``
 SERVE = """
 import os, signal, sys
 from usl.labeling.page.serve import serve
@@ -51,59 +57,63 @@ answer_requests(Run.open(sys.argv[1]))
 def main() -> None:
     """Measure, or plot what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", nargs="?", default="measure", choices=["measure", "plot"])
+    parser.add_argument("study", nargs="?", default="images", choices=["images", "rows", "plot"])
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
-    if given.study == "measure":
+    if given.study != "plot":
         for n in given.sizes:
             with tempfile.TemporaryDirectory(prefix="usl-growth-") as folder:
-                for row in measured(Path(folder), n):
+                for row in measured(Path(folder), n, given.study):
                     print(row, flush=True)
                     with open(given.out, "a") as handle:
                         handle.write(json.dumps(row) + "\n")
     plot(given.out)
 
 
-def measured(folder: Path, n: int) -> Iterator[dict[str, Any]]:
-    """A row per verb, run one after the other on the same n images."""
-    photos, run = folder / "photos", folder / "run"
-    make_images(photos, n)
-    usl = [sys.executable, "-m", "usl"]
-    commands: dict[str, list[str]] = {
-        "embed": [*usl, "embed", str(photos), "--model", "pixels"],
-        "embed again": [*usl, "embed", str(photos), "--model", "pixels"],
-        **{
-            f"select, {method}": [
-                *[*usl, "select", str(photos), "--budget", str(BUDGET), "--model", "pixels"],
-                *["--method", method, "--out", str(run), "--overwrite"],
-            ]
-            for method in ("usl", "quorum")
-        },
-        "label, its start": [sys.executable, "-c", SERVE, str(run)],
-        "": [sys.executable, "-c", ANSWER, str(run)],
-        "export": [
-            *usl,
-            "export",
-            str(run),
-            "--to",
-            "csv",
-            "--what",
-            "all",
-            "--out",
-            str(folder / "all.csv"),
-        ],
-        "import": [*usl, "import", str(run), str(folder / "all.csv")],
-        "train": [*usl, "train", str(run)],
-        "predict": [*usl, "predict", str(run), str(photos), "--out", str(folder / "said.csv")],
-        "evaluate": [*usl, "evaluate", str(run)],
-        "report": [*usl, "report", str(run)],
-    }
-    cache = {**os.environ, "USL_CACHE_DIR": str(folder / "cache")}
-    for verb, command in commands.items():
-        figures = timed(command, cache)
+def measured(folder: Path, n: int, study: str) -> Iterator[dict[str, Any]]:
+    """A row per verb, run one after the other on the same n images, or rows of features."""
+    source, run = folder / ("photos" if study == "images" else "rows.npz"), folder / "run"
+    (make_images if study == "images" else make_features)(source, n)
+    environment = {**os.environ, "USL_CACHE_DIR": str(folder / "cache")}
+    for verb, command in (image_verbs if study == "images" else row_verbs)(str(source), str(run)):
+        figures = timed([sys.executable, *command], environment)
         if verb:
-            yield {"verb": verb, "n": n, **figures, "machine": platform.processor() or "unknown"}
+            yield {"study": study, "verb": verb, "n": n, **figures, "threads": thread_count()}
+
+
+def image_verbs(photos: str, run: str) -> Iterator[Verb]:
+    """All verbs of a run on images."""
+    pixels = ["--model", "pixels"]
+    yield "embed", [*USL, "embed", photos, *pixels]
+    yield "embed again", [*USL, "embed", photos, *pixels]
+    for method in ("usl", "quorum"):
+        yield f"select, {method}", select(photos, run, method, *pixels)
+    yield "label, its start", ["-c", SERVE, run]
+    yield from later_verbs(photos, run, "label_spreading")
+
+
+def row_verbs(rows: str, run: str) -> Iterator[Verb]:
+    """All verbs of a run on features."""
+    yield "select, random", select(rows, run, "random")
+    yield from later_verbs(rows, run, "nearest_mean")
+
+
+def select(source: str, run: str, method: str, *more: str) -> list[str]:
+    """A selection that takes the place of the one before."""
+    how = ["--budget", str(BUDGET), "--method", method, "--out", run, "--overwrite"]
+    return [*USL, "select", source, *how, *more]
+
+
+def later_verbs(source: str, run: str, learner: str) -> Iterator[Verb]:
+    """What comes after a selection; the step without a name answers for a person."""
+    yield "", ["-c", ANSWER, run]
+    yield "export", [*USL, "export", run, "--to", "csv", "--what", "all", "--out", f"{run}.csv"]
+    yield "import", [*USL, "import", run, f"{run}.csv"]
+    yield "train", [*USL, "train", run, "--method", learner]
+    yield "predict", [*USL, "predict", run, source, "--out", f"{run}-said.csv"]
+    yield "evaluate", [*USL, "evaluate", run]
+    yield "report", [*USL, "report", run]
 
 
 def timed(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
@@ -122,6 +132,16 @@ def timed(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "mb": round(usage.ru_maxrss / 1000),
     }
+
+
+def make_features(path: Path, n: int) -> None:
+    """Write n rows of features around ten points, labelled, a tenth of them in the subset test."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(CLASSES, size=n)
+    features = rng.normal(size=(CLASSES, SIDE))[kinds] + 0.5 * rng.normal(size=(n, SIDE))
+    subsets = np.where(np.arange(n) % 10 == 9, "test", "train")
+    rows = {"features": features.astype(np.float32), "labels": kinds.astype(str)}
+    np.savez(path, **rows, subsets=subsets)
 
 
 def make_images(folder: Path, n: int) -> None:
@@ -144,9 +164,8 @@ def plot(rows: Path) -> None:
     """Processor seconds against n, the newest row of each verb and size: growth-verbs.svg."""
     from usl.benchmarking.plots import plot_growth
 
-    newest = {
-        (row["verb"], row["n"]): row for row in map(json.loads, rows.read_text().splitlines())
-    }
+    every = map(json.loads, rows.read_text().splitlines())
+    newest = {(row["verb"], row["n"]): row for row in every if row["study"] == "images"}
     curves: dict[str, list[tuple[float, float]]] = {}
     for (verb, n), row in sorted(newest.items(), key=lambda item: item[0][1]):
         curves.setdefault(verb, []).append((n, row["cpu_seconds"]))
