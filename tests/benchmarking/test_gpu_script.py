@@ -21,7 +21,7 @@ def test_it_runs_in_small_and_writes_every_rate(tmp_path, monkeypatch, one_threa
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert len(found["embedding"]) == 2
     for rates in found["embedding"].values():
-        assert 0 < rates["embed"]
+        assert rates["embed"] > 0
         limit = rates["embed"] / min(rates["decode"], rates["network"])
         assert rates["of_the_limit"] == pytest.approx(limit, rel=0.02)
     assert found["training"]["usl_t"]["steps_per_second"] > 0

@@ -24,7 +24,7 @@ def doubts_of(
     names : of the classes.
     estimate : of the accuracy, by the method itself.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     found = []
     chance = 1.0 / len(names)
@@ -41,7 +41,7 @@ def doubts_of(
     counts = np.bincount(given, minlength=len(names))
     top = int(shares.argmax())
     if shares[top] > counts[top] / len(given) and (
-        binom.cdf(counts[top], len(given), shares[top]) < UNLIKELY
+        bdtr(counts[top], len(given), shares[top]) < UNLIKELY
     ):
         found.append(
             f"{100 * shares[top]:.0f}% of the images without a label are called {names[top]!r}, "
