@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from usl.core.errors import UslError
+from usl.core.errors import UslError, UslWarning
 from usl.core.progress import Stage
 from usl.features.stages import WIDTH, fitting_stage, stages_of_space
 from usl.numeric.blocks import thread_count
@@ -25,8 +26,25 @@ def seconds_of(
     method: str, n: int, width: int, budget: int, params: Mapping[str, Any] | None = None
 ) -> float:
     """Seconds that a selection from n items may take; it matters how methods compare."""
-    told = getattr(METHODS.load(method), SECONDS, None)
-    return LITTLE + (0.0 if told is None else sum(told(n, width, budget, 0, params or {}).values()))
+    return LITTLE + float(sum(_told(method, n, width, budget, dict(params or {})).values()))
+
+
+def _told(
+    method: str, n: int, width: int, budget: int, params: dict[str, Any]
+) -> Mapping[str, float]:
+    """The long stages that a method tells; what is wrong with its parameters, its run will say."""
+    module = METHODS.load(method)
+    seconds = getattr(module, SECONDS, None)
+    if seconds is None:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UslWarning)
+        try:
+            METHODS.check(method, module, params)
+            told: Mapping[str, float] = seconds(n, width, budget, 0, params)
+        except UslError:
+            return {}
+    return told
 
 
 def stages_of_run(
@@ -45,13 +63,9 @@ def selection_stages(
     ready: Prepared, shape: tuple[int, ...], budget: int, method: str, params: Mapping[str, Any]
 ) -> list[Stage]:
     """The long stages of a selection from features [n, d], where the method tells them."""
-    seconds = getattr(METHODS.load(method), SECONDS, None)
-    if seconds is None:
-        return []
     (n, width), groups = shape, max(1, len(ready.shares))
-    try:
-        each = seconds(max(1, n // groups), width, max(1, budget // groups), 0, params)
-    except UslError:  # which the selection itself will raise, unless its groups differ
+    each = _told(method, max(1, n // groups), width, max(1, budget // groups), dict(params))
+    if not each:
         return []
     told = sum(each.values())
     last = min(LAST * told, RANKED * n * budget * 2 / thread_count())
