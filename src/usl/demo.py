@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 import numpy as np
 
-from usl.console import bars, note, per_cent, print_table, say
+from usl.console import bars, note_step, per_cent, print_table, say
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
+from usl.data.collection import Collection
 from usl.evaluation.compare import Comparison, compare
 from usl.evaluation.evaluate import evaluate
 from usl.evaluation.truth import known_answers
@@ -41,21 +43,25 @@ def run_demo(out: str | os.PathLike[str], *, seeds: int = 10, seed: int = 0) -> 
     """
     began = time.perf_counter()
     with bars() as progress:
-        note(f"1/5  select  {BUDGET} of 5,000 Fashion-MNIST images by {DEFAULT}, on {ENCODER}")
+        note_step(f"1/5  select  {BUDGET} of 5,000 Fashion-MNIST images by {DEFAULT}, on {ENCODER}")
         run = start_run(
             SOURCE, BUDGET, out, model=ENCODER, seed=seed, overwrite=True, progress=progress
         )
-        note("2/5  label   from the known answers, in place of a person")
+        note_step("2/5  label   from the known answers, in place of a person")
         answer_requests(run)
-        note("3/5  train   label spreading from these 40 labels")
+        note_step("3/5  train   label spreading from these 40 labels")
         run = train(run, progress=progress)
         figures = evaluate(run, progress=progress)
-        note(f"4/5  compare with USL and chance, {seeds} paired seeds")
+    print_run(figures)
+    say()
+    note_step(f"4/5  compare with USL and chance, {seeds} paired seeds")
+    with bars() as progress:
         comparison = compare_with_chance(run, seeds, progress)
-        note("5/5  report")
-        report = write_report(run, progress=progress)
     print_comparison(comparison)
     say()
+    note_step("5/5  report")
+    with bars() as progress:
+        report = write_report(run, progress=progress)
     say(
         f"This run: {per_cent(figures['test']['accuracy'])}% of {figures['test']['n']:,} test "
         f"images right from {BUDGET} labels."
@@ -64,9 +70,9 @@ def run_demo(out: str | os.PathLike[str], *, seeds: int = 10, seed: int = 0) -> 
     return run
 
 
-def answer_requests(run: Run) -> None:
-    """Fill in the split file as a person would, from the source's answers."""
-    collection, split = run.collection(), run.split()
+def answer_requests(run: Run, collection: Collection | None = None) -> None:
+    """Fill in the split file as a person would, from the answers of the source."""
+    collection, split = collection or run.collection(), run.split()
     assert collection.labels is not None
     answers = dict(zip(collection.ids.tolist(), collection.labels.tolist(), strict=True))
     requested = split.requested()
@@ -92,6 +98,23 @@ def compare_with_chance(run: Run, seeds: int, progress: Progress = silent) -> Co
     with writing(run.path, run.identity):
         write_json(run.path / COMPARISON, comparison.record())
     return comparison
+
+
+def print_run(figures: dict[str, Any]) -> None:
+    """The table of the run itself: how many images of each subset are right."""
+    picks = figures["picks"]
+    found = sum(count > 0 for count in picks["counts"].values())
+    say(
+        f"{figures['labels']} labels of {found} of {len(picks['counts'])} classes, picked by "
+        f"{DEFAULT}; learned by {figures['method']}:"
+    )
+    say()
+    shown = {"train": "the others of the 5,000", "test": "test images, never seen"}
+    rows = [
+        [name, f"{figures[subset]['n']:,}", per_cent(figures[subset]["accuracy"])]
+        for subset, name in shown.items()
+    ]
+    print_table(["images", "number", "right %"], rows)
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ GREY, INK, LINE = "#b4bac2", "#333a42", "#d5d9de"
 BEST: dict[str, Any] = {"lw": 1.6, "marker": "o", "ms": 3.5, "zorder": 3}  # over the frame
 ORACLE: dict[str, Any] = {"color": INK, "lw": 0.9, "ls": "--", "marker": "o", "ms": 2, "zorder": 3}
 OTHER: dict[str, Any] = {"color": GREY, "lw": 0.9, "ms": 3.5}
+GROWTH: dict[str, Any] = {"lw": 1.2, "marker": "o", "ms": 3}
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": LINE,
@@ -110,6 +112,27 @@ def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path)
         figure.supxlabel("labels", fontsize=9)
         note = " (what is far below is cut off)" if cut else ""
         figure.supylabel(f"points over {reference}{note}", fontsize=9)
+        return _save(figure, path)
+
+
+def plot_growth(
+    curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], path: Path, *, x: str, y: str
+) -> Path:
+    """Named curves of points (x, y) on two logarithmic axes; the first ones are coloured.
+
+    A dotted line shows growth in proportion to x, through the last point of the first curve.
+    """
+    with _styled():
+        figure, axes = _figure(1, 1, width=6.4, height=3.8)
+        for number, (name, points) in enumerate(curves):
+            color = COLORS[number] if number < len(COLORS) else GREY
+            axes.plot(*zip(*points, strict=True), color=color, label=name, **GROWTH)
+        along = [at for at, _ in curves[0][1]]
+        last_x, last_y = curves[0][1][-1]
+        line = [last_y * at / last_x for at in along]
+        axes.plot(along, line, ":", color=INK, lw=0.9, label=f"in proportion to {x}")
+        axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+        figure.legend(loc="outside right upper", frameon=False)
         return _save(figure, path)
 
 

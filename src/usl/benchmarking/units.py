@@ -25,11 +25,13 @@ from usl.evaluation.compare import Links, guess, learner_figures, timed_picks
 from usl.evaluation.metrics import balance, coverage
 from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_nested
+from usl.selection.stages import seconds_of
 from usl.training.contract import FROZEN
 
 Rows = NDArray[np.int64]
 FAILURE = "failure"
 ROUNDED = 6  # digits of what is written
+STARTED, SCORED, ITEM = 1.5, 0.03, 1e-5  # seconds: a process, a score, and each item of one
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,24 @@ class Unit:
     def name(self) -> str:
         """In messages."""
         return f"{self.pool.dataset}, {self.pool.encoder}, seed {self.seed}"
+
+    def seconds(self) -> list[float]:
+        """What each of its lines may take on one core, in their order, for the time left.
+
+        It matters how they compare. The first line has the start of the process and the draw.
+        """
+        n, wide = self.pool.size, np.load(self.pool.features, mmap_mode="r").shape[1]
+        width = min(wide, self.pool.space.get("pca") or wide)
+        found: list[float] = []
+        picked: set[str] = set()
+        for job in self.jobs:
+            name, method, params = job.entry.name, job.entry.method, job.entry.params
+            if job.picks is None:
+                again = name in picked and is_nested(method, max(self.pool.budgets), params)
+                found.append(0.0 if again else seconds_of(method, n, width, job.budget, params))
+            picked.add(name)
+            found += [SCORED + ITEM * n] * len(job.learners)
+        return [found[0] + STARTED, *found[1:]]
 
 
 @dataclass(frozen=True)

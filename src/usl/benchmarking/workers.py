@@ -16,11 +16,12 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, Stage, expect, silent
 
 if TYPE_CHECKING:  # a worker imports them when it is watched over
     from usl.benchmarking.ledger import Line
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # a worker imports them when it is watched over
 
 DONE = "done"
 GRACE = 5.0  # seconds that a process has to end after its last word
+TABLES = 2.0  # seconds that tables and plots take afterwards
 LOOK = 0.2  # seconds between looks whether a signal has come
 
 
@@ -55,7 +57,12 @@ def run_units(
     until : :func:`time.monotonic` after which no more unit is begun.
     """
     waiting = list(units)
-    total, finished = len(waiting), 0
+    planned = [unit.seconds() for unit in waiting]
+    sizes = list(chain(*planned))
+    total, finished = len(sizes), 0  # lines
+    expect(progress, Stage("lines", sum(sizes) / jobs, sizes=sizes), Stage("tables", TABLES))
+    progress(0, total, "lines")
+    due = dict(zip(map(id, waiting), map(len, planned), strict=True))
     waiting.reverse()
     running: dict[Connection, tuple[Unit, Any]] = {}
     crashes: list[Crash] = []
@@ -86,14 +93,18 @@ def run_units(
                     else:
                         if isinstance(said, list):
                             keep(said)
+                            due[id(unit)] -= len(said)
+                            finished += len(said)
+                            progress(finished, total, "lines")
                             continue
                         if said != DONE:
                             crashes.append(Crash(unit, said))
                     del running[connection]
                     connection.close()
                     process.join(GRACE)
-                    finished += 1
-                    progress(finished, total, "draws")
+                    if missing := due.pop(id(unit)):  # what failed has fewer lines
+                        finished += missing
+                        progress(finished, total, "lines")
         finally:
             for _, process in running.values():
                 process.kill()

@@ -19,7 +19,7 @@ from cyclopts import Group, Parameter
 
 from usl.cli.settings import ENVIRONMENT, chosen_in_files, files_of_settings, take_config
 from usl.cli.shared import FLAG
-from usl.console import note
+from usl.console import note, quiet
 from usl.core.methods import KEYWORD, Methods, find_method, listed, named_parameters, parameter_help
 
 Source = Callable[..., Any]  # a function, or a dataclass: its parameters become options
@@ -69,11 +69,12 @@ class Verb:
         options = gather(sources, helps, own=own, hidden=self.python_only)
         extra = self.method_options(tokens, options) if self.kinds else {}
         options |= gather({"": [self.show]}, helps, own=own, hidden=options)
-        parameters = sorted((options | extra).values(), key=lambda one: one.kind)
+        parameters = sorted((options | extra | QUIET).values(), key=lambda one: one.kind)
 
         @functools.wraps(self.show)
         def command(*args: Any, **kwargs: Any) -> None:
-            self.show(*args, **kwargs)
+            with quiet(kwargs.pop("quiet", False)):
+                self.show(*args, **kwargs)
 
         command.__doc__ = inspect.getdoc(inspect.getmodule(self.show))
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -201,6 +202,14 @@ def described(
     elif parameter.default is False:
         details |= FLAG
     return parameter.replace(annotation=Annotated[kind, Parameter(**details), *own])
+
+
+# What every verb has: the word of the command line alone, which no library function takes.
+QUIET = {
+    "quiet": described(
+        inspect.Parameter("quiet", KEYWORD, default=False, annotation=bool), "Show no progress."
+    )
+}
 
 
 def chosen_in(tokens: Sequence[str], option: str, default: str) -> str:

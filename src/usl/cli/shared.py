@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from usl.console import note, print_json, print_table, say
-from usl.core.words import counted
+from usl.core.words import counted, verb_for
 
 FLAG: dict[str, Any] = {"negative": "", "show_default": False}  # no --no-overwrite
 Json = Annotated[bool, Parameter(help="Print the result as JSON.", **FLAG)]

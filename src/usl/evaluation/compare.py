@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, Stage, expect, silent
 from usl.evaluation.metrics import (
     balance,
     calibration_error,
@@ -27,12 +27,14 @@ from usl.numeric.arrays import Float32
 from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_oracle
 from usl.selection.select import select
+from usl.selection.stages import seconds_of
 from usl.training.contract import FROZEN
 from usl.training.models import NeighborModel
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
 Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
 
+SCORED = 0.1  # seconds of learning from a set of picks and looking at what comes of it
 ANSWERS = "labels"  # the parameter of an oracle that is filled in
 
 
@@ -159,13 +161,18 @@ def compare(
         params |= module.prepare(train, **params)
     seeds = list(seeds)
     links: Links = {}
-    rows = []
-    for step, seed in enumerate(seeds):
+    rows: list[Row] = []
+    total = len(seeds) * len(methods)
+    n, width = train.shape
+    each = [SCORED + seconds_of(name, n, width, budget, of) for name, of in methods.items()]
+    expect(progress, Stage("comparison", sum(each) * len(seeds), sizes=each * len(seeds)))
+    progress(0, total, "comparison")
+    for seed in seeds:
         for method, given in methods.items():
             picks, seconds = timed_picks(data, budget, method, given, seed, keep)
             figures = score(picks, data, module, params, seed, links)
             rows.append(Row(method, seed, *figures, seconds=round(seconds, 4)))
-        progress(step + 1, len(seeds), "comparison")
+            progress(len(rows), total, "comparison")
     return Comparison(tuple(rows), budget, learner)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, expect, silent
 from usl.core.words import counted
 from usl.data.collection import Collection
 from usl.features.cache import FeatureCache
@@ -20,6 +20,7 @@ from usl.features.contract import Encoder, EncoderInfo
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.open_encoder import open_encoder
 from usl.features.pipeline import compute_rows, hash_images
+from usl.features.stages import embedding_stages, images_stage
 from usl.numeric.lazy_table import LazyTable, taken
 from usl.numeric.workspace import Workspace
 
@@ -106,6 +107,7 @@ def embed(
     encoder = open_encoder(with_layer(model, layer)) if isinstance(model, str) else model
     store = _open_cache(cache, encoder.key)
 
+    expect(progress, *embedding_stages(len(collection), encoder))
     digests, reasons = hash_images(collection.images, workers, on_corrupt, progress)
     _, first, same_as = np.unique(digests, return_index=True, return_inverse=True)
     leaders = np.sort(first)  # the first image of each content, in the collection's order
@@ -115,6 +117,7 @@ def embed(
     if store is not None:
         done[leaders] = store.fetch(digests[leaders], rows, leaders)
     to_do = leaders[~done[leaders]]
+    expect(progress, images_stage(collection.images, to_do, encoder))
     if len(to_do):
         encoder.check_weights()
     working = time.perf_counter()

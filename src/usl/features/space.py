@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, expect, silent
 from usl.data.collection import Collection
 from usl.features.contract import Encoder
 from usl.features.embed import Embedding, embed
 from usl.features.preprocessing import Preprocessing
+from usl.features.stages import fitting_stage, stages_of_space
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import taken
 from usl.numeric.workspace import Workspace
@@ -77,6 +78,8 @@ def open_space(
     """
     wanted = np.arange(len(collection)) if rows is None else rows
     part = collection.take(wanted)
+    if part.images is not None:
+        expect(progress, *stages_of_space(len(part), model, fitted=preprocessing is not None))
     embedding = embed(part, model, on_corrupt=on_corrupt, workspace=workspace, progress=progress)
     if len(embedding.rows) == 0:
         raise DataError(f"{collection.source}: none of the {len(part)} images could be read.")
@@ -88,6 +91,8 @@ def open_space(
             **embedding.encoder.preprocessing,
             **{name: value for name, value in (settings or {}).items() if value is not None},
         }
+        n, width = embedding.rows.shape
+        expect(progress, fitting_stage(n, width, chosen["pca"]))
         preprocessing = Preprocessing.fit(taken(embedding.rows, np.flatnonzero(train)), **chosen)
     kept = wanted[embedding.kept]
     features = preprocessing.transform(embedding.rows, workspace, progress=progress)

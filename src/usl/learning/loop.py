@@ -138,6 +138,7 @@ def run_loop(
         stop = stack.enter_context(interruptible())
         ahead = stack.enter_context(prefetch(batches, begun.step, steps, fabric))
         stack.callback(log.close)
+        progress(begun.step, steps, label)  # what is done already took no time
         for step in range(begun.step, steps):
             clock = [time.perf_counter()]
             batch = next(ahead)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, TrainingFailedError, UslWarning
 from usl.core.files import atomic_write, cache_dir, write_json, write_json_lines
 from usl.core.hashing import array_digest, json_digest
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, expect, silent
 from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.data.frames import LIST
@@ -37,6 +37,7 @@ from usl.selection.known_methods import takes
 from usl.selection.prepare import Prepared, prepare
 from usl.selection.result import Selection
 from usl.selection.select import select
+from usl.selection.stages import selection_stages, stages_of_run
 
 RESUMABLE = 100_000  # images; the stages of a selection from more are kept
 
@@ -121,6 +122,7 @@ def start_run(
         use_known,
     )
     collection, train = ready.collection, ready.train
+    expect(progress, *stages_of_run(ready, budget, method, method_params))
     space = open_space(
         collection,
         ready.encoder,
@@ -134,6 +136,7 @@ def start_run(
     readable = np.ones(len(collection), dtype=bool)
     readable[np.setdiff1d(train, space.rows)] = False
     known = ready.known.readable(readable, collection.ids)
+    expect(progress, *selection_stages(ready, space.features.shape, budget, method, method_params))
 
     handed = handed_over(ready, space, method, seed, method_params)
     training = handed.get("trainable")
@@ -150,9 +153,7 @@ def start_run(
     try:
         picks = pick(ready, space, budget, constraints, settings)
     except TrainingFailedError as error:
-        left = Path(out).with_name(f"{Path(out).name}.failed.jsonl")
-        write_json_lines(left, error.history)
-        raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
+        raise with_record(error, Path(out)) from error
     selected = time.perf_counter()
 
     seconds = {"embed": round(embedded - began, 3), "select": round(selected - embedded, 3)}
@@ -214,6 +215,13 @@ def listed(collection: Collection) -> Iterator[dict[str, Any]]:
             "subset": str(collection.subsets[row]),
             **({} if label is None else {"label": label}),
         }
+
+
+def with_record(error: TrainingFailedError, out: Path) -> TrainingFailedError:
+    """The error, with the place beside the run that its record is written to."""
+    left = out.with_name(f"{out.name}.failed.jsonl")
+    write_json_lines(left, error.history)
+    return TrainingFailedError(f"{error} The record is in {left}.", error.history)
 
 
 def handed_over(

@@ -69,13 +69,13 @@ def doubts_of(
 
 def _too_many(items: Counts, labels: Counts, names: list[str]) -> list[str]:
     """A class that takes more of the items than its share of the labels can explain."""
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     shares, total = items / items.sum(), int(labels.sum())
     top = int(shares.argmax())
     if shares[top] <= labels[top] / total:
         return []
-    if binom.cdf(labels[top], total, shares[top]) >= UNLIKELY:
+    if bdtr(labels[top], total, shares[top]) >= UNLIKELY:
         return []
     return [
         f"{100 * shares[top]:.0f}% of the images without a label are called {names[top]!r}, "
@@ -86,11 +86,11 @@ def _too_many(items: Counts, labels: Counts, names: list[str]) -> list[str]:
 
 def _too_few(items: Counts, labels: Counts, names: list[str]) -> list[str]:
     """Classes that get fewer items than they have labels, where far more are to be expected."""
-    from scipy.stats import binom
+    from scipy.special import bdtrc
 
     total = int(labels.sum())
     shares = np.maximum(items, 1) / items.sum()
-    lost = (items < labels) & (binom.sf(labels - 1, total, shares) < UNLIKELY)
+    lost = (items < labels) & (bdtrc(labels - 1, total, shares) < UNLIKELY)
     if not lost.any():
         return []
     named = [

@@ -22,7 +22,7 @@ from usl.core.errors import UsageError, UslWarning
 from usl.core.files import atomic_write
 from usl.core.hashing import array_digest, json_digest
 from usl.core.methods import Methods, find_method
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, expect, silent
 from usl.core.seeds import seed_number
 from usl.core.words import quoted
 from usl.data.collection import Collection
@@ -50,6 +50,7 @@ from usl.training.models import Model, Probabilities, kind_of, save_model
 from usl.training.open_run import Opened, open_run
 from usl.training.predict import judge_points
 from usl.training.second_opinions import SUSPICIOUS
+from usl.training.stages import frozen_stages
 from usl.training.unlike import LIMIT
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def train_model(
             told = {}  # a network has learned its labels by heart
         else:
             opened, labels, fitted, told = fit_frozen(
-                module, run, found, split, model, seed, progress, method_params
+                module, method, run, found, split, model, seed, progress, method_params
             )
             settings = method_params
         record = {
@@ -241,6 +242,7 @@ def check_use(run: Run, use: str | bool | None, name: str) -> None:
 
 def fit_frozen(
     module: ModuleType,
+    method: str,
     run: Run,
     collection: Collection,
     split: Split,
@@ -255,6 +257,8 @@ def fit_frozen(
     train_points = opened.subsets == "train"
     features = taken(opened.space.features, np.flatnonzero(train_points))
     known = (labels.classes[train_points], labels.weights[train_points], len(labels.names))
+    sizes = len(features), len(train_points) - len(features), features.shape[1], len(labels.names)
+    expect(progress, *frozen_stages(module, method, *sizes))
     graph = prepare(module, run, features, given, progress)
     more = handed(module, opened, train_points, seed, progress)
     fitted = module.fit(features, *known, **more, **graph, **given)

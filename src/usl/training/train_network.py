@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.hashing import json_digest
-from usl.core.progress import Progress
+from usl.core.progress import Progress, expect
 from usl.data.collection import Collection
 from usl.features.contract import Encoder
 from usl.features.preprocessing import Preprocessing
@@ -41,6 +41,7 @@ from usl.training.models import LinearModel
 from usl.training.open_run import Opened, run_encoder
 from usl.training.shared.streams import Streams
 from usl.training.shared.student import Classifier, Student
+from usl.training.stages import network_stages
 
 FOLDER = "training"
 PRESET, RANDOM = "cpu", "random"  # of whoever names none; a start without an encoder
@@ -235,6 +236,9 @@ def train_network(
     network = network or recipe.network_for(len(class_names))
     init = begin if start is None else None if start == RANDOM else start
     backbone, supervision = start_backbone(network, init, size, seed)
+    batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
+    total = steps or recipe.steps
+    expect(progress, *network_stages(method, len(examples.images), total, batch * (1 + 2 * mu)))
     pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
     classes, weights = examples.classes[pictures.rows], examples.weights[pictures.rows]
     if labeled_in_unlabeled is None:
@@ -243,11 +247,9 @@ def train_network(
     task: Student = module.build(backbone, len(class_names), seed=seed, **recipe.parameters)
     if frozen:
         task.freeze()
-    batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
     streams = Streams(
         pictures, labeled, classes[labeled], weights[labeled], unlabeled, batch, mu, seed
     )
-    total = steps or recipe.steps
     told = "labels of this collection" if supervision == "none" else supervision
     last = epochs_to_keep(last_epochs, recipe.last_epochs, total)
     keeper = LastEpochs(place.folder, last, total, class_names, told, resume=options.resume)

@@ -247,8 +247,8 @@ def seconds(
     exact = bool(parameters.get("exact"))
     clusters = min(n, parameters.get("n_clusters") or budget + labeled)
     return {
-        "search": search_seconds(n, width, exact=exact),
         "partition": partition_seconds(n, width, clusters, exact=exact),
+        "search": search_seconds(n, width, exact=exact),
     }
 
 

@@ -30,5 +30,6 @@ def training_seconds(n: int, d: int, clusters: int, training: Training | None = 
     training = training or Training()
     batch = training.batch_size / Training().batch_size
     step = TRAINING + TRAINING_PAIR * batch * clusters * (d + TRAINING_WIDTH)
-    steps = step * training.steps / Training().steps * PARTS / min(PARTS, thread_count())
+    alone: float = (PARTS / min(PARTS, thread_count())) ** 0.4  # parts wait for each other
+    steps = step * training.steps / Training().steps * alone
     return training.heads * (steps + nearest_seconds(n, clusters, d + TRAINING_WIDTH))
