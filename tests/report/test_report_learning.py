@@ -279,7 +279,7 @@ def test_quorum_names_its_figures(tmp_path, monkeypatch, chosen):
     text = page.text("picks")
     assert "consensus share of its nearest neighbours that lie in its own cluster" in text
     score = "score consensus times density, or what pick_by names; the largest wins"
-    learned = "confidence how surely it belongs to its learned cluster; the surest wins"
+    learned = "confidence how surely it is in its learned cluster; the surest wins"
     assert (score in text, learned in text) == (chosen == "k-means", chosen == "usl_t")
     assert f"chosen {chosen} whose clusters have the picks that tell the most" in page.text(
         "provenance"
