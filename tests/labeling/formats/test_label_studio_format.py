@@ -101,7 +101,7 @@ def test_every_address_leads_to_its_file(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     write_json(run / "run.json", {"format": 1, "source": source_record(photos, collection)})
-    write_images(run.path, collection)
+    write_images(run, collection)
     Split.start(collection.ids, collection.subsets, picks=range(4)).write(run)
 
     done, tasks, _ = export(Run.open(run), classes="x")
