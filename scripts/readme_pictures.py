@@ -85,18 +85,26 @@ def picture_of_page(chromium, place: Path, target: Path) -> None:
             page.goto(words[1])
             keys = list(KEYS)
             done = 0
+            counted(page, done)
             for name in asked[:ANSWERED]:
                 label = known[name]
                 page.get_by_text(name, exact=True).first.wait_for()
                 page.keyboard.press(str(keys.index(label) + 1) if label in keys else "Space")
                 done += label in keys
-                page.get_by_text(f"{done} of {BUDGET}").wait_for()
-            page.get_by_text("Saved", exact=True).wait_for()
+                counted(page, done)
+            page.get_by_text("Saved", exact=True).first.wait_for()
             page.get_by_text(asked[ANSWERED], exact=True).first.wait_for()
             page.wait_for_load_state("networkidle")
             page.screenshot(path=target)
         finally:
             server.terminate()
+
+
+def counted(page, done: int) -> None:
+    """Wait until the page counts so many answers."""
+    page.wait_for_function(
+        f"() => document.querySelector('#count').textContent === '{done} of {BUDGET}'"
+    )
 
 
 if __name__ == "__main__":
