@@ -125,7 +125,7 @@ def test_figures_of_a_pick(run_copy):
     assert f"stands for {second['represents']}" in text
     agree, dense, score = (f"{second[x]:.2f}" for x in ("confidence", "density", "utility"))
     learned = run_copy.info["selection"]["parameters"]["chosen"] == "usl_t"
-    decided = f"{'max ŷ' if learned else 'score'} {score}"
+    decided = f"{'confidence' if learned else 'score'} {score}"
     assert f"consensus {agree} density {dense} {decided}" in text.replace("\u00a0", " ")
     assert len(page.all("strong", class_="label")) == 9
 

@@ -93,7 +93,8 @@ def test_charts_of_one_head(run_copy):
     assert "head 0" not in page.text("learning")
     assert "its clusters are the ones used" not in page.text("learning")
     assert "drawn from their 5 nearest" in page.text("learning")
-    assert "τ = 0" in page.text("learning")
+    assert "Only those with a confidence of 0 or more count" in page.text("learning")
+    assert "its threshold is τ" in page.text("learning")  # the paper's word, in the footnote
 
 
 def test_final_sizes(run_copy):
@@ -200,7 +201,9 @@ def test_long_trainings_are_thinned_and_keep_their_end():
 def test_picks_show_confidence_once(run_copy):
     page = Page.of(write_report(run_copy, points=0)).check()
     text = page.text("picks")
-    assert "max ŷ how surely it belongs to its cluster (Eq. 9); it decided which" in text
+    assert "confidence how surely it belongs to its cluster; it decided which" in text
+    assert text.count("ŷ") == 1  # in the footnote
+    assert "confidence is max ŷ (Eq. 9)" in text
     assert "U′" not in text
     assert "regulariser" not in text
     assert "label goes to" not in text
@@ -218,7 +221,8 @@ def test_picks_show_where_their_labels_go(blobs, tmp_path):
     page = Page.of(write_report(run, points=0)).check()
     text = page.text("picks")
     assert "label goes to how many others of its cluster receive its label" in text
-    assert "(Eq. 3); it decided which of a cluster is picked" in text
+    assert "to the nearest neighbours; it decided which of a cluster is picked" in text
+    assert "density is U (Eq. 3)" in text
     table = columns(run)
     figures = ("image_id", "represents", "cluster_size", "confidence")
     for count, name, stands, size, sure in zip(counts, *map(table.get, figures), strict=True):
@@ -230,7 +234,8 @@ def test_usl_keeps_its_utility(blobs, tmp_path):
     run = usl.start_run(tmp_path / "rows.npz", BUDGET, tmp_path / "run", method="usl", k=5)
     page = Page.of(write_report(run, points=0)).check()
     text = page.text("picks")
-    assert "U′ what decided: U less λ times the regulariser (Eq. 7)" in text
+    assert "utility what decided: density less the weighted regulariser" in text
+    assert "utility is U′ (Eq. 7)" in text
     assert "max ŷ" not in text
     second = {name: column[1] for name, column in columns(run).items()}
     utility = f"{second['utility']:.2f}".replace("-", "\u2212")
@@ -274,7 +279,7 @@ def test_quorum_names_its_figures(tmp_path, monkeypatch, chosen):
     text = page.text("picks")
     assert "consensus share of its nearest neighbours that lie in its own cluster" in text
     score = "score consensus times density, or what pick_by names; the largest wins"
-    learned = "max ŷ how surely it belongs to its learned cluster; the surest wins"
+    learned = "confidence how surely it is in its learned cluster; the surest wins"
     assert (score in text, learned in text) == (chosen == "k-means", chosen == "usl_t")
     assert f"chosen {chosen} whose clusters have the picks that tell the most" in page.text(
         "provenance"

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from map_run import CLASSES, COLOURS, OWNED, N, alone, collection, trained_run
+from map_run import CLASSES, COLOURS, OWNED, N, alone, collection, picture, trained_run
 from report_page import Page
 
-from usl.core.errors import UslWarning
-from usl.report.report import write_report
+from usl.core.errors import DataError, UslWarning
+from usl.report.report import asset, write_report
+from usl.report.sections.accuracy import confusions, per_class, side_by_side
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 READY = ".stage.live"
@@ -393,3 +394,65 @@ def test_many_classes_have_a_list(visit, found, tmp_path):
     page.locator(".controls").get_by_label("Class").select_option("kind 07")
     assert count_of(page) == 6
     assert page.get_by_label("Least confidence").count() == 0  # there are no predictions
+
+
+def test_a_dot_without_a_picture_says_why(browser, found, tmp_path, visit):
+    class Broken(type(found.images)):
+        def read(self, row):
+            if row % 2:
+                raise DataError(f"{row}: broken")
+            return super().read(row)
+
+    known = [CLASSES.index(label) for label in found.labels.tolist()]
+    broken = replace(found, images=Broken(known, picture))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UslWarning)
+        run = trained_run(tmp_path / "run", found)
+        file = write_report(run, collection=broken, points=60)
+    data = Page.of(file).data()
+    page = visit(file)
+    seen = set()
+    for i in alone(data)[:12]:
+        page.mouse.move(*place(page, data, i))
+        if i % 2:
+            assert (
+                page.locator(".point-card .missing").inner_text() == "No picture: cannot be read."
+            )
+        else:
+            assert page.locator(".point-card canvas").count() == 1
+        seen.add(i % 2)
+    assert seen == {0, 1}
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_matrix_of_twenty_classes_fits_or_is_seen_to_scroll(browser, tmp_path, width):
+    names = [f"a rather long name of class {i}" for i in range(20)]
+    figures = {
+        "n": 400,
+        "protocol": "out of sample",
+        "per_class": [
+            {"label": name, "n": 20, "precision": 1.0, "recall": 1.0, "f1": 1.0} for name in names
+        ],
+        "confusion": (np.eye(20, dtype=int) * 20).tolist(),
+    }
+    body = side_by_side(confusions("test", figures), per_class("test", figures))
+    file = tmp_path / "matrix.html"
+    file.write_text(f"<style>{asset('report.css')}</style><main>{body}</main>")
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.locator(".scroll").first
+    ways = box.evaluate("e => [e.scrollWidth, e.clientWidth, getComputedStyle(e).maskImage]")
+    if width == 1280:
+        assert ways[0] <= ways[1]
+        assert ways[2] == "none"
+    else:
+        assert ways[0] > ways[1]
+        assert "gradient" in ways[2]  # its edge fades while there is more beyond
+        box.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+        page.wait_for_function(
+            "() => getComputedStyle(document.querySelector('.scroll')).maskImage === 'none'"
+        )
+        head = page.locator(".heat tbody th").first
+        assert head.bounding_box()["x"] >= 0  # the class stays in view
+    page.close()

@@ -36,6 +36,7 @@ def test_embeddings_only(blobs, tmp_path):
     run = start(tmp_path / "rows.npz", 8, tmp_path / "run")
     page = Page.of(write_report(run)).check()
     assert not page.all("img")
+    assert page.data()["blank"] == "No picture: the run was made from features."
     assert "8 of 600 items picked by quorum on features that were given." in page.text("header")
     assert "Whether labels went into the features that were given is unknown" in page.text("header")
     ids = [f"pick-{rank}" for rank in range(1, 9)]

@@ -109,4 +109,7 @@ def test_record_names_the_points():
         "of": [50, 30],
         "sizes": [(40, 30), (40, 30)],
         "sheets": made.files,
+        "unread": [],
     }
+    made = make_sheets(Pictures([(40, 30)] * 6, broken=(3, 4)), [5, 4], [3], PLENTY)
+    assert made.record({5: 50, 4: 40, 3: 30})["unread"] == [40, 30]

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import missing_extra
+from usl.core.errors import UsageError, missing_extra
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from usl.features.shared.preparation import Preparation
     from usl.features.shared.projection import Projection
 
 SUPERVISION = ("none", "ImageNet labels", "image-text pairs", "unknown")
@@ -89,6 +90,24 @@ class Encoder(ABC):
     def encode(self, images: Sequence[Image.Image]) -> NDArray[Any]:
         """Pictures [b] to raw rows [b, dim]."""
         return self.forward([self.prepare(image) for image in images])
+
+    def module(self) -> Any:
+        """What :meth:`forward` computes as a ``torch.nn.Module`` on the CPU, for an export.
+
+        From float32 [b, 3, size, size], as :meth:`preparation` has it, to float32 [b, dim]; in
+        evaluation mode. An encoder that has none cannot be exported.
+        """
+        raise self._not_exported()
+
+    def preparation(self) -> Preparation:
+        """How a picture becomes the input of :meth:`module`; equal to :meth:`prepare`."""
+        raise self._not_exported()
+
+    def _not_exported(self) -> UsageError:
+        return UsageError(
+            f"encoder {self.name!r} cannot be exported. Those that can: pixels, efficientnet_lite0 "
+            "and 1, our own networks, checkpoints, and timm models that crop a square."
+        )
 
     def info(self) -> EncoderInfo:
         """The record of this encoder."""

@@ -18,6 +18,8 @@ from usl.features.contract import Encoder
 if TYPE_CHECKING:
     from PIL import Image
 
+    from usl.features.shared.preparation import Preparation
+
 MARK = "#layer="  # between an encoder's name and the layer
 
 LayerName = Literal["trunk", "head"]
@@ -63,6 +65,17 @@ class HeadEncoder(Encoder):
         """Unit rows, float32 [b, dim]."""
         assert self.head is not None
         return self.head(self.trunk.forward(prepared))
+
+    def module(self) -> Any:
+        """The trunk's, then the head."""
+        from torch import nn
+
+        assert self.head is not None
+        return nn.Sequential(self.trunk.module(), self.head.module())
+
+    def preparation(self) -> Preparation:
+        """The trunk's."""
+        return self.trunk.preparation()
 
     def backbone(self) -> Any:
         """The trunk alone, to be trained further."""

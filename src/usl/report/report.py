@@ -35,6 +35,7 @@ from usl.report.sections.learning import learning_section
 from usl.report.sections.map import highlight_rules, map_section
 from usl.report.sections.outliers import extremes_section
 from usl.report.sections.picks import doubtful_section, picks_section
+from usl.report.sections.predicted import predicted_section
 from usl.report.sections.provenance import provenance_section
 from usl.report.sections.suspicious import suspicious_section
 from usl.report.sections.unlike import unlike_section
@@ -143,6 +144,7 @@ def page(facts: Facts, projection: Projection | None, progress: Progress = silen
         learning_section(facts),
         audit_section(facts),
         accuracy_section(facts),
+        predicted_section(facts),
         comparison_section(facts),
         answers_section(facts),
         doubtful_section(facts),

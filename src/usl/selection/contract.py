@@ -48,7 +48,8 @@ Further words that its module may say:
 - ``SYMBOLS``: for the report, the symbol of a parameter (``_`` before an index) and its meaning,
   ``{"lam": ("λ", "weight of the regulariser, Eq. 7")}``; without it, the docstring's first words.
 - ``TERMS``: alike, what ``confidence``, ``density``, ``regularizer`` and ``utility`` of its picks
-  are; under ``"utility usl_t"`` where the parameter ``chosen`` of the result is ``usl_t``.
+  are: a word, its meaning and, if a paper has one, its symbol; under ``"utility usl_t"`` where the
+  parameter ``chosen`` of the result is ``usl_t``.
 """
 
 from __future__ import annotations

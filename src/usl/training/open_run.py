@@ -104,6 +104,22 @@ def recorded_space(
             f"{run.path}: the run was made from features that were given; {collection.source} "
             "holds images. Name features of these images, made in the same way."
         )
+    fitted = recorded_preprocessing(run, record, trained)
+    encoder: Encoder | str = "auto"
+    if collection.features is None:
+        encoder = recorded_encoder(run, record, trained, fetch=fetch)
+    return open_space(
+        collection,
+        encoder,
+        preprocessing=fitted,
+        progress=progress,
+    )
+
+
+def recorded_preprocessing(
+    run: Run, record: dict[str, Any], trained: TrainedModel | None = None
+) -> Preprocessing:
+    """The fitted preprocessing of the run, or of its ``trained`` model on another encoder."""
     own = trained is not None and record["key"] != run.info["encoder"]["key"]
     path = trained.path / SPACE if trained is not None and own else run.path / PREPROCESSING
     fitted = Preprocessing.load(path)
@@ -112,16 +128,19 @@ def recorded_space(
             f"{path} is not the feature space that the model was trained in. Restore it, or train "
             f"again: usl train {quoted(run.path)}"
         )
-    encoder: Encoder | str = "auto"
-    if collection.features is None:
-        name = _encoder_name(run, record, trained)
-        encoder = open_encoder(name) if fetch else open_recorded(name, record)
-    return open_space(
-        collection,
-        encoder,
-        preprocessing=fitted,
-        progress=progress,
-    )
+    return fitted
+
+
+def recorded_encoder(
+    run: Run,
+    record: dict[str, Any],
+    trained: TrainedModel | None = None,
+    *,
+    fetch: bool = False,
+) -> Encoder:
+    """The encoder of a record by its name or file; whether it still is that one, its key tells."""
+    name = _encoder_name(run, record, trained)
+    return open_encoder(name) if fetch else open_recorded(name, record)
 
 
 def _encoder_name(run: Run, record: dict[str, Any], trained: TrainedModel | None) -> str:

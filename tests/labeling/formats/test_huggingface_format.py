@@ -77,6 +77,7 @@ def test_subsets(tmp_path, load):
     )
     done = export_run(run, "huggingface", what="all", link=True)
     assert files_in(done.out) == [
+        "README.md",
         "test/metadata.parquet",
         "test/train_1.png",
         "train/metadata.parquet",
@@ -133,3 +134,31 @@ def test_formulas_are_no_csv(tmp_path, load):
     forced = export_run(run, "huggingface", what="all", out=tmp_path / "x", table="csv")
     assert "It is written as it is" in forced.next[0]
     assert ",=HYPERLINK(1)," in (forced.out / "train" / "metadata.csv").read_text()
+
+
+@pytest.mark.parametrize("names", [["cat", "dog", "hen"], ["007", "null", "x: [y] 日本 'z\"\x7f"]])
+def test_loaded_by_its_path_the_labels_are_class_labels(tmp_path, monkeypatch, names):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    datasets.disable_progress_bars()
+    ids = [f"{i}.jpg" for i in range(7)]
+    labels = {word: names[i % 3] for i, word in enumerate(ids) if i != 4}
+    subsets = ["train"] * 4 + ["val"] * 3
+    run = make_run(tmp_path, ids, labels=labels, subsets=subsets)
+    done = export_run(run, "huggingface", what="all")
+    found = datasets.load_dataset(str(done.out), cache_dir=str(tmp_path / "hf"))
+    assert list(found) == ["train", "validation"]
+    kind = found["train"].features["label"]
+    assert isinstance(kind, datasets.ClassLabel)
+    assert sorted(kind.names) == sorted(names)
+    assert found["validation"].features["label"] == kind
+    for split in found.values():
+        for row in split:
+            told = None if row["label"] is None else kind.int2str(row["label"])
+            assert told == labels.get(row["image_id"])
+            assert row["image"].size[1] == 4
+
+
+def test_without_any_class_there_is_no_card(tmp_path):
+    done = export_run(make_run(tmp_path, ["a.jpg"]), "huggingface")
+    assert files_in(done.out) == ["train/a.png", "train/metadata.csv"]

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from PIL import Image
 
 from exchange_runs import STRANGE, builtin_run, files_in, labels_of, make_run
 from usl.core.errors import DataError, UsageError
+from usl.core.files import write_json
+from usl.data.open import open_collection
 from usl.labeling.answers.store import Store
 from usl.labeling.exchange.export_images import export_run
 from usl.labeling.exchange.import_labels import guess_format, import_file
+from usl.run.folder import Run, source_record, write_images
 
 NASTY = ['a"b', "<i>&amp;</i>", "x\ny", "日本", "T-shirt/top", "'", "]]>", "]", "$image", "a  b"]
 
@@ -245,3 +250,44 @@ def test_odd_annotations_are_no_answers(tmp_path):
     found = import_file(run, save(tmp_path / "x.json", tasks))
     assert found.skipped == {"2 choices: x, y": 1, "no label": 2}
     assert labels_of(run) == {"d": "cat"}
+
+
+def test_pictures_that_no_browser_shows_are_converted(tmp_path):
+    run = make_run(tmp_path, ["a.tif", "b.jpg", "c.png"])
+    shutil.move(tmp_path / "photos" / "0.png", tmp_path / "photos" / "kept.png")
+    with Image.open(tmp_path / "photos" / "kept.png") as image:
+        image.save(tmp_path / "photos" / "0.tif")
+        pixels = image.convert("RGB").tobytes()
+    source = tmp_path / "photos" / "list.jsonl"
+    source.write_text(source.read_text().replace('"0.png"', '"0.tif"'))
+    collection = open_collection(source)
+    write_images(run.path, collection)
+    write_json(run.path / "run.json", {"format": 1, "source": source_record(source, collection)})
+    done = export_run(Run.open(run.path), "label_studio", classes="x,y")
+    assert files_in(done.out) == [
+        "config.xml",
+        "images/a.png",
+        "images/b.png",
+        "images/c.png",
+        "tasks.json",
+    ]
+    with Image.open(done.out / "images" / "a.png") as image:
+        assert (image.format, image.convert("RGB").tobytes()) == ("PNG", pixels)
+    tasks = json.loads((done.out / "tasks.json").read_text())
+    assert [task["data"]["image_id"] for task in tasks] == ["a.tif", "b.jpg", "c.png"]
+    for task, name in zip(tasks, "abc", strict=True):
+        assert task["data"]["image"].endswith(f"images/{name}.png")
+        task["annotations"] = [
+            {
+                "result": [
+                    {
+                        "type": "choices",
+                        "from_name": "label",
+                        "to_name": "image",
+                        "value": {"choices": ["x"]},
+                    }
+                ]
+            }
+        ]
+    (tmp_path / "answers.json").write_text(json.dumps(tasks))
+    assert import_file(Run.open(run.path), tmp_path / "answers.json").added == 3

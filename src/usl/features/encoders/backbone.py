@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
 from usl.features.contract import Encoder, require_timm
+from usl.features.shared.preparation import Preparation
 from usl.features.shared.resize import square_float
 from usl.features.shared.torch_threads import full_passes
 from usl.learning.backbone_file import find_record, read_record
@@ -113,6 +114,30 @@ class NetworkEncoder(Encoder):
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             side_by_side = self._device == "cpu"
             return full_passes(pooled, prepared, PASS, self.dim, side_by_side=side_by_side)
+
+    def module(self) -> Any:
+        """The backbone, which normalises by itself, for values 0 to 255."""
+        import torch
+        from torch import nn
+
+        backbone = self.backbone().eval()
+
+        class Scaled(nn.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                network = backbone.network.to(memory_format=torch.contiguous_format)
+                self.network = network
+                self.register_buffer("mean", 255 * backbone.mean)
+                self.register_buffer("std", 255 * backbone.std)
+
+            def forward(self, images: Any) -> Any:
+                return self.network((images - self.mean) / self.std)
+
+        return Scaled().eval()
+
+    def preparation(self) -> Preparation:
+        """Values 0 to 255."""
+        return Preparation("float", self.size)
 
     def backbone(self) -> Any:
         """A fresh trainable :class:`usl.learning.backbone.Backbone` with the file's weights.

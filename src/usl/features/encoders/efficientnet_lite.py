@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, missing_extra
 from usl.core.hashing import bytes_digest
 from usl.features.contract import Encoder, require_timm
+from usl.features.shared.preparation import Preparation
 from usl.features.shared.resize import square_float
 from usl.features.shared.torch_threads import full_passes
 from usl.numeric.blocks import thread_count
@@ -124,6 +125,18 @@ class EfficientNetLite(Encoder):
         network.reset_classifier(0)
         half = (0.5, 0.5, 0.5)
         return Backbone(f"{TIMM}tf_{self.name}", as_trunk(network), self.size, half, half).train()
+
+    def module(self) -> Any:
+        """The network up to its last feature map, and the mean over that."""
+        import torch
+        from torch import nn
+
+        trunk = build_network(self.name, self.weights).to(memory_format=torch.contiguous_format)
+        return nn.Sequential(trunk, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    def preparation(self) -> Preparation:
+        """Values -1 to 1."""
+        return Preparation("float", self.size, (127.5,) * 3, (127.5,) * 3)
 
 
 def build_network(name: str, weights: Path) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.features.contract import Encoder
+from usl.features.shared.preparation import Preparation
 from usl.features.shared.resize import square_uint8
 
 if TYPE_CHECKING:
@@ -50,3 +51,17 @@ class Pixels(Encoder):
     def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
         """Stack."""
         return np.stack(prepared)
+
+    def module(self) -> Any:
+        """Channels last, flattened."""
+        from torch import nn
+
+        class Flat(nn.Module):  # type: ignore[misc]
+            def forward(self, images: Any) -> Any:
+                return images.permute(0, 2, 3, 1).flatten(1)
+
+        return Flat()
+
+    def preparation(self) -> Preparation:
+        """Whole numbers from 0 to 255."""
+        return Preparation("bytes", SIZE)

@@ -5,6 +5,7 @@ Pretrained weights are fetched by timm when there is a network and they are not 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from usl.core.hashing import json_digest
 from usl.features.contract import Encoder, has_timm, require_timm
 from usl.features.shared.download import NotFetchedError
 from usl.features.shared.hub import HUB, no_pointless_retries, offline
+from usl.features.shared.preparation import Preparation
 from usl.features.shared.projection import taken_head
 from usl.features.shared.torch_threads import on_every_core
 from usl.features.shared.weight_names import state_digest
@@ -135,6 +137,27 @@ class TimmEncoder(Encoder):
         name = f"{TIMM}{network.pretrained_cfg['architecture']}"
         size = config["input_size"][-1]
         return Backbone(name, network, size, config["mean"], config["std"]).train()
+
+    def module(self) -> Any:
+        """A copy of the network on the CPU, in float32."""
+        import copy
+
+        return copy.deepcopy(self._model).cpu().float().eval()
+
+    def preparation(self) -> Preparation:
+        """As the model's config says; only square crops from the centre can be exported."""
+        config = self._config
+        _, height, width = config["input_size"]
+        if config.get("crop_mode", "center") != "center" or height != width:
+            raise self._not_exported()
+        return Preparation(
+            "crop",
+            width,
+            tuple(255 * value for value in config["mean"]),
+            tuple(255 * value for value in config["std"]),
+            shorter=math.floor(width / config["crop_pct"]),
+            interpolation=config["interpolation"],
+        )
 
     def _run(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         batch = np.stack(prepared)

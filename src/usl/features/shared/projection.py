@@ -60,6 +60,31 @@ class Projection:
             rows = layer(rows)
         return unit_length(rows)
 
+    def module(self) -> Any:
+        """The same as a ``torch.nn.Module``."""
+        import torch
+        from torch import nn
+
+        layers = self.layers
+
+        class Layers(nn.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                for place, layer in enumerate(layers):
+                    self.register_buffer(f"weight{place}", torch.from_numpy(layer.weight))
+                    bias = None if layer.bias is None else torch.from_numpy(layer.bias)
+                    self.register_buffer(f"bias{place}", bias)
+
+            def forward(self, rows: Any) -> Any:
+                for place, layer in enumerate(layers):
+                    rows = rows.relu() if layer.relu else rows
+                    rows = nn.functional.normalize(rows) if layer.unit else rows
+                    weight, bias = getattr(self, f"weight{place}"), getattr(self, f"bias{place}")
+                    rows = nn.functional.linear(rows, weight, bias)
+                return nn.functional.normalize(rows)
+
+        return Layers()
+
 
 def unit_length(rows: Float32) -> Float32:
     """Rows over their lengths; as torch's ``normalize``, none is divided by less than 1e-12."""

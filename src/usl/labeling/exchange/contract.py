@@ -80,6 +80,9 @@ class Pictures(Protocol):
     def put(self, index: int, target: Path, *, link: bool = False) -> None:
         """Write the picture to ``target``: the file's bytes or a link to it, else a PNG."""
 
+    def draw(self, index: int, target: Path) -> None:
+        """Write the picture to ``target`` as PNG, upright, in 8 bits, whatever its file is."""
+
     def size(self, index: int) -> tuple[int, int]:
         """Width and height as shown (EXIF orientation applied)."""
 

@@ -57,13 +57,17 @@ class RunPictures:
         """Copy or link the file, or write a PNG. DataError when the file cannot be read."""
         path = self.path(index)
         if path is None:
-            self._images.read(index).save(target, format="PNG")
+            self.draw(index, target)
         elif not path.is_file():
             raise DataError(f"{path}: the file is gone. Put it back, or name --source.")
         elif link:
             os.symlink(path, target)
         else:
             shutil.copyfile(path, target)
+
+    def draw(self, index: int, target: Path) -> None:
+        """Decode the picture and write it as PNG. DataError when it cannot be read."""
+        self._images.read(index).save(target, format="PNG")
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height as shown, from the file's head alone."""

@@ -90,6 +90,8 @@ def recognizes(path: Path) -> bool:
     """Tell a folder of folders of images, without the tables of other tools."""
     if not path.is_dir() or any((path / name).exists() for name in ELSE):
         return False
+    if any(path.glob("annotations/*.json")):  # COCO's
+        return False
     if any(path.glob(f"{METADATA}.*")) or any(path.glob(f"*/{METADATA}.*")):
         return False
     return any(

@@ -4,10 +4,14 @@ Every image is listed, those without a label with an empty one: images that the 
 vanish on loading. ``datasets`` guesses the types of a CSV, so labels such as ``007`` or ``NA``, and
 subsets without any label, need ``metadata.parquet``; it is written where that is so, and where a
 spreadsheet would run a text of the CSV as a formula.
+
+``README.md`` says in its head that the labels are of a ``ClassLabel``: a folder that is loaded by
+its path, ``load_dataset(FOLDER)``, has numbers of classes, by the loader ``imagefolder`` the names.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +26,7 @@ from usl.labeling.exchange.rows import METADATA, given_rows
 PICTURES = True
 SUFFIX = ""
 
-FILE = "file_name"
+FILE, CARD = "file_name", "README.md"
 SUBSETS = {"train": "train", "val": "validation", "test": "test"}
 # What pandas takes for a missing value or a truth value instead of text.
 WORDS = {"", "na", "n/a", "#na", "#n/a", "#n/a n/a", "<na>", "null", "none", "true", "false"}
@@ -55,12 +59,16 @@ def write(
     kind = table if table != "auto" else "parquet" if fault else "csv"
     for name, records in rows.items():
         _write_table(out / name / f"{METADATA}.{kind}", records)
+    used = {record["label"] for records in rows.values() for record in records}
+    names = list(dict.fromkeys([*export.classes, *sorted(filter(None, used))]))
+    if names:
+        (out / CARD).write_text(_card(names, list(next(iter(rows.values()))[0])), encoding="utf-8")
     notes = [f"{METADATA}.{kind} instead of .csv: {fault}."] if fault and table == "auto" else []
     if fault and table == "csv":
         notes = [f"Take care with {METADATA}.csv: {fault}. It is written as it is."]
     return [
         *notes,
-        f"In Python: datasets.load_dataset('imagefolder', data_dir={str(export.home)!r})",
+        f"In Python: datasets.load_dataset({str(export.home)!r})",
         f"With labels filled in: {import_command(export, export.home)}",
     ]
 
@@ -86,6 +94,23 @@ def _record(item: Item) -> dict[str, str | None]:
         # a label that somebody has corrected is told by it from one that nobody has looked at
         "prediction": item.prediction,
     }
+
+
+def _card(names: list[str], columns: list[str]) -> str:
+    """The head of a data set card: YAML, of which JSON is a part, with the types of the columns."""
+    kinds: dict[str, Any] = dict.fromkeys(["image", *columns[1:]], "string")
+    kinds["image"] = "image"
+    numbered = {str(number): name for number, name in enumerate(names)}
+    kinds["label"] = {"class_label": {"names": numbered}}
+    features = [{"name": name, "dtype": kind} for name, kind in kinds.items()]
+    told = {
+        "task_categories": ["image-classification"],
+        "configs": [{"config_name": "default", "features": features}],  # what the loader goes by
+        "dataset_info": {"features": features},  # and what the hub shows
+    }
+    text = json.dumps(told, ensure_ascii=False)
+    text = "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+    return f"---\n{text}\n---\n"
 
 
 def _misread(rows: dict[str, list[dict[str, str | None]]]) -> str:

@@ -3,8 +3,9 @@
 The pictures stay where they are. Label Studio shows files of its own machine as
 ``/data/local-files/?d=PATH``, where PATH is relative to a document root named in its environment
 and lies in a folder added as local storage, which must be below that root, not the root itself.
-The start command and the storage path are part of the result's advice. Pictures that are no
-files are written beside the tasks as PNG.
+The start command and the storage path are part of the result's advice. Pictures that no browser
+shows (TIFF, HEIC, raw, or no files at all) are written beside the tasks as PNG, and then copies of
+all others, too.
 
 A task carries ``image_id``; on the way back it is matched by that, else by the address of its
 picture, never by its number or place. What is read: :mod:`usl.labeling.exchange.studio_tasks`; its
@@ -22,6 +23,7 @@ from urllib.parse import quote
 
 from usl.core.errors import UsageError
 from usl.labeling.exchange.contract import Export, Given, Item, class_list, import_command
+from usl.labeling.exchange.names import split_ending
 from usl.labeling.exchange.studio_tasks import LABEL as NAME
 from usl.labeling.exchange.studio_tasks import PICTURE as SHOWN
 from usl.labeling.exchange.studio_tasks import holds_tasks, read_tasks
@@ -33,6 +35,10 @@ SUFFIX = ""
 LOCAL_FILES = "/data/local-files/?d="
 TASKS, CONFIG = "tasks.json", "config.xml"
 HOTKEYS = 9
+SHOWN_BY_BROWSERS = (  # https://developer.mozilla.org/docs/Web/Media/Guides/Formats/Image_types
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png", ".apng"),
+    *(".gif", ".webp", ".bmp", ".avif"),
+)
 ENVIRONMENT = (
     "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT="
 )
@@ -61,17 +67,22 @@ def write(
     """
     offered = class_list(export, classes)
     pictures = export.shown
-    own = [pictures.path(index) is None for index in range(len(export.items))]
-    if any(own):
+    count = len(export.items)
+    drawn = [not _is_shown(pictures.path(index)) for index in range(count)]
+    paths = []
+    if any(drawn):  # then all of them: Label Studio serves one folder
         (out / "images").mkdir()
-    files = []
-    for index, written in enumerate(own):
+    for index, anew in enumerate(drawn):
+        path = pictures.path(index)
         name = pictures.name(index)
-        if written:
+        if anew:
+            name = f"{split_ending(name)[0]}.png"
+            pictures.draw(index, out / "images" / name)
+        elif any(drawn):
             pictures.put(index, out / "images" / name)
-        files.append(export.home / "images" / name if written else pictures.path(index))
-        export.progress(index + 1, len(own), "tasks")
-    paths = [Path(os.path.abspath(file)) for file in files if file is not None]
+        paths.append(export.home / "images" / name if any(drawn) or path is None else path)
+        export.progress(index + 1, count, "tasks")
+    paths = [Path(os.path.abspath(path)) for path in paths]
     storage = Path(os.path.commonpath([path.parent for path in paths]))
     root = Path(os.path.abspath(document_root)) if document_root else storage.parent
     if not storage.is_relative_to(root) or (storage == root and prefix is None):
@@ -99,6 +110,11 @@ def read(path: Path) -> list[Given]:
 def recognizes(path: Path) -> bool:
     """Tell tasks, annotations or flat records in JSON, in a file or in a folder of them."""
     return holds_tasks(path)
+
+
+def _is_shown(path: Path | None) -> bool:
+    """Whether every browser shows the file as it is."""
+    return path is not None and path.suffix.lower() in SHOWN_BY_BROWSERS
 
 
 def _config(classes: list[str]) -> str:

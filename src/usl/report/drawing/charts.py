@@ -179,9 +179,9 @@ def legend(items: Iterable[tuple[Html, str, str | None]]) -> Html:
     return tag("ul", *[tag("li", *item, class_=kind) for *item, kind in items], class_="legend")
 
 
-def swatch(colour: str) -> Html:
-    """A patch of a colour for a legend."""
-    return tag("span", class_="swatch", style=f"--c:{colour}")
+def swatch(colour: str, *, square: bool = False) -> Html:
+    """A patch of a colour for a legend, a disc or a square."""
+    return tag("span", class_="swatch square" if square else "swatch", style=f"--c:{colour}")
 
 
 def line_sample(kind: str) -> Html:

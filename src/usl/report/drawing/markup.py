@@ -57,6 +57,14 @@ def section(title: str, *children: str | None, id_: str) -> Html:
     return tag("section", heading, *children, id_=id_, aria_labelledby=f"{id_}-title")
 
 
+def footnote(*symbols: str) -> Html | None:
+    """What the paper calls the figures of a section; nothing without any."""
+    if not symbols:
+        return None
+    text = f"In the paper (Wang, Lian & Yu, ECCV 2022): {'; '.join(symbols)}."
+    return tag("p", text, class_="quiet footnote")
+
+
 def table(
     caption: str,
     header: Sequence[str],

@@ -33,13 +33,15 @@ class Sheets:
 
     ``side`` of the square that each has, in pixels; ``rows`` whose they are, in order; ``sizes``
     the width and height that each fills of its square, from the top left; ``files`` the sheets,
-    in base64, ``ACROSS`` rows of ``ACROSS`` each.
+    in base64, ``ACROSS`` rows of ``ACROSS`` each; ``unread``, rows that were tried and cannot be
+    read.
     """
 
     side: int
     rows: list[int]
     sizes: list[tuple[int, int]]
     files: list[str]
+    unread: list[int]
 
     def record(self, places: dict[int, int]) -> dict[str, Any]:
         """As the page reads it; ``places`` are the numbers of the rows there."""
@@ -49,6 +51,7 @@ class Sheets:
             "of": [places[row] for row in self.rows],
             "sizes": self.sizes,
             "sheets": self.files,
+            "unread": [places[row] for row in self.unread],
         }
 
 
@@ -70,7 +73,8 @@ def make_sheets(
     None where not even one fits.
     """
     most = max(0, limit) // LEAST
-    found = read_small(images, needed[:most], wanted[: most - len(needed[:most])], progress)
+    more = wanted[: most - len(needed[:most])]
+    found, unread = read_small(images, needed[:most], more, progress)
     longest = max((max(picture.size) for _, picture in found), default=0)
     enough = min((side for side in SIDES if side >= longest), default=SIDES[0])
     sides = [side for side in SIDES if side <= enough]
@@ -79,7 +83,7 @@ def make_sheets(
             files, each = fill(found, side, limit)
             if each * len(found) <= limit:
                 sizes = [shrink(picture, side).size for _, picture in found]
-                return Sheets(side, [row for row, _ in found], sizes, files)
+                return Sheets(side, [row for row, _ in found], sizes, files, unread)
         sides = sides[-1:]
         found = found[: min(len(found) - 1, int(0.97 * limit / each))]
     return None
@@ -100,9 +104,10 @@ def fill(found: Found, side: int, limit: int) -> tuple[list[str], float]:
 
 def read_small(
     images: Images, needed: Sequence[int], wanted: Sequence[int], progress: Progress
-) -> Found:
-    """Row and picture, at most 64 pixels long, of each row that can be read."""
+) -> tuple[Found, list[int]]:
+    """Row and picture, at most 64 pixels long, of each row that can be read; rows that cannot."""
     found: Found = []
+    unread: list[int] = []
     pixels = 0
     total = len(needed) + len(wanted)
     for done, row in enumerate([*needed, *wanted]):
@@ -112,12 +117,13 @@ def read_small(
         try:
             picture = images.read(row)
         except DataError:
+            unread.append(row)
             continue
         if done >= len(needed):
             pixels += picture.width * picture.height
         found.append((row, shrink(picture, SIDES[0]).convert("RGB")))
     progress(total, total, "thumbnails")
-    return found
+    return found, unread
 
 
 def sheet(pictures: Sequence[Image.Image], side: int) -> str:

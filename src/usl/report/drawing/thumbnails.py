@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 SIDE = 128  # pixels of the longer side: shown at about 96, with some to spare for sharp screens
 TINY = 64  # pictures up to this side are kept as they are, and enlarged without smoothing
+SIDES = ((SIDE, TINY), (96, 32))  # in full, and small
 QUALITY = 82
 
 
-def thumbnail(images: Images | None, row: int, name: str) -> Html:
+def thumbnail(images: Images | None, row: int, name: str, *, small: bool = False) -> Html:
     """A picture as an ``<img>`` that needs no other file; a placeholder if it cannot be read.
 
     Parameters
     ----------
     row : row of ``images``; -1 when it is not the one it was.
     name : what the picture is, for those who cannot see it.
+    small : in fewer bytes, for galleries: 96 pixels at the most, and JPEG above 32.
     """
     if images is None:
         return Html("")
@@ -37,7 +39,7 @@ def thumbnail(images: Images | None, row: int, name: str) -> Html:
     except DataError:
         return placeholder(name, "cannot be read")
     tiny = max(picture.size) <= TINY
-    return tag("img", src=data_uri(picture), alt=name, class_="tiny" if tiny else None)
+    return tag("img", src=data_uri(picture, small=small), alt=name, class_="tiny" if tiny else None)
 
 
 def placeholder(name: str, reason: str) -> Html:
@@ -45,11 +47,12 @@ def placeholder(name: str, reason: str) -> Html:
     return tag("span", reason, class_="missing", role="img", aria_label=f"{name}: {reason}")
 
 
-def data_uri(picture: Image.Image) -> str:
+def data_uri(picture: Image.Image, *, small: bool = False) -> str:
     """A small copy as ``data:image/...``: PNG for tiny pictures, JPEG for all others."""
-    if max(picture.size) <= TINY:
+    side, tiny = SIDES[small]
+    if max(picture.size) <= tiny:
         return f"data:image/png;base64,{encoded(picture, 'PNG', optimize=True)}"
-    text = encoded(shrink(picture, SIDE), "JPEG", quality=QUALITY, optimize=True)
+    text = encoded(shrink(picture, side), "JPEG", quality=QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{text}"
 
 

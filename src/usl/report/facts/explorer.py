@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
-from usl.report.drawing.markup import Html, tag
+from usl.report.drawing.markup import Html, plural, tag
 from usl.report.drawing.sheets import make_sheets
 from usl.report.facts.facts import Facts
-from usl.report.facts.groups import Groups
+from usl.report.facts.groups import Groups, squares
 from usl.report.projection import Projection
 from usl.report.sections.picks import SHOWN
 
 DATA_ID = "map-data"
-SAMPLED = 2_000  # thumbnails besides those of the picks, at most
+SAMPLED = 5_000  # thumbnails besides those of the picks, at most
 FINE = 10  # places are given to a tenth of a unit of the drawing
 SURE = 1_000  # and confidences to a tenth of a per cent
 SPARE = 2_000  # bytes, for what stands around the sheets
@@ -49,11 +49,15 @@ def explorer_data(
     rows = facts.rows[projection.rows][order]
     record = points_record(facts, rows, at[order])
     record |= {"by": groups.by, "colours": list(colours), "noun": facts.noun}
+    record |= {"squares": squares(groups), "named": groups.named}
+    said = {} if facts.people is None else facts.people.undecided
+    record["said"] = {i: said[name] for i, name in enumerate(record["ids"]) if name in said}
     record["classes"] = classes_record(facts, rows, groups, record)
     place = {row: i for i, row in enumerate(rows.tolist())}
     record["picks"] = [
         [place.get(pick.row, -1), pick.rank, pick.figures.get("represents")] for pick in facts.picks
     ]
+    record["blank"] = why_blank(facts, 0)
     plain = packed(record)
     if len(plain) > limit:
         return Html("")
@@ -66,8 +70,18 @@ def explorer_data(
         sheets = make_sheets(facts.collection.images, needed, wanted, left, progress)
         if sheets is not None:
             record["pictures"] = sheets.record(place)
+            record["blank"] = why_blank(facts, len(sheets.rows))
             plain = packed(record)
     return plain
+
+
+def why_blank(facts: Facts, shown: int) -> str:
+    """Why a dot without a picture has none, where its image can be read."""
+    if facts.collection.images is None:
+        return "No picture: the run was made from features."
+    if not shown:
+        return "No picture: this page has no room for more."
+    return f"No picture: this page has room for {plural(shown, facts.noun)}, drawn at random."
 
 
 def points_record(facts: Facts, rows: NDArray[np.int64], at: NDArray[np.float64]) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Pick:
     """One pick: ``row`` in the collection (-1 if it has changed or gone), its figures by name.
 
     ``label`` is what is known about it, with ``given`` when it was labelled in the split file
-    rather than known to the source.
+    rather than known to the source. ``said`` is what people said in place of a label, as
+    ``answered: cannot tell``; empty without.
     """
 
     rank: int
@@ -51,6 +52,7 @@ class Pick:
     figures: dict[str, Any]
     label: str | None
     given: bool
+    said: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +145,7 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         run=run,
         collection=collection,
         split=split,
-        picks=tuple(make_picks(selection, row_of, split, truth)),
+        picks=tuple(make_picks(selection, row_of, split, truth, people)),
         features=features,
         rows=rows,
         truth=truth,
@@ -183,6 +185,7 @@ def make_picks(
     row_of: dict[str, int],
     split: Split,
     truth: NDArray[np.object_] | None,
+    people: People | None = None,
 ) -> list[Pick]:
     """The picks in rank order. A label in the split file goes before the source's answer.
 
@@ -194,6 +197,7 @@ def make_picks(
     if "propagated_to" in selection:
         counts = [len(receivers or ()) for receivers in selection["propagated_to"]]
         selection = {**selection, "propagated_to": counts}
+    said = {} if people is None else people.undecided
     picks = []
     for i, image_id in enumerate(selection["image_id"]):
         row = row_of.get(image_id, -1)
@@ -206,6 +210,7 @@ def make_picks(
                 figures={name: selection[name][i] for name in names},
                 label=given.get(image_id, answer),
                 given=image_id in given,
+                said="" if image_id in given else said.get(image_id, ""),
             )
         )
     return picks

@@ -10,7 +10,10 @@ from usl.core.errors import DataError
 from usl.labeling.answers.audit import accuracy_of_collection
 from usl.labeling.answers.entries import SKIP
 from usl.labeling.answers.outcomes import (
+    CONFLICT,
+    UNLABELED,
     Agreement,
+    Outcome,
     agreement,
     bad_images,
     conflicts,
@@ -27,7 +30,8 @@ class People:
     """What the store of answers says: ``audit`` is an audit's outcome, None without one.
 
     ``answers`` counts images by annotator, edits of the split file by hand apart; ``conflicts`` and
-    ``bad`` are image ids.
+    ``bad`` are image ids. ``undecided`` tells what was
+    said of images that people were asked about and that have no label for it.
     """
 
     audit: dict[str, Any] | None
@@ -35,6 +39,7 @@ class People:
     answers: dict[str, int]
     conflicts: tuple[str, ...]
     bad: tuple[str, ...]
+    undecided: dict[str, str]
 
 
 def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
@@ -57,4 +62,14 @@ def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
         answers=dict(Counter(given).most_common()),
         conflicts=tuple(conflicts(found)),
         bad=tuple(dict.fromkeys(bad)),
+        undecided={name: words for name, one in found.items() if (words := undecided(one))},
     )
+
+
+def undecided(found: Outcome) -> str:
+    """What people said of an image that has no label for it; nothing before anybody has."""
+    if found.kind == CONFLICT:
+        return "answers differ"
+    if found.kind == UNLABELED:
+        return "answered: bad image" if found.bad else "answered: cannot tell"
+    return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from usl.report.drawing.markup import Html, boxed_table, per_cent, plural, section, table, tag
+from usl.report.drawing.markup import Html, boxed_table, join, per_cent, plural, section, table, tag
 from usl.report.facts.facts import Facts
 from usl.report.sections.header import features_of, shown_name
 
 MATRIX = 20  # classes in a confusion matrix; of more, the commonest confusions
 CLASSES = 100  # rows of the per-class table; of more, the hardest
 CONFUSIONS = 20
+BESIDE = 8  # classes of a matrix that half the page has room for
 KEYS = ("precision", "recall", "f1")
 
 
@@ -43,10 +44,16 @@ def accuracy_section(facts: Facts) -> Html:
         text_columns=(0, 1),
     )
     details = [
-        tag("div", per_class(name, figures[name]), confusions(name, figures[name]), class_="pair")
+        side_by_side(confusions(name, figures[name]), per_class(name, figures[name]))
         for name in subsets[:1]
     ]
     return section("Accuracy", tag("p", intro), overall, *details, id_="accuracy")
+
+
+def side_by_side(matrix: Html, classes: Html) -> Html:
+    """The two tables beside each other, or the matrix over the whole width where it is large."""
+    wide = matrix.count("<tr") > 1 + BESIDE
+    return join([matrix, classes]) if wide else tag("div", matrix, classes, class_="pair")
 
 
 def per_class(subset: str, figures: dict[str, Any]) -> Html:
@@ -66,7 +73,7 @@ def confusions(subset: str, figures: dict[str, Any]) -> Html:
     if len(names) > MATRIX:
         return commonest(subset, names, figures["confusion"])
     head = [tag("th", "true \\ predicted", scope="col", class_="text")]
-    head += [tag("th", tag("span", name), scope="col", class_="turned") for name in names]
+    head += [tag("th", tag("span", n), scope="col", class_="turned", title=n) for n in names]
     rows = []
     for name, counts in zip(names, figures["confusion"], strict=True):
         total = max(1, sum(counts))
@@ -74,7 +81,7 @@ def confusions(subset: str, figures: dict[str, Any]) -> Html:
             heat_cell(count, count / total, name == other)
             for other, count in zip(names, counts, strict=True)
         ]
-        rows.append(tag("tr", tag("th", name, scope="row", class_="text"), *cells))
+        rows.append(tag("tr", tag("th", name, scope="row", class_="text", title=name), *cells))
     caption = f"Confusion ({subset}): images by true class (row) and predicted class (column)"
     return boxed_table(caption, tag("tr", *head), rows, "heat")
 

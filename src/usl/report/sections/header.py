@@ -29,7 +29,7 @@ def header(facts: Facts, contents: Html) -> Html:
         tag("h1", title(facts)),
         tag("p", result(facts), class_="lead"),
         oracle_notice() if picked["oracle"] else None,
-        *[tag("p", note, class_="notice", role="note") for note in facts.notes],
+        *[tag("p", note, class_="notice", role="note") for note in (*facts.notes, *doubts(facts))],
         tiles(facts),
         tag("p", supervision(facts.run.info), class_="quiet"),
         next_step(facts),
@@ -82,6 +82,12 @@ def headline(facts: Facts) -> tuple[str, dict[str, Any]] | None:
         if facts.evaluation and subset in facts.evaluation:
             return subset, facts.evaluation[subset]
     return None
+
+
+def doubts(facts: Facts) -> list[str]:
+    """What the training itself has doubts about, by :mod:`usl.training.doubts`."""
+    found = facts.run.info.get("training", {}).get("doubts") or ()
+    return [str(doubt) for doubt in found]
 
 
 def oracle_notice() -> Html:

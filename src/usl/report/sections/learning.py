@@ -18,13 +18,20 @@ from usl.report.drawing.charts import (
     log_axis,
     swatch,
 )
-from usl.report.drawing.markup import Html, figure, plural, section, tag
+from usl.report.drawing.markup import Html, figure, footnote, plural, section, tag
 from usl.report.facts.facts import Facts, Pick
 from usl.report.sections.collapse import AGREEMENT, ENTROPY, SMALLEST, number, short, verdict
 from usl.report.sections.picks import pick_link
 
 POINTS = 300  # per curve; of longer trainings every so many records
 COLOURS = 10  # see report.css
+SYMBOLS = (
+    "global loss, Eq. 10",
+    "local loss, Eq. 14",
+    "confidence is max ŷ, Eq. 9",
+    "its threshold is τ",
+    "the number of neighbours k",
+)
 
 
 @dataclass(frozen=True)
@@ -46,25 +53,28 @@ class Panel:
 def panels(parameters: dict[str, Any]) -> tuple[Panel, ...]:
     """The charts in reading order, their captions with the selection's own parameters."""
     tau, k = (figure(parameters[n]) if n in parameters else "" for n in ("tau", "k"))
-    threshold = f"τ = {tau}" if tau else "τ"
+    threshold = tau or "the threshold"
     return (
         Panel(
             "Global loss",
             (("global_loss", ""),),
-            "Makes items surer of the cluster they are in (Eq. 10). Only those with a confidence "
+            "Makes items surer of the cluster they are in. Only those with a confidence "
             f"of {threshold} or more count, so while they are few it is near 0 or jumps about, "
             "which is normal. A warning: it grows without end.",
         ),
         Panel(
             "Local loss",
             (("local_loss", ""),),
-            "How far items are from the cluster of a neighbour (Eq. 14). Good: it falls and levels "
+            "How far items are from the cluster of a neighbour. Good: it falls and levels "
             "off. A warning: it rises (lower lr), or still falls at the end (more steps).",
         ),
         Panel(
             "Confidence",
-            (("confidence", "mean"), ("above_tau", "share ≥ τ")),
-            "How surely items belong to their cluster (max ŷ, Eq. 9). Good: it rises. While none "
+            (
+                ("confidence", "mean"),
+                ("above_tau", f"share at {tau} or more" if tau else "share at the threshold"),
+            ),
+            "How surely items belong to their cluster. Good: it rises. While none "
             f"reaches {threshold}, the local loss works alone. A warning: the mean stays near one "
             "over the number of clusters.",
             ceiling=1.0,
@@ -111,6 +121,7 @@ def learning_section(facts: Facts) -> Html:
         heads_legend(heads),
         tag("div", *charts, class_="charts"),
         sizes(facts.picks),
+        footnote(*SYMBOLS),
         id_="learning",
     )
 

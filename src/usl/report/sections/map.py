@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.report.drawing.charts import legend, swatch
-from usl.report.drawing.markup import Html, section, tag
+from usl.report.drawing.markup import Html, plural, section, tag
 from usl.report.facts.explorer import explorer_data
 from usl.report.facts.facts import Facts
-from usl.report.facts.groups import NAMED, UNKNOWN, Groups, colour, groups_of
+from usl.report.facts.groups import (
+    NAMED,
+    UNKNOWN,
+    Groups,
+    colour,
+    groups_of,
+    is_square,
+)
 from usl.report.projection import Projection
 from usl.report.sections.picks import SHOWN
 
@@ -116,7 +123,7 @@ def clouds(xy: NDArray[np.int64], group: NDArray[np.int64], groups: Groups) -> l
     """The dots, group by group; groups beyond a few hundred share colours, and then a path."""
     sharing = by_colour(groups)
     return [
-        cloud(xy[np.isin(group, numbers)], numbers[0], groups, alone=len(numbers) == 1)
+        cloud(xy[np.isin(group, numbers)], numbers[-1], groups, alone=len(numbers) == 1)
         for numbers in sharing.values()
     ]
 
@@ -138,9 +145,15 @@ def cloud(xy: NDArray[np.int64], number: int, groups: Groups, *, alone: bool = T
         "path",
         tag("title", name) if alone else None,
         d=dots(xy),
-        class_=f"cloud g{number}" if number >= 0 else "cloud",
+        class_=" ".join(cloud_classes(number, groups)),
         style=f"--c:{colour(number, groups)}",
     )
+
+
+def cloud_classes(number: int, groups: Groups) -> list[str]:
+    """For the style sheet: the group's number, those without a colour as one, and its shape."""
+    place = [] if number < 0 else [f"g{min(number, groups.named)}"]
+    return ["cloud", *place, *["square"][: is_square(number, groups)]]
 
 
 def rings(xy: NDArray[np.int64], group: NDArray[np.int64], groups: Groups) -> list[Html]:
@@ -186,11 +199,9 @@ def class_names(
 
     It stands at the nearest place where it covers no other name and no mark (int64 [m, 2]).
     """
-    if not groups.legend:
-        return []
     taken: list[tuple[float, float, float]] = [(x, y, MARK / 2) for x, y in marks.tolist()]
     names = []
-    for number, whole in enumerate(groups.names):
+    for number, whole in enumerate(groups.names[: groups.named]):
         own = xy[group == number]
         if not len(own):
             continue
@@ -216,16 +227,21 @@ def shorten(name: str) -> str:
 
 def groups_legend(groups: Groups) -> Html | None:
     """Colours and names. Pointing at one makes the others fade, by style sheet alone."""
-    if not groups.legend or not groups.names:
+    if not groups.named:
         return None
-    return legend(
-        (swatch(colour(number, groups)), name, f"g{number}")
-        for number, name in enumerate(groups.names)
-    )
+    items = [
+        (swatch(colour(number, groups), square=is_square(number, groups)), name, f"g{number}")
+        for number, name in enumerate(groups.names[: groups.named])
+    ]
+    if others := len(groups.names) - groups.named:
+        grey = swatch(colour(groups.named, groups))
+        items.append((grey, f"{plural(others, 'other class')}", f"g{groups.named}"))
+    return legend(items)
 
 
 def highlight_rules() -> str:
     """The style rules behind :func:`groups_legend`'s fading."""
     return "".join(
-        f"figure:has(.legend .g{i}:hover) .cloud:not(.g{i}){{opacity:.06}}" for i in range(NAMED)
+        f"figure:has(.legend .g{i}:hover) .cloud:not(.g{i}){{opacity:.06}}"
+        for i in range(NAMED + 1)
     )

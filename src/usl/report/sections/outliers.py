@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.numeric.distances import mean_neighbor_distance
-from usl.report.drawing.markup import Html, figure, join, plural, section, tag
+from usl.report.drawing.markup import Html, figure, footnote, join, plural, section, tag
 from usl.report.facts.facts import Facts, Pick, zero_rows_are_known
 from usl.report.sections.picks import card, pick_link
 from usl.selection.outliers import Outlier, outliers
@@ -41,11 +41,12 @@ def extremes_section(facts: Facts, progress: Progress = silent) -> Html:
         tag(
             "p",
             f"The label of a typical {facts.noun} says something about many others. Those with the "
-            f"lowest density U (over k = {k:,} neighbours{sampled}) are mostly outliers, which a "
-            "random draw does not avoid.",
+            f"lowest density (over their {k:,} nearest neighbours{sampled}) are mostly outliers, "
+            "which a random draw does not avoid.",
         ),
         tag("div", *panels, class_="beside"),
         *strays(facts, progress),
+        footnote("density is U (Eq. 3), with the number of neighbours k"),
         id_="outliers",
     )
 
@@ -84,7 +85,7 @@ def panel(
     for point in points.tolist():
         row = int(facts.rows[point])
         name = str(facts.collection.ids[row])
-        lines = [tag("span", f"U {figure(density[point])}")]
+        lines = [tag("span", f"density {figure(density[point])}")]
         if facts.collection.images is None:
             lines.insert(0, tag("span", name, class_="id", title=name))
         cards.append(card(facts, row, name, join(lines)))

@@ -9,6 +9,7 @@ from usl.report.drawing.markup import (
     FIXED_SPACE,
     Html,
     figure,
+    footnote,
     join,
     per_cent,
     section,
@@ -56,13 +57,16 @@ def picks_section(facts: Facts) -> Html:
         tag("div", tag("dt", "→ #3 at 0.8"), tag("dd", "the nearest earlier pick, its distance")),
         class_="key",
     )
+    symbols = footnote(*symbols_of(facts, terms))
     if facts.collection.images is None:
-        return section("The picks", intro, key, picks_table(shown, terms), id_="picks")
+        listed = picks_table(shown, terms)
+        return section("The picks", intro, key, listed, symbols, id_="picks")
     cards = [
         card(facts, pick.row, pick.image_id, pick_caption(pick, terms), rank=pick.rank)
         for pick in shown
     ]
-    return section("The picks", intro, key, tag("ol", *cards, class_="cards"), id_="picks")
+    listed = tag("ol", *cards, class_="cards")
+    return section("The picks", intro, key, listed, symbols, id_="picks")
 
 
 def terms_of(facts: Facts) -> Terms:
@@ -87,11 +91,23 @@ def terms_of(facts: Facts) -> Terms:
     for short, name, text in TERMS:
         if name not in have or (name == "utility" and decided):
             continue
-        short, meaning = own.get(f"{name} {chosen}") or own.get(name, (short, text))
+        short, meaning = (own.get(f"{name} {chosen}") or own.get(name, (short, text)))[:2]
         if name == "confidence" and isinstance(heads, int) and heads > 1:
             meaning += f", mean of {heads} heads"
         terms.append((short, name, meaning + DECIDED if name == decided else meaning))
     return terms
+
+
+def symbols_of(facts: Facts, terms: Terms) -> list[str]:
+    """What the paper calls these figures, as ``density is U (Eq. 3)``."""
+    picked = facts.run.info["selection"]
+    own = getattr(built_in_module([METHODS], picked["method"]), "TERMS", {})
+    chosen = picked["parameters"].get("chosen")
+    found = []
+    for short, name, _ in terms:
+        _, _, *symbol = own.get(f"{name} {chosen}") or own.get(name, ("", ""))
+        found += [f"{short} is {one}" for one in symbol]
+    return found
 
 
 def pick_caption(pick: Pick, terms: Terms) -> Html:
@@ -120,6 +136,9 @@ def pick_caption(pick: Pick, terms: Terms) -> Html:
 
 def label_line(pick: Pick) -> Html:
     """The label in bold; in italics if nobody gave it and the source knows the answer."""
+    if pick.said:
+        known = tag("em", f" ({pick.label})") if pick.label is not None else None
+        return tag("span", tag("strong", pick.said), known, class_="undecided")
     if pick.label is None:
         return tag("span", "no label yet", class_="quiet")
     return tag("strong" if pick.given else "em", pick.label, class_="label")
@@ -155,7 +174,15 @@ def picks_table(shown: tuple[Pick, ...], terms: Terms) -> Html:
     return table("The picks, best first", header, rows, text_columns=(0, 1, 2))
 
 
-def card(facts: Facts, row: int, name: str, caption: Html, *, rank: int | None = None) -> Html:
+def card(
+    facts: Facts,
+    row: int,
+    name: str,
+    caption: Html,
+    *,
+    rank: int | None = None,
+    small: bool = False,
+) -> Html:
     """One picture with what is said about it."""
     label = f"pick {rank}: {name}" if rank else name
     return tag(
@@ -164,7 +191,7 @@ def card(facts: Facts, row: int, name: str, caption: Html, *, rank: int | None =
             "figure",
             tag(
                 "div",
-                thumbnail(facts.collection.images, row, label),
+                thumbnail(facts.collection.images, row, label, small=small),
                 tag("span", str(rank), class_="rank") if rank else None,
                 class_="picture",
             )

@@ -24,7 +24,8 @@ class Points {
     this.group = Int32Array.from(record.ids, (_, i) => this.groupOf(i));
     this.pickOf = new Map(record.picks.map(([point], number) => [point, number]));
     this.pickOf.delete(-1);
-    const { of = [] } = record.pictures ?? {};
+    const { of = [], unread = [] } = record.pictures ?? {};
+    this.unread = new Set(unread);
     this.tileOf = new Map(of.map((point, number) => [point, number]));
   }
 
@@ -64,6 +65,7 @@ class Points {
     const parts = [];
     const number = this.pickOf.get(i);
     if (number !== undefined) parts.push(`Pick ${this.picks[number][1]}`);
+    if (this.said[i]) parts.push(this.said[i]);
     parts.push(...this.answers(i).map((a) => `${a.kind} ${a.name}${a.more} ${a.verdict}`.trim()));
     if (number === undefined && this.standsFor(i) >= 0) {
       parts.push(`stood for by pick ${this.picks[this.standsFor(i)][1]}`);
@@ -72,7 +74,7 @@ class Points {
   }
 }
 
-/** The picture of a dot, if the page has one: that of the list of picks, or one from a sheet. */
+/** The picture of a dot: that of the list of picks, one from a sheet, or why the page has none. */
 class Pictures {
   constructor(points) {
     this.points = points;
@@ -86,7 +88,15 @@ class Pictures {
     const shown = rank && document.querySelector(`#pick-${rank} img`);
     if (shown) return el("img", { src: shown.src, class: shown.className, alt: "" });
     const tile = points.tileOf.get(i);
-    return tile === undefined ? null : this.cut(tile);
+    return tile === undefined ? this.blank(i, rank) : this.cut(tile);
+  }
+
+  /** Why there is none: as the list of picks says, or because the image cannot be read, or for room. */
+  blank(i, rank) {
+    const { points } = this;
+    const said = rank && document.querySelector(`#pick-${rank} .missing`)?.textContent;
+    const why = said || (points.unread.has(i) ? "cannot be read" : "");
+    return el("span", { class: "missing" }, why ? `No picture: ${why}.` : points.blank);
   }
 
   cut(tile) {
@@ -143,7 +153,8 @@ class Card {
     const picture = this.pictures.of(i);
     const pick = number === undefined ? null : points.picks[number];
     const parts = [
-      picture && el("div", { class: "picture" }, picture),
+      el("div", { class: picture.className === "missing" ? "picture none" : "picture" }, picture),
+      points.said[i] && el("p", { class: "class" }, points.said[i]),
       first && el("p", { class: "class" }, first.name),
       first && answer(first, false),
       ...others.map((other) => answer(other, true)),

@@ -7,7 +7,7 @@ const NOTHING = () => ({ classes: new Set(), low: 0, high: 100, rank: 0, wrong: 
 class Filters {
   /** `does.changed` is called after every change, `does.ranked` with the dot of a chosen pick. */
   constructor(figure, points, does) {
-    Object.assign(this, { figure, points, does, filter: NOTHING(), preview: -1 });
+    Object.assign(this, { figure, points, does, filter: NOTHING(), preview: null });
     this.shown = new Uint8Array(points.count).fill(1);
     figure.prepend(this.controls());
     this.chips = this.switches();
@@ -17,7 +17,7 @@ class Filters {
   controls() {
     const { points } = this;
     const many = points.group.some((number) => number >= 0) && points.by !== "stands" &&
-      !this.figure.querySelector(".legend");
+      points.colours.length > points.named;
     this.count = el("p", { class: "count", role: "status" });
     this.reset = el("button", { type: "button", click: () => this.clear() }, "Show all");
     return el(
@@ -103,12 +103,15 @@ class Filters {
 
   /** The entries of the legend become switches: none pressed shows all. */
   switches() {
+    const { colours, named } = this.points;
     return [...this.figure.querySelectorAll(".legend li")].map((item, number) => {
+      const numbers = number < named ? [number] : colours.map((_, i) => i).slice(named); // the others
       const chip = el("button", { type: "button", "aria-pressed": "false" }, ...item.childNodes);
       chip.addEventListener("click", () => {
         const { classes } = this.filter;
-        if (!classes.delete(number)) classes.add(number);
-        this.preview = -1;
+        const pressed = classes.has(number);
+        for (const one of numbers) pressed ? classes.delete(one) : classes.add(one);
+        this.preview = null;
         this.apply();
       });
       const hover = (value) => () => {
@@ -116,9 +119,9 @@ class Filters {
         this.does.changed();
       };
       chip.addEventListener("pointerenter", (event) => {
-        if (event.pointerType === "mouse" && !this.filter.classes.size) hover(number)();
+        if (event.pointerType === "mouse" && !this.filter.classes.size) hover(new Set(numbers))();
       });
-      chip.addEventListener("pointerleave", hover(-1));
+      chip.addEventListener("pointerleave", hover(null));
       item.replaceChildren(chip);
       return chip;
     });
@@ -165,13 +168,13 @@ class Filters {
   /** What is drawn: of a class under the pointer in the legend, only that. */
   seen() {
     const { points, preview, shown } = this;
-    return preview < 0 ? shown : shown.map((on, i) => Number(on && points.group[i] === preview));
+    return preview ? shown.map((on, i) => Number(on && preview.has(points.group[i]))) : shown;
   }
 
   /** Whether a class is to be named on the map. */
   names(number) {
     const { classes } = this.filter;
-    return this.preview >= 0 ? number === this.preview : !classes.size || classes.has(number);
+    return this.preview ? this.preview.has(number) : !classes.size || classes.has(number);
   }
 
   /** Find what the filters show. */

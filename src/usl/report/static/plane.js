@@ -162,15 +162,16 @@ class Plane {
     const key = [radius, ring, ground].join();
     if (this.prepared === key) return;
     this.prepared = key;
-    const faint = "var(--faint)";
+    const faint = "var(--other)";
     const colours = resolved(this.svg.parentNode, [...this.points.colours, faint, faint]);
     const ghost = colours.length - 2;
-    atlas(this.dots, colours, radius, (context, colour, i) => {
-      context.globalAlpha = i === ghost ? GHOST : 0.66;
+    const squares = new Set(this.points.squares);
+    atlas(this.dots, colours, radius, squares, (context, colour, i) => {
+      context.globalAlpha = i === ghost ? GHOST : 0.85;
       context.fillStyle = colour;
       context.fill();
     });
-    atlas(this.rings, this.ringed.length ? colours : [], ring * 0.775, (context, colour) => {
+    atlas(this.rings, this.ringed.length ? colours : [], ring * 0.775, squares, (context, colour) => {
       [context.fillStyle, context.strokeStyle, context.lineWidth] = [ground, colour, ring * 0.45];
       context.fill();
       context.stroke();
@@ -178,8 +179,11 @@ class Plane {
   }
 }
 
-/** Draw a circle for each colour, side by side; the canvas learns the side of each and how many lie in a row. */
-function atlas(canvas, colours, radius, paint) {
+/**
+ * Draw a circle, or a square, for each colour, side by side; the canvas learns the side of each and
+ * how many lie in a row.
+ */
+function atlas(canvas, colours, radius, squares, paint) {
   canvas.size = Math.ceil(2.6 * radius) + 2;
   canvas.across = Math.ceil(Math.sqrt(colours.length));
   canvas.width = canvas.height = canvas.across * canvas.size;
@@ -187,7 +191,9 @@ function atlas(canvas, colours, radius, paint) {
   colours.forEach((colour, i) => {
     context.beginPath();
     const x = (i % canvas.across) * canvas.size, y = Math.floor(i / canvas.across) * canvas.size;
-    context.arc(x + canvas.size / 2, y + canvas.size / 2, radius, 0, 2 * Math.PI);
+    const middle = canvas.size / 2, half = 0.89 * radius; // as large an area
+    if (squares.has(i)) context.rect(x + middle - half, y + middle - half, 2 * half, 2 * half);
+    else context.arc(x + middle, y + middle, radius, 0, 2 * Math.PI);
     paint(context, colour, i);
   });
 }

@@ -51,7 +51,7 @@ TERMS = {
     "confidence": ("consensus", "share of its nearest neighbours that lie in its own cluster"),
     "density": ("density", "mean cosine with the images nearest to it, about half a cluster"),
     "utility": ("score", "consensus times density, or what pick_by names; the largest wins"),
-    "utility usl_t": ("max ŷ", "how surely it belongs to its learned cluster; the surest wins"),
+    "utility usl_t": ("confidence", "how surely it is in its learned cluster; the surest wins"),
 }
 LEARNING = Training(steps=750)  # half of USL-T's: as good as all over 20 draws (docs/method.md)
 WORK = 50_000_000  # rows times clusters of all partitions; more clusters, fewer partitions

@@ -43,11 +43,11 @@ SYMBOLS = {
     ),
     "horizon": ("h", "nearest picks that repel; none: all of them"),
 }
-EQUATION_3 = ("U", "density, 1 / mean distance to the k nearest neighbours (Eq. 3)")
+EQUATION_3 = ("density", "1 / mean distance to the nearest neighbours", "U (Eq. 3)")
 TERMS = {
     "density": EQUATION_3,
-    "regularizer": ("Reg", "regulariser: nearness to the picks of other clusters (Eq. 5, 6)"),
-    "utility": ("U′", "what decided: U less λ times the regulariser (Eq. 7)"),
+    "regularizer": ("regulariser", "nearness to the picks of other clusters", "Reg (Eq. 5, 6)"),
+    "utility": ("utility", "what decided: density less the weighted regulariser", "U′ (Eq. 7)"),
 }
 SMALL, FEW = 100_000, 100  # "large scale" is above SMALL items; Table 14 splits at FEW labels
 

@@ -20,6 +20,6 @@ SYMBOLS = {
     "scale": ("", "of the logits: scale times cosine"),
 }
 TERMS = {
-    "confidence": ("max ŷ", "how surely it belongs to its cluster (Eq. 9)"),
+    "confidence": ("confidence", "how surely it belongs to its cluster", "max ŷ (Eq. 9)"),
     "density": EQUATION_3,
 }
