@@ -20,6 +20,7 @@ from usl.data.deep_colours import deep_colours
 from usl.data.endings import EXTENSIONS, PHOTOS, RAW, formats, readable_endings
 from usl.data.greys import eight_bits
 from usl.data.picture_cost import Costly, check_beginning, check_header
+from usl.data.scaled_reads import read_at_scale
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +29,8 @@ __all__ = ["EXTENSIONS", "array_to_image", "decode_file", "to_grey_or_rgb", "upr
 
 GREY_MODES = ("1", "L", "LA", "La")
 STRIP = 256  # rows
+
+Hold = Callable[[int], None]
 
 _OPENING = threading.Lock()
 
@@ -39,6 +42,8 @@ def decode_file(
     max_pixels: int | None = None,
     scaled: Counter[str] | None = None,
     side: int | None = None,
+    least: int | None = None,
+    hold: Hold | None = None,
     apart: bool = True,
 ) -> Image.Image:
     """Decode the first frame of an image file (a path, or an open file) as ``L`` or ``RGB``.
@@ -52,6 +57,9 @@ def decode_file(
     max_pixels : refuse an image of more pixels; None for ``PIL.Image.MAX_IMAGE_PIXELS``.
     scaled : counts pictures that were not scaled nominally, by how they were.
     side : shrink it so that no side is longer; JPEG files shrink while they are decoded.
+    least : pixels of the shorter side that are enough. A file that can be read at a scale (see
+        :mod:`usl.data.scaled_reads`) is, at the smallest that leaves as many.
+    hold : called with the pixels that will be held, before they are decoded. It may wait.
     apart : False to raise :class:`usl.data.picture_cost.Costly` instead of using a process.
 
     Raises
@@ -66,7 +74,16 @@ def decode_file(
     counted: Counter[str] = Counter() if scaled is None else scaled
     limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
     try:
-        return decode_here(path, name, limit=limit, scaled=counted, side=side, check=check_header)
+        return decode_here(
+            path,
+            name,
+            limit=limit,
+            scaled=counted,
+            side=side,
+            least=least,
+            hold=hold,
+            check=check_header,
+        )
     except Costly as costly:
         if not apart:
             raise
@@ -76,7 +93,9 @@ def decode_file(
         else:
             path.seek(0)
             source = path.read()
-        decoded, how = decode_apart(source, name, limit=limit, side=side, memory=costly.memory)
+        decoded, how = decode_apart(
+            source, name, limit=limit, side=side, least=least, memory=costly.memory
+        )
         counted.update([how] if how else [])
         return decoded
 
@@ -88,7 +107,9 @@ def decode_here(
     limit: int | None,
     scaled: Counter[str],
     side: int | None,
-    check: Callable[[Image.Image, Any], None] | None,
+    least: int | None = None,
+    hold: Hold | None = None,
+    check: Callable[[Image.Image, Any, int], None] | None,
 ) -> Image.Image:
     """Decode as :func:`decode_file` in this process; ``check`` may raise ``Costly`` before."""
     from PIL import Image, UnidentifiedImageError
@@ -107,11 +128,16 @@ def decode_here(
             if ending in RAW:
                 return _shrunk(_developed(content.read()), side)
             with _opened(content, limit) as image:
-                if limit is not None and image.width * image.height > limit:
+                whole = image.width * image.height
+                if limit is not None and whole > limit:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+                bounded = check is not check_header
+                read_at_scale(image, content, longer=side, shorter=least, bounded=bounded)
                 if check is not None:
-                    check(image, content)
-                return _shrunk(_decoded(image, content, scaled, side), side)
+                    check(image, content, whole)
+                if hold is not None:
+                    hold(image.width * image.height)
+                return _shrunk(_decoded(image, content, scaled), side)
         finally:
             if content is not path:
                 content.close()
@@ -137,17 +163,12 @@ def decode_here(
         ) from error
 
 
-def _decoded(
-    image: Image.Image, content: Any, scaled: Counter[str], side: int | None
-) -> Image.Image:
+def _decoded(image: Image.Image, content: Any, scaled: Counter[str]) -> Image.Image:
     """The pixels of an opened picture, upright, as ``L`` or ``RGB``."""
     reopen = partial(_opened, limit=None)
     if (deep := deep_colours(image, content, reopen, upright)) is not None:
         scaled.update([deep[1]] if deep[1] else [])
         return to_grey_or_rgb(deep[0])
-    if side is not None and image.format in ("JPEG", "MPO"):
-        scale = side / max(image.size)
-        image.draft(None, (round(image.width * scale), round(image.height * scale)))
     image.load()
     return to_grey_or_rgb(upright(image), scaled)
 
@@ -177,9 +198,11 @@ def _developed(content: bytes) -> Image.Image:
 
 def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; damaged EXIF data count as none."""
-    from PIL import ImageOps
+    from PIL import ExifTags, ImageOps
 
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # not a copy of it, which takes as long as a scaled read
         return ImageOps.exif_transpose(image)
     except Exception:  # the pixels are good, only the note about them is not
         return image

@@ -39,7 +39,13 @@ class Stopped(Exception):
 
 
 def decode_apart(
-    source: str | bytes, name: str, *, limit: int | None, side: int | None, memory: int = 0
+    source: str | bytes,
+    name: str,
+    *,
+    limit: int | None,
+    side: int | None,
+    least: int | None = None,
+    memory: int = 0,
 ) -> tuple[Image.Image, str]:
     """Decode a picture in a child: the picture, and how its greys were scaled ("" for nominally).
 
@@ -48,6 +54,7 @@ def decode_apart(
     source : the path, or the content, of a file.
     limit : of pixels.
     side : shrink it so that no side is longer.
+    least : pixels of the shorter side that are enough.
     memory : bytes that it is known to take.
 
     Raises
@@ -57,7 +64,7 @@ def decode_apart(
     """
     pool, factor = _pool(), max(1.0, (limit or 0) / PIXELS)
     large, seconds = int(LARGE * factor), SECONDS * factor
-    asked = {"name": name, "limit": limit, "side": side, "seconds": seconds}
+    asked = {"name": name, "limit": limit, "side": side, "least": least, "seconds": seconds}
     try:
         if memory > large:
             raise Stopped(OUT_OF_MEMORY)
