@@ -30,7 +30,7 @@ __all__ = ["EXTENSIONS", "array_to_image", "decode_file", "to_grey_or_rgb", "upr
 GREY_MODES = ("1", "L", "LA", "La")
 STRIP = 256  # rows
 
-Hold = Callable[[int], None]
+Hold = Callable[[int], None]  # told of the pixels that decoding will hold; it may wait
 
 _OPENING = threading.Lock()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
-from usl.features.contract import Encoder
+from usl.features.contract import Encoder, PrecisionName
 from usl.features.embed import Embedding, embed
 from usl.features.preprocessing import Preprocessing
 from usl.numeric.arrays import Float32
@@ -44,6 +44,8 @@ class Space:
             "key": encoder.key,
             "supervision": encoder.supervision,
             **({} if encoder.layer is None else {"layer": encoder.layer}),
+            **({"at_scale": True} if encoder.at_scale else {}),
+            **({} if encoder.precision == "fp32" else {"precision": encoder.precision}),
             "width": int(self.embedding.rows.shape[1]),
             "dimensions": int(self.features.shape[1]),
             "preprocessing": self.preprocessing.digest,
@@ -61,6 +63,7 @@ def open_space(
     rows: NDArray[np.int64] | None = None,
     preprocessing: Preprocessing | None = None,
     settings: dict[str, Any] | None = None,
+    precision: PrecisionName = "fp32",
     on_corrupt: Literal["skip", "fail"] = "skip",
     workspace: Workspace | None = None,
     progress: Progress = silent,
@@ -72,12 +75,20 @@ def open_space(
     model : an encoder or its name; ``auto`` takes the best that is installed.
     preprocessing : a fitted one to apply; without it one is fitted on the rows of the train
         subset, with the encoder's defaults changed by ``settings`` (center, standardize, pca).
+    precision : as in :func:`usl.features.embed.embed`.
     on_corrupt : ``skip`` unreadable images, or ``fail`` at the first.
     workspace : where the tables lie; default: in memory.
     """
     wanted = np.arange(len(collection)) if rows is None else rows
     part = collection.take(wanted)
-    embedding = embed(part, model, on_corrupt=on_corrupt, workspace=workspace, progress=progress)
+    embedding = embed(
+        part,
+        model,
+        precision=precision,
+        on_corrupt=on_corrupt,
+        workspace=workspace,
+        progress=progress,
+    )
     if len(embedding.rows) == 0:
         raise DataError(f"{collection.source}: none of the {len(part)} images could be read.")
     if preprocessing is None:

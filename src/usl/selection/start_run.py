@@ -18,6 +18,7 @@ from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.data.collection import Collection
+from usl.features.contract import PrecisionName
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
 from usl.numeric.unit_rows import known_lengths
@@ -44,6 +45,7 @@ def start_run(
     method: str = DEFAULT,
     model: str = "auto",
     layer: LayerName | None = None,
+    precision: PrecisionName = "fp32",
     seed: int = 0,
     overwrite: bool = False,
     on_corrupt: Literal["skip", "fail"] = "skip",
@@ -73,6 +75,8 @@ def start_run(
         by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
     layer : trunk or head of an encoder whose checkpoint has both; the default is the trunk. USL's
         released code selects on the head, which is not centred.
+    precision : of the encoder's network: bf16 and fp16 are faster, where the processor or GPU has
+        them, and change the features a little.
     seed : of every random draw; the same seed gives the same picks.
     overwrite : replace an earlier run. One that holds your labels is kept beside it.
     on_corrupt : what to do with an image that cannot be read.
@@ -104,6 +108,7 @@ def start_run(
         ready.encoder,
         rows=train,
         settings={"center": center, "standardize": standardize, "pca": pca},
+        precision=precision,
         on_corrupt=on_corrupt,
         workspace=ready.workspace,
         progress=progress,

@@ -15,7 +15,7 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.features.contract import Encoder
 from usl.features.embed import GIVEN
-from usl.features.open_encoder import open_encoder, open_recorded
+from usl.features.open_encoder import as_recorded, open_encoder, open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.answers.sync import checked_split
@@ -114,7 +114,7 @@ def recorded_space(
     encoder: Encoder | str = "auto"
     if collection.features is None:
         name = _encoder_name(run, record, trained)
-        encoder = open_encoder(name) if fetch else open_recorded(name, record)
+        encoder = as_recorded(open_encoder(name), record) if fetch else open_recorded(name, record)
     return open_space(
         collection,
         encoder,

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, missing_extra
 from usl.core.hashing import bytes_digest
-from usl.features.contract import Encoder, require_timm
+from usl.features.contract import Encoder, PrecisionName, require_timm
+from usl.features.shared.precision import in_precision, of_precision
 from usl.features.shared.resize import square_float
-from usl.features.shared.torch_threads import full_passes
+from usl.features.shared.torch_threads import full_passes, use_large_pages
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -85,12 +86,17 @@ class EfficientNetLite(Encoder):
         require_timm(f"The encoder {name}")
         self.name = name
         self.size = INPUT_SIZE[name]
+        self.least = 2 * self.size
         self.weights = weights_file(name)
         # hashing 20 MB takes 20 ms; so a run served by the cache never has to import torch
         digest = bytes_digest(self.weights.read_bytes())
         self.key = f"{name}-{self.size}-{INPUT_VERSION}-{digest[:16]}"
         self.batch_size = max(64, PASS * thread_count())
         self._network: Any = None
+
+    def in_precision(self, precision: PrecisionName) -> EfficientNetLite:
+        """The same with another precision."""
+        return self if precision == self.precision else of_precision(self, precision, "cpu")
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """Float32 [3, size, size], values -1 to 1."""
@@ -101,16 +107,20 @@ class EfficientNetLite(Encoder):
 
     def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Mean-pooled maps, float32 [b, 320]; the passes run side by side, one core each."""
+        use_large_pages()
         import torch
 
         if self._network is None:
             self._network = build_network(self.name, self.weights)
 
         def pooled(batch: Any) -> Any:
-            pixels = batch.contiguous(memory_format=torch.channels_last)
-            return self._network(pixels).mean((2, 3))
+            return self._network(batch).float().mean((2, 3))
 
-        return full_passes(pooled, prepared, PASS, DIM)
+        def rows(batch: Any) -> Any:
+            pixels = batch.contiguous(memory_format=torch.channels_last)
+            return in_precision(pooled, pixels, self.precision)
+
+        return full_passes(rows, prepared, PASS, DIM)
 
 
 def build_network(name: str, weights: Path) -> Any:
