@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError
-from usl.data.collection import Images
+from usl.data.collection import Images, read_scaled
 from usl.data.decode import decode_file, shrink
 from usl.data.digests import RACY_NS, file_digest
 from usl.data.images import FileImages
@@ -230,7 +230,7 @@ class Pictures:
     def _decode(self, row: int, size: int, *, apart: bool) -> Image.Image:
         path = self._path(row)
         if path is None:
-            return shrink(self.images.read(row), size)
+            return shrink(read_scaled(self.images, row, size), size)
         limit = getattr(self.images, "max_pixels", None)
         return decode_file(path, path.name, max_pixels=limit, side=size, apart=apart)
 
