@@ -1,4 +1,4 @@
-"""Photographs per second of ``usl.embed``, and what reading them at a scale changes in the features.
+"""Photographs per second of ``usl.embed``, and what scaled reads change in the features.
 
     python benchmarks/embed.py speed --cores 1 2 --pairs 3
     python benchmarks/embed.py same --photographs 500
@@ -147,7 +147,7 @@ def decoded(path: Path) -> None:
 
 
 def by_torchvision(path: Path) -> None:
-    """torchvision's decoder and resize."""
+    """Read and resize as torchvision does."""
     import torch
     from torchvision.io import ImageReadMode, decode_image, read_file
     from torchvision.transforms import InterpolationMode

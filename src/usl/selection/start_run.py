@@ -125,12 +125,7 @@ def start_run(
         "progress": progress,
         **handed,
     }
-    try:
-        picks = pick(ready, space, budget, constraints, settings)
-    except TrainingFailedError as error:
-        left = Path(out).with_name(f"{Path(out).name}.failed.jsonl")
-        write_json_lines(left, error.history)
-        raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
+    picks = pick(ready, space, budget, constraints, settings, Path(out))
     selected = time.perf_counter()
 
     readable = np.ones(len(collection), dtype=bool)
@@ -189,13 +184,19 @@ def pick(
     budget: int,
     constraints: Constraints | None,
     settings: dict[str, Any],
+    out: Path,
 ) -> Selection:
-    """The picks from the images that could be read."""
-    if constraints is None:
-        return select(space.features, budget, **settings)
-    ids, readable = ready.collection.ids, np.searchsorted(ready.train, space.rows)
-    wanted = ready.wanted.restricted(readable, ids[ready.train])
-    return select_within(space.features, budget, wanted, ids=ids[space.rows], **settings)
+    """The picks from the images that could be read; a training that fails leaves its record."""
+    try:
+        if constraints is None:
+            return select(space.features, budget, **settings)
+        ids, readable = ready.collection.ids, np.searchsorted(ready.train, space.rows)
+        wanted = ready.wanted.restricted(readable, ids[ready.train])
+        return select_within(space.features, budget, wanted, ids=ids[space.rows], **settings)
+    except TrainingFailedError as error:
+        left = out.with_name(f"{out.name}.failed.jsonl")
+        write_json_lines(left, error.history)
+        raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
 
 
 def selection_record(picks: Selection, ready: Prepared, space: Space, seed: int) -> dict[str, Any]:
