@@ -8,7 +8,7 @@ Photographs are made from a seed: noise with the spectrum of natural images, and
 before it. ``speed`` runs the ways of reading them by turns, each in a process of its own:
 
 - ``usl``: ``usl.embed`` with ``efficientnet_lite1``, without a cache of features;
-- ``former``: the same as it was before: each file read twice and decoded whole, pages of 4 KB;
+- ``former``: as it was: each file read twice and decoded whole, memory given back at once;
 - ``torchvision``: its decoder and its resize, without a network;
 - ``limit``: Pillow's scaled decoding alone, without resize, hash or network.
 
@@ -37,6 +37,7 @@ from usl.core.hashing import bytes_digest
 from usl.data.collection import Collection
 from usl.data.images import FileImages
 from usl.features.embed import embed
+from usl.features.encoders import efficientnet_lite
 from usl.features.open_encoder import open_encoder
 from usl.features.preprocessing import Preprocessing
 from usl.numeric.blocks import thread_count
@@ -164,6 +165,8 @@ def measure(side: str, folder: Path) -> None:
     files = sorted(folder.glob("*.jpg"))
     if side in ("usl", "former"):
         found = collection(folder, FileImages if side == "usl" else Former)
+        if side == "former":
+            efficientnet_lite.keep_large_buffers = lambda: None
         encoder: Any = open_encoder(MODEL)
         embed(found.take(np.arange(2)), encoder, cache=False)
 
@@ -194,7 +197,7 @@ def speed(arguments: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for seed in range(COUNTS[megapixels]):
-                content = made.file(seed % 24, SIZES[megapixels])
+                content = made.file(seed % 6, SIZES[megapixels])
                 end = bytes([0xFF, 0xFE, 0, 4, *divmod(seed, 256)])  # a comment: no two are equal
                 (folder / f"{seed:04d}.jpg").write_bytes(content[:2] + end + content[2:])
             size = sum(path.stat().st_size for path in folder.iterdir()) / COUNTS[megapixels]
@@ -222,10 +225,9 @@ def one_size(folder: Path, cores: int, pairs: int) -> dict[str, list[float]]:
     taken: dict[str, list[Any]] = {side: [] for side in SIDES}
     for _ in range(pairs):
         for side in SIDES:
-            pages = {"THP_MEM_ALLOC_ENABLE": "0"} if side == "former" else {}
             command = [sys.executable, "-W", "ignore", __file__, "measure", side, str(folder)]
             made = subprocess.run(
-                command, env={**environment, **pages}, capture_output=True, text=True, check=False
+                command, env=environment, capture_output=True, text=True, check=False
             )
             if made.returncode:
                 print(f"{side}: {made.stderr.strip().splitlines()[-1]}")

@@ -19,7 +19,7 @@ from usl.core.hashing import bytes_digest
 from usl.features.contract import Encoder, PrecisionName, require_timm
 from usl.features.shared.precision import in_precision, of_precision
 from usl.features.shared.resize import square_float
-from usl.features.shared.torch_threads import full_passes, use_large_pages
+from usl.features.shared.torch_threads import full_passes, keep_large_buffers
 from usl.learning.backbone_file import find_record, read_record
 from usl.learning.sealed_file import check_seal
 from usl.numeric.blocks import thread_count
@@ -110,10 +110,10 @@ class NetworkEncoder(Encoder):
 
     def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Pooled features in evaluation mode, float32 [b, dim]; on the CPU one pass per core."""
-        use_large_pages()
         import torch
 
         if self._network is None:
+            keep_large_buffers()
             self._device = "cuda" if torch.cuda.is_available() else "cpu"
             self._network = self.backbone().eval().to(self._device)
 

@@ -20,7 +20,7 @@ from usl.core.hashing import bytes_digest
 from usl.features.contract import Encoder, PrecisionName, require_timm
 from usl.features.shared.precision import in_precision, of_precision
 from usl.features.shared.resize import square_float
-from usl.features.shared.torch_threads import full_passes, use_large_pages
+from usl.features.shared.torch_threads import full_passes, keep_large_buffers
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ class EfficientNetLite(Encoder):
 
     def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Mean-pooled maps, float32 [b, 320]; the passes run side by side, one core each."""
-        use_large_pages()
         import torch
 
         if self._network is None:
+            keep_large_buffers()
             self._network = build_network(self.name, self.weights)
 
         def pooled(batch: Any) -> Any:
