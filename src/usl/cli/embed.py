@@ -10,6 +10,7 @@ from usl.cli.shared import DryRun, Json, print_plan, report_unreadable
 from usl.console import bars, print_json, say
 from usl.core.words import counted
 from usl.data.open import open_collection, tell
+from usl.features.contract import PrecisionName
 from usl.features.dry_run import plan_embedding
 from usl.features.embed import embed as embed_collection
 from usl.features.export import check_target, write_features
@@ -23,6 +24,7 @@ def embed(
     *,
     model: str = "auto",
     layer: LayerName | None = None,
+    precision: PrecisionName = "fp32",
     out: Path | None = None,
     overwrite: bool = False,
     as_: str | None = None,
@@ -44,7 +46,12 @@ def embed(
     if dry_run:
         print_plan(
             plan_embedding(
-                source, with_layer(model, layer), subset=None, as_=as_, max_pixels=max_pixels
+                source,
+                with_layer(model, layer),
+                subset=None,
+                precision=precision,
+                as_=as_,
+                max_pixels=max_pixels,
             ),
             as_json=json,
         )
@@ -53,7 +60,9 @@ def embed(
     with bars() as progress:
         collection = open_collection(source, as_=as_, max_pixels=max_pixels)
         tell(collection)
-        found = embed_collection(collection, model, layer=layer, **options, progress=progress)
+        found = embed_collection(
+            collection, model, layer=layer, precision=precision, **options, progress=progress
+        )
     report_unreadable([*collection.skipped, *found.skipped])
     if out is not None:
         write_features(out, collection, found)

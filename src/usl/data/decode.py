@@ -20,6 +20,7 @@ from usl.data.deep_colours import Scale, deep_colours
 from usl.data.endings import EXTENSIONS, PHOTOS, RAW, formats, readable_endings
 from usl.data.greys import eight_bits, windowed
 from usl.data.picture_cost import Costly, check_beginning, check_header
+from usl.data.scaled_reads import read_at_scale
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +29,8 @@ __all__ = ["EXTENSIONS", "array_to_image", "decode_file", "to_grey_or_rgb", "upr
 
 GREY_MODES = ("1", "L", "LA", "La")
 STRIP = 256  # rows
+
+Hold = Callable[[int], None]  # told of the pixels that decoding will hold; it may wait
 
 _OPENING = threading.Lock()
 
@@ -39,6 +42,8 @@ def decode_file(
     max_pixels: int | None = None,
     scaled: Counter[str] | None = None,
     side: int | None = None,
+    least: int | None = None,
+    hold: Hold | None = None,
     apart: bool = True,
     window: bool = False,
 ) -> Image.Image:
@@ -53,6 +58,9 @@ def decode_file(
     max_pixels : refuse an image of more pixels; None for ``PIL.Image.MAX_IMAGE_PIXELS``.
     scaled : counts pictures that were not scaled nominally, by how they were.
     side : shrink it so that no side is longer; JPEG files shrink while they are decoded.
+    least : pixels of the shorter side that are enough. A file that can be read at a scale (see
+        :mod:`usl.data.scaled_reads`) is, at the smallest that leaves as many.
+    hold : called with the pixels that will be held, before they are decoded. It may wait.
     apart : False to raise :class:`usl.data.picture_cost.Costly` instead of using a process.
     window : spread what has more than 8 bits for people to look at, instead of scaling it; see
         :func:`usl.data.greys.windowed`, whose window is counted in ``scaled``.
@@ -70,7 +78,15 @@ def decode_file(
     limit = Image.MAX_IMAGE_PIXELS if max_pixels is None else max_pixels
     try:
         return decode_here(
-            path, name, limit=limit, scaled=counted, side=side, check=check_header, window=window
+            path,
+            name,
+            limit=limit,
+            scaled=counted,
+            side=side,
+            least=least,
+            hold=hold,
+            check=check_header,
+            window=window,
         )
     except Costly as costly:
         if not apart:
@@ -82,7 +98,13 @@ def decode_file(
             path.seek(0)
             source = path.read()
         decoded, how = decode_apart(
-            source, name, limit=limit, side=side, memory=costly.memory, window=window
+            source,
+            name,
+            limit=limit,
+            side=side,
+            least=least,
+            memory=costly.memory,
+            window=window,
         )
         counted.update([how] if how else [])
         return decoded
@@ -95,8 +117,10 @@ def decode_here(
     limit: int | None,
     scaled: Counter[str],
     side: int | None,
-    check: Callable[[Image.Image, Any], None] | None,
+    least: int | None = None,
+    hold: Hold | None = None,
     window: bool = False,
+    check: Callable[[Image.Image, Any, int], None] | None,
 ) -> Image.Image:
     """Decode as :func:`decode_file` in this process; ``check`` may raise ``Costly`` before."""
     from PIL import Image, UnidentifiedImageError
@@ -115,12 +139,17 @@ def decode_here(
             if ending in RAW:
                 return _shrunk(_developed(content.read()), side)
             with _opened(content, limit) as image:
-                if limit is not None and image.width * image.height > limit:
+                whole = image.width * image.height
+                if limit is not None and whole > limit:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+                bounded = check is not check_header
+                read_at_scale(image, content, longer=side, shorter=least, bounded=bounded)
                 if check is not None:
-                    check(image, content)
+                    check(image, content, whole)
+                if hold is not None:
+                    hold(image.width * image.height)
                 scale = windowed if window else eight_bits
-                return _shrunk(_decoded(image, content, scaled, side, scale), side)
+                return _shrunk(_decoded(image, content, scaled, scale), side)
         finally:
             if content is not path:
                 content.close()
@@ -146,17 +175,12 @@ def decode_here(
         ) from error
 
 
-def _decoded(
-    image: Image.Image, content: Any, scaled: Counter[str], side: int | None, scale: Scale
-) -> Image.Image:
+def _decoded(image: Image.Image, content: Any, scaled: Counter[str], scale: Scale) -> Image.Image:
     """The pixels of an opened picture, upright, as ``L`` or ``RGB``."""
     reopen = partial(_opened, limit=None)
     if (deep := deep_colours(image, content, reopen, upright, scale)) is not None:
         scaled.update([deep[1]] if deep[1] else [])
         return to_grey_or_rgb(deep[0])
-    if side is not None and image.format in ("JPEG", "MPO"):
-        factor = side / max(image.size)
-        image.draft(None, (round(image.width * factor), round(image.height * factor)))
     image.load()
     return to_grey_or_rgb(upright(image), scaled, scale)
 
@@ -186,9 +210,11 @@ def _developed(content: bytes) -> Image.Image:
 
 def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; damaged EXIF data count as none."""
-    from PIL import ImageOps
+    from PIL import ExifTags, ImageOps
 
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # not a copy of it, which takes as long as a scaled read
         return ImageOps.exif_transpose(image)
     except Exception:  # the pixels are good, only the note about them is not
         return image

@@ -44,6 +44,7 @@ def decode_apart(
     *,
     limit: int | None,
     side: int | None,
+    least: int | None = None,
     memory: int = 0,
     window: bool = False,
 ) -> tuple[Image.Image, str]:
@@ -54,6 +55,7 @@ def decode_apart(
     source : the path, or the content, of a file.
     limit : of pixels.
     side : shrink it so that no side is longer.
+    least : pixels of the shorter side that are enough.
     memory : bytes that it is known to take.
     window : as of :func:`usl.data.decode.decode_file`.
 
@@ -64,7 +66,8 @@ def decode_apart(
     """
     pool, factor = _pool(), max(1.0, (limit or 0) / PIXELS)
     large, seconds = int(LARGE * factor), SECONDS * factor
-    asked = {"name": name, "limit": limit, "side": side, "seconds": seconds, "window": window}
+    how = {"side": side, "least": least, "window": window}
+    asked = {"name": name, "limit": limit, "seconds": seconds, **how}
     try:
         if memory > large:
             raise Stopped(OUT_OF_MEMORY)

@@ -61,6 +61,7 @@ def _answer(asked: dict[str, Any], content: bytes) -> tuple[dict[str, Any], byte
             scaled=scaled,
             side=asked["side"],
             window=asked.get("window", False),
+            least=asked.get("least"),
             check=partial(_check, memory=asked["memory"] if asked["small"] else None),
         )
         found = {"mode": image.mode, "size": image.size, "scaled": next(iter(scaled), "")}
@@ -72,7 +73,7 @@ def _answer(asked: dict[str, Any], content: bytes) -> tuple[dict[str, Any], byte
         return ({"stopped": OUT_OF_MEMORY} if short else {"fault": str(error)}), b""
 
 
-def _check(image: Image.Image, content: Any, *, memory: int | None) -> None:
+def _check(image: Image.Image, content: Any, whole: int, *, memory: int | None) -> None:
     """Leave a picture that will not fit to the larger bound, before it fails half-way."""
     if memory is not None and image.width * image.height * A_PIXEL > memory:
         raise Costly

@@ -18,6 +18,7 @@ import threading
 import time
 import warnings
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 from usl.core.errors import DataError, UslWarning
@@ -65,20 +66,41 @@ class DigestMemo:
 
     def digest(self, path: Path, name: str) -> str:
         """Digest of the file ``path``, remembered as ``name``; OSError if it cannot be read."""
+        return self.known(path, name) or self._remembered(path, name, lambda: file_digest(path))
+
+    def known(self, path: Path, name: str) -> str | None:
+        """The digest if the file is unchanged since it was read, else None; OSError as above."""
+        known = self._new.get(name) or self._load().get(name)
+        if known is None:
+            return None
+        now = path.stat()
+        return known[2] if known[:2] == (now.st_size, now.st_mtime_ns) else None
+
+    def read(self, path: Path, name: str) -> tuple[bytes, str]:
+        """Content of a file and the digest of it, which is remembered; OSError as above."""
+        content = b""
+
+        def digest() -> str:
+            nonlocal content
+            content = path.read_bytes()
+            return bytes_digest(content)
+
+        found = self._remembered(path, name, digest)
+        return content, found
+
+    def _remembered(self, path: Path, name: str, digest: Callable[[], str]) -> str:
+        """What ``digest`` says of a file, remembered unless the file changes meanwhile."""
         asked_at = time.time_ns()
         before = path.stat()
         state = (before.st_size, before.st_mtime_ns)
-        known = self._new.get(name) or self._load().get(name)
-        if known is not None and known[:2] == state:
-            return known[2]
-        digest = file_digest(path)
+        found = digest()
         after = path.stat()
         settled = asked_at - before.st_mtime_ns > RACY_NS
         if settled and state == (after.st_size, after.st_mtime_ns):
-            self._new[name] = (*state, digest)
+            self._new[name] = (*state, found)
             if len(self._new) >= SAVE_AFTER + len(self._load()) // 2:
                 self.flush()
-        return digest
+        return found
 
     def flush(self) -> None:
         """Save what was learned since the last save."""

@@ -6,8 +6,10 @@ worker processes can share them.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.core.hashing import array_digest
-from usl.data.decode import array_to_image, decode_file, to_grey_or_rgb, upright
+from usl.core.hashing import array_digest, bytes_digest
+from usl.data.collection import Stored
+from usl.data.decode import Hold, array_to_image, decode_file, to_grey_or_rgb, upright
 from usl.data.digests import DigestMemo, file_digest
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ class FileImages:
     max_pixels : of an image that is still decoded; None for Pillow's limit.
     scaled : counts pictures whose greys were scaled by what they hold, by how.
     """
+
+    scales = True
 
     def __init__(
         self,
@@ -64,17 +69,36 @@ class FileImages:
         path = self.path(row)
         return decode_file(path, str(path), max_pixels=self.max_pixels, scaled=self.scaled)
 
+    def read_scaled(self, row: int, least: int | None, hold: Hold | None = None) -> Image.Image:
+        """Decode it at a scale at which its shorter side has ``least`` pixels."""
+        path = self.path(row)
+        return decode_file(
+            path, str(path), max_pixels=self.max_pixels, scaled=self.scaled, least=least, hold=hold
+        )
+
+    def known_digest(self, row: int) -> str | None:
+        """The hash of a row's file, if the memo knows it and the file is unchanged."""
+        if self.memo is None:
+            return None
+        with _named(self.path(row)) as path:
+            return self.memo.known(path, str(self.names[row]))
+
+    def load(self, row: int) -> Stored:
+        """Read a row's file, once for its hash and its pixels."""
+        with _named(self.path(row)) as path:
+            if self.memo is not None:
+                content, digest = self.memo.read(path, str(self.names[row]))
+            else:
+                content = path.read_bytes()
+                digest = bytes_digest(content)
+        return stored(content, digest, str(path), self.max_pixels, self.scaled)
+
     def digest(self, row: int) -> str:
         """Hash a row's file, from the memo if the file is unchanged."""
-        path = self.path(row)
-        try:
+        with _named(self.path(row)) as path:
             if self.memo is not None:
                 return self.memo.digest(path, str(self.names[row]))
             return file_digest(path)
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot be read ({error.strerror or error}). Restore or remove the file."
-            ) from error
 
     def take(self, rows: ArrayLike) -> FileImages:
         """The same folder restricted to ``rows``."""
@@ -85,6 +109,35 @@ class FileImages:
             max_pixels=self.max_pixels,
             scaled=self.scaled,
         )
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[Path]:
+    """The path; what the system refuses within names it."""
+    try:
+        yield path
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}). Restore or remove the file."
+        ) from error
+
+
+def stored(
+    content: bytes, digest: str, name: str, max_pixels: int | None, scaled: Counter[str]
+) -> Stored:
+    """The content of a file, to be decoded as often as one likes."""
+
+    def decode(least: int | None, hold: Hold | None) -> Image.Image:
+        return decode_file(
+            io.BytesIO(content),
+            name,
+            max_pixels=max_pixels,
+            scaled=scaled,
+            least=least,
+            hold=hold,
+        )
+
+    return Stored(digest, decode)
 
 
 class RowsOfImages:
@@ -134,6 +187,8 @@ class ObjectImages(RowsOfImages):
     ``get`` returns a ``PIL.Image``, or a uint8 array [h, w(, 1 or 3)].
     """
 
+    scales = False
+
     def __init__(
         self, dataset: Any, get: Callable[[Any, int], Any], *, name: str = "data set"
     ) -> None:
@@ -162,4 +217,17 @@ class ObjectImages(RowsOfImages):
 
     def digest(self, row: int) -> str:
         """Hash of the decoded pixels: an object keeps no file to hash."""
-        return array_digest(np.asarray(self.read(row)))
+        return self.load(row).digest
+
+    def known_digest(self, row: int) -> str | None:
+        """None: the hash takes the pixels."""
+        return None
+
+    def load(self, row: int) -> Stored:
+        """Fetch one image, once for its hash and for its pixels."""
+        image = self.read(row)
+        return Stored(array_digest(np.asarray(image)), lambda least, hold: image)
+
+    def read_scaled(self, row: int, least: int | None, hold: Hold | None = None) -> Image.Image:
+        """As :meth:`read`."""
+        return self.read(row)

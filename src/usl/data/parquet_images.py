@@ -15,8 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
+from usl.data.collection import Stored
 from usl.data.columns import find_column
-from usl.data.decode import decode_file
+from usl.data.decode import Hold, decode_file
+from usl.data.images import stored
 from usl.data.parquet_files import open_parquet
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ class ParquetImages:
     rows : int64, which of all rows; None for all.
     """
 
+    scales = True
+
     def __init__(
         self,
         files: Sequence[Path],
@@ -134,9 +138,29 @@ class ParquetImages:
             scaled=self.scaled,
         )
 
+    def read_scaled(self, row: int, least: int | None, hold: Hold | None = None) -> Image.Image:
+        """Decode it at a scale at which its shorter side has ``least`` pixels."""
+        return decode_file(
+            io.BytesIO(self._content(row)),
+            self.where(row),
+            max_pixels=self.max_pixels,
+            scaled=self.scaled,
+            least=least,
+            hold=hold,
+        )
+
     def digest(self, row: int) -> str:
         """Hash of the picture's bytes, as of a file with them."""
         return bytes_digest(self._content(row))
+
+    def known_digest(self, row: int) -> str | None:
+        """None: the hash takes the bytes."""
+        return None
+
+    def load(self, row: int) -> Stored:
+        """Read a row's bytes, once for their hash and the pixels."""
+        content = self._content(row)
+        return stored(content, bytes_digest(content), self.where(row), self.max_pixels, self.scaled)
 
     def take(self, rows: ArrayLike) -> ParquetImages:
         """The same files restricted to ``rows``."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MEMORY = 512 << 20  # bytes that a picture may take where it is asked for
 WORK = 2_000_000_000  # pixels x scans; a scan takes up to 0.3 ns a pixel
 SCAN = b"\xff\xda"  # the marker that begins one; never anything else in a JPEG's pixels
+KEPT_BETWEEN_SCANS = 6  # bytes of every pixel of a JPEG, at whatever scale it is read
 PIXELS_IN_PYTHON = 1 << 20  # of formats that Pillow decodes in Python
 JPEG_2000 = (b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51")
 TIFF = {b"II*\0": "<", b"MM\0*": ">"}
@@ -54,23 +55,43 @@ def check_beginning(content: Any) -> None:
         raise Costly
 
 
-def check_header(image: Image.Image, content: Any) -> None:
-    """Look at a picture that Pillow has opened, and whose pixels are not read yet."""
+def check_header(image: Image.Image, content: Any, whole: int | None = None) -> None:
+    """Look at a picture that Pillow has opened, and whose pixels are not read yet.
+
+    ``whole`` : the pixels that the file has, where it is to be read at a scale.
+    """
     pixels = image.width * image.height
-    progressive = 6 if image.info.get("progressive") else 0
-    memory = pixels * (_bytes_a_pixel(image) + progressive)
+    whole = pixels if whole is None else whole
+    several = image.format in ("JPEG", "MPO") and not _is_one_scan(image, content)
+    memory = pixels * _bytes_a_pixel(image) + (whole * KEPT_BETWEEN_SCANS if several else 0)
     if memory > MEMORY:
         raise Costly(memory)
-    if image.format in ("JPEG", "MPO"):
+    if several:
         position = content.tell()
         content.seek(0)
         scans = content.read().count(SCAN)
         content.seek(position)
-        if scans * pixels > WORK:
+        if scans * whole > WORK:
             raise Costly(memory)
     in_python = any(tile[0] == "bmp_rle" for tile in getattr(image, "tile", ()))
     if in_python and pixels > PIXELS_IN_PYTHON:
         raise Costly(memory)
+
+
+def _is_one_scan(image: Image.Image, content: Any) -> bool:
+    """Whether a JPEG is not progressive, and its first scan has all components.
+
+    The decoder refuses a second scan then. Pillow has read up to the end of that scan's header.
+    """
+    layers = getattr(image, "layers", 0)
+    if image.info.get("progressive") or layers not in (1, 3, 4):
+        return False
+    header = SCAN + bytes([0, 6 + 2 * layers, layers])
+    position = content.tell()
+    content.seek(max(0, position - 8 - 2 * layers))
+    found = content.read(len(header))
+    content.seek(position)
+    return bool(found == header)
 
 
 def _bytes_a_pixel(image: Image.Image) -> int:

@@ -1,4 +1,4 @@
-"""Raw feature rows by image content, on disk: ``<cache>/features/<key>-d2/*.shard``.
+"""Raw feature rows by image content, on disk: ``<cache>/features/<key>-d2/*.shard`` (or ``d3``).
 
 A shard is never changed once written. It holds, one after the other, two ``.npy`` arrays: the
 digests (``S`` [r], sorted) and their rows (``[r, dim]``, the encoder's dtype, so that a cached row
@@ -12,9 +12,10 @@ import contextlib
 import io
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.format import read_array, write_array
@@ -24,8 +25,13 @@ from usl.core.errors import DataError, UslWarning
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 
+if TYPE_CHECKING:
+    from usl.data.collection import Images
+    from usl.features.contract import Encoder
+
 ENDING = ".shard"
 DECODING = "d2"  # changes when pictures are decoded otherwise than before
+AT_SCALE = "d3"  # in its place for pictures of files that may have been read at a scale
 
 Digests = NDArray[np.bytes_]
 
@@ -61,18 +67,32 @@ class FeatureCache:
         self._damaged: set[Path] = set()
 
     @classmethod
-    def open(cls, key: str, root: str | os.PathLike[str] | None = None) -> FeatureCache:
+    def open(
+        cls,
+        key: str,
+        root: str | os.PathLike[str] | None = None,
+        *,
+        at_scale: bool = False,
+    ) -> FeatureCache:
         """The cache of the encoder ``key`` below ``root`` (default: the user's cache folder).
+
+        ``at_scale``: of pictures that were read at a scale, where their files could be.
 
         :class:`DataError` for a key that is no folder name; it may come out of anybody's run.
         """
         if Path(key).name != key or "\\" in key:
             raise DataError(f"encoder: {key!r} is no key of an encoder; the run has been changed.")
-        return cls((cache_dir() if root is None else Path(root)) / "features" / f"{key}-{DECODING}")
+        decoding = AT_SCALE if at_scale else DECODING
+        return cls((cache_dir() if root is None else Path(root)) / "features" / f"{key}-{decoding}")
 
     def contains(self, digests: ArrayLike) -> NDArray[np.bool_]:
         """Which of the hex ``digests`` [n] have a row, bool [n]. Reads and checks no rows."""
         return self._index().find(as_digests(digests))[1]
+
+    def holds(self) -> Callable[[bytes], bool]:
+        """Tells of a digest whether it has a row now. Reads and checks no rows."""
+        index = self._index()
+        return lambda digest: bool(index.find(np.array([digest]))[1][0])
 
     def fetch(
         self, digests: ArrayLike, out: NDArray[Any], into: NDArray[np.int64]
@@ -169,6 +189,14 @@ class FeatureCache:
             UslWarning,
             stacklevel=5,
         )
+
+
+def encoder_cache(
+    encoder: Encoder, images: Images, root: str | os.PathLike[str] | None = None
+) -> FeatureCache:
+    """The cache of an encoder's rows of these images, which may be read at a scale or not."""
+    at_scale = encoder.least is not None and getattr(images, "scales", False)
+    return FeatureCache.open(encoder.key, root, at_scale=at_scale)
 
 
 def as_digests(digests: ArrayLike) -> Digests:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from usl.features.shared.projection import Projection
 
 SUPERVISION = ("none", "ImageNet labels", "image-text pairs", "unknown")
+PrecisionName = Literal["fp32", "bf16", "fp16"]
 CHECKPOINT_ENDINGS = (".pth", ".pt", ".safetensors", ".pth.tar", ".ckpt")
 
 
@@ -33,7 +35,8 @@ class EncoderInfo:
 
     ``supervision`` is what its training was told: one of ``SUPERVISION``; shown beside every
     figure that rests on it. ``preprocessing`` holds the default ``center``, ``standardize`` and
-    ``pca``. ``layer``: ``trunk`` or ``head`` where the checkpoint has both.
+    ``pca``. ``layer``: ``trunk`` or ``head`` where the checkpoint has both. ``at_scale``: whether
+    files are read at a scale where they can be. ``precision`` of the network.
     """
 
     name: str
@@ -42,6 +45,8 @@ class EncoderInfo:
     supervision: str
     preprocessing: Mapping[str, Any]
     layer: str | None = None
+    at_scale: bool = False
+    precision: str = "fp32"
 
 
 class Encoder(ABC):
@@ -57,6 +62,9 @@ class Encoder(ABC):
     preprocessing : default ``center``, ``standardize`` and ``pca`` for these rows.
     batch_size : pictures per ``forward`` that suit it.
     head : what the checkpoint has over these rows (:mod:`usl.features.head_encoder`), or None.
+    least : pixels of a picture's shorter side that are enough for ``prepare``: twice what the
+        network takes. Files are read at a scale where they can be. None for whole pictures.
+    precision : in which the network computes.
 
     Rows depend on the picture alone, up to floating-point rounding: a network may sum in another
     order for another batch size (relative differences of about 1e-6).
@@ -70,11 +78,36 @@ class Encoder(ABC):
     preprocessing: Mapping[str, Any]
     batch_size: int = 64
     head: Projection | None = None
+    least: int | None = None
+    precision: PrecisionName = "fp32"
     layer = "trunk"
 
     def check_weights(self) -> None:
         """Raise the error that says why no picture can be encoded, where that is known."""
         return
+
+    def in_precision(self, precision: PrecisionName) -> Self:
+        """The same encoder with a network that computes in another precision, and another key.
+
+        Raises
+        ------
+        UsageError
+            it cannot, or not on this machine.
+        """
+        if precision == self.precision:
+            return self
+        raise UsageError(
+            f"precision: the encoder {self.name!r} computes in {self.precision} alone. Leave "
+            "--precision out."
+        )
+
+    def of_whole_pictures(self) -> Self:
+        """The same encoder without scaled reads, as before usl had them."""
+        if self.least is None:
+            return self
+        changed = copy(self)
+        changed.least = None
+        return changed
 
     @abstractmethod
     def prepare(self, image: Image.Image) -> NDArray[Any]:
@@ -118,6 +151,8 @@ class Encoder(ABC):
             self.supervision,
             dict(self.preprocessing),
             None if self.head is None else self.layer,
+            self.least is not None,
+            self.precision,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.progress import Progress, expect, silent
 from usl.core.words import counted
-from usl.data.collection import Collection
-from usl.features.cache import FeatureCache
-from usl.features.contract import Encoder, EncoderInfo
+from usl.data.collection import Collection, Images
+from usl.features.cache import FeatureCache, encoder_cache
+from usl.features.contract import Encoder, EncoderInfo, PrecisionName
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.open_encoder import open_encoder
-from usl.features.pipeline import compute_rows, hash_images
+from usl.features.pipeline import Hashes, compute_rows, hash_images
 from usl.features.stages import embedding_stages, images_stage
 from usl.numeric.lazy_table import LazyTable, taken
 from usl.numeric.workspace import Workspace
@@ -59,6 +60,7 @@ def embed(
     model: str | Encoder = "auto",
     *,
     layer: LayerName | None = None,
+    precision: PrecisionName = "fp32",
     cache: bool | str | Path | None = True,
     on_corrupt: Literal["skip", "fail"] = "skip",
     batch_size: int | None = None,
@@ -79,6 +81,8 @@ def embed(
         by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
     layer : trunk or head of an encoder whose checkpoint has both, for a ``model`` by name; the
         default is the trunk.
+    precision : of the network: bf16 and fp16 are faster, where the processor or GPU has them, and
+        change the features a little.
     cache : True for the user's cache folder, a path for another one, False or None for no cache.
     on_corrupt : what to do with an image that cannot be read: leave it out and list it in the
         result, or fail at the first.
@@ -91,7 +95,8 @@ def embed(
     Raises
     ------
     UsageError
-        a parameter out of range, or a ``model`` for a collection of given features.
+        a parameter out of range, a ``precision`` that this machine or the encoder has not, or a
+        ``model`` for a collection of given features.
     DataError
         an unreadable image if ``on_corrupt="fail"``; an encoder that gives NaN or infinity.
     """
@@ -102,54 +107,64 @@ def embed(
         if number is not None and number < 1:
             raise UsageError(f"{name}: {number} given; use at least 1.")
     if collection.features is not None:
-        return _given(collection, collection.features, model)
+        return _given(collection, collection.features, model, precision)
     assert collection.images is not None  # a collection has images or features
     encoder = open_encoder(with_layer(model, layer)) if isinstance(model, str) else model
-    store = _open_cache(cache, encoder.key)
-
-    expect(progress, *embedding_stages(len(collection), encoder))
-    digests, reasons = hash_images(collection.images, workers, on_corrupt, progress)
-    _, first, same_as = np.unique(digests, return_index=True, return_inverse=True)
-    leaders = np.sort(first)  # the first image of each content, in the collection's order
+    if precision != "fp32":  # an encoder that computes in another already keeps it
+        encoder = encoder.in_precision(precision)
+    images, n = collection.images, len(collection)
+    store = _open_cache(cache, encoder, images)
+    expect(progress, *embedding_stages(n, encoder))
+    hashes = hash_images(images, workers, on_corrupt, progress)
+    digests = hashes.digests  # completed by what is read on the way
+    rows = (workspace or Workspace()).empty((n, encoder.dim), encoder.dtype)
+    done = np.zeros(n, dtype=bool)
+    leaders = np.sort(np.unique(digests, return_index=True)[1])  # the first of each known content
     leaders = leaders[digests[leaders] != b""]
-    rows = (workspace or Workspace()).empty((len(collection), encoder.dim), encoder.dtype)
-    done = np.zeros(len(collection), dtype=bool)
     if store is not None:
         done[leaders] = store.fetch(digests[leaders], rows, leaders)
-    to_do = leaders[~done[leaders]]
-    expect(progress, images_stage(collection.images, to_do, encoder))
+    to_do = np.union1d(leaders[~done[leaders]], np.flatnonzero(hashes.unread))
+    expect(progress, images_stage(images, to_do, encoder))
     if len(to_do):
         encoder.check_weights()
     working = time.perf_counter()
-    found = compute_rows(
-        collection,
-        encoder,
-        to_do,
-        digests,
-        out=rows,
-        store=store,
-        on_corrupt=on_corrupt,
-        batch_size=batch_size or encoder.batch_size,
-        workers=workers,
-        progress=progress,
-    )
+    reasons, computed = dict(hashes.reasons), 0
+    in_cache = store.holds() if store is not None else lambda digest: False
+    while len(to_do):
+        encoded, found = compute_rows(
+            collection,
+            encoder,
+            to_do,
+            hashes,
+            known=in_cache,
+            out=rows,
+            store=store,
+            on_corrupt=on_corrupt,
+            batch_size=batch_size or encoder.batch_size,
+            workers=workers,
+            progress=progress,
+        )
+        reasons |= found
+        computed += len(encoded)
+        done[encoded] = True
+        hashes.unread[to_do] = False
+        to_do, in_cache = _fetched(store, hashes, rows, done, reasons), lambda digest: False
     working = time.perf_counter() - working
-    done[to_do] = True
-    done[list(found)] = False
-    computed = len(to_do) - len(found)
     _tell_of_greys(collection)
 
-    leader_of = first[same_as]
-    twins = np.flatnonzero(done[leader_of] & (leader_of != np.arange(len(rows))))
-    rows[twins] = rows[leader_of[twins]]
+    contents, same_as = np.unique(digests, return_inverse=True)
+    maker = np.full(len(contents), -1)
+    maker[same_as[done]] = np.flatnonzero(done)
+    twins = np.flatnonzero(~done & (maker[same_as] >= 0) & (digests != b""))
+    rows[twins] = rows[maker[same_as[twins]]]
     done[twins] = True
-    reasons = {**reasons, **found}
+    why = {same_as[row]: reason for row, reason in reasons.items()}
     kept = np.flatnonzero(done)
     return Embedding(
         rows=taken(rows, kept),
         kept=kept,
         skipped=tuple(
-            (str(collection.ids[row]), reasons.get(row) or reasons[int(leader_of[row])])
+            (str(collection.ids[row]), reasons.get(row) or why[same_as[row]])
             for row in np.flatnonzero(~done).tolist()
         ),
         encoder=encoder.info(),
@@ -158,6 +173,31 @@ def embed(
         seconds=time.perf_counter() - began,
         images_per_second=computed / working if computed else 0.0,
     )
+
+
+def _fetched(
+    store: FeatureCache | None,
+    hashes: Hashes,
+    rows: Any,
+    done: NDArray[np.bool_],
+    reasons: Mapping[int, str],
+) -> NDArray[np.int64]:
+    """Fetch what turned out to be in the cache; the rows that still have to be encoded.
+
+    That is, what a damaged shard did not give after all.
+    """
+    digests = hashes.digests
+    contents, first, same_as = np.unique(digests, return_index=True, return_inverse=True)
+    left = np.ones(len(contents), dtype=bool)
+    left[same_as[done]] = False
+    left[same_as[list(reasons)]] = False
+    left[contents == b""] = False
+    missing = first[left]
+    if store is None or not len(missing):
+        return missing[:0]
+    found = store.fetch(digests[missing], rows, missing)
+    done[missing[found]] = True
+    return np.sort(missing[~found])
 
 
 def _tell_of_greys(collection: Collection) -> None:
@@ -175,16 +215,26 @@ def _tell_of_greys(collection: Collection) -> None:
         )
 
 
-def _open_cache(cache: bool | str | Path | None, key: str) -> FeatureCache | None:
+def _open_cache(
+    cache: bool | str | Path | None, encoder: Encoder, images: Images
+) -> FeatureCache | None:
     if cache is None or cache is False:
         return None
-    return FeatureCache.open(key, None if cache is True else cache)
+    return encoder_cache(encoder, images, None if cache is True else cache)
 
 
 def _given(
-    collection: Collection, features: NDArray[Any] | LazyTable, model: str | Encoder
+    collection: Collection,
+    features: NDArray[Any] | LazyTable,
+    model: str | Encoder,
+    precision: PrecisionName,
 ) -> Embedding:
     """The features a collection brings, as they are."""
+    if precision != "fp32":
+        raise UsageError(
+            f"precision: {precision} given, but {collection.source} holds features, which no "
+            "network computes. Leave --precision out."
+        )
     if model not in ("auto", GIVEN):
         name = model if isinstance(model, str) else model.name
         raise UsageError(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.features.contract import Encoder
+from usl.features.contract import Encoder, PrecisionName
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,7 +55,16 @@ class HeadEncoder(Encoder):
         self.trunk, self.head = trunk, trunk.head
         self.name, self.key = f"{trunk.name}{MARK}head", f"{trunk.key}-head"
         self.dim, self.supervision = trunk.head.dim, trunk.supervision
-        self.batch_size = trunk.batch_size
+        self.batch_size, self.least = trunk.batch_size, trunk.least
+        self.precision = trunk.precision
+
+    def in_precision(self, precision: PrecisionName) -> HeadEncoder:
+        """The head over the trunk of another precision."""
+        if precision == self.precision:
+            return self
+        changed = HeadEncoder(self.trunk.in_precision(precision))
+        changed.least = self.least
+        return changed
 
     def prepare(self, image: Image.Image) -> NDArray[Any]:
         """As the trunk's."""

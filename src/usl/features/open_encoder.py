@@ -95,9 +95,22 @@ def open_recorded(name: str, record: Mapping[str, Any]) -> Encoder:
     from the cache.
     """
     try:
-        return open_encoder(name, fetch=False)
+        return as_recorded(open_encoder(name, fetch=False), record)
     except NotFetchedError as error:
         return CachedAlone(record, error)
+
+
+def as_recorded(encoder: Encoder, record: Mapping[str, Any]) -> Encoder:
+    """The encoder in the precision of a record; of whole pictures if there were no others then.
+
+    Raises
+    ------
+    UsageError
+        this machine has no instructions for that precision.
+    """
+    former = "fp16" if str(record.get("key", "")).endswith("-f16") else "fp32"
+    encoder = encoder.in_precision(record.get("precision", former))
+    return encoder if record.get("at_scale") else encoder.of_whole_pictures()
 
 
 class CachedAlone(Encoder):
@@ -110,6 +123,7 @@ class CachedAlone(Encoder):
         """``record`` is the ``encoder`` section of a ``run.json``, ``error`` why it has no more."""
         self.name, self.key = str(record["name"]), str(record["key"])
         self.dim, self.supervision = int(record["width"]), str(record["supervision"])
+        self.least = 1 if record.get("at_scale") else None  # which tells the caches apart
         self.error = error
 
     def check_weights(self) -> None:

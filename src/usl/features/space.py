@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, expect, silent
 from usl.data.collection import Collection
-from usl.features.contract import Encoder
+from usl.features.contract import Encoder, PrecisionName
 from usl.features.embed import Embedding, embed
 from usl.features.preprocessing import Preprocessing
 from usl.features.stages import fitting_stage, stages_of_space
@@ -45,6 +45,8 @@ class Space:
             "key": encoder.key,
             "supervision": encoder.supervision,
             **({} if encoder.layer is None else {"layer": encoder.layer}),
+            **({"at_scale": True} if encoder.at_scale else {}),
+            **({} if encoder.precision == "fp32" else {"precision": encoder.precision}),
             "width": int(self.embedding.rows.shape[1]),
             "dimensions": int(self.features.shape[1]),
             "preprocessing": self.preprocessing.digest,
@@ -62,6 +64,7 @@ def open_space(
     rows: NDArray[np.int64] | None = None,
     preprocessing: Preprocessing | None = None,
     settings: dict[str, Any] | None = None,
+    precision: PrecisionName = "fp32",
     on_corrupt: Literal["skip", "fail"] = "skip",
     workspace: Workspace | None = None,
     progress: Progress = silent,
@@ -73,6 +76,7 @@ def open_space(
     model : an encoder or its name; ``auto`` takes the best that is installed.
     preprocessing : a fitted one to apply; without it one is fitted on the rows of the train
         subset, with the encoder's defaults changed by ``settings`` (center, standardize, pca).
+    precision : as in :func:`usl.features.embed.embed`.
     on_corrupt : ``skip`` unreadable images, or ``fail`` at the first.
     workspace : where the tables lie; default: in memory.
     """
@@ -80,7 +84,14 @@ def open_space(
     part = collection.take(wanted)
     if part.images is not None:
         expect(progress, *stages_of_space(len(part), model, fitted=preprocessing is not None))
-    embedding = embed(part, model, on_corrupt=on_corrupt, workspace=workspace, progress=progress)
+    embedding = embed(
+        part,
+        model,
+        precision=precision,
+        on_corrupt=on_corrupt,
+        workspace=workspace,
+        progress=progress,
+    )
     if len(embedding.rows) == 0:
         raise DataError(f"{collection.source}: none of the {len(part)} images could be read.")
     if preprocessing is None:

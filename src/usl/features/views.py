@@ -6,6 +6,7 @@ have equal views wherever they lie, so that rows are cached by content like thos
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.features.contract import Encoder
 from usl.features.embed import embed
-from usl.features.open_encoder import open_encoder
+from usl.features.open_encoder import as_recorded, open_encoder
 from usl.features.space import Space
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def view_features(
             "views, or select from the images themselves."
         )
     encoder = open_encoder(space.embedding.encoder.name, fetch=False)  # it is here by now
+    encoder = as_recorded(encoder, space.record())
     images = collection.take(space.rows)
     result = np.empty((count, *space.features.shape), dtype=np.float16)
     for number in range(count):
@@ -72,7 +74,9 @@ class View(Encoder):
         self.dtype = np.dtype(np.float16) if encoder.dtype.kind == "f" else encoder.dtype
         self.supervision = encoder.supervision
         self.preprocessing = encoder.preprocessing
-        self.batch_size = encoder.batch_size
+        self.batch_size, self.precision = encoder.batch_size, encoder.precision
+        if encoder.least is not None:  # of the smallest crop
+            self.least = math.ceil(encoder.least / math.sqrt(SMALLEST))
 
     def prepare(self, image: Image.Image) -> NDArray[Any]:
         """Draw the view; the encoder prepares it."""

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.progress import Progress, silent
-from usl.data.collection import Images
+from usl.data.collection import Images, read_scaled
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Pictures:
 
     def _try(self, row: int) -> Uint8 | str:
         try:
-            return square(self._images.read(row), self.side)
+            return square(read_scaled(self._images, row, 2 * self.side), self.side)
         except DataError as error:
             return str(error)
 
@@ -128,7 +128,7 @@ def open_pictures(
     sides = []
     for row in np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int).tolist():
         try:
-            sides.append(min(images.read(row).size))
+            sides.append(min(read_scaled(images, row, 2 * size).size))  # which tells as much
         except DataError:
             continue
     typical = int(np.median(sides)) if sides else size

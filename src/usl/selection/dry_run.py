@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from usl.data.collection import Collection
+from usl.features.contract import PrecisionName
 from usl.features.dry_run import describe
 from usl.features.head_encoder import LayerName, with_layer
 from usl.selection.constraints.resolve import Share, Wanted
@@ -23,6 +24,7 @@ def plan_run(
     method: str = DEFAULT,
     model: str = "auto",
     layer: LayerName | None = None,
+    precision: PrecisionName = "fp32",
     pca: int | None = None,
     memory: int | str | None = None,
     constraints: Constraints | None = None,
@@ -60,7 +62,7 @@ def plan_run(
     )
     labeled = len(ready.known.among(ready.train))
     collection = ready.collection
-    plan, raw, default = describe(collection, model, "train")
+    plan, raw, default = describe(collection, model, "train", precision)
     n, width, pca = plan["images"], plan["width"], default if pca is None else pca
     dimensions = min(width, pca or width)
     held, work = run_needs(collection, width, pca, method, budget, method_params, labeled)

@@ -21,6 +21,7 @@ from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.data.frames import LIST
 from usl.data.images import FileImages
+from usl.features.contract import PrecisionName
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
 from usl.numeric.stage_cache import Keep, KeepSearch
@@ -50,6 +51,7 @@ def start_run(
     method: str = DEFAULT,
     model: str = "auto",
     layer: LayerName | None = None,
+    precision: PrecisionName = "fp32",
     seed: int = 0,
     overwrite: bool = False,
     on_corrupt: Literal["skip", "fail"] = "skip",
@@ -81,6 +83,8 @@ def start_run(
         by usl pretrain, a timm model, or ARCH@FILE_OR_URL; auto takes the best that is installed.
     layer : trunk or head of an encoder whose checkpoint has both; the default is the trunk. USL's
         released code selects on the head, which is not centred.
+    precision : of the encoder's network: bf16 and fp16 are faster, where the processor or GPU has
+        them, and change the features a little.
     seed : of every random draw; the same seed gives the same picks.
     overwrite : replace an earlier run. One that holds your labels is kept beside it.
     on_corrupt : what to do with an image that cannot be read.
@@ -128,6 +132,7 @@ def start_run(
         ready.encoder,
         rows=train,
         settings={"center": center, "standardize": standardize, "pca": pca},
+        precision=precision,
         on_corrupt=on_corrupt,
         workspace=ready.workspace,
         progress=progress,
@@ -150,10 +155,7 @@ def start_run(
     }
     if len(labeled := known.among(space.rows)) and constraints is None:
         settings["labeled"] = labeled
-    try:
-        picks = pick(ready, space, budget, constraints, settings)
-    except TrainingFailedError as error:
-        raise with_record(error, Path(out)) from error
+    picks = pick(ready, space, budget, constraints, settings, Path(out))
     selected = time.perf_counter()
 
     seconds = {"embed": round(embedded - began, 3), "select": round(selected - embedded, 3)}
@@ -217,13 +219,6 @@ def listed(collection: Collection) -> Iterator[dict[str, Any]]:
         }
 
 
-def with_record(error: TrainingFailedError, out: Path) -> TrainingFailedError:
-    """The error, with the place beside the run that its record is written to."""
-    left = out.with_name(f"{out.name}.failed.jsonl")
-    write_json_lines(left, error.history)
-    return TrainingFailedError(f"{error} The record is in {left}.", error.history)
-
-
 def handed_over(
     ready: Prepared, space: Space, method: str, seed: int, params: dict[str, Any]
 ) -> dict[str, Any]:
@@ -255,13 +250,19 @@ def pick(
     budget: int,
     constraints: Constraints | None,
     settings: dict[str, Any],
+    out: Path,
 ) -> Selection:
-    """The picks from the images that could be read."""
-    if constraints is None:
-        return select(space.features, budget, **settings)
-    ids, readable = ready.collection.ids, np.searchsorted(ready.train, space.rows)
-    wanted = ready.wanted.restricted(readable, ids[ready.train])
-    return select_within(space.features, budget, wanted, ids=ids[space.rows], **settings)
+    """The picks from the images that could be read; a training that fails leaves its record."""
+    try:
+        if constraints is None:
+            return select(space.features, budget, **settings)
+        ids, readable = ready.collection.ids, np.searchsorted(ready.train, space.rows)
+        wanted = ready.wanted.restricted(readable, ids[ready.train])
+        return select_within(space.features, budget, wanted, ids=ids[space.rows], **settings)
+    except TrainingFailedError as error:
+        left = out.with_name(f"{out.name}.failed.jsonl")
+        write_json_lines(left, error.history)
+        raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
 
 
 def selection_record(picks: Selection, ready: Prepared, space: Space, seed: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.features.contract import Encoder
 from usl.features.embed import GIVEN
-from usl.features.open_encoder import open_encoder, open_recorded
+from usl.features.open_encoder import as_recorded, open_encoder, open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.answers.sync import checked_split
@@ -140,7 +140,7 @@ def recorded_encoder(
 ) -> Encoder:
     """The encoder of a record by its name or file; whether it still is that one, its key tells."""
     name = _encoder_name(run, record, trained)
-    return open_encoder(name) if fetch else open_recorded(name, record)
+    return as_recorded(open_encoder(name), record) if fetch else open_recorded(name, record)
 
 
 def _encoder_name(run: Run, record: dict[str, Any], trained: TrainedModel | None) -> str:

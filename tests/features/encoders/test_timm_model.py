@@ -139,34 +139,19 @@ def small_encoder():
     )
 
 
-def test_precision_is_single_without_a_gpu():
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    assert not small_encoder().key.endswith("-f16")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_precision_is_half_on_a_gpu(make_picture):
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_has_a_key_of_its_own(make_picture, monkeypatch, precision):
+    monkeypatch.setattr("usl.features.shared.precision.has_instructions", lambda *_: True)
     encoder = small_encoder()
-    assert encoder.key.endswith("-f16")
-    check_half(encoder, make_picture)
-
-
-def test_half_precision(make_picture):
-    """The path of the GPU, with the CPU's float16."""
-    encoder = small_encoder()
-    encoder._half = True
-    check_half(encoder, make_picture)
-
-
-def check_half(encoder, make_picture):
+    other = encoder.in_precision(precision)
+    assert other.key == encoder.key + {"bf16": "-bf16", "fp16": "-f16"}[precision]
+    assert (encoder.precision, other.precision) == ("fp32", precision)
+    assert other.in_precision("fp32").key == encoder.key
     pictures = [make_picture(0, (100, 80)), make_picture(1, (80, 90))]
-    half = encoder.encode(pictures)
-    encoder._half = False
-    single = encoder.encode(pictures)
+    half, single = other.encode(pictures), encoder.encode(pictures)
     assert half.dtype == single.dtype == np.float32
     assert not np.array_equal(half, single)
-    np.testing.assert_allclose(half, single, atol=1e-2 * np.abs(single).max())
+    np.testing.assert_allclose(half, single, atol=4e-2 * np.abs(single).max())
 
 
 def test_rows_beyond_float16_are_computed_again():
@@ -182,7 +167,7 @@ def test_rows_beyond_float16_are_computed_again():
             return self.layer(x.flatten(1))
 
     encoder = TimmEncoder("loud", "loud", Loud(), "0" * 32, "none")
-    encoder._half = True
+    encoder.precision = "fp16"
     quiet, loud = np.zeros((3, 224, 224), np.float32), np.ones((3, 224, 224), np.float32)
     quiet[0, 0, :3] = 1 / 3
     rows = encoder.forward([loud, quiet])

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
-from usl.features.contract import Encoder, require_timm
+from usl.features.contract import Encoder, PrecisionName, require_timm
+from usl.features.shared.precision import in_precision, of_precision
 from usl.features.shared.preparation import Preparation
 from usl.features.shared.resize import square_float
-from usl.features.shared.torch_threads import full_passes
+from usl.features.shared.torch_threads import full_passes, keep_large_buffers
 from usl.learning.backbone_file import find_record, read_record
 from usl.learning.sealed_file import check_seal
 from usl.numeric.blocks import thread_count
@@ -89,8 +90,17 @@ class NetworkEncoder(Encoder):
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", network)
         self.key = f"{safe}-{self.size}-{INPUT_VERSION}-{digest[:16]}"
         self.batch_size = max(64, PASS * thread_count())
+        self.least = 2 * self.size
         self._network: Any = None
         self._device = "cpu"
+
+    def in_precision(self, precision: PrecisionName) -> NetworkEncoder:
+        """The same with another precision."""
+        if precision == self.precision:
+            return self
+        import torch
+
+        return of_precision(self, precision, "cuda" if torch.cuda.is_available() else "cpu")
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """Float32 [3, size, size], values 0 to 255; a picture of that size is taken as it is."""
@@ -104,11 +114,12 @@ class NetworkEncoder(Encoder):
         import torch
 
         if self._network is None:
+            keep_large_buffers()
             self._device = "cuda" if torch.cuda.is_available() else "cpu"
             self._network = self.backbone().eval().to(self._device)
 
         def pooled(batch: Any) -> Any:
-            return self._network(batch.to(self._device) / 255)
+            return in_precision(self._network, batch.to(self._device) / 255, self.precision)
 
         # TF32 would round inputs to 10 bits: cached rows would depend on the machine
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):

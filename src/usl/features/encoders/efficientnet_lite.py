@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, missing_extra
 from usl.core.hashing import bytes_digest
-from usl.features.contract import Encoder, require_timm
+from usl.features.contract import Encoder, PrecisionName, require_timm
+from usl.features.shared.precision import in_precision, of_precision
 from usl.features.shared.preparation import Preparation
 from usl.features.shared.resize import square_float
-from usl.features.shared.torch_threads import full_passes
+from usl.features.shared.torch_threads import full_passes, keep_large_buffers
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -86,12 +87,17 @@ class EfficientNetLite(Encoder):
         require_timm(f"The encoder {name}")
         self.name = name
         self.size = INPUT_SIZE[name]
+        self.least = 2 * self.size
         self.weights = weights_file(name)
         # hashing 20 MB takes 20 ms; so a run served by the cache never has to import torch
         digest = bytes_digest(self.weights.read_bytes())
         self.key = f"{name}-{self.size}-{INPUT_VERSION}-{digest[:16]}"
         self.batch_size = max(64, PASS * thread_count())
         self._network: Any = None
+
+    def in_precision(self, precision: PrecisionName) -> EfficientNetLite:
+        """The same with another precision."""
+        return self if precision == self.precision else of_precision(self, precision, "cpu")
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """Float32 [3, size, size], values -1 to 1."""
@@ -105,13 +111,17 @@ class EfficientNetLite(Encoder):
         import torch
 
         if self._network is None:
+            keep_large_buffers()
             self._network = build_network(self.name, self.weights)
 
         def pooled(batch: Any) -> Any:
-            pixels = batch.contiguous(memory_format=torch.channels_last)
-            return self._network(pixels).mean((2, 3))
+            return self._network(batch).float().mean((2, 3))
 
-        return full_passes(pooled, prepared, PASS, DIM)
+        def rows(batch: Any) -> Any:
+            pixels = batch.contiguous(memory_format=torch.channels_last)
+            return in_precision(pooled, pixels, self.precision)
+
+        return full_passes(rows, prepared, PASS, DIM)
 
     def backbone(self) -> Any:
         """A trainable copy, as a :class:`usl.learning.backbone.Backbone` on the CPU.

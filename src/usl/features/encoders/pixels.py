@@ -42,6 +42,7 @@ class Pixels(Encoder):
     dim = SIZE * SIZE * 3
     dtype = np.dtype(np.uint8)
     supervision = "none"
+    least = 2 * SIZE
     preprocessing: Mapping[str, Any] = {"center": True, "standardize": False, "pca": 64}
 
     def prepare(self, image: Image.Image) -> NDArray[np.uint8]:

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.hashing import json_digest
-from usl.features.contract import Encoder, has_timm, require_timm
+from usl.features.contract import Encoder, PrecisionName, has_timm, require_timm
 from usl.features.shared.download import NotFetchedError
 from usl.features.shared.hub import HUB, no_pointless_retries, offline
+from usl.features.shared.precision import in_precision, of_precision
 from usl.features.shared.preparation import Preparation
 from usl.features.shared.projection import taken_head
+from usl.features.shared.resize import as_rgb
 from usl.features.shared.torch_threads import on_every_core
 from usl.features.shared.weight_names import state_digest
 from usl.numeric.blocks import thread_count
@@ -69,9 +71,8 @@ class TimmEncoder(Encoder):
     """A timm network without classifier, on the GPU if torch sees one.
 
     Unlike for EfficientNet-lite, passes are not filled up, so rows may differ by rounding (about
-    1e-5) with the number of pictures in a pass. The GPU computes in half precision (float16 where
-    torch's autocast holds it safe): such rows have a key of their own, ending in ``-f16``. Rows
-    that leave float16's range are computed again in float32.
+    1e-5) with the number of pictures in a pass. Half precision is used where torch's autocast
+    holds it safe. Rows that leave float16's range are computed again in float32.
     """
 
     dtype = np.dtype(np.float32)
@@ -101,17 +102,22 @@ class TimmEncoder(Encoder):
         prepared = json_digest({key: str(value) for key, value in config.items()})
         safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", folder)[:80]
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._half = self._device == "cuda"
-        precision = "-f16" if self._half else ""
-        self.key = f"{safe}-{INPUT_VERSION}-{prepared[:8]}-{weights_digest[:16]}{precision}"
+        self.key = f"{safe}-{INPUT_VERSION}-{prepared[:8]}-{weights_digest[:16]}"
+        seen = max(config["input_size"][1:]) / config.get("crop_pct", 1.0)  # of the shorter side
+        self.least = 2 * math.ceil(seen)
         self.batch_size = 64 if self._device == "cuda" else max(16, PASS * thread_count())
         self._model = model.eval().to(self._device)
         blank = np.zeros(config["input_size"], dtype=np.float32)
         self.dim = self.forward([blank]).shape[1]
 
+    def in_precision(self, precision: PrecisionName) -> TimmEncoder:
+        """The same with another precision."""
+        same = precision == self.precision
+        return self if same else of_precision(self, precision, self._device)
+
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """Resized, cropped and normalised as the model's config says: float32 [3, h, w]."""
-        prepared: NDArray[np.float32] = self._transform(image.convert("RGB")).numpy()
+        prepared: NDArray[np.float32] = self._transform(as_rgb(image)).numpy()
         return prepared
 
     def forward(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
@@ -160,22 +166,21 @@ class TimmEncoder(Encoder):
         )
 
     def _run(self, prepared: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-        batch = np.stack(prepared)
-        rows = self._pass(batch, half=self._half)
-        if self._half and not (fits := np.isfinite(rows).all(axis=1)).all():
-            rows[~fits] = self._pass(batch[~fits], half=False)
-        return rows
-
-    def _pass(self, batch: NDArray[Any], *, half: bool) -> NDArray[np.float32]:
         import torch
 
-        autocast = torch.autocast(self._device, dtype=torch.float16, enabled=half)
-        with torch.inference_mode(), autocast:
-            pooled = self._model(torch.from_numpy(batch).to(self._device))
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.stack(prepared)).to(self._device)
+            found = in_precision(self._pooled, batch, self.precision)
+        rows: NDArray[np.float32] = found.float().cpu().numpy()
+        return rows
+
+    def _pooled(self, batch: Any) -> Any:
+        import torch
+
+        pooled = self._model(batch)
         if not isinstance(pooled, torch.Tensor) or pooled.ndim != 2:
             raise UsageError(f"encoder {self.name!r} gives no single row of features per image.")
-        rows: NDArray[np.float32] = pooled.float().cpu().numpy()
-        return rows
+        return pooled
 
 
 def known_names() -> frozenset[str]:

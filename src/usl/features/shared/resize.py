@@ -27,11 +27,16 @@ def centre_square(image: Image.Image) -> Box:
     return left, upper, left + side, upper + side
 
 
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The picture in colour; itself, not a copy of it, if it is."""
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
 def square_uint8(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """The centre square as uint8 [size, size, 3]; grey is repeated over the three channels."""
     from PIL import Image
 
-    resized = image.convert("RGB").resize(
+    resized = as_rgb(image).resize(
         (size, size),
         Image.Resampling.BICUBIC,
         box=centre_square(image),

@@ -149,7 +149,8 @@ def _features(run: Run, collection: Collection) -> tuple[Float32, NDArray[np.int
         raw = np.asarray(collection.features)
     else:
         record = run.info["encoder"]
-        cache = FeatureCache.open(record["key"])
+        at_scale = record.get("at_scale", False) and getattr(collection.images, "scales", False)
+        cache = FeatureCache.open(record["key"], at_scale=at_scale)
         dtype = _dtype(cache)
         width = int(record["width"])
         if dtype is None or len(collection) * width * dtype.itemsize > TOO_LARGE:

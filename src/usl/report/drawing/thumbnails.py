@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
+from usl.data.collection import read_scaled
 from usl.data.decode import shrink
 from usl.report.drawing.markup import Html, tag
 
@@ -35,7 +36,7 @@ def thumbnail(images: Images | None, row: int, name: str, *, small: bool = False
     if row < 0:
         return placeholder(name, "changed or gone")
     try:
-        picture = images.read(row)
+        picture = read_scaled(images, row, 2 * SIDE)
     except DataError:
         return placeholder(name, "cannot be read")
     tiny = max(picture.size) <= TINY
