@@ -145,7 +145,7 @@ def learned_tells_most(monkeypatch):
 def test_the_learned_picks_are_those_of_usl_t(learned_tells_most):
     features = cloud(300)
     found = usl.select(features, 8, method="quorum", seed=3)
-    alone = usl.select(features, 8, method="usl_t", seed=3, preset="threshold", steps=750)
+    alone = usl.select(features, 8, method="usl_t", seed=3, preset="threshold", steps=500)
     assert found.parameters["chosen"] == "usl_t"
     assert set(found.indices) == set(alone.indices)
     ours, theirs = (np.argsort(one.indices) for one in (found, alone))
@@ -190,7 +190,7 @@ def test_clusters_that_collapse_leave_those_of_k_means(monkeypatch):
 def test_what_usl_t_has_learned_is_not_learned_again(monkeypatch):
     features, keep = cloud(300), KeepInMemory()
     given = {"labeled": np.empty(0, np.int64), "candidates": np.arange(300), "seed": 5}
-    shorter = {"preset": "threshold", "steps": quorum.LEARNING.steps}
+    shorter = {"preset": "threshold", "steps": quorum.LEARNING[0].steps}
     alone = usl_t.pick(features, 8, keep=keep, **shorter, **given)
     again = usl_t.pick(features, 8, **shorter, **given)
     assert alone.history == again.history

@@ -53,7 +53,8 @@ TERMS = {
     "utility": ("score", "consensus times density, or what pick_by names; the largest wins"),
     "utility usl_t": ("confidence", "how surely it is in its learned cluster; the surest wins"),
 }
-LEARNING = Training(steps=750)  # half of USL-T's: as good as all over 20 draws (docs/method.md)
+FEW = 10_000  # items whose clusters are learned sooner than those of more; both before 1,500 steps
+LEARNING = Training(steps=500), Training(steps=1000)
 WORK = 50_000_000  # rows times clusters of all partitions; more clusters, fewer partitions
 SPREAD = 4e-8  # seconds of an item and a pick of a partition, in the spread
 
@@ -141,11 +142,10 @@ def pick(
         progress(turn + 1, plan.partitions, "partitions")
 
     # 3. Learned clusters, and the picks that USL-T, its preset `threshold`, makes of them.
-    for turn in range(plan.trainings):
+    for own in range(seed, seed + plan.trainings):
         with suppress(TrainingFailedError):  # collapsed: there are the others
-            training = calibrated(LEARNING, points, plan.count, seed + turn)
-            agree = near.rows[:, :k]
-            trained = learn(points, agree, plan.count, training, seed=seed + turn, **kept)
+            training = calibrated(LEARNING[len(rows) > FEW], points, plan.count, own)
+            trained = learn(points, near.rows[:, :k], plan.count, training, seed=own, **kept)
             _, clusters = np.unique(trained.clusters, return_inverse=True)  # none is empty
             offer("usl_t", clusters, trained.confidence, near.consensus(clusters, k))
 
@@ -200,7 +200,7 @@ def seconds(
     return {
         "search": search_seconds(rows, width),
         "partition": plan.partitions * partition + others,
-        "training": plan.trainings * training_seconds(rows, width, count, LEARNING),
+        "training": plan.trainings * training_seconds(rows, width, count, LEARNING[rows > FEW]),
         "spread": SPREAD * rows * plan.options * count if plan.options > 1 else 0.0,
     }
 
