@@ -83,6 +83,7 @@ class LookRoutes:
                 "fault": whole.fault or self.studies.fault,
                 "study": self.studies.progress,
                 "last": self.page_state.round_view.follow(),
+                "names": self.page_state.round_view.revision,
             }
         )
 

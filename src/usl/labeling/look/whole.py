@@ -63,7 +63,7 @@ class Whole:
         self.fault = ""  # why predictions are not shown
         self._lock = threading.RLock()
         self._model: object = None  # what the predictions were read for
-        self._last: int | None = None
+        self._last: tuple[int, int] | None = None  # newest answer, newest change of the classes
         self._found: dict[Wanted, tuple[Rows, Rows]] = {}
         self._read_flags()
         self.follow()
@@ -78,7 +78,8 @@ class Whole:
     def follow(self) -> Known:
         """Take in what is new: answers, and the predictions of a later training."""
         with self._lock:
-            model, last = self._stamp(), self.state.store.last_id()
+            store = self.state.store
+            model, last = self._stamp(), (store.last_id(), store.names().revision)
             if model != self._model:
                 self._predictions = self._read_predictions()
                 self._model, self._last = model, None
@@ -115,8 +116,9 @@ class Whole:
         source = np.full(self.n, NONE)
         if (found := self._predictions) is not None:
             own = np.asarray(found.own, dtype=bool) & (found.labels != None)  # noqa: E711
-            labels[own], source[own] = found.labels[own], PREDICTED
-            confidence[:] = found.confidence
+            present = self.state.store.names().present  # a class may be called otherwise by now
+            labels[own] = [present(label) for label in found.labels[own].tolist()]
+            source[own], confidence[:] = PREDICTED, found.confidence
         predicted = labels.copy()
         said = outcomes(self.state.store.history())
         split = self.state.run.split()

@@ -55,8 +55,8 @@ class Look {
   /** What there is to filter by. */
   async refresh() {
     this.facts = await ask("/api/look");
-    const { trained, fault, last, classes, study, version } = this.facts;
-    Object.assign(this, { last, version, classes });
+    const { trained, fault, last, names, classes, study, version } = this.facts;
+    Object.assign(this, { last, names, version, classes });
     this.filters.offer(this.facts);
     const missing = trained || fault ? fault : "Nothing is predicted yet: usl train makes a prediction for every image.";
     this.status.warn(missing, "model");
@@ -114,7 +114,7 @@ class Look {
 
   /** Say what an image is. Refused where somebody else has answered since it was shown. */
   correct(item, kind, label = null) {
-    const operation = { key: newKey(), type: "answer", images: [item.image], kind, label, seen: this.last };
+    const operation = { key: newKey(), type: "answer", images: [item.image], kind, label, seen: this.last, names: this.names };
     this.done.push({ key: operation.key, images: operation.images });
     Object.assign(item, { label, source: "labelled" });
     this.sheet.draw();
