@@ -52,7 +52,7 @@ def test_it_is_one_round_with_at_most_one_model(run):
 def test_every_verb_still_works_on_it(run, tmp_path):
     label_all(run)
     before = rows_of(run.path / "split.csv")
-    trained = usl.train(run, method="label_spreading", source=POINTS)
+    trained = usl.train(run, method="label_spreading", source=POINTS, use=True)
     assert len(rows_of(run.path / "predictions.csv")) == 60
     figures = usl.evaluate(trained, source=POINTS)
     assert figures["train"]["protocol"] == "transductive"
