@@ -32,7 +32,7 @@ KEYS = {  # short names of the classes, in the order of the keys
     "Sneaker": "sneaker",
     "Bag": "bag",
 }
-ANSWERED = 9
+ANSWERED = 10
 SERVE = """
 import sys
 from usl.labeling.page.serve import serve
@@ -94,6 +94,10 @@ def picture_of_page(chromium, place: Path, target: Path) -> None:
                 counted(page, done)
             page.get_by_text("Saved", exact=True).first.wait_for()
             page.get_by_text(asked[ANSWERED], exact=True).first.wait_for()
+            page.wait_for_function(
+                "() => [...document.images].every((image) => !image.checkVisibility() || "
+                "image.getBoundingClientRect().left > innerWidth || image.naturalWidth)"
+            )
             page.wait_for_load_state("networkidle")
             page.screenshot(path=target)
         finally:
