@@ -49,7 +49,7 @@ def run_demo(out: str | os.PathLike[str], *, seeds: int = 10, seed: int = 0) -> 
         )
         note_step("2/5  label   from the known answers, in place of a person")
         answer_requests(run)
-        note_step("3/5  train   label spreading from these 40 labels")
+        note_step("3/5  train   accord from these 40 labels")
         run = train(run, progress=progress)
         figures = evaluate(run, progress=progress)
     print_run(figures)

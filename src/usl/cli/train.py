@@ -17,8 +17,8 @@ from usl.core.words import counted, quoted, verb_for
 from usl.run.folder import Run
 from usl.run.model_changes import activate_model
 from usl.run.models import TrainedModel
-from usl.training.contract import FROZEN, NETWORKS
-from usl.training.train import DEFAULT, train_model, training_method
+from usl.training.contract import DEFAULT, FROZEN, NETWORKS
+from usl.training.train import train_model, training_method
 from usl.training.train import train as train_run
 
 

@@ -28,7 +28,7 @@ from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_oracle
 from usl.selection.select import select
 from usl.selection.stages import seconds_of
-from usl.training.contract import FROZEN
+from usl.training.contract import DEFAULT, FROZEN
 from usl.training.models import NeighborModel
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
@@ -136,7 +136,7 @@ def compare(
     budget: int,
     methods: Mapping[str, Mapping[str, Any]],
     seeds: Iterable[int],
-    learner: str = "label_spreading",
+    learner: str = DEFAULT,
     learner_params: Mapping[str, Any] | None = None,
     keep: KeepInMemory | None = None,
     progress: Progress = silent,

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from usl.core.methods import Methods
 
+DEFAULT = "accord"  # the method of whoever names none; docs/learner.md says why
 AUGMENTED = "augmented"
 SHARED = ("seed", "progress", AUGMENTED)
 FROZEN = Methods("usl.training.frozen", "fit", SHARED, group="usl.training")

@@ -43,7 +43,7 @@ from usl.run.split import Split
 from usl.run.split_csv import rewrite, write_mirror
 from usl.training.audited import compared
 from usl.training.beyond import look_beyond, told_of_labels
-from usl.training.contract import AUGMENTED, FROZEN, NETWORKS
+from usl.training.contract import AUGMENTED, DEFAULT, FROZEN, NETWORKS
 from usl.training.doubts import doubts_of
 from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.models import Model, Probabilities, kind_of, save_model
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WIDEST_SEARCH = 100  # neighbours of a selection's search up to which a training looks for it
-DEFAULT = "label_spreading"  # the method of whoever names none
 
 
 def training_method(method: str) -> tuple[Methods, ModuleType]:

@@ -34,7 +34,7 @@ from usl.run.folder import Run
 from usl.run.identity import check_identity
 from usl.run.models import NETWORK
 from usl.run.split import Split
-from usl.training.contract import NETWORKS
+from usl.training.contract import DEFAULT, NETWORKS
 from usl.training.labels import Labels, given_labels, labels_of
 from usl.training.last_epochs import EPOCH, LastEpochs, epochs_to_keep
 from usl.training.models import LinearModel
@@ -81,7 +81,7 @@ def fit_network(
     if collection.images is None:
         raise DataError(
             f"{collection.source}: {method} trains on images, but these are features alone. Use a "
-            "method on frozen features, such as label_spreading."
+            f"method on frozen features, such as {DEFAULT}."
         )
     begin = start_of(run, model, given)
     position = np.empty(len(collection), dtype=np.int64)
