@@ -18,8 +18,8 @@ from usl.run.folder import Run
 from usl.run.model_changes import activate_model
 from usl.run.models import TrainedModel
 from usl.training.contract import DEFAULT, FROZEN, NETWORKS
-from usl.training.train import train_model, training_method
 from usl.training.train import train as train_run
+from usl.training.train import train_model, training_method
 
 
 def network_options(kind: Methods) -> Sources:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SIDE = 256  # longest side, in pixels, at which a picture is judged
 FIGURES = ("width", "height", "brightness", "contrast", "sharpness")
+COLUMN = "quality_"  # what the names of a run's columns of them begin with
 KINDS = ("dark", "blank", "blurred", "tiny", "odd shape")
 DARK = 0.2  # brightness below this, and half of the collection's median
 BLANK = 0.01  # contrast below this
@@ -80,6 +81,13 @@ def copies(digests: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Which pictures have the very content of another one; [n] bool. ``""`` is no digest."""
     _, inverse, counts = np.unique(digests.astype(str), return_inverse=True, return_counts=True)
     return np.asarray((counts[inverse] > 1) & (digests != ""), dtype=bool)
+
+
+def later_copies(digests: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which pictures have the very content of one before them; [n] bool."""
+    later = np.ones(len(digests), dtype=bool)
+    later[np.unique(digests.astype(str), return_index=True)[1]] = False
+    return later
 
 
 def _small(images: Images, row: int) -> tuple[Image.Image, tuple[int, int]]:

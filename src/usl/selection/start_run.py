@@ -21,6 +21,7 @@ from usl.core.seeds import seed_number
 from usl.data.collection import Collection
 from usl.data.frames import LIST
 from usl.data.images import FileImages
+from usl.data.quality import Figures
 from usl.features.contract import PrecisionName
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
@@ -35,6 +36,7 @@ from usl.selection.constraints.select_within import Constraints, select_within
 from usl.selection.contract import DEFAULT, METHODS
 from usl.selection.known_labels import Known
 from usl.selection.known_methods import takes
+from usl.selection.poor_quality import keep_figures, without_poor
 from usl.selection.prepare import Prepared, prepare
 from usl.selection.result import Selection
 from usl.selection.select import select
@@ -66,6 +68,7 @@ def start_run(
     max_pixels: int | None = None,
     labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     use_known: bool = False,
+    exclude_quality: bool = False,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Run:
@@ -104,6 +107,8 @@ def start_run(
         (or path) and label. They count from the start, what they cover is not asked for again, and
         the budget is for new picks. From Python also a mapping of ids to labels.
     use_known : start from the labels that the source itself carries, in the same way.
+    exclude_quality : pick no dark, blank, blurred, tiny or oddly shaped picture, and one of exact
+        copies; every picture is read once more.
     **method_params : the method's own parameters.
     """
     began = time.perf_counter()
@@ -138,6 +143,10 @@ def start_run(
         progress=progress,
     )
     embedded = time.perf_counter()
+    quality: Figures = {}
+    if exclude_quality:
+        ready, quality = without_poor(ready, space.rows, progress)
+        constraints = constraints or Constraints()
     readable = np.ones(len(collection), dtype=bool)
     readable[np.setdiff1d(train, space.rows)] = False
     known = ready.known.readable(readable, collection.ids)
@@ -161,6 +170,8 @@ def start_run(
     seconds = {"embed": round(embedded - began, 3), "select": round(selected - embedded, 3)}
     with runs.new_run(out, overwrite=overwrite) as folder:
         write_run(folder, source, ready, space, picks, known, readable, seed, seconds)
+        if quality:
+            keep_figures(folder, collection, space.rows, quality)
     if training is not None and training.folder is not None:
         shutil.rmtree(training.folder, ignore_errors=True)
     return Run.open(out)

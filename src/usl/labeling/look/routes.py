@@ -75,7 +75,6 @@ class LookRoutes:
             {
                 "version": whole.version,
                 "classes": self.page_state.classes(),
-                "names": known.names,
                 "images": whole.n,
                 "subsets": sorted(set(whole.subsets.tolist())),
                 "flags": {name: int(of.sum()) for name, of in whole.flags.items()},

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from usl.core.errors import UsageError, UslError
-from usl.data.quality import measure
-from usl.labeling.look.whole import NEAR_DUPLICATE, QUALITY, Whole
+from usl.data.quality import COLUMN, measure
+from usl.labeling.look.whole import NEAR_DUPLICATE, Whole
 from usl.labeling.page.page_state import PageState
 from usl.numeric.near_duplicates import near_duplicates
 from usl.run.columns import add_columns
@@ -70,7 +70,7 @@ class Studies:
         run = self.state.run
         figures = measure(self.state.pictures.images, np.arange(self.whole.n), self._tell)
         with writing(run.path, run.identity):
-            named = {f"{QUALITY}{name}": column.tolist() for name, column in figures.items()}
+            named = {f"{COLUMN}{name}": column.tolist() for name, column in figures.items()}
             add_columns(run.path, self.whole.ids, named)
         self.whole.set_quality(figures)
 

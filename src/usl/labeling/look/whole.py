@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
-from usl.data.quality import KINDS, copies, poor
+from usl.data.quality import COLUMN, KINDS, copies, poor
 from usl.labeling.answers.outcomes import CONFLICT, LABEL, OPEN, outcomes
 from usl.labeling.look.wanted import SOURCES, Wanted
 from usl.labeling.page.page_state import PageState
@@ -29,7 +29,6 @@ NONE, PREDICTED, LABELLED, DISPUTED = range(4)  # codes of a source
 SOURCE = {"none": NONE, "predicted": PREDICTED, "labelled": LABELLED, "conflict": DISPUTED}
 PICK, UNLIKE, NEAR, COPY = "pick", "like no class", "near-duplicate", "exact copy"
 FLAGS = (PICK, UNLIKE, NEAR, COPY, *KINDS)
-QUALITY = "quality_"  # what the names of its columns begin with
 NEAR_DUPLICATE = 0.1  # a distance of unit vectors; that of `--collapse-duplicates`
 KEPT = 8  # answers to what was asked last
 
@@ -158,9 +157,9 @@ class Whole:
         )
         columns = read_columns(run.path).of(self.ids)
         figures = {
-            name.removeprefix(QUALITY): column
+            name.removeprefix(COLUMN): column
             for name, column in columns.items()
-            if name.startswith(QUALITY)
+            if name.startswith(COLUMN)
         }
         if figures:
             self.set_quality(figures)
