@@ -29,6 +29,7 @@ PYTHON_ONLY = {
     "workers": "as many as suit the machine",
     "points": "fine as it is",
     "ready": "a function",
+    "whole": "usl look",
     "tell": "a function",
 }
 METHODS = {
@@ -188,7 +189,7 @@ def copied(
 
 def test_options_are_those_of_the_signature():
     options = inspect.signature(copied.command(["copied"])).parameters
-    assert list(options) == ["place", "size", "word", "strict", "center", "path", "own"]
+    assert list(options) == ["place", "size", "word", "strict", "center", "path", "own", "quiet"]
     kinds = {name: get_args(option.annotation)[0] for name, option in options.items()}
     assert kinds == {
         "place": Path,
@@ -198,6 +199,7 @@ def test_options_are_those_of_the_signature():
         "center": bool | None,
         "path": str,
         "own": int,
+        "quiet": bool,
     }
     assert help_of(options["size"]) == "None for usl.select's."
     assert help_of(options["word"]) == "a or b."

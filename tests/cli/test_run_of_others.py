@@ -157,7 +157,7 @@ def test_rows_in_the_cache_serve_without_weights(photos, tmp_path, capsys):
         label(run)
         shutil.rmtree(cache_dir() / "checkpoints")
         for command in (["train", str(run), "--method", "logistic"], ["evaluate", str(run)]):
-            assert main(command) == 0
+            assert main(command) == 0, capsys.readouterr().err
         assert len(asked) == 1
         capsys.readouterr()
         to_more = ["predict", str(run), str(tmp_path / "more"), "--out", str(tmp_path / "more.csv")]

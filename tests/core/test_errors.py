@@ -43,7 +43,8 @@ def test_streams_that_were_closed(monkeypatch, capsys):
     """A closed stderr is None, and nothing of it may end up among the results."""
     monkeypatch.setattr(sys, "stderr", None)
     console.note("a note")
-    console.Bars()(1, 2, "step")
+    with console.bars() as progress:
+        progress(1, 2, "step")
     console.say("a result")
     monkeypatch.setattr(sys, "stdout", None)
     console.say("lost")

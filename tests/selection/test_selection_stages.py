@@ -28,7 +28,7 @@ def test_stages_stand_in_the_order_in_which_they_run():
     assert names == ["partition", "search"]
     both = stages(quorum.seconds(9000, 64, 40, 0, {}))
     assert [stage.name for stage in both] == ["search", "partition", "training", "spread"]
-    assert both[0].passes == 2  # neighbours and densities
+    assert both[0].passes == 1  # neighbours and densities in one search
 
 
 def test_groups_repeat_every_stage():

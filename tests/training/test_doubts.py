@@ -9,8 +9,7 @@ from usl.cli.app import main
 from usl.core.errors import DataError, UslWarning
 from usl.evaluation.evaluate import evaluate
 from usl.report.report import write_report
-from usl.run.folder import Run
-from usl.run.models import activate_model, keep_model
+from usl.run.model_changes import activate_model
 from usl.training.doubts import doubts_of, known_doubts
 from usl.training.models import MixtureModel, load_model, save_model
 from usl.training.train import train
@@ -96,12 +95,12 @@ def test_later_verbs_tell_the_same_without_a_refit(run, capsys, monkeypatch):
     with pytest.warns(UslWarning, match="98% of the images"):
         page = write_report(run.path, points=0).read_text()
     assert "98% of the images without a label are called" in page
-    kept = keep_model(Run.open(run.path), "first")
     monkeypatch.setattr("usl.training.train.doubts_of", lambda *_: [])
-    assert train(kept, method="nearest_mean").info["training"]["doubts"] == []
+    other = train(run.path, method="logistic", use=True)
+    assert other.info["training"]["doubts"] == []
     assert evaluate(run.path)["doubts"] == []
-    keep_model(Run.open(run.path), "second")
-    assert activate_model(Run.open(run.path), "first").info["training"]["doubts"] == [doubt]
+    kept = activate_model(other, "nearest_mean")
+    assert kept.info["training"]["doubts"] == [doubt]
 
 
 def test_a_run_that_was_trained_before_there_were_doubts():
@@ -114,7 +113,7 @@ def test_a_training_keeps_its_estimate_and_its_doubts(run, capsys):
     assert trained["doubts"] == []
     assert main(["train", str(run.path), "--method", "accord"]) == 0
     assert "by its own estimate" in capsys.readouterr().out
-    other = train(run, method="nearest_mean").info["training"]
+    other = train(run, method="nearest_mean", use=True).info["training"]
     assert other["estimate"] is None
 
 

@@ -36,7 +36,14 @@ def searches(monkeypatch):
             done.append(k)
         return search(self, k, points, **how)
 
+    both = LocalTable.neighborhood
+
+    def counted_both(self, k, wide, **how):
+        done.append(k)
+        return both(self, k, wide, **how)
+
     monkeypatch.setattr(LocalTable, "nearest", counted)
+    monkeypatch.setattr(LocalTable, "neighborhood", counted_both)
     return done
 
 

@@ -15,11 +15,12 @@ from usl.cli.options import verb
 from usl.labeling.page.serve import serve
 
 
-@verb(serve, python_only=("audit", "check", "classes", "whole"))
+@verb(serve, python_only=("audit", "check", "whole"))
 def look(
     run: Path,
     /,
     *,
+    classes: str | None = None,
     open_browser: Annotated[bool, Parameter(name="--browser")] = True,
     **options: Any,
 ) -> None:
@@ -27,7 +28,9 @@ def look(
 
     Parameters
     ----------
+    classes : names to choose from, separated by commas; more can be added on the page.
     password : for people on other machines, 8 characters or more. Better in the variable
         USL_LOOK_PASSWORD: other users of this machine can see command lines.
     """
-    serve(run, whole=True, open_browser=open_browser, **options)
+    names = None if classes is None else classes.split(",")
+    serve(run, classes=names, whole=True, open_browser=open_browser, **options)

@@ -152,16 +152,12 @@ def start_run(
     known = ready.known.readable(readable, collection.ids)
     expect(progress, *selection_stages(ready, space.features.shape, budget, method, method_params))
 
-    handed = handed_over(ready, space, method, seed, method_params)
-    training = handed.get("trainable")
     settings = {
-        "method": method,
-        "seed": seed,
-        "memory": ready.workspace,
         "resume": kept_stages(len(space.rows)) if resume is None else resume,
         "progress": progress,
-        **handed,
+        **handed_over(ready, space, method, seed, method_params),
     }
+    training = settings.get("trainable")
     if len(labeled := known.among(space.rows)) and constraints is None:
         settings["labeled"] = labeled
     picks = pick(ready, space, budget, constraints, settings, Path(out))
@@ -233,12 +229,12 @@ def listed(collection: Collection) -> Iterator[dict[str, Any]]:
 def handed_over(
     ready: Prepared, space: Space, method: str, seed: int, params: dict[str, Any]
 ) -> dict[str, Any]:
-    """The method's parameters, and what it asks for beside the features."""
-    handed = dict(params)
+    """The method, its parameters, and what it asks for beside the features."""
+    handed = {"method": method, "seed": seed, "memory": ready.workspace, **params}
     if ready.oracle and ready.collection.labels is not None:
         handed = {"labels": ready.collection.labels[space.rows], **handed}
     if params.get("end_to_end"):
-        handed = {"trainable": trainable(ready.collection, space, handed, seed), **handed}
+        handed = {"trainable": trainable(ready.collection, space, params, seed), **handed}
     if takes(METHODS.load(method), "lengths"):
         handed = {"lengths": known_lengths_of(space), **handed}
     return handed

@@ -203,7 +203,7 @@ def test_a_run_that_is_not_trained_can_be_looked_at(app):
 
 def test_a_later_training_is_seen(look, trained):
     before = look.get("/api/look")[1]["version"]
-    usl.train(trained, method="nearest_mean")
+    usl.train(trained, method="nearest_mean", use=True)
     assert look.get("/api/look")[1]["version"] != before
     said = read_predictions(trained).by_id()
     for one in images(look, source="predicted")["images"]:

@@ -23,6 +23,7 @@ from usl.features.shared.precision import in_precision, of_precision
 from usl.features.shared.preparation import Preparation
 from usl.features.shared.projection import taken_head
 from usl.features.shared.resize import as_rgb
+from usl.features.shared.timm_supervision import supervision
 from usl.features.shared.torch_threads import on_every_core
 from usl.features.shared.weight_names import state_digest
 from usl.numeric.blocks import thread_count
@@ -37,9 +38,6 @@ LOCAL = "local-dir:"  # timm's own word before a folder
 PASS = 4  # pictures per forward pass on one core
 
 # Parts of timm's names and tags that tell what the weights were trained on, in order of decision.
-IMAGENET = {"in1k", "in12k", "in21k", "in22k", "inw21k"}
-SELF_SUPERVISED = ("dino", "mae", "fcmae", "ijepa", "lvd142m", "lvd1689m", "seer")
-IMAGE_TEXT = ("clip", "siglip", "openai", "laion", "datacomp", "metaclip", "dfn", "webli")
 
 
 def fetches(name: str) -> bool:
@@ -284,21 +282,3 @@ def check_pretrained(name: str) -> None:
             f"encoder {name!r}: no weights tagged {tag!r}.{did_you_mean(tag, tags)} "
             f"There are: {', '.join(tags)}."
         )
-
-
-def supervision(full_name: str) -> str:
-    """What the weights called ARCH.TAG were told in training, as far as timm's names tell.
-
-    Fine-tuning on ImageNet decides over what came before it.
-    """
-    parts = re.split(r"[._]", full_name.lower())
-    after_tuning = parts[parts.index("ft") :] if "ft" in parts else []
-    if IMAGENET & set(after_tuning):
-        return "ImageNet labels"
-    if "eupe" in parts or "mim" in parts:  # pupils of teachers of several kinds
-        return "unknown"
-    if any(part.startswith(SELF_SUPERVISED) for part in parts):
-        return "none"
-    if any(part.startswith(IMAGE_TEXT) or "clip" in part for part in parts):
-        return "image-text pairs"
-    return "ImageNet labels" if IMAGENET & set(parts) else "unknown"
