@@ -111,7 +111,7 @@ def test_a_command_that_outlives_its_run(run, photos, tmp_path, monkeypatch, ver
         return work
 
     places = {
-        "train": (training, "predict_points"),
+        "train": (training, "judge_points"),
         "evaluate": ("usl.evaluation.evaluate", "predict_points"),
         "report": ("usl.report.report", "page"),
         "map": (projection, "project"),

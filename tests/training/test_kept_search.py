@@ -74,7 +74,7 @@ def test_a_training_finds_the_selections_search(source, tmp_path, searches, meth
     assert searches == [k]
     train(run, method=method)
     assert searches == [k]
-    train(run, method=method, k=12)
+    train(run, method=method, k=12, use=True)
     assert searches == [k]
 
 

@@ -115,7 +115,8 @@ def embed(
     images, n = collection.images, len(collection)
     store = _open_cache(cache, encoder, images)
     expect(progress, *embedding_stages(n, encoder))
-    hashes = hash_images(images, workers, on_corrupt, progress)
+    every = not _has_weights(encoder)  # only then the cache must answer for all of them
+    hashes = hash_images(images, workers, on_corrupt, progress, every=every)
     digests = hashes.digests  # completed by what is read on the way
     rows = (workspace or Workspace()).empty((n, encoder.dim), encoder.dtype)
     done = np.zeros(n, dtype=bool)
@@ -173,6 +174,15 @@ def embed(
         seconds=time.perf_counter() - began,
         images_per_second=computed / working if computed else 0.0,
     )
+
+
+def _has_weights(encoder: Encoder) -> bool:
+    """Whether the encoder can encode, or its rows in the cache are all there is."""
+    try:
+        encoder.check_weights()
+    except DataError:
+        return False
+    return True
 
 
 def _fetched(

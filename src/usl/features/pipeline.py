@@ -72,11 +72,22 @@ class Hashes:
     reasons: Reasons
 
 
-def hash_images(images: Images, workers: int | None, on_corrupt: str, progress: Progress) -> Hashes:
-    """Content hash of every image, if it is known or need not be read again for the pixels."""
+def hash_images(
+    images: Images,
+    workers: int | None,
+    on_corrupt: str,
+    progress: Progress,
+    *,
+    every: bool = False,
+) -> Hashes:
+    """Content hash of every image, if it is known or need not be read again for the pixels.
+
+    ``every`` : read those that are not known, too.
+    """
     n = len(images)
     reasons: Reasons = {}
-    find = images.known_digest if isinstance(images, StoredImages) else images.digest
+    known = isinstance(images, StoredImages) and not every
+    find = images.known_digest if known else images.digest  # type: ignore[attr-defined]
 
     def hash_block(start: int) -> list[str | None]:
         found: list[str | None] = []

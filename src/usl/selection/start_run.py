@@ -116,20 +116,8 @@ def start_run(
     model = with_layer(model, layer)
     seed = seed_number(seed)
     opened = {"as_": as_, "max_pixels": max_pixels}
-    ready = prepare(
-        source,
-        budget,
-        method,
-        model,
-        pca,
-        memory,
-        scratch,
-        constraints,
-        method_params,
-        opened,
-        labels,
-        use_known,
-    )
+    how = (method, model, pca, memory, scratch, constraints, method_params, opened)
+    ready = prepare(source, budget, *how, labels, use_known)
     collection, train = ready.collection, ready.train
     expect(progress, *stages_of_run(ready, budget, method, method_params))
     space = open_space(

@@ -67,7 +67,7 @@ def test_the_file_gives_what_predict_gives(run, method):
 
 
 def test_a_trained_network(run):
-    done = usl.train(run, method="supervised", **SMALL)
+    done = usl.train(run, method="supervised", start="random", **SMALL)
     encoder = open_encoder(str(done.path / "trained.safetensors"))
     assert compared(done, encoder)[1] < 1e-4
 
