@@ -16,7 +16,7 @@ const WORDS = { labelled: "by a person", predicted: "predicted", conflict: "anno
 class Look {
   constructor() {
     const { annotator, run } = document.body.dataset;
-    Object.assign(this, { annotator, run, who: { as: annotator, mode: "label" }, last: 0, version: "" });
+    Object.assign(this, { annotator, run, who: { as: annotator, mode: "label" }, last: 0, version: "", shown: "" });
     this.done = []; // { key, images } that can be taken back, the last one last
     this.pictures = new Pictures();
     this.status = new Status();
@@ -75,7 +75,8 @@ class Look {
   }
 
   /** What a request for images brought beside them. */
-  found({ total, counts }) {
+  found({ total, counts, version }) {
+    this.shown = version;
     this.filters.counted(counts);
     const all = this.facts.images;
     byId("total").textContent = total === all ? count(all, "image") : `${total.toLocaleString("en")} of ${count(all, "image")}`;
@@ -84,10 +85,9 @@ class Look {
   }
 
   async poll() {
-    const before = this.version;
     try {
       await this.refresh();
-      if (this.version !== before) await this.find(true);
+      if (this.version !== this.shown) await this.find(true);
       if (!this.outbox.waiting.size) this.outbox.show();
     } catch (error) {
       this.status.saving("failed", this.outbox.waiting.size, error);
