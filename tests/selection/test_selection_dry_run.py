@@ -60,8 +60,7 @@ def test_seconds_of_quorum_are_those_of_its_sample():
 def test_seconds_of_usl_t_follow_its_training():
     few = usl_t.seconds(50_000, 128, 100, 0, {})
     assert few["search"] == pytest.approx(6.25)
-    fewer = quorum.seconds(50_000, 128, 100, 0, {})["training"]  # 1,000 of 1,500 steps
-    assert 0.6 * few["training"] < fewer < 0.9 * few["training"]
+    assert quorum.seconds(50_000, 128, 100, 0, {})["training"] == few["training"]
     longer = usl_t.seconds(50_000, 128, 100, 0, {"steps": 3000, "heads": 2})
     assert 3 * few["training"] < longer["training"] < 4 * few["training"]
     assert usl_t.seconds(50_000, 128, 100, 0, {"neighbors": [[1]]})["search"] == 0

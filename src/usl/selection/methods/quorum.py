@@ -53,8 +53,8 @@ TERMS = {
     "utility": ("score", "consensus times density, or what pick_by names; the largest wins"),
     "utility usl_t": ("confidence", "how surely it is in its learned cluster; the surest wins"),
 }
-FEW = 10_000  # items whose clusters are learned sooner than those of more; both before 1,500 steps
-LEARNING = Training(steps=500), Training(steps=1000)
+FEW = 10_000  # items whose clusters are learned sooner than those of more
+LEARNING = Training(steps=500), Training()
 WORK = 50_000_000  # rows times clusters of all partitions; more clusters, fewer partitions
 SPREAD = 4e-8  # seconds of an item and a pick of a partition, in the spread
 
