@@ -156,8 +156,8 @@ def test_another_encoder_may_train(photos, tmp_path, capsys):
     assert main(["report", str(run)]) == 0
     capsys.readouterr()
     assert main(["train", str(run)]) == 0
-    assert "the active model stays label_spreading" in capsys.readouterr().out
-    assert main(["train", str(run), "--use", "label_spreading-2"]) == 0
+    assert "the active model stays accord" in capsys.readouterr().out
+    assert main(["train", str(run), "--use", "accord-2"]) == 0
     record = json.loads((run / "run.json").read_text())
     assert record["training"]["encoder"]["name"] == "pixels"
 
@@ -523,7 +523,7 @@ def test_help_of_every_verb(verb, capsys):
         assert "--partitions" in out
         assert "kmeans" in out
     if verb == "train":
-        assert "--class-prior" in out
+        assert "--graph-weight" in out
 
 
 def test_help_describes_the_options_of_a_method(capsys):

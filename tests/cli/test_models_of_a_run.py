@@ -44,16 +44,16 @@ def active(run):
 def test_another_method_leaves_the_active_model_until_it_is_chosen(run, capsys):
     assert main(["train", run]) == 0
     out = capsys.readouterr().out
-    assert "Trained label_spreading on 12 labels of 3 classes and 90 images." in out
+    assert "Trained accord on 12 labels of 3 classes and 90 images." in out
     rows = [line.rsplit(maxsplit=1) for line in out.splitlines() if line.startswith("  ")]
     assert rows[0] == ["  label", "images"]
     assert sum(int(count) for _, count in rows[1:]) == 90
     assert f"Next: usl report {shlex.quote(run)} " in out
     assert main(["train", run, "--method", "nearest_mean"]) == 0
     out = capsys.readouterr().out
-    assert "Kept as it's a run/models/nearest_mean; the active model stays label_spreading" in out
+    assert "Kept as it's a run/models/nearest_mean; the active model stays accord" in out
     assert f"Next: usl train {shlex.quote(run)} --use nearest_mean" in out
-    assert active(run) == "label_spreading"
+    assert active(run) == "accord"
     assert main(["train", run, "--use", "nearest_mean"]) == 0
     out = capsys.readouterr().out
     assert "Active now: nearest_mean, 12 labels of 3 classes." in out
@@ -75,11 +75,11 @@ def test_it_may_be_trained_and_chosen_at_once(run, capsys):
 
 
 def test_what_cannot_be_chosen_is_one_line(run, capsys):
-    assert main(["train", run, "--use", "label_spreading"]) == 2
+    assert main(["train", run, "--use", "accord"]) == 2
     assert "none; train it first" in capsys.readouterr().err
     assert main(["train", run]) == 0
-    assert main(["train", run, "--use", "label-spreading"]) == 2
-    assert "Did you mean 'label_spreading'?" in capsys.readouterr().err
+    assert main(["train", run, "--use", "acord"]) == 2
+    assert "Did you mean 'accord'?" in capsys.readouterr().err
     assert main(["train", run, "--use", "../.."]) == 2
     assert main(["train", "nowhere", "--use", "x"]) == 1
 

@@ -35,7 +35,7 @@ PYTHON_ONLY = {
 OF_ANOTHER = {"look": {"audit", "check"}}  # usl label's
 METHODS = {
     "select": ["quorum", "usl", "usl_t", "kmeans"],
-    "train": ["label_spreading", "fixmatch"],
+    "train": ["label_spreading", "accord", "fixmatch"],
     "pretrain": ["cld", "moco"],
     "export": ["csv", "label_studio"],
 }

@@ -159,7 +159,7 @@ def test_partly_labelled_then_trained(selected, tmp_path):
     page = Page.of(write_report(run)).check()
     assert "Colour: the predicted class." in page.text("map")
     assert page.text("doubtful").count("% sure") == 8
-    assert "label spreading on 4 labels of 2 classes" in page.text("provenance")
+    assert "accord on 4 labels of 2 classes" in page.text("provenance")
     label(run, ["blue"])
     with pytest.warns(UslWarning, match=r"learned from 4 labels; split\.csv now holds 5"):
         page = Page.of(write_report(run)).check()

@@ -73,7 +73,7 @@ def test_the_old_model_or_the_new_one(quick, monkeypatch, start, first):
     if start != "selected":
         usl.evaluate(older, source=POINTS)
     if start in ("trained", "same"):
-        older = usl.train(older, source=POINTS)
+        older = usl.train(older, method="label_spreading", source=POINTS)
         usl.evaluate(older, source=POINTS)
     if start == "same":
         usl.train(older, method="nearest_mean", source=POINTS, use=True)
@@ -107,7 +107,9 @@ def test_the_old_model_or_the_new_one(quick, monkeypatch, start, first):
 
 @pytest.mark.parametrize("act", ["activate", "back", "evaluate"])
 def test_other_changes_of_a_model(quick, monkeypatch, act):
-    older = usl.train(older_run(quick / "origin", "trained"), source=POINTS)
+    older = usl.train(
+        older_run(quick / "origin", "trained"), method="label_spreading", source=POINTS
+    )
     first = older.models()[0].name
     if act != "evaluate":
         usl.train(older, method="nearest_mean", source=POINTS, use=True)
@@ -139,7 +141,9 @@ def test_other_changes_of_a_model(quick, monkeypatch, act):
 
 def test_a_full_disk_leaves_the_old_model_or_the_new_one(quick, monkeypatch):
     """The disk is full from the n-th flush on; what is there can be removed."""
-    older = usl.train(older_run(quick / "origin", "trained"), source=POINTS)
+    older = usl.train(
+        older_run(quick / "origin", "trained"), method="label_spreading", source=POINTS
+    )
     before, after = state(older.path), None
     real = os.fsync
     for number in range(100):
@@ -172,19 +176,19 @@ def test_a_full_disk_leaves_the_old_model_or_the_new_one(quick, monkeypatch):
 
 
 def test_a_table_that_a_person_changed_is_left_alone(tmp_path):
-    run = usl.train(older_run(tmp_path, "trained"), source=POINTS)
+    run = usl.train(older_run(tmp_path, "trained"), method="label_spreading", source=POINTS)
     text = (run.path / "predictions.csv").read_text()
     (run.path / "predictions.csv").write_text(text.replace("ant", "bee"))
     Run.open(run.path)
     assert (run.path / "predictions.csv").read_text() == text.replace("ant", "bee")
-    usl.train(run.path, source=POINTS)
+    usl.train(run.path, method="label_spreading", source=POINTS)
     assert (run.path / "predictions.csv").read_text() == text
 
 
 @pytest.mark.parametrize("file", ["model.npz", "predictions.parquet", "evaluation.json"])
 @pytest.mark.parametrize("method", ["nearest_mean", "label_spreading"])
 def test_files_of_two_trainings_are_never_mixed(tmp_path, file, method):
-    run = usl.train(older_run(tmp_path, "trained"), source=POINTS)
+    run = usl.train(older_run(tmp_path, "trained"), method="label_spreading", source=POINTS)
     usl.evaluate(run, source=POINTS)
     other = usl.train(
         older_run(tmp_path / "other", "trained"), method=method, seed=1, source=POINTS
@@ -209,14 +213,14 @@ def test_class_names_of_an_older_version_are_compared(tmp_path):
 
 @pytest.mark.parametrize("place", ["../other", "models/../..", "/etc", "models/", 3, "models/.x"])
 def test_a_model_lies_in_the_run(tmp_path, place):
-    run = usl.train(older_run(tmp_path, "trained"), source=POINTS)
+    run = usl.train(older_run(tmp_path, "trained"), method="label_spreading", source=POINTS)
     run.update(training={**run.info["training"], "folder": place})
     with pytest.raises(DataError, match=r"run\.json.*is not a place of a model"):
         usl.predict(run.path, POINTS)
 
 
 def test_a_training_that_fails_leaves_the_model_and_no_rest(tmp_path):
-    run = usl.train(older_run(tmp_path, "trained"), source=POINTS)
+    run = usl.train(older_run(tmp_path, "trained"), method="label_spreading", source=POINTS)
     before, there = state(run.path), all_names(run.path)
     with pytest.raises(ValueError, match="must"):
         usl.train(run, method="logistic", source=POINTS, c=np.nan)

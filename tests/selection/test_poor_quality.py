@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import usl
+from usl.core.errors import UsageError
 from usl.run.columns import read_columns
 from usl.run.picks import picked_ids
 
@@ -28,7 +29,7 @@ def folder(tmp_path):
 
 def test_poor_pictures_and_copies_are_not_picked(folder, tmp_path):
     run = usl.start_run(
-        folder, 24, tmp_path / "run", model="pixels", method="random", exclude_quality=True
+        folder, 24, tmp_path / "run", model="pixels", pca=8, method="random", exclude_quality=True
     )
     assert sorted(picked_ids(run.path)) == [f"good{number:02d}.png" for number in range(24)]
     assert len(run.split()) == 27  # the others are labelled by the model
@@ -43,6 +44,7 @@ def test_what_is_asked_for_by_name_stays(folder, tmp_path):
         5,
         tmp_path / "run",
         model="pixels",
+        pca=8,
         method="kmeans",
         constraints=usl.Constraints(include=["dark.png"]),
         exclude_quality=True,
@@ -53,11 +55,11 @@ def test_what_is_asked_for_by_name_stays(folder, tmp_path):
 
 
 def test_too_few_are_left(folder, tmp_path):
-    with pytest.raises(usl.UsageError, match="24 items to choose from"):
-        usl.start_run(folder, 25, tmp_path / "run", model="pixels", exclude_quality=True)
+    with pytest.raises(UsageError, match="24 items to choose from"):
+        usl.start_run(folder, 25, tmp_path / "run", model="pixels", pca=8, exclude_quality=True)
 
 
 def test_features_alone_have_no_pictures(tmp_path):
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(30, 5)))
-    with pytest.raises(usl.UsageError, match="exclude_quality"):
+    with pytest.raises(UsageError, match="exclude_quality"):
         usl.start_run(tmp_path / "points.npy", 3, tmp_path / "run", exclude_quality=True)

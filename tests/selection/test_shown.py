@@ -85,7 +85,7 @@ def test_a_run_shows_its_picks_with_pictures_and_escapes(run):
     assert "<script>" not in page
     with pytest.warns(usl.core.errors.UslWarning, match="have no label yet"):
         done = usl.train(run)
-    assert repr(done).endswith("; active model label_spreading on 2 labels of 2 classes")
+    assert repr(done).endswith("; active model accord on 2 labels of 2 classes")
 
 
 def test_a_run_whose_pictures_are_gone_is_shown_all_the_same(run, tmp_path):
