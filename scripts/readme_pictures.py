@@ -89,6 +89,7 @@ def picture_of_page(chromium, place: Path, target: Path) -> None:
             for name in asked[:ANSWERED]:
                 label = known[name]
                 page.get_by_text(name, exact=True).first.wait_for()
+                page.wait_for_selector("#stage img")  # a key counts once there is a picture
                 page.keyboard.press(str(keys.index(label) + 1) if label in keys else "Space")
                 done += label in keys
                 counted(page, done)
