@@ -81,6 +81,7 @@ class Page {
     who.textContent = this.annotator || "your name?";
     if (state.fixed) who.removeAttribute("href");
     byId("review-link").hidden = this.mode === "review" || state.kind !== "labels" || state.people < 2;
+    byId("look-link").hidden = this.mode === "review" || state.kind !== "labels";
     byId("label-link").hidden = this.mode !== "review";
     byId("view-toggle").hidden = this.mode === "review";
     byId("open-similar").hidden = !state.similar;
