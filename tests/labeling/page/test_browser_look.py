@@ -46,6 +46,21 @@ def test_fits_every_screen(trained, site, visit, width, scheme):
     fine()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_axe_core_finds_nothing_serious(trained, site, visit, serious, width, scheme):
+    _, page = opened(site, visit, trained, width=width, color_scheme=scheme)
+    tiles(page)
+    assert serious(page) == []
+    if width < 760:
+        page.click("#filters-open")
+        assert serious(page) == []
+        page.click("#filters-open")
+    page.click("#images li")
+    page.wait_for_selector("#one[open]")
+    assert serious(page) == []
+
+
 def test_a_correction_by_keyboard_and_back(trained, site, visit):
     server, page = opened(site, visit, trained)
     page.select_option("#source", "predicted")

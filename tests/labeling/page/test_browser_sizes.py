@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -141,30 +139,6 @@ def test_a_thousand_classes_answer_at_once(site, visit):
     counted(page, "4 of 40")
     saved(page)
     assert sorted(server.labels().values())[-1] == "n00000999"
-
-
-@pytest.fixture
-def serious():
-    """What axe-core finds on a page that is serious or worse."""
-    try:
-        from axe_playwright_python.sync_playwright import Axe
-    except ImportError:
-        text = "NOT TESTED: axe-core on the page. To test it: pip install axe-playwright-python"
-        if os.environ.get("USL_NEEDS_BROWSER"):
-            pytest.fail(text)
-        pytest.skip(text)
-
-    def found(page):
-        page.wait_for_timeout(250)  # transitions
-        told = Axe().run(page).response["violations"]
-        return [
-            (one["id"], node["html"][:120])
-            for one in told
-            if one["impact"] in ("serious", "critical")
-            for node in one["nodes"]
-        ]
-
-    return found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
