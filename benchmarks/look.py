@@ -2,7 +2,7 @@
 
     python benchmarks/look.py 50000
 
-Pictures of 10 x 10 (300 numbers as features) made from a seed, in one .npz; predictions of nearest
+Pictures of 10 x 10 made from a seed, in one .npz, 3,072 numbers each as features; predictions of nearest
 means; Chromium by Playwright. Prints one line of JSON.
 """
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 
@@ -51,3 +54,54 @@ def strays():
     features[5] = np.eye(16)[15]
     features[7:10] = unit(np.eye(16)[14] + rng.normal(scale=0.02, size=(3, 16)))
     return features
+
+
+def chromium():
+    """The browser of this machine, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser. Where there is none, the tests say so loudly, or fail if they must run."""
+    missing = None
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing = "pip install playwright"
+    if missing is None and chromium() is None:
+        missing = "install Chromium or Chrome (Debian: apt-get install chromium)"
+    if missing is not None:
+        text = f"NOT TESTED IN A BROWSER. To test it: {missing}."
+        if os.environ.get("USL_NEEDS_BROWSER"):
+            pytest.fail(text)
+        pytest.skip(text)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def serious():
+    """What axe-core finds on a page that is serious or worse."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        text = "NOT TESTED: axe-core on the page. To test it: pip install axe-playwright-python"
+        if os.environ.get("USL_NEEDS_BROWSER"):
+            pytest.fail(text)
+        pytest.skip(text)
+
+    def found(page):
+        page.wait_for_timeout(250)  # transitions
+        told = Axe().run(page).response["violations"]
+        return [
+            (one["id"], node["html"][:120])
+            for one in told
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+
+    return found

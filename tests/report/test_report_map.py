@@ -1,6 +1,5 @@
 """The map in a real Chromium: mouse, keyboard, touch, hostile names, and without script."""
 
-import shutil
 import warnings
 from dataclasses import replace
 
@@ -13,23 +12,7 @@ from usl.core.errors import DataError, UslWarning
 from usl.report.report import asset, write_report
 from usl.report.sections.accuracy import confusions, per_class, side_by_side
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 READY = ".stage.live"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        pytest.skip("NOT TESTED: the map's script. Install playwright: pip install playwright")
-    if found is None:
-        pytest.skip("NOT TESTED: the map's script. Install Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

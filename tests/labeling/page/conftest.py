@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -70,33 +69,6 @@ def site(path):
         one.stop()
 
 
-def chromium():
-    """The browser of this machine, or None."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return next(filter(None, map(shutil.which, names)), None)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A real browser. Where there is none, the tests say so loudly, or fail if they must run."""
-    missing = None
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing = "pip install playwright"
-    if missing is None and chromium() is None:
-        missing = "install Chromium or Chrome (Debian: apt-get install chromium)"
-    if missing is not None:
-        text = f"THE LABELLING PAGE WAS NOT TESTED IN A BROWSER. To test it: {missing}."
-        if os.environ.get("USL_NEEDS_BROWSER"):
-            pytest.fail(text)
-        pytest.skip(text)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def visit(browser):
     """Open a page as a person would; faults of its scripts fail the test."""
@@ -123,27 +95,3 @@ def visit(browser):
     for context in contexts:
         context.close()
     assert faults == []
-
-
-@pytest.fixture
-def serious():
-    """What axe-core finds on a page that is serious or worse."""
-    try:
-        from axe_playwright_python.sync_playwright import Axe
-    except ImportError:
-        text = "NOT TESTED: axe-core on the page. To test it: pip install axe-playwright-python"
-        if os.environ.get("USL_NEEDS_BROWSER"):
-            pytest.fail(text)
-        pytest.skip(text)
-
-    def found(page):
-        page.wait_for_timeout(250)  # transitions
-        told = Axe().run(page).response["violations"]
-        return [
-            (one["id"], node["html"][:120])
-            for one in told
-            if one["impact"] in ("serious", "critical")
-            for node in one["nodes"]
-        ]
-
-    return found
