@@ -2,8 +2,8 @@
 
     python benchmarks/look.py 50000
 
-Pictures of 10 x 10 made from a seed, in one .npz, 3,072 numbers each as features; predictions of nearest
-means; Chromium by Playwright. Prints one line of JSON.
+Pictures of 10 x 10 made from a seed, in one .npz, 3,072 numbers each as features; predictions of
+nearest means; Chromium by Playwright. Prints one line of JSON.
 """
 
 from __future__ import annotations
