@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,16 @@ from usl.features.cache import ENDING, FeatureCache
 from usl.features.preprocessing import Preprocessing
 from usl.numeric.arrays import Float32
 from usl.numeric.distances import squared_distances
+from usl.numeric.lazy_table import taken
 from usl.run.folder import Run
 from usl.run.picks import read_picks
 
 NEAREST = 96  # offered besides what a pick stands for
 MOST = 480  # offered in all
-BLOCK = 4096  # rows brought into the run's space at once
+BLOCK = 1024  # rows brought into the run's space at once
 TOO_LARGE = 1 << 30  # bytes of features that are not worth holding for this
+
+Read = Callable[[NDArray[np.int64]], tuple[NDArray[Any], NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
@@ -140,36 +143,43 @@ def _represented(run: Run) -> tuple[dict[str, int], Any]:
 
 def _features(run: Run, collection: Collection) -> tuple[Float32, NDArray[np.int64]] | None:
     """The run's features, from the source or the cache; None where they are not to be had."""
-    everything = np.arange(len(collection))
-    found: NDArray[np.bool_] = np.ones(len(collection), dtype=bool)
-    raw: NDArray[Any]
-    if collection.features is not None:
-        if collection.features.size * collection.features.dtype.itemsize > TOO_LARGE:
-            return None
-        raw = np.asarray(collection.features)
-    else:
-        record = run.info["encoder"]
-        at_scale = record.get("at_scale", False) and getattr(collection.images, "scales", False)
-        cache = FeatureCache.open(record["key"], at_scale=at_scale)
-        dtype = _dtype(cache)
-        width = int(record["width"])
-        if dtype is None or len(collection) * width * dtype.itemsize > TOO_LARGE:
-            return None
-        recorded = run.recorded_digests()
-        digests = np.array([recorded.get(name, "") for name in collection.ids.tolist()])
-        raw = np.zeros((len(collection), width), dtype=dtype)
-        found = cache.fetch(digests, raw, everything)
-    if not found.any():
+    n = len(collection)
+    read = _reader(run, collection)
+    if read is None:
         return None
     fitted = Preprocessing.load(run.path / "preprocessing.npz")
-    rows = np.flatnonzero(found)
-    features = np.empty((len(rows), fitted.transform(raw[rows[:1]]).shape[1]), np.float32)
-    for start in range(0, len(rows), BLOCK):  # it takes four times as much on the way
-        block = slice(start, start + BLOCK)
-        features[block] = fitted.transform(raw[rows[block]])
-    position = np.full(len(collection), -1, dtype=np.int64)
-    position[rows] = np.arange(len(rows))
-    return features, position
+    position, parts, count = np.full(n, -1, dtype=np.int64), [], 0
+    for start in range(0, n, BLOCK):  # raw rows may be ten times as wide as those of the space
+        rows = np.arange(start, min(start + BLOCK, n))
+        raw, found = read(rows)
+        if found.any():
+            parts.append(fitted.transform(raw[found]).astype(np.float32))
+            position[rows[found]] = np.arange(count, count + len(parts[-1]))
+            count += len(parts[-1])
+    return (np.concatenate(parts), position) if parts else None
+
+
+def _reader(run: Run, collection: Collection) -> Read | None:
+    """What reads raw features of some rows, and tells which it has; None if they are too many."""
+    n = len(collection)
+    if (given := collection.features) is not None:
+        if given.size * given.dtype.itemsize > TOO_LARGE:
+            return None
+        return lambda rows: (np.asarray(taken(given, rows)), np.ones(len(rows), dtype=bool))
+    record = run.info["encoder"]
+    at_scale = record.get("at_scale", False) and getattr(collection.images, "scales", False)
+    cache = FeatureCache.open(record["key"], at_scale=at_scale)
+    dtype, width = _dtype(cache), int(record["width"])
+    if dtype is None or n * width * dtype.itemsize > TOO_LARGE:
+        return None
+    recorded = run.recorded_digests()
+    digests = np.array([recorded.get(name, "") for name in collection.ids.tolist()])
+
+    def fetched(rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        raw = np.zeros((len(rows), width), dtype=dtype)
+        return raw, cache.fetch(digests[rows], raw, np.arange(len(rows)))
+
+    return fetched
 
 
 def _dtype(cache: FeatureCache) -> np.dtype[Any] | None:
