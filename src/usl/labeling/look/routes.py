@@ -79,7 +79,7 @@ class LookRoutes:
                 "subsets": sorted(set(whole.subsets.tolist())),
                 "flags": {name: int(of.sum()) for name, of in whole.flags.items()},
                 "trained": bool((known.predicted >= 0).any()),
-                "fault": whole.fault or self.studies.fault,
+                "fault": " ".join(filter(None, [*whole.faults.values(), self.studies.fault])),
                 "study": self.studies.progress,
                 "last": self.page_state.round_view.follow(),
                 "names": self.page_state.round_view.revision,

@@ -16,10 +16,6 @@ from usl.run.columns import add_columns
 from usl.run.identity import writing
 
 
-class Stopped(Exception):
-    """The server ends; what was measured so far is not kept."""
-
-
 class Studies:
     """Studies of the images, one at a time, in a daemon thread.
 
@@ -32,11 +28,6 @@ class Studies:
         self.progress: tuple[str, int, int] | None = None
         self.fault = ""
         self._lock = threading.Lock()
-        self._closed = False
-
-    def close(self) -> None:
-        """Stop what runs."""
-        self._closed = True
 
     def begin(self, kind: str) -> None:
         """Start a study. UsageError for one that is not known, or while another one runs."""
@@ -52,16 +43,12 @@ class Studies:
     def _run(self, kind: str, study: Callable[[], None]) -> None:
         try:
             study()
-        except Stopped:
-            pass
         except (UslError, OSError) as error:
             self.fault = f"{kind}: {error}"
         finally:
             self.progress = None
 
     def _tell(self, done: int, total: int, label: str) -> None:
-        if self._closed:
-            raise Stopped
         kind = self.progress[0] if self.progress is not None else label
         self.progress = (kind, done, total)
 

@@ -59,7 +59,7 @@ class Whole:
         self._folded = [name.casefold() for name in self.ids]
         self.subsets = state.collection.subsets
         self.flags: dict[str, NDArray[np.bool_]] = {}
-        self.fault = ""  # why predictions are not shown
+        self.faults: dict[str, str] = {}  # what could not be read, and why
         self._lock = threading.RLock()
         self._model: object = None  # what the predictions were read for
         self._last: tuple[int, int] | None = None  # newest answer, newest change of the classes
@@ -94,11 +94,11 @@ class Whole:
         return f"{found.st_mtime_ns}.{found.st_ino}"
 
     def _read_predictions(self) -> Any:
-        self.fault = ""
+        self.faults.pop("predictions", None)
         try:
             found = read_predictions(self.state.run.path)
         except DataError as error:
-            self.fault, found = str(error), None
+            self.faults["predictions"], found = str(error), None
         self.flags.pop(UNLIKE, None)
         if found is None:
             return None
@@ -149,7 +149,7 @@ class Whole:
         try:
             picks[[rows[name] for name in picked_ids(run.path) if name in rows]] = True
         except DataError as error:
-            self.fault = str(error)
+            self.faults["picks"] = str(error)
         self.flags[PICK] = picks
         recorded = run.recorded_digests()
         self.flags[COPY] = copies(

@@ -147,8 +147,6 @@ class Look {
   }
 }
 
-export { Look };
-
 const look = new Look();
 look.start().catch((error) => {
   look.status.warn(`The page could not start: ${error.fault ?? error.message}. Is usl look still running?`);
