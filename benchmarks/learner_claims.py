@@ -2,154 +2,113 @@
 
     python benchmarks/learner_claims.py
 
-Differences are paired within a draw, a budget and a selection method; intervals hold 95%:
-bootstrap over collections, then over draws.
+Ranks, means and intervals are those of ``usl benchmark``, with learners in the place of selection
+methods: every data set counts the same, differences are paired within a draw, a budget and a
+selection method, and the bootstrap draws data sets and then seeds.
 """
 
 from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from claims import of_pool, points, pools
+
+from usl.benchmarking.summary import Cell, Table, over_cells, standings
 
 ROWS = Path(__file__).parent / "results" / "learners" / "learners.csv"
 OURS = "accord"
 FEW = ("paws", "alpha_tim", "flexmatch_features")  # on the first draw alone
-DRAWS = 2_000
-
-Key = tuple[str, str]  # collection: data set, encoder
-Values = dict[Key, dict[int, dict[str, float]]]  # by draw, then learner: mean over its cells
+Row = dict[str, str]
+FIGURES: dict[str, Callable[[Row], float]] = {
+    "accuracy": lambda row: float(row["pooled"]),
+    "balanced": lambda row: float(row["balanced"]),
+    "mean": lambda row: (float(row["pooled"]) + float(row["balanced"])) / 2,
+}
 
 
 def main() -> None:
     """Print what is quoted."""
-    rows = read()
-    everybody = [name for name in learners(rows) if name not in FEW]
-    figures = {
-        "accuracy": values(rows, everybody, lambda row: float(row["pooled"])),
-        "balanced": values(rows, everybody, lambda row: float(row["balanced"])),
-        "mean": values(rows, everybody, both),
-    }
-    print("## Average rank over collections, and means")
-    for name in everybody:
-        ranks = [f"{rank(found, name):.2f}" for found in figures.values()]
-        means = [f"{100 * np.mean(per_collection(found, name)):.1f}" for found in figures.values()]
-        print(f"{name:20} ranks {' '.join(ranks)}  means {' '.join(means)}")
-    print(f"\n## {OURS} against each, points (mean of accuracy and balanced accuracy; each)")
-    for name in everybody:
-        if name != OURS:
-            told = [difference(found, name) for found in (*figures.values(),)]
-            print(f"{name:20} {told[2]}  accuracy {told[0]}  balanced {told[1]}")
-    for name in FEW:
-        found = values(rows, [OURS, name], both)
-        print(f"{name:20} {difference(found, name)}  (first draw)")
-    print("\n## Against the learner that is best there on the other draws")
-    for what in ("accuracy", "balanced"):
-        for key, draws in figures[what].items():
-            print(f"{what:9} {' '.join(key):42} {against_best(draws, everybody)}")
-    print("\n## Calibration error at 40 labels, or the nearest budget; per collection")
-    sure = values(calibrated(rows), everybody, lambda row: float(row["calibration"]))
-    for name in everybody:
-        found = 100 * np.array(per_collection(sure, name))
-        print(f"{name:20} mean {found.mean():.1f}, most {found.max():.1f}")
-    print("\n## Balanced accuracy by budget, CIFAR-10")
-    for data in ("cifar10", "cifar10_lt10", "cifar10_lt100"):
-        told = defaultdict(list)
-        for row in rows:
-            if row["dataset"] == data and row["learner"] == OURS and row["method"] == "quorum":
-                told[int(row["budget"])].append(100 * float(row["balanced"]))
-        print(data, " ".join(f"{budget}: {np.mean(told[budget]):.1f}" for budget in sorted(told)))
-
-
-def read() -> list[dict[str, str]]:
-    """The rows, whole ones alone."""
     with open(ROWS, newline="", encoding="utf-8") as handle:
-        return [row for row in csv.DictReader(handle) if row["pooled"] and row["balanced"]]
+        rows = list(csv.DictReader(handle))
+    everybody = [name for name in dict.fromkeys(r["learner"] for r in rows) if name not in FEW]
+    tables = {name: table(rows, everybody, figure) for name, figure in FIGURES.items()}
+    print("## Ranks, means, and what ours is ahead by")
+    found = {name: {s.method: s for s in standings(t, OURS)} for name, t in tables.items()}
+    for name in everybody:
+        own = [found[figure][name] for figure in FIGURES]
+        told = [f"{s.rank.mean:.2f}, {100 * s.accuracy.mean:.1f}" for s in own]
+        print(
+            f"{name:18} {' | '.join(told)} | {' | '.join(ahead(t, name) for t in tables.values())}"
+        )
+    for name in FEW:
+        print(f"{name:18} first draw | {ahead(table(rows, [OURS, name], FIGURES['mean']), name)}")
+    print("\n## Against the learner that is best there on the other draws")
+    for figure in ("accuracy", "balanced"):
+        for pool in pools(tables[figure]):
+            print(f"{figure:9} {' '.join(pool):42} {against_best(of_pool(tables[figure], pool))}")
+    print("\n## Calibration error at 40 labels, or the nearest budget")
+    sure = table(near_forty(rows), everybody, lambda row: float(row["calibration"]))
+    worst = [
+        [s.mean for s in over_cells(of_pool(sure, pool), lambda means: means)]
+        for pool in pools(sure)
+    ]
+    for place, one in enumerate(over_cells(sure, lambda means: means)):
+        most = max(errors[place] for errors in worst)
+        print(f"{everybody[place]:18} mean {100 * one.mean:.1f}, most {100 * most:.1f}")
+    print("\n## Balanced accuracy by budget, picks of quorum")
+    for data in ("cifar10", "cifar10_lt10", "cifar10_lt100"):
+        own = tables["balanced"].where(lambda c, d=data: (c.dataset, c.learner) == (d, "quorum"))
+        place = everybody.index(OURS)
+        told = {cell.budget: 100 * cell.test[place].mean() for cell in own.cells}
+        print(data, " ".join(f"{budget}: {told[budget]:.1f}" for budget in sorted(told)))
 
 
-def both(row: dict[str, str]) -> float:
-    """Mean of accuracy with the pool's frequencies and balanced accuracy."""
-    return (float(row["pooled"]) + float(row["balanced"])) / 2
+def table(rows: list[Row], learners: list[str], figure: Callable[[Row], float]) -> Table:
+    """One figure of some learners, on the seeds that all of them have; cells by selection method."""
+    cells: dict[tuple[str, str, int, str], dict[int, dict[str, float]]] = defaultdict(dict)
+    for row in rows:
+        if row["learner"] in learners:
+            cell = row["dataset"], row["encoder"], int(row["budget"]), row["method"]
+            cells[cell].setdefault(int(row["seed"]), {})[row["learner"]] = figure(row)
+    made = []
+    for (data, encoder, budget, method), draws in cells.items():
+        seeds = tuple(sorted(seed for seed, told in draws.items() if len(told) == len(learners)))
+        values = np.array([[draws[seed][name] for seed in seeds] for name in learners])
+        made.append(Cell(data, encoder, budget, method, seeds, values))
+    return Table(tuple(learners), np.zeros(len(learners), dtype=bool), tuple(made))
 
 
-def learners(rows: list[dict[str, str]]) -> list[str]:
-    """Their names, in the order of the plan."""
-    return list(dict.fromkeys(row["learner"] for row in rows))
+def ahead(found: Table, name: str) -> str:
+    """Points by which ours is ahead of a learner."""
+    ours, other = found.methods.index(OURS), found.methods.index(name)
+    return points(over_cells(found, lambda means: means[[ours]] - means[[other]])[0])
 
 
-def calibrated(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+def against_best(found: Table) -> str:
+    """Ours less the learner that is best on the other draws of a pool, over its draws."""
+    ours = found.methods.index(OURS)
+    draws = np.mean([cell.test for cell in found.cells], axis=0)  # [learners, draws]
+    rest = (draws.sum(axis=1, keepdims=True) - draws) / max(1, draws.shape[1] - 1)
+    rest[ours] = -np.inf
+    best = rest.argmax(axis=0)
+    gains = draws[ours] - draws[best, np.arange(len(best))]
+    one = found.cells[0]
+    paired = Cell(one.dataset, one.encoder, 0, "", one.seeds, gains[None])
+    gain = over_cells(Table((OURS,), np.zeros(1, dtype=bool), (paired,)), lambda means: means)[0]
+    return f"{points(gain)} against {found.methods[int(np.bincount(best).argmax())]}"
+
+
+def near_forty(rows: list[Row]) -> list[Row]:
     """The rows of 40 labels, or of the budget of a data set that is nearest."""
     budgets = defaultdict(set)
     for row in rows:
         budgets[row["dataset"]].add(int(row["budget"]))
     wanted = {data: min(found, key=lambda n: abs(n - 40)) for data, found in budgets.items()}
     return [row for row in rows if int(row["budget"]) == wanted[row["dataset"]]]
-
-
-def values(rows: list[dict[str, str]], names: list[str], figure) -> Values:
-    """The mean of a figure over the cells of a draw that all of the learners have."""
-    cells = defaultdict(dict)
-    for row in rows:
-        cell = row["dataset"], row["encoder"], int(row["seed"]), row["budget"], row["method"]
-        if row["learner"] in names:
-            cells[cell][row["learner"]] = figure(row)
-    found: Values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for (data, encoder, seed, _, _), told in cells.items():
-        if len(told) == len(names):
-            for name, value in told.items():
-                found[data, encoder][seed][name].append(value)
-    return {
-        key: {
-            seed: {name: float(np.mean(told)) for name, told in by.items()}
-            for seed, by in draws.items()
-        }
-        for key, draws in found.items()
-    }
-
-
-def per_collection(found: Values, name: str) -> list[float]:
-    """A learner's mean over draws, for each collection."""
-    return [float(np.mean([told[name] for told in draws.values()])) for draws in found.values()]
-
-
-def rank(found: Values, name: str) -> float:
-    """Average rank over collections, by the means over draws."""
-    places = []
-    for draws in found.values():
-        means = {n: np.mean([t[n] for t in draws.values()]) for n in next(iter(draws.values()))}
-        places.append(1 + sum(value > means[name] for value in means.values()))
-    return float(np.mean(places))
-
-
-def difference(found: Values, name: str) -> str:
-    """How far ours is ahead, in points, with its interval."""
-    gains = [
-        np.array([told[OURS] - told[name] for told in draws.values()]) for draws in found.values()
-    ]
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(DRAWS):
-        chosen = [gains[i] for i in rng.integers(0, len(gains), len(gains))]
-        drawn.append(np.mean([one[rng.integers(0, len(one), len(one))].mean() for one in chosen]))
-    low, high = 100 * np.quantile(drawn, [0.025, 0.975])
-    return f"{100 * np.mean([one.mean() for one in gains]):+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def against_best(draws: dict[int, dict[str, float]], names: list[str]) -> str:
-    """Ours less the learner that is best on the other draws, with its interval over draws."""
-    seeds = list(draws)
-    gains, chosen = [], []
-    for seed in seeds:
-        rest = {n: np.mean([draws[s][n] for s in seeds if s != seed]) for n in names if n != OURS}
-        chosen.append(max(rest, key=rest.get))
-        gains.append(draws[seed][OURS] - draws[seed][chosen[-1]])
-    rng = np.random.default_rng(0)
-    means = [np.mean(rng.choice(gains, len(gains))) for _ in range(DRAWS)]
-    low, high = 100 * np.quantile(means, [0.025, 0.975])
-    rival = max(set(chosen), key=chosen.count)
-    return f"{100 * np.mean(gains):+.1f} [{low:+.1f}, {high:+.1f}] against {rival}"
 
 
 if __name__ == "__main__":
