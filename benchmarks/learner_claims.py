@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def table(rows: list[Row], learners: list[str], figure: Callable[[Row], float]) -> Table:
-    """One figure of some learners, on the seeds that all of them have; cells by selection method."""
+    """One figure of some learners on the seeds that all of them have, by selection method."""
     cells: dict[tuple[str, str, int, str], dict[int, dict[str, float]]] = defaultdict(dict)
     for row in rows:
         if row["learner"] in learners:
