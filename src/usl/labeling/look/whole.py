@@ -25,8 +25,7 @@ from usl.run.picks import picked_ids
 from usl.run.predictions import read_predictions
 
 Rows = NDArray[np.int64]
-NONE, PREDICTED, LABELLED, DISPUTED = range(4)  # codes of a source
-SOURCE = {"none": NONE, "predicted": PREDICTED, "labelled": LABELLED, "conflict": DISPUTED}
+NONE, PREDICTED, LABELLED, DISPUTED = range(len(SOURCES))  # codes of a source
 PICK, UNLIKE, NEAR, COPY = "pick", "like no class", "near-duplicate", "exact copy"
 FLAGS = (PICK, UNLIKE, NEAR, COPY, *KINDS)
 NEAR_DUPLICATE = 0.1  # a distance of unit vectors; that of `--collapse-duplicates`
@@ -195,8 +194,8 @@ class Whole:
 
     def _find(self, known: Known, wanted: Wanted) -> tuple[Rows, Rows]:
         keep = np.ones(self.n, dtype=bool)
-        if wanted.source in SOURCES:
-            keep &= known.source == SOURCE[wanted.source]
+        if wanted.source:
+            keep &= known.source == SOURCES.index(wanted.source)
         if wanted.subset:
             keep &= self.subsets == wanted.subset
         if wanted.flag:
@@ -242,7 +241,7 @@ class Whole:
             "label": known.names[label] if label >= 0 else None,
             "predicted": known.names[guess] if guess >= 0 else None,
             "confidence": round(confidence, 4) if np.isfinite(confidence) else None,
-            "source": next(name for name, code in SOURCE.items() if code == known.source[row]),
+            "source": SOURCES[known.source[row]],
             "subset": str(self.subsets[row]),
             "flags": [name for name, of in self.flags.items() if of[row]],
         }

@@ -90,6 +90,7 @@ export class One {
     if (label !== null && !this.page.classes.some(({ name }) => name === label)) this.page.classes.push({ name: label, hotkey: "" });
     this.find.value = "";
     this.draw();
+    this.dialog.focus(); // keys are not letters of a class any more
   }
 
   move(step) {
