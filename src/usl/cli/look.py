@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from usl.cli.label import label
 from usl.cli.options import verb
 from usl.labeling.page.serve import serve
 
@@ -33,4 +32,5 @@ def look(
     password : for people on other machines, 8 characters or more. Better in the variable
         USL_LOOK_PASSWORD: other users of this machine can see command lines.
     """
-    label.show(run, classes=classes, open_browser=open_browser, whole=True, **options)
+    names = None if classes is None else classes.split(",")
+    serve(run, classes=names, whole=True, open_browser=open_browser, **options)

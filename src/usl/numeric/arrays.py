@@ -31,5 +31,13 @@ def row_maxima(values: Real) -> Real:
 
     Over rows of a few dozen ``max(axis=1)`` takes twice as long: it starts anew for every row.
     """
-    starts = np.arange(0, values.size, values.shape[1])
-    return cast(Real, np.maximum.reduceat(values.ravel(), starts))
+    return cast(Real, np.maximum.reduceat(values.ravel(), _starts(values)))
+
+
+def row_minima(values: Real) -> Real:
+    """The smallest of every row, as :func:`row_maxima`."""
+    return cast(Real, np.minimum.reduceat(values.ravel(), _starts(values)))
+
+
+def _starts(values: Real) -> NDArray[np.int64]:
+    return np.arange(0, values.size, values.shape[1])

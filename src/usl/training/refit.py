@@ -22,7 +22,7 @@ from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.numeric.neighbor_graph import SEARCHED
 from usl.numeric.stage_cache import NOTHING, Keep
-from usl.training.contract import FROZEN
+from usl.training.contract import DEFAULT, FROZEN
 from usl.training.models import Model
 
 
@@ -42,7 +42,7 @@ class Refit:
     def __init__(
         self,
         features: Any,
-        method: str = "accord",
+        method: str = DEFAULT,
         *,
         keep: Keep = NOTHING,
         searched: int = SEARCHED,
