@@ -1,4 +1,4 @@
-"""Neighbour graphs by their definition, dense, in float64."""
+"""Neighbour graphs and whitening by their definition, dense, in float64."""
 
 from __future__ import annotations
 
@@ -22,3 +22,15 @@ def dense_normalized(features, k, power):
     w = dense_weights(features, k, power)
     d = np.maximum(w.sum(axis=1), 1e-12) ** -0.5
     return d[:, None] * w * d[None]
+
+
+def dense_whitened(features):
+    """Rows centred, eigenvalues to the power -1/4 after a share of their mean, unit length."""
+    x = features.astype(np.float64)
+    n, d = x.shape
+    x = x - x.mean(axis=0)
+    values, vectors = np.linalg.eigh(x.T @ x / n)
+    values = values + values.mean() * (0.05 + d / n)
+    z = x @ vectors @ np.diag(values**-0.25)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    return z

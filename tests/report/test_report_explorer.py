@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet
 import pytest
-from map_run import BUDGET, CLASSES, N, collection, trained_run
+from map_run import BUDGET, CLASSES, N
 from PIL import Image
 from report_page import Page
 
@@ -16,19 +16,6 @@ from usl.data.collection import Collection
 from usl.report import report
 from usl.report.report import write_report
 from usl.report.sections.map import MARKED
-
-
-@pytest.fixture(scope="module")
-def found():
-    return collection()
-
-
-@pytest.fixture(scope="module")
-def run(found, tmp_path_factory):
-    root = tmp_path_factory.mktemp("explorer")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("USL_CACHE", str(root / "cache"))
-        return trained_run(root / "run", found)
 
 
 def page_of(run, found, **settings):

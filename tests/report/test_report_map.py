@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from map_run import CLASSES, COLOURS, OWNED, N, alone, collection, picture, trained_run
+from map_run import CLASSES, COLOURS, OWNED, N, alone, picture, trained_run
 from report_page import Page
 
 from usl.core.errors import DataError, UslWarning
@@ -13,11 +13,6 @@ from usl.report.report import asset, write_report
 from usl.report.sections.accuracy import confusions, per_class, side_by_side
 
 READY = ".stage.live"
-
-
-@pytest.fixture(scope="module")
-def found():
-    return collection()
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet
-import pytest
-from map_run import CLASSES, collection, picture, trained_run
+from map_run import CLASSES, picture
 from report_page import Page
 
 import usl
@@ -19,19 +18,6 @@ from usl.report.facts import explorer
 from usl.report.report import write_report
 from usl.report.sections import predicted
 from usl.run.folder import Run
-
-
-@pytest.fixture(scope="module")
-def found():
-    return collection()
-
-
-@pytest.fixture(scope="module")
-def run(found, tmp_path_factory):
-    root = tmp_path_factory.mktemp("predicted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("USL_CACHE", str(root / "cache"))
-        return trained_run(root / "run", found)
 
 
 def page_of(run, found, **settings):

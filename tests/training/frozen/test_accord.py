@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from graphs import dense_whitened
 from support import unit
 from usl.core.errors import DataError, UsageError
 from usl.numeric.neighbor_graph import neighbor_weights
@@ -37,13 +38,7 @@ def softmax(x):
 
 def written_out(features, classes, weights, steps, scale=0.52, graph_weight=9.0):
     """The updates of the module's docstring on dense arrays in float64."""
-    x = features.astype(np.float64)
-    n, d = x.shape
-    x = x - x.mean(axis=0)
-    values, vectors = np.linalg.eigh(x.T @ x / n)
-    values = values + values.mean() * (0.05 + d / n)
-    z = x @ vectors @ np.diag(values**-0.25)
-    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    z = dense_whitened(features)
     w = neighbor_weights(features, 10, 4.0).toarray()
     w /= w.sum(axis=1, keepdims=True)
     y = np.where(classes[:, None] >= 0, np.eye(3)[classes] * weights[:, None], 0.0)
@@ -58,7 +53,7 @@ def written_out(features, classes, weights, steps, scale=0.52, graph_weight=9.0)
             scale * np.log(3) / np.sqrt(((cosine - cosine.mean(axis=1, keepdims=True)) ** 2).mean())
         )
         side = np.eye(3)[cosine.argmax(axis=1)]
-        same = (w * (side @ side.T)).sum() / n
+        same = (w * (side @ side.T)).sum() / len(z)
         beta = graph_weight * (same - 1 / 3) / (1 - 1 / 3)
         if step == 0:
             r = held * one_hot + (1 - held) * softmax(kappa * cosine)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from graphs import dense_whitened
 from support import unit
 from usl.core.errors import DataError
 from usl.numeric.neighbor_graph import neighbor_weights
@@ -46,13 +47,7 @@ def softmax(x):
 
 def written_out(features, given, classes, steps, most, least, scale=0.52, graph_weight=9.0):
     """The updates on dense arrays in float64: shares of all but ``most`` classes are 0."""
-    x = features.astype(np.float64)
-    n, d = x.shape
-    x = x - x.mean(axis=0)
-    values, vectors = np.linalg.eigh(x.T @ x / n)
-    values = values + values.mean() * (0.05 + d / n)
-    z = x @ vectors @ np.diag(values**-0.25)
-    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    z = dense_whitened(features)
     w = neighbor_weights(features, 10, 4.0).toarray()
     w /= w.sum(axis=1, keepdims=True)
     labelled = given >= 0
@@ -70,7 +65,7 @@ def written_out(features, given, classes, steps, most, least, scale=0.52, graph_
         about = cosine - cosine.mean(axis=1, keepdims=True)
         kappa = scale * np.log(classes) / np.sqrt((about**2).mean())
         side = np.eye(classes)[cosine.argmax(axis=1)]
-        same = (w * (side @ side.T)).sum() / n
+        same = (w * (side @ side.T)).sum() / len(z)
         beta = graph_weight * (same - 1 / classes) / (1 - 1 / classes)
         for turn in range(4 if step == 0 else 3):
             votes = 0.0 if step == turn == 0 else beta * w @ r
