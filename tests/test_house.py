@@ -26,6 +26,7 @@ ROOMS = (
     "selection",
     "labeling",
     "training",
+    "active",
     "evaluation",
     "benchmarking",
     "report",
@@ -41,6 +42,7 @@ METHOD_ROOMS = (
     "pretraining/methods",
     "features/encoders",
     "labeling/formats",
+    "active/strategies",
 )
 
 

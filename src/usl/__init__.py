@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from usl.core.version import __version__
 
 if TYPE_CHECKING:
+    from usl.active.query import query
     from usl.benchmarking.run import benchmark
     from usl.data import Collection, open_collection
     from usl.evaluation.evaluate import evaluate
@@ -58,6 +59,7 @@ __all__ = [
     "outliers",
     "predict",
     "pretrain",
+    "query",
     "select",
     "select_within",
     "start_run",
@@ -83,6 +85,7 @@ _HOMES = {
     "outliers": "usl.selection.outliers",
     "predict": "usl.training.predict",
     "pretrain": "usl.pretraining.pretrain",
+    "query": "usl.active.query",
     "select": "usl.selection.select",
     "select_within": "usl.selection.constraints.select_within",
     "start_run": "usl.selection.start_run",

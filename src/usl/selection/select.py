@@ -166,6 +166,15 @@ def checked_predictions(given: ArrayLike | None, n: int, method: str) -> NDArray
         return None
     if not takes(METHODS.load(method), "predictions"):
         raise UsageError(f"predictions: the method {method!r} does not use them. Leave them out.")
+    return table_of_probabilities(given, n)
+
+
+def table_of_probabilities(given: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Predictions as float64 [n, C], checked.
+
+    Raises :class:`DataError` for no table of n rows, or a row that is no distribution over the
+    classes.
+    """
     table = np.asarray(given)
     if table.ndim != 2 or len(table) != n or not np.issubdtype(table.dtype, np.number):
         raise DataError(

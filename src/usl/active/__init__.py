@@ -1,0 +1,1 @@
+"""Rounds after the first: which images to label next, given labels and what a model says."""

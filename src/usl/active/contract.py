@@ -1,0 +1,78 @@
+"""What a query strategy receives, returns and says of itself.
+
+A strategy is one file in ``active/strategies`` with one function::
+
+    def query(features, budget, *, labeled, classes, predictions, candidates, seed, progress,
+              <own parameters>) -> Query
+
+It sees arrays only, as a selection method does (:mod:`usl.selection.contract`), and beside them
+what is known by now. ``usl.query`` has checked them before.
+
+- ``features``: float32 [n, d], rows of unit length (a row of zeros stays zero).
+  :func:`usl.numeric.table.as_table` gives it the verbs for what takes all rows to compute.
+- ``budget``: how many rows to ask for, 1 <= budget <= len(candidates).
+- ``labeled``: int64 [L], sorted rows that have a label.
+- ``classes``: int64 [L], the class number of each, 0 to C - 1.
+- ``predictions``: float64 [n, C], class probabilities of every row by a model of these labels; None
+  while fewer than two classes have a label. A strategy then asks as on a cold start.
+- ``candidates``: int64 [c], sorted rows that may be asked for; never a labelled one.
+- ``seed``: every random draw comes from ``np.random.default_rng(seed)``.
+- ``progress``: report with ``progress(done, total, step)``.
+
+Two more are handed only to a strategy that asks for them in its signature:
+
+- ``fit``: a :data:`Fit`, which trains the learner that made ``predictions`` on other labels.
+- ``keep``: a :class:`usl.numeric.stage_cache.Keep` for what depends on the features alone, so that
+  the next round need not compute it again.
+
+Bounds of its own parameters stand in the signature, as in a selection method. A module may say
+``NAME``, how people write it; ``NEEDS_MODEL = True`` if it is nothing without predictions (it is
+then refused while there are none); ``DRAWN``, why rows of another order give other picks, as good.
+It may say ``needed`` and ``seconds`` as a selection method does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from usl.core.methods import Methods
+from usl.training.models import Model
+
+SHARED = (
+    "labeled",
+    "classes",
+    "predictions",
+    "candidates",
+    "seed",
+    "progress",
+    "fit",
+    "keep",
+)
+STRATEGIES = Methods("usl.active.strategies", "query", SHARED, group="usl.active")
+NEEDS_MODEL = "NEEDS_MODEL"
+Fit = Callable[[NDArray[Any]], Model]
+"""``fit(classes)``: the model of other labels, int64 [n], -1 where there is none."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """The rows to ask for, and why.
+
+    Attributes
+    ----------
+    indices : int64 [budget], unique rows out of ``candidates``, the most wanted first.
+    reasons : for each, in a few words, why it is asked: ``"between cat and dog"``, ``"far from
+        every label"``. Classes by number in braces, ``"between {3} and {5}"``; whoever shows the
+        reason knows their names. Empty if the strategy has one reason for all.
+    figures : per name a number for each, float [budget]; they become columns of the round's table.
+    parameters : the parameters in force, with all that was adapted from the data.
+    """
+
+    indices: NDArray[Any]
+    reasons: tuple[str, ...] = ()
+    figures: dict[str, NDArray[Any]] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
