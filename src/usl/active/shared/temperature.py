@@ -55,7 +55,7 @@ def calibrated_temperature(
 def held_out(classes: Rows, rng: np.random.Generator) -> Rows:
     """Positions of ``HELD_OUT`` of the labels, one at least, sorted; two classes keep a label."""
     order = rng.permutation(len(classes))
-    other = order[classes[order] != classes[order[0]]]
+    other: Rows = order[classes[order] != classes[order[0]]]
     if not len(other):
         return other
     kept = [order[0], other[0]]
