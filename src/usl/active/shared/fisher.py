@@ -7,7 +7,7 @@ is p (1 - p) x x^T, [d, d]. Both are V V^T with V = S (x) x, and S [C, C] or [1,
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +95,9 @@ def fisher_sum(
     rows = np.arange(len(table)) if rows is None else rows
     upper = list(zip(*np.triu_indices(size), strict=True))
 
-    def block(points: Float32, own: Rows) -> Float32:
+    def block(points: Float32, own: Rows) -> NDArray[Any]:
         middle = kind.middle(kind.of(probabilities[own])).astype(np.float32)
-        scaled: Float32 = points * np.float32(scale)
+        scaled: NDArray[Any] = points * np.float32(scale)
         return np.stack([(scaled * middle[:, a, b, None]).T @ scaled for a, b in upper])
 
     parts = np.zeros((len(upper), width, width))
@@ -174,7 +174,7 @@ class Traces:
             dgemm(-1, wk, w, beta=1, c=self.a, trans_b=True, overwrite_c=True)
             left, right = np.hstack([wk, c]), np.hstack([c, wk])
             dgemm(-1, left, right, beta=1, c=self.b, trans_b=True, overwrite_c=True)
-        both = np.concatenate([w, z], axis=1).reshape(size, width, 2 * size)
+        both: NDArray[Any] = np.concatenate([w, z], axis=1).reshape(size, width, 2 * size)
         both = np.ascontiguousarray(both.transpose(1, 0, 2), dtype=np.float32).reshape(width, -1)
 
         def block(start: int, stop: int) -> None:
@@ -189,7 +189,7 @@ class Traces:
         for _ in map_blocks(block, len(self.points), TRACED):
             pass
 
-    def _projected(self, p: Array, seen: NDArray[np.floating]) -> Array:
+    def _projected(self, p: Array, seen: NDArray[Any]) -> Array:
         """V^T of what the rows have seen, with their weight."""
         return np.asarray(self.kind.project(p, seen.astype(np.float64)) * np.sqrt(self.weight))
 
@@ -207,7 +207,7 @@ class Traces:
 
         def block(start: int, stop: int) -> None:
             points = self.points[start:stop]
-            seen = np.empty((len(points), size, size), dtype=np.float32)
+            seen = np.empty((len(points), size, size))
             for c in range(size):
                 right = parts[c, :, c:].reshape(width, -1)
                 products = (points @ right).reshape(len(points), size - c, width)
