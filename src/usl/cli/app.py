@@ -35,6 +35,7 @@ VERBS = (
     "export",
     "import",
     "train",
+    "next",
     "predict",
     "explain",
     "evaluate",
