@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from usl.core.version import __version__
 
 if TYPE_CHECKING:
+    from usl.active.add_images import add_images
     from usl.active.next_round import next_round, undo_round
     from usl.active.query import query
     from usl.benchmarking.run import benchmark
@@ -51,6 +52,7 @@ __all__ = [
     "Split",
     "SuspiciousLabel",
     "__version__",
+    "add_images",
     "benchmark",
     "embed",
     "evaluate",
@@ -79,6 +81,7 @@ _HOMES = {
     "Selector": "usl.selection.selector",
     "Split": "usl.run.split",
     "SuspiciousLabel": "usl.labeling.answers.suspicious",
+    "add_images": "usl.active.add_images",
     "benchmark": "usl.benchmarking.run",
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",

@@ -36,6 +36,7 @@ VERBS = (
     "import",
     "train",
     "next",
+    "add",
     "predict",
     "explain",
     "evaluate",
@@ -74,6 +75,7 @@ REQUIRED = {
     "pretrain": ("SOURCE", "--out"),
     "predict": ("RUN", "SOURCE", "--out"),
     "import": ("RUN", "FILE"),
+    "add": ("RUN", "SOURCE"),
     "benchmark": ("PLAN", "--out"),
 }
 
