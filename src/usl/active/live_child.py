@@ -16,7 +16,7 @@ from typing import Any
 
 from usl.core.errors import UslError
 
-POLITE = 10  # steps of niceness: the page comes first
+POLITE = 5  # steps of niceness: the page comes first
 
 
 def main() -> None:

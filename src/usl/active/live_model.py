@@ -58,7 +58,8 @@ class LiveModel:
         self._features = taken(opened.space.features, rows)
         in_split = opened.split_rows()[rows]
         self._weights = opened.split.weights[in_split]
-        self._picks = np.flatnonzero(opened.split.states[in_split] == "requested")
+        picks = np.flatnonzero(opened.split.states[in_split] == "requested")
+        self._picks = picks[np.argsort(in_split[picks])]  # the split has the best first
         self._refit = Refit(self._features, learner, keep=KeepSearch())
         self._before: tuple[list[str], NDArray[np.int64]] | None = None  # classes, and predictions
         self._learnt = 0  # labels that the last model knew

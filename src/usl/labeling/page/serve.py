@@ -278,9 +278,7 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
 
 def live_summary(run: Run, store: Store, live: Round) -> list[str]:
     """The same of a live round; its model is gone, another is made from all labels."""
-    again = f"usl label {quoted(run.path)} --live" + (
-        " --suggest" if live.settings[SUGGEST] else ""
-    )
+    suggest = " --suggest" if live.settings[SUGGEST] else ""
     return [
         f"{counted(answered_live(store, live.name), 'image')} answered live.",
         f"Go on: usl label {quoted(run.path)} --live{suggest}",
