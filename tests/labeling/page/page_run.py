@@ -20,6 +20,7 @@ import pyarrow.parquet
 from PIL import Image
 
 from usl.data.digests import file_digest
+from usl.labeling.answers.live import live_round
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
 from usl.labeling.page.app import make_app
@@ -27,6 +28,7 @@ from usl.labeling.page.auth import Auth, Keyring
 from usl.labeling.page.page_state import PageState
 from usl.labeling.page.picture_cache import PictureCache
 from usl.labeling.page.pictures import Pictures
+from usl.labeling.page.queue import Queue
 from usl.labeling.page.server import Server, address_of, listen
 from usl.run.folder import Run
 from usl.selection.start_run import start_run
@@ -72,11 +74,16 @@ def copy_run(made, place):
 class App:
     """The application of a run without any network."""
 
-    def __init__(self, path, *, listening="127.0.0.1", password=None, **options):
+    def __init__(
+        self, path, *, listening="127.0.0.1", password=None, queue=False, suggest=False, **options
+    ):
         self.run = Run.open(path)
         self.store = Store.open(path)
         sync(self.run, self.store)
         collection = self.run.collection()
+        if queue:
+            one = live_round(self.store, {"suggest": suggest})
+            options["queue"] = Queue(self.store, one, collection.ids.tolist(), suggest=suggest)
         pictures = Pictures(collection.images, PictureCache(None))
         self.work = PageState(self.run, collection, self.store, pictures, **options)
         self.door = Auth(Keyring.of_run(path), password)

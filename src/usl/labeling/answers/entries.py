@@ -6,14 +6,15 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from usl.core.errors import UsageError
 
 LABEL, UNSURE, BAD, SKIP, UNDO = "label", "unsure", "bad", "skip", "undo"
 KINDS = (LABEL, UNSURE, BAD, SKIP)
 LABELS, AUDIT, CHECK = "labels", "audit", "check"  # kinds of rounds; "labels" is also its name
-SWEEP = "sweep"  # one more kind
+LIVE, SWEEP = "live", "sweep"  # two more kinds
 SWEPT_ELSEWHERE = f"{SWEEP}-0"  # the round of swept labels that came with the split file
 DIGITS = "123456789"
 LONGEST = {"label": 200, "annotator": 64, "round": 64, "key": 200, "image_id": 4096}
@@ -56,11 +57,13 @@ class ClassName:
 
 @dataclass(frozen=True)
 class Round:
-    """Questions that were drawn once: an audit or a check. A sweep draws as it goes.
+    """Questions that were drawn once, as of an audit or a check, or that come as people answer.
 
-    ``images`` in the order of asking, of a sweep none; ``population`` is how many they were drawn
-    from, ``seed`` how. ``passed`` of a check: audit images that it passed over though they were as
-    doubtful, each with the number of its images that were more so.
+    ``images`` in the order of asking; of a live round or a sweep none: those answered in it are its
+    images. ``population`` is how many they were drawn from, ``seed`` how. ``passed`` of a check:
+    audit images that it passed over though they were as doubtful, each with the number of its
+    images that were more so. ``settings`` of a live round: how its images are chosen, and whether
+    the model's class was on show.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Round:
     population: int = 0
     passed: tuple[tuple[str, int], ...] = ()
     time: str = ""
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 def is_audit(name: str) -> bool:

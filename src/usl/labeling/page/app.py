@@ -8,7 +8,8 @@ GET  /login, POST /login   the password, beyond this machine
 GET  /look                 the whole collection (:mod:`usl.labeling.look.routes`), where labels are
                            given; not where answers must stay blind
 GET  /api/state            what the page starts from
-GET  /api/changes          what became of one's answers since entry ``since``
+GET  /api/changes          what became of one's answers since entry ``since``; in a live round also
+                           what is in one's hand, where ``showing`` is the image on the screen
 POST /api/items            what is shown beside pictures
 GET  /api/similar          images like one
 GET  /api/audit            how right all labels are, by the audits so far
@@ -180,9 +181,9 @@ class Routes:
         given = self._checked(request.query_params)
         view = self.page_state.view_name(self._annotator(given), _reviewing(given))
         since = _number(given.get("since", "0"), "since")
-        return JSONResponse(self._news(view, since))
+        return JSONResponse(self._news(view, since, given.get("showing")))
 
-    def _news(self, view: str, since: int) -> dict[str, Any]:
+    def _news(self, view: str, since: int, showing: object) -> dict[str, Any]:
         changes = self.page_state.round_view.changes(view, since)
         return {
             "version": self.page_state.round_view.follow(),
@@ -190,6 +191,7 @@ class Routes:
             "changes": changes,
             "classes": self.page_state.classes(),
             "fault": self._sync_fault(),
+            "live": self.page_state.live(view, showing),
         }
 
     def _sync_fault(self) -> str:
@@ -276,7 +278,8 @@ class Routes:
                 done.append(one["key"])
             if one["type"] not in ("class", "hotkey") and self.sync is not None:
                 self.sync.touch()
-        news = self._news(self.page_state.view_name(annotator, review), since)
+        view = self.page_state.view_name(annotator, review)
+        news = self._news(view, since, given.get("showing"))
         return JSONResponse({**news, "done": done, "refused": refused, "held": held})
 
     def _checked(self, given: Mapping[str, Any]) -> Mapping[str, Any]:

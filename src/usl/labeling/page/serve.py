@@ -6,17 +6,19 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError, UsageError, missing_extra
 from usl.core.files import cache_dir
-from usl.core.words import quoted
+from usl.core.words import counted, quoted
 from usl.data.collection import Collection
 from usl.data.images import FileImages
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
-from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
+from usl.labeling.answers.entries import AUDIT, CHECK, LIVE, Round, is_audit
+from usl.labeling.answers.live import SUGGEST, answered_live
 from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
 from usl.labeling.answers.rounds import answered_images, draw_audit, draw_check, round_images
 from usl.labeling.answers.store import Store
@@ -24,6 +26,7 @@ from usl.labeling.answers.suspicious import contradicted
 from usl.labeling.answers.sync import sync
 from usl.labeling.page.hosts import is_loopback
 from usl.labeling.page.offered import set_classes
+from usl.labeling.page.queue import Queue
 from usl.run.folder import Run
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
 SHORTEST = 8  # characters of a password
 SUSPICIOUS = 10  # labels that are told on the console
+OpenQueue = Callable[[Run, Store], AbstractContextManager[Queue]]
 
 
 def serve(
@@ -47,6 +51,7 @@ def serve(
     open_browser: bool = True,
     source: str | None = None,
     whole: bool = False,
+    queue: OpenQueue | None = None,
     ready: Callable[[str], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> None:
@@ -71,6 +76,7 @@ def serve(
     open_browser : open the page.
     source : where the images are now, if they have moved.
     whole : open the gallery of the whole collection first, as usl look does.
+    queue : opens the queue of a live round (:func:`usl.active.live.label_live`).
     ready : called with the page's address once it is served.
     tell : gets what there is to say, a line at a time; the default prints on stderr.
 
@@ -82,6 +88,8 @@ def serve(
     MissingDependencyError : the packages of ``usl[label]`` are not installed.
     """
     check_parameters(host, password, audit, check)
+    if queue is not None and (audit, check, whole) != (None, None, False):
+        raise UsageError("live: goes with no audit, no check and no gallery; one at a time.")
     tell = tell or partial(print, file=sys.stderr)
     run = run if isinstance(run, Run) else Run.open(run)
     collection = run.collection(source)
@@ -90,17 +98,17 @@ def serve(
             f"{collection.source}: it holds features alone, there is nothing to look at. Fill in "
             f"the label column of {run.path / 'split.csv'} instead."
         )
-    with Store.open(run.path) as store:
+    with Store.open(run.path) as store, ExitStack() as stack:
         sync(run, store)  # edits by hand come first
-        drawn = None
+        live = None if queue is None else stack.enter_context(queue(run, store))
+        drawn = None if live is None else live.round
         if audit is not None or check is not None:
             drawn = open_round(run, store, audit, check, tell)
             tell_suspicious(run, store, drawn, tell)
         set_classes(run, store, classes or (), predicted=drawn is not None, tell=tell)
         try:
-            state = _page_state(
-                run, collection, store, drawn, annotator, not is_loopback(host), tell
-            )
+            ask = not is_loopback(host)
+            state = _page_state(run, collection, store, drawn, live, annotator, ask, tell)
             _serve(state, host, port, password, open_browser, whole, ready, tell)
         finally:
             sync(run, store)
@@ -160,6 +168,7 @@ def _page_state(
     collection: Collection,
     store: Store,
     drawn: Round | None,
+    live: Queue | None,
     annotator: str | None,
     ask: bool,
     tell: Callable[[str], None],
@@ -179,6 +188,7 @@ def _page_state(
         store,
         pictures,
         round=drawn,
+        queue=live,
         annotator=annotator or None,
         ask=ask,
         tell=tell,
@@ -241,6 +251,8 @@ def _serve(
 
 def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     """What has been answered, and what comes next."""
+    if drawn is not None and drawn.kind == LIVE:
+        return live_summary(run, store, drawn)
     audit = drawn is not None and is_audit(drawn.name)
     asked = round_images(run, store, drawn.name) if drawn is not None else round_images(run, store)
     found = outcomes(store.history(), audit=audit)
@@ -262,3 +274,13 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     elif len(asked) > left or not left:
         lines.append(f"Next: usl train {quoted(run.path)}")
     return lines
+
+
+def live_summary(run: Run, store: Store, live: Round) -> list[str]:
+    """The same of a live round; its model is gone, another is made from all labels."""
+    suggest = " --suggest" if live.settings[SUGGEST] else ""
+    return [
+        f"{counted(answered_live(store, live.name), 'image')} answered live.",
+        f"Go on: usl label {quoted(run.path)} --live{suggest}",
+        f"Next: usl train {quoted(run.path)}",
+    ]

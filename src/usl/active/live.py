@@ -1,0 +1,191 @@
+"""``usl label --live``: a model learns along with the answers, and what it wants is asked next.
+
+The page serves from a queue and never waits (:mod:`usl.labeling.page.queue`). A process of its own
+learns from all answers there are, as soon as there are new ones, and puts the queue in order; it
+runs at low priority, so that the page is as quick as without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from usl.active.contract import STRATEGIES
+from usl.active.query import DEFAULT
+from usl.core.errors import UsageError
+from usl.core.methods import find_method
+from usl.core.seeds import seed_number
+from usl.labeling.answers.live import SUGGEST, live_round
+from usl.labeling.answers.rounds import audited_images
+from usl.labeling.answers.store import Store
+from usl.labeling.page.queue import Order, Queue
+from usl.labeling.page.serve import serve
+from usl.run.folder import Run
+from usl.selection.contract import METHODS
+from usl.training.contract import DEFAULT as LEARNER
+from usl.training.contract import FROZEN
+
+COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); " + (
+    "from usl.active.live_child import main; main()"
+)
+ENDED = (
+    "The model does not learn any more: its process has ended (out of memory?). What is asked next "
+    "stays in the last order. To learn again, stop usl label and start it anew; nothing is lost."
+)
+
+
+def label_live(
+    run: Run | str | os.PathLike[str],
+    *,
+    suggest: bool = False,
+    method: str = DEFAULT,
+    learner: str = LEARNER,
+    seed: int = 0,
+    source: str | None = None,
+    **options: Any,
+) -> None:
+    """Serve the labelling page of a run with a model that learns from every answer.
+
+    What would teach it most is asked next. The answers are labels like all others, under a round
+    ``live-1``; the model itself is not kept: :func:`usl.train` makes one.
+
+    Parameters
+    ----------
+    run : run folder.
+    suggest : show the model's class above the others, with its probability. Faster,
+        but people tend to agree with what they are shown; the report tells for which answers.
+    method : how the next image is chosen, a query strategy or a selection method.
+    learner : the training method on frozen features that learns along.
+    seed : of every random draw.
+    source : where the images are now, if they have moved.
+    **options : as of :func:`usl.labeling.page.serve.serve`.
+
+    Raises
+    ------
+    UsageError : no such strategy or learner; parameters that do not go together.
+    DataError : as of :func:`usl.labeling.page.serve.serve`.
+    """
+    find_method([STRATEGIES, METHODS], method)
+    FROZEN.load(learner)
+    settings = {SUGGEST: bool(suggest), "method": method, "learner": learner}
+    settings["seed"] = seed_number(seed)
+    serve(run, source=source, queue=partial(open_queue, settings, source), **options)
+
+
+def check_live(live: bool, given: dict[str, Any]) -> None:
+    """UsageError for parameters that only a live session has, without one."""
+    if not live and (
+        names := [name for name in ("suggest", "method", "learner", "seed") if name in given]
+    ):
+        raise UsageError(f"{names[0]}: goes with --live alone.")
+
+
+@contextmanager
+def open_queue(
+    settings: dict[str, Any], source: str | None, run: Run, store: Store
+) -> Iterator[Queue]:
+    """The queue of a live round of these settings, put in order by a process meanwhile."""
+    one = live_round(store, settings)
+    first = first_images(run, store, settings["seed"])
+    queue = Queue(store, one, first, suggest=settings[SUGGEST])
+    asked = {name: settings[name] for name in ("method", "learner", "seed")}
+    learning = Learning(queue, {"run": str(run.path.absolute()), "source": source, **asked})
+    queue.wake = learning.wake
+    try:
+        yield queue
+    finally:
+        learning.close()
+
+
+def first_images(run: Run, store: Store, seed: int) -> list[str]:
+    """What is asked until there is a model: the run's picks, then all others in random order."""
+    split = run.split()
+    audited = audited_images(store)
+    train = split.subsets == "train"
+    rest = split.ids[train & (split.states != "requested")]
+    rest = np.random.default_rng(seed).permutation(rest)
+    picks = split.ids[train & (split.states == "requested")]
+    return [name for name in [*picks.tolist(), *rest.tolist()] if name not in audited]
+
+
+class Learning:
+    """The process that learns, and the thread that asks it when there is something new.
+
+    Parameters
+    ----------
+    queue : is put in order.
+    asked : what the process is told at first.
+    """
+
+    def __init__(self, queue: Queue, asked: dict[str, Any]) -> None:
+        self._queue, self._asked = queue, asked
+        self._wanted, self._closing = threading.Event(), False
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._thread = threading.Thread(target=self._work, name="learning", daemon=True)
+        self._thread.start()
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something to learn from; what comes during a fit is learnt in the next."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """End the process, whatever it is at: nothing is kept there."""
+        self._closing = True
+        self.wake()
+        self._process.kill()
+        self._thread.join()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what was not sent yet goes nowhere
+                pipe and pipe.close()
+
+    def _work(self) -> None:
+        try:
+            self._send(self._asked)
+            while True:
+                self._wanted.wait()
+                self._wanted.clear()
+                if self._closing:
+                    return
+                self._send(None)
+                self._queue.take(self._receive())
+        except (OSError, ValueError, EOFError) as error:
+            if not self._closing:
+                self._queue.fault = str(error) if isinstance(error, Refused) else ENDED
+
+    def _send(self, said: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(said) + "\n")
+        self._process.stdin.flush()
+
+    def _receive(self) -> Order:
+        assert self._process.stdout is not None
+        said = json.loads(self._process.stdout.readline() or "null")
+        if said is None:
+            raise EOFError
+        if "fault" in said:
+            raise Refused(f"The model does not learn any more. {said['fault']}")
+        images, guesses = tuple(said.pop("images")), said.pop("guesses")
+        return Order(
+            images, {name: (label, sure) for name, (label, sure) in guesses.items()}, **said
+        )
+
+
+class Refused(ValueError):
+    """Why the process cannot go on, in its own words."""
