@@ -77,7 +77,7 @@ def visit(browser):
     def go(address, *, context=None, width=1280, height=800, wait=True, **options):
         if context is None:
             size = {"width": width, "height": height}
-            context = browser.new_context(viewport=size, **options)
+            context = browser.new_context(viewport=size, reduced_motion="reduce", **options)
             context.set_default_timeout(30_000)
             contexts.append(context)
         page = context.new_page()

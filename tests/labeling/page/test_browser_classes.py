@@ -276,7 +276,7 @@ def test_a_suggestion_has_the_present_name_of_its_class(path, site, visit):
           window.fetch = () => new Promise((done) => (answer = done));
           const got = items.get("an image");
           items.forget();
-          answer(new Response('{"an image": {}}', { headers: { "content-type": "application/json" } }));
+          answer(new Response('{"an image": {}}'));
           return [await got, items.known("an image")];
         }"""
     )
@@ -349,6 +349,7 @@ def test_an_image_that_vanishes_while_it_is_looked_at(path, site, visit):
     press(page, "Space")
     assert shown(page) != first
     counted(page, "1 of 40")
+    page.wait_for_selector('#saving[data-state="held"]')  # all but the answer to what is gone
     assert sorted(server.labels().values()) == ["dog", "skip"]
     photo.write_bytes(content)  # back again: what was said of it counts
     page.reload()
