@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from page_run import App, Served, Threaded, copy_run, make_run
+from page_run import App, Threaded, copy_run, make_run
+from page_served import Served
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,7 @@ def served(path):
 
     yield start
     for one in running:
-        if one.process.poll() is None:
+        if one.runs:
             one.kill()
 
 

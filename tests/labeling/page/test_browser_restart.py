@@ -387,7 +387,7 @@ def test_a_run_that_is_gone_is_said_so(path, served, visit):
     assert "no longer holds the run" in banner
     assert "safe" not in banner
     page.keyboard.press("1")  # nothing more is taken
-    reload(page)
+    page.click(RELOAD)
     page.wait_for_selector("h1:has-text('Not the same run')")
     os.replace(path.with_name("elsewhere"), path)
     page.reload()
