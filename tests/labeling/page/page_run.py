@@ -6,8 +6,6 @@ import asyncio
 import json
 import shutil
 import struct
-import subprocess
-import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -32,15 +30,6 @@ from usl.labeling.page.queue import Queue
 from usl.labeling.page.server import Server, address_of, listen
 from usl.run.folder import Run
 from usl.selection.start_run import start_run
-
-SERVE = """
-import json, sys
-from usl.labeling.page.serve import serve
-options = json.loads(sys.argv[2])
-def ready(address):
-    print("READY", address, flush=True)
-serve(sys.argv[1], open_browser=False, ready=ready, **options)
-"""
 
 
 def make_photos(folder, n, *, size=(96, 64)):
@@ -215,46 +204,6 @@ def record_anew(path, *names):
     place = table.schema.get_field_index("digest")
     table = table.set_column(place, "digest", pa.array(list(digests.values()), pa.string()))
     pyarrow.parquet.write_table(table, path / "images.parquet")
-
-
-class Served:
-    """``usl label`` in a process of its own."""
-
-    def __init__(self, path, *, prelude="", **options):
-        self.path, self.options, self.prelude = path, options, prelude
-        self.start()
-
-    def start(self, **options):
-        """Start it, with other options if given; waits until the page is served."""
-        self.options |= options
-        script = self.prelude + SERVE
-        command = [sys.executable, "-c", script, str(self.path), json.dumps(self.options)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        line = self.process.stdout.readline()
-        if not line.startswith("READY"):
-            raise AssertionError(self.process.stderr.read())
-        self.address = line.split()[1]
-        self.base = self.address.partition("?")[0]
-        self.port = int(self.base.split(":")[2].strip("/"))
-
-    def kill(self):
-        """SIGKILL: nothing gets to say goodbye."""
-        self.process.kill()
-        self.process.wait()
-        self.close_pipes()
-
-    def stop(self):
-        """As Ctrl-C does; what was said at the end."""
-        self.process.send_signal(2)
-        said = self.process.communicate(timeout=20)[1]
-        assert self.process.returncode == 0, said
-        return said
-
-    def close_pipes(self):
-        self.process.stdout.close()
-        self.process.stderr.close()
 
 
 def write_bomb(path, width=100_000, height=100_000):

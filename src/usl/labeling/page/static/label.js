@@ -345,7 +345,8 @@ class Page {
 
   /** Begin anew from what the server knows; what is still on its way goes on top. */
   async resync() {
-    this.state = await ask("/api/state", this.who);
+    do this.state = await ask("/api/state", this.who);
+    while (this.state.version < this.version); // it was told before the newest answers were kept
     if (this.names !== this.state.names) this.items.forget(); // they name classes, too
     this.names = this.state.names;
     this.roundView = new RoundView(this.state);
