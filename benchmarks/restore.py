@@ -22,7 +22,7 @@ from pathlib import Path
 from usl.benchmarking.ledger import SCORE, SELECTION, Ledger, Line
 from usl.benchmarking.plan import read_plan
 from usl.benchmarking.pools import open_pools
-from usl.benchmarking.units import learner_key, selection_key
+from usl.benchmarking.units import entry_key, selection_key
 from usl.core.errors import UsageError, UslError
 
 
@@ -69,7 +69,7 @@ def main() -> None:
                 {
                     "kind": SCORE,
                     "key": key,
-                    "learner_key": learner_key(learner),
+                    "learner_key": entry_key(learner),
                     "learner": learner.name,
                     "test": float(row[learner.name]),
                 }
