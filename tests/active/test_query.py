@@ -71,6 +71,8 @@ def test_what_does_not_fit_is_refused_by_name(known):
         usl.query(features, 2, labeled=[1, 300], classes=[0, 1])
     with pytest.raises(DataError, match="predictions: 2 classes"):
         usl.query(features, 2, predictions=np.full((300, 2), 0.5), **given)
+    with pytest.raises(DataError, match="predictions: 1 class given"):
+        usl.query(features, 2, labeled=[1], classes=[0], predictions=np.ones((300, 1)))
     with pytest.raises(UsageError, match="fewer than two classes"):
         usl.query(features, 2, labeled=[1, 2], classes=[0, 0], method="margin")
     with pytest.raises(UsageError, match=r"Unknown method .margins.*margin"):
