@@ -182,10 +182,10 @@ class _Bench:
         return self.firsts[key]
 
     def _guess(self, labeled: Rows, refit: Refit) -> tuple[Guess, float]:
-        """What a learner says of all items after these labels, and the seconds that takes."""
-        began = time.perf_counter()
+        """What a learner says of all items after these labels, and the CPU seconds that takes."""
+        began = time.process_time()
         said = guess_of(labeled, self.draw, self._fit(refit), self.links)
-        return said, time.perf_counter() - began
+        return said, time.process_time() - began
 
     def _fit(self, refit: Refit) -> Any:
         return lambda classes: refit.update(classes, seed=self.seed)
@@ -193,7 +193,7 @@ class _Bench:
     def _ask(
         self, curve: Curve, labeled: Rows, said: Guess, refit: Refit, number: int
     ) -> tuple[Rows, float]:
-        """A round's questions, and the seconds of one core that they take.
+        """A round's questions, and the CPU seconds that they take.
 
         What depends on the features alone counts in the first round. Where a strategy goes by a
         model, and only one class has a label so far, the round is drawn at random.
@@ -205,7 +205,7 @@ class _Bench:
         if not several and getattr(module, NEEDS_MODEL, False):
             method, params = "random", {}
         self.keep.saved = 0.0
-        began = time.perf_counter()
+        began = time.process_time()
         made = query(
             self.draw.train,
             self.batch,
@@ -218,7 +218,7 @@ class _Bench:
             keep=self.keep,
             **params,
         )
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         return made.indices, seconds + (self.keep.saved if number == 1 else 0.0)
 
 
