@@ -63,14 +63,7 @@ def benchmark(
         raise UsageError(f"minutes: {minutes} given; it must be positive.")
     plan = restricted(plan, datasets)
     ledger = Ledger(Path(out))
-    pools: list[Pool] = []
-    for dataset in plan.datasets:
-        try:
-            pools += open_pools(dataset, plan.share, progress)
-        except (DataError, UsageError) as error:
-            raise type(error)(f"datasets.{dataset.name}: {error}") from error
-    if plan.rounds is not None:
-        pools = [replace(p, budgets=plan.rounds.labels(len(p.names))[:1]) for p in pools]
+    pools = opened(plan, progress)
     check_pools(plan, pools)
     failures: list[Line] = []
 
@@ -94,6 +87,19 @@ def benchmark(
         elif plan.rounds is None and ledger.selections:
             write_page(found, ledger)
     return found
+
+
+def opened(plan: Plan, progress: Progress = silent) -> list[Pool]:
+    """The pools of a plan, encoded, with the budgets that it asks for."""
+    pools: list[Pool] = []
+    for dataset in plan.datasets:
+        try:
+            pools += open_pools(dataset, plan.share, progress)
+        except (DataError, UsageError) as error:
+            raise type(error)(f"datasets.{dataset.name}: {error}") from error
+    if plan.rounds is None:
+        return pools
+    return [replace(pool, budgets=plan.rounds.labels(len(pool.names))[:1]) for pool in pools]
 
 
 def summarized(
