@@ -16,6 +16,7 @@ from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import taken
 from usl.numeric.stage_cache import KeepSearch
 from usl.run.folder import Run
+from usl.run.split_csv import by_people
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
 from usl.training.open_run import Opened, searched_width
@@ -89,7 +90,7 @@ def state_of(opened: Opened) -> RunState:
         labeled=np.flatnonzero(usable),
         classes=np.array([number[label] for label in labels], dtype=np.int64),
         weights=split.weights[rows][usable],
-        human=split.sources[rows] == "human",
+        human=by_people(split.sources[rows]),
         open=np.flatnonzero(states == "requested"),
         candidates=np.flatnonzero(free),
     )

@@ -41,8 +41,3 @@ def propagate(run: Run, split: Split) -> Split:
         rows += open_rows
         labels += [split.labels[row_of[pick]]] * len(open_rows)
     return split.with_labels(rows, labels, source="propagated") if rows else split
-
-
-def _of_people(split: Split, row: int) -> bool:
-    """Whether a person has labelled an image, or is asked to."""
-    return bool(split.sources[row] == "human" or split.states[row] == "requested")
