@@ -8,6 +8,7 @@ import pytest
 import usl
 from support import unit
 from usl.active.contract import STRATEGIES
+from usl.core.errors import UsageError
 
 
 def ordinary(n=40, n_classes=3, width=4):
@@ -47,6 +48,7 @@ def one_labeled_class():
     return features, labeled, np.array([1, 1]), p
 
 
+THROUGH_A_HEAD = {"alfamix", "bald", "dropquery"}  # which needs two classes
 POOLS = (ordinary, all_alike, pairs_and_zeros, certain, two_classes, a_thousand_classes)
 
 
@@ -69,10 +71,18 @@ def test_odd_pools_are_served(method, pool, budget):
     assert all(np.isfinite(values).all() for values in found.figures.values())
 
 
-@pytest.mark.parametrize("method", sorted(set(STRATEGIES.names()) - {"dropquery"}))
+@pytest.mark.parametrize("method", sorted(set(STRATEGIES.names()) - THROUGH_A_HEAD))
 def test_labels_of_one_class_are_enough_where_predictions_are_given(method):
     features, labeled, classes, predictions = one_labeled_class()
     found = usl.query(
         features, 3, labeled=labeled, classes=classes, method=method, predictions=predictions
     )
     assert len(found.indices) == 3
+
+
+@pytest.mark.parametrize("method", sorted(THROUGH_A_HEAD))
+def test_a_head_needs_labels_of_two_classes(method):
+    features, labeled, classes, predictions = one_labeled_class()
+    given = {"labeled": labeled, "classes": classes, "predictions": predictions}
+    with pytest.raises(UsageError, match=f"{method!r} trains a head"):
+        usl.query(features, 3, method=method, **given)

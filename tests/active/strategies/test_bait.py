@@ -58,7 +58,7 @@ def asked(pool, budget, **params):
     )
 
 
-@pytest.mark.parametrize(("fisher", "lam"), [("full", 1.0), ("full", 0.01), ("binary", 1.0)])
+@pytest.mark.parametrize(("fisher", "lam"), [("full", 1.0), ("full", 1e-4), ("binary", 1.0)])
 def test_rows_are_added_and_taken_out_as_the_trace_says(pool, fisher, lam, monkeypatch):
     monkeypatch.setattr("usl.active.shared.fisher.TRACED", 16)
     monkeypatch.setattr("usl.active.shared.fisher.SUMMED", 16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Rows
@@ -36,3 +37,26 @@ def central_rows(
     picks = serve(best_per_cluster(nearness, clusters, places), clusters, budget, none)
     picks = fill_up(picks, clusters, budget, none, places, lambda some, _: nearness[some])
     return np.asarray(rows[picks])
+
+
+def central_or_first(
+    table: Table,
+    candidates: Rows,
+    sought: NDArray[np.bool_],
+    order: Rows,
+    budget: int,
+    seed: int,
+    progress: Progress,
+) -> Rows:
+    """Positions in ``candidates``: central rows of those sought, or the first in order; [budget].
+
+    Parameters
+    ----------
+    sought : bool [c], which candidates are meant.
+    order : all positions; taken where no more than ``budget`` are sought, which come first in it.
+    """
+    meant = np.flatnonzero(sought)
+    if len(meant) <= budget:
+        return order[:budget]
+    rows = central_rows(table, candidates[meant], budget, seed, progress)
+    return np.searchsorted(candidates, rows)
