@@ -14,15 +14,18 @@ from cyclopts import Parameter
 
 from usl.active.live import check_live, label_live
 from usl.cli.options import verb
+from usl.core.errors import UsageError
 from usl.labeling.page.serve import serve
 
 
 @verb(serve, python_only=("whole", "queue"), groups={"With --live": [label_live]})
 def label(
     run: Path,
+    class_name: str | None = None,
     /,
     *,
     classes: str | None = None,
+    sweep: bool = False,
     open_browser: Annotated[bool, Parameter(name="--browser")] = True,
     live: bool = False,
     **options: Any,
@@ -31,6 +34,7 @@ def label(
 
     Parameters
     ----------
+    class_name : after --sweep: the class whose sheets come first.
     classes : names to choose from, separated by commas; more can be added on the page.
     password : for people on other machines, 8 characters or more. Better in the variable
         USL_LABEL_PASSWORD: other users of this machine can see command lines.
@@ -38,5 +42,12 @@ def label(
     """
     names = None if classes is None else classes.split(",")
     check_live(live, options)
-    start = label_live if live else serve
-    start(run, classes=names, open_browser=open_browser, **options)
+    if class_name is not None and not sweep:
+        raise UsageError(f"{class_name}: a class to begin with goes with --sweep.")
+    if live and sweep:
+        raise UsageError("live, sweep: one at a time.")
+    if live:
+        label_live(run, classes=names, open_browser=open_browser, **options)
+        return
+    begin = class_name or sweep
+    serve(run, classes=names, sweep=begin, open_browser=open_browser, **options)

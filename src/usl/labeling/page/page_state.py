@@ -184,6 +184,7 @@ class PageState:
             "people": len(self.people()),
             "fixed": self.annotator is not None,
             "similar": self.kind in (LABELS, LIVE),
+            "sweep": self.kind == LABELS and bool(self._predicted),
             "classes": self.classes(),
         }
 
