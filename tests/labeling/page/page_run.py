@@ -35,8 +35,11 @@ from usl.selection.start_run import start_run
 
 SERVE = """
 import json, sys
-from usl.labeling.page.serve import serve
 options = json.loads(sys.argv[2])
+if options.pop("live", False):
+    from usl.active.live import label_live as serve
+else:
+    from usl.labeling.page.serve import serve
 def ready(address):
     print("READY", address, flush=True)
 serve(sys.argv[1], open_browser=False, ready=ready, **options)
