@@ -13,7 +13,7 @@ def test_what_the_model_wants_comes_next_and_its_class_first(site, visit):
     ids = server.work.listing.ids
     page = visit(server.address)
     assert shown(page) == ids[0]
-    assert "two classes" in page.text_content("#live")
+    assert page.text_content("#live") == "The model is getting ready."
     wanted = tuple(ids[30:34])
     guesses = dict.fromkeys(wanted, ("dog", 0.83))
     order = Order(wanted, guesses, 10**6, labels=12, more=3, estimate=0.914, changed=0.0234)

@@ -9,6 +9,7 @@ from typing import Any
 from usl.core.errors import DataError
 from usl.labeling.answers.audit import accuracy_of_collection
 from usl.labeling.answers.entries import SKIP
+from usl.labeling.answers.live import given_live
 from usl.labeling.answers.outcomes import (
     CONFLICT,
     UNLABELED,
@@ -31,7 +32,8 @@ class People:
 
     ``answers`` counts images by annotator, edits of the split file by hand apart; ``conflicts`` and
     ``bad`` are image ids. ``undecided`` tells what was
-    said of images that people were asked about and that have no label for it.
+    said of images that people were asked about and that have no label for it. ``live`` counts the
+    answers given live, by whether the model's class was on show.
     """
 
     audit: dict[str, Any] | None
@@ -40,6 +42,7 @@ class People:
     conflicts: tuple[str, ...]
     bad: tuple[str, ...]
     undecided: dict[str, str]
+    live: dict[bool, int]
 
 
 def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
@@ -50,6 +53,7 @@ def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
         with Store.open(run.path) as store:
             history = store.history()
             audit = accuracy_of_collection(run, split, store)
+            live = given_live(store)
     except DataError as error:
         notes.append(f"What people answered is not shown. {error}")
         return None
@@ -63,6 +67,7 @@ def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
         conflicts=tuple(conflicts(found)),
         bad=tuple(dict.fromkeys(bad)),
         undecided={name: words for name, one in found.items() if (words := undecided(one))},
+        live=live,
     )
 
 
