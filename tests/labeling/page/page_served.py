@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from usl.active.live import label_live
 from usl.labeling.page.serve import serve
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -25,7 +26,8 @@ def serve_until_stopped(path, options, prelude, environment, place, said, ready)
     os.dup2(os.open(said, os.O_WRONLY | os.O_APPEND), 2)
     sys.stderr = open(2, "w", 1, encoding="utf-8", closefd=False)  # noqa: SIM115
     exec(prelude, {})
-    serve(path, open_browser=False, ready=ready.send, **options)
+    begin = label_live if options.pop("live", False) else serve
+    begin(path, open_browser=False, ready=ready.send, **options)
 
 
 class Served:

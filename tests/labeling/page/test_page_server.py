@@ -41,9 +41,9 @@ def sign_in(server):
     return response.getheader("set-cookie").partition(";")[0]
 
 
-def signed(server, cookie):
+def signed(server, cookie, path="/"):
     """What every exchange carries, as the page has it."""
-    page = ask(server, "GET", "/", cookie=cookie)[1].decode()
+    page = ask(server, "GET", path, cookie=cookie)[1].decode()
     run, listing = re.search(r'data-run="(\w+)" data-listing="(\w+)"', page).groups()
     return {"run": run, "listing": listing}
 

@@ -9,6 +9,7 @@ from typing import Any
 from usl.core.errors import DataError
 from usl.labeling.answers.audit import accuracy_of_collection
 from usl.labeling.answers.entries import SKIP, is_swept
+from usl.labeling.answers.live import given_live
 from usl.labeling.answers.outcomes import (
     CONFLICT,
     UNLABELED,
@@ -31,8 +32,9 @@ class People:
 
     ``answers`` counts images by annotator, edits of the split file by hand and sweeps apart;
     ``swept`` are the images whose label was confirmed by sweep alone; ``conflicts`` and ``bad`` are
-    image ids. ``undecided`` tells what was
-    said of images that people were asked about and that have no label for it.
+    image ids. ``undecided`` tells what was said of images that people were asked about and that
+    have no label for it. ``live`` counts the answers given live, by whether the model's class was
+    on show.
     """
 
     audit: dict[str, Any] | None
@@ -41,7 +43,8 @@ class People:
     conflicts: tuple[str, ...]
     bad: tuple[str, ...]
     undecided: dict[str, str]
-    swept: int = 0
+    swept: int
+    live: dict[bool, int]
 
 
 def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
@@ -52,6 +55,7 @@ def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
         with Store.open(run.path) as store:
             history = store.history()
             audit = accuracy_of_collection(run, split, store)
+            live = given_live(store)
     except DataError as error:
         notes.append(f"What people answered is not shown. {error}")
         return None
@@ -67,6 +71,7 @@ def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
         bad=tuple(dict.fromkeys(bad)),
         undecided={name: words for name, one in found.items() if (words := undecided(one))},
         swept=sum(one.swept for one in found.values()),
+        live=live,
     )
 
 

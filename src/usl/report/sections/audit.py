@@ -176,6 +176,8 @@ def answers_section(facts: Facts) -> Html:
             f"{per_cent(agreed.equal)} of cases; {agreed.measure}: {beyond} (1 is perfect, 0 is "
             "chance)."
         )
+    if people.live:
+        text.append(live_in_words(people.live))
     if people.conflicts:
         text.append(
             f"In dispute, and so without a label: {plural(len(people.conflicts), facts.noun)} "
@@ -191,6 +193,16 @@ def answers_section(facts: Facts) -> Html:
         rows = [[name, f"{n:,}"] for name, n in zip(named, people.answers.values(), strict=True)]
         by_name = table("Answers by annotator", ["annotator", "answers"], rows)
     return section("Answers", tag("p", " ".join(text)), by_name, bad, id_="answers")
+
+
+def live_in_words(live: dict[bool, int]) -> str:
+    """How many answers were given live, and how many in view of the model's class."""
+    plain, shown = live.get(False, 0), live.get(True, 0)
+    text = f"{plural(plain + shown, 'answer')} were given live, while a model chose what came next"
+    if not shown:
+        return f"{text}; people did not see what it predicted."
+    whom = "all of them" if not plain else f"{shown:,} of them"
+    return f"{text}; for {whom} the page suggested its class, which people tend to agree with."
 
 
 def shortened(names: tuple[str, ...], most: int = 10) -> str:

@@ -53,9 +53,9 @@ export class Live {
   }
 
   words() {
-    const { labels, more, changed, fault } = this.model;
+    const { learning, labels, more, changed, fault } = this.model;
     if (fault) return "";
-    if (!labels) return "The model begins to learn once two classes have a label.";
+    if (!labels) return learning ? "The model is getting ready." : "The model begins to learn once two classes have a label.";
     if (changed === null) return `Learnt from ${count(labels, "label")}.`;
     const last = more > 1 ? `the last ${more} changed` : "the last one changed";
     return `Learnt from ${count(labels, "label")}; ${last} ${percent(changed)} of the predictions.`;
