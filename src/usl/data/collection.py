@@ -15,6 +15,8 @@ from usl.core.words import counted
 from usl.numeric.lazy_table import LazyTable, taken
 
 if TYPE_CHECKING:
+    import PIL.Image
+
     from usl.data.decode import Hold
 
 BLOCK = 4096  # rows read at once
@@ -69,12 +71,41 @@ class StoredImages(Images, Protocol):
     def read_scaled(self, row: int, least: int | None, hold: Hold | None = None) -> Any:
         """As ``read``; at the smallest scale at which the shorter side has ``least`` pixels."""
 
+    def read_windowed(self, row: int, side: int, *, apart: bool = True) -> tuple[Any, str]:
+        """As :func:`read_windowed`."""
+
+    def size(self, row: int) -> tuple[int, int]:
+        """As :func:`size_of`."""
+
 
 def read_scaled(images: Images, row: int, least: int) -> Any:
     """A picture, at a scale if it can be read at one, at which its shorter side is ``least``."""
     if isinstance(images, StoredImages):
         return images.read_scaled(row, least)
     return images.read(row)
+
+
+def read_windowed(
+    images: Images, row: int, side: int, *, apart: bool = True
+) -> tuple[PIL.Image.Image, str]:
+    """A picture for people to look at, no side longer than ``side``; and its window, or "".
+
+    Of more than 8 bits those levels are shown where most pixels lie, as
+    :func:`usl.data.greys.windowed` does. ``apart`` as of :func:`usl.data.decode.decode_file`.
+    """
+    if isinstance(images, StoredImages):
+        return images.read_windowed(row, side, apart=apart)
+    from usl.data.decode import shrink
+
+    return shrink(images.read(row), side), ""
+
+
+def size_of(images: Images, row: int) -> tuple[int, int]:
+    """Width and height of a picture as shown, without its pixels where that can be."""
+    if isinstance(images, StoredImages):
+        return images.size(row)
+    width, height = images.read(row).size
+    return width, height
 
 
 @dataclass(frozen=True, eq=False, repr=False)

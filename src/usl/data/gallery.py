@@ -52,12 +52,12 @@ def short(text: str) -> str:
 
 
 def _picture(images: Any, row: int, name: str) -> str:
-    from usl.data.decode import shrink
+    from usl.data.collection import read_windowed
 
     if row < 0:
         return _missing("gone")
     try:
-        picture = shrink(images.read(row), SIDE)
+        picture, _ = read_windowed(images, row, SIDE)
         content = io.BytesIO()
         picture.convert("RGB").save(content, "JPEG", quality=QUALITY)
     except (DataError, OSError, ValueError):

@@ -34,8 +34,8 @@ from usl.core.words import quoted
 from usl.data.labels import one_label
 from usl.run.split_csv import SWEPT
 
-WRITERS = Methods("usl.labeling.formats", "write")
-READERS = Methods("usl.labeling.formats", "read")
+WRITERS = Methods("usl.labeling.formats", "write", noun="format")
+READERS = Methods("usl.labeling.formats", "read", noun="format")
 
 
 @dataclass(frozen=True, slots=True)
