@@ -48,7 +48,7 @@ def write_curve_page(found: Benchmark, ledger: Ledger) -> None:
         ranked = standings(found.table.of_learner(learner), found.reference)
         plots.append(plot_curves(own, found.reference, ranked, found.out / f"{learner}.svg"))
         path = found.out / f"{learner}-gains.svg"
-        plots.append(plot_gains(own, found.reference, ranked, path))
+        plots.append(plot_gains(own, found.reference, ranked, path, log=False))
     with atomic_write(found.out / PAGE, "w") as handle:
         handle.write("\n".join(_page(found, rounds, plots)) + "\n")
 
@@ -79,11 +79,11 @@ def _protocol(found: Benchmark) -> list[str]:
     """What was measured, in words and one table."""
     plan, rounds = found.plan, found.plan.rounds
     assert rounds is not None
-    start = rounds.start.method + (f" {dict(rounds.start.params)}" if rounds.start.params else "")
+    start = rounds.start.name + (f" {dict(rounds.start.params)}" if rounds.start.params else "")
     lines = [
         f"usl {__version__}. Every seed draws {100 * plan.share:g}% of the pool and labels a start "
-        f"by {start}, the same for all strategies; then {rounds.rounds} rounds, after each of "
-        "which the learner is trained anew on all labels. Accuracy, in per cent, is that on the "
+        f"that {start} picks, the same for all strategies; then {rounds.rounds} rounds, after each "
+        "of which the learner is trained anew on all labels. Accuracy, in per cent, is that on the "
         f"test subset (at most {TEST_MOST:,} images), or, where there is none, on what the draw "
         "left. The area is the mean accuracy over the rounds after the start.",
         "Mean ± standard deviation over seeds; differences are paired; [ ] are 95% bootstrap "

@@ -55,8 +55,10 @@ def plot_ranks(ranked: list[Standing], path: Path) -> Path:
         return _save(figure, path)
 
 
-def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path) -> Path:
-    """A panel per data set: points gained over the reference against the budget.
+def plot_gains(
+    table: Table, reference: str, ranked: list[Standing], path: Path, *, log: bool = True
+) -> Path:
+    """A panel per data set: points gained over the reference against the budget, on a ``log`` axis.
 
     The best ``len(COLORS)`` methods by average rank are coloured, oracles dashed, the others grey.
     Where a grey line runs so far below the reference that it would flatten all others, the panel
@@ -99,19 +101,12 @@ def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path)
             cut |= min(hidden, default=low) < low
             margin = 0.05 * (high - low)
             axes.set_ylim(low - margin, high + margin)
-            axes.set_xscale("log")
-            axes.set_xticks(budgets, [str(budget) for budget in budgets])
-            axes.minorticks_off()
+            if log:
+                axes.set_xscale("log")
+                axes.set_xticks(budgets, [str(budget) for budget in budgets])
+                axes.minorticks_off()
             axes.set_title(f"{name[0]}\n{name[1]}", fontsize=9)
-        for axes in flat[len(sets) :]:
-            axes.set_visible(False)
-        handles, labels = flat[0].get_legend_handles_labels()
-        handles, labels = handles[::-1], labels[::-1]
-        if unnamed:
-            handles.append(flat[0].plot([], [], **OTHER)[0])
-            labels.append("others")
-        figure.legend(handles, labels, loc="outside right upper", frameon=False)
-        figure.supxlabel("labels", fontsize=9)
+        _finish(figure, flat, len(sets), others=bool(unnamed))
         note = " (what is far below is cut off)" if cut else ""
         figure.supylabel(f"points over {reference}{note}", fontsize=9)
         return _save(figure, path)
@@ -137,23 +132,14 @@ def plot_curves(rounds: Table, reference: str, ranked: list[Standing], path: Pat
             found = [over_cells(replace(rounds, cells=(c,)), lambda means: means) for c in cells]
             for method in reversed([reference, *others]):  # the best on top
                 own = [estimates[rounds.methods.index(method)] for estimates in found]
-                style = {"label": method, "color": colored.get(method), **CURVE}
-                if method not in colored:
-                    style = {"label": method, **ORACLE} if method == reference else OTHER
-                else:
+                style = {"label": method, **ORACLE} if method == reference else OTHER
+                if method in colored:
+                    style = {"label": method, "color": colored[method], **CURVE}
                     band = [100 * e.low for e in own], [100 * e.high for e in own]
                     axes.fill_between(labels, *band, color=colored[method], alpha=0.12, lw=0)
                 axes.plot(labels, [100 * e.mean for e in own], **style)
             axes.set_title(f"{name[0]}\n{name[1]}", fontsize=9)
-        for axes in flat[len(sets) :]:
-            axes.set_visible(False)
-        handles, names = flat[0].get_legend_handles_labels()
-        handles, names = handles[::-1], names[::-1]
-        if len(others) > len(COLORS):
-            handles.append(flat[0].plot([], [], **OTHER)[0])
-            names.append("others")
-        figure.legend(handles, names, loc="outside right upper", frameon=False)
-        figure.supxlabel("labels", fontsize=9)
+        _finish(figure, flat, len(sets), others=len(others) > len(COLORS))
         figure.supylabel("accuracy, per cent", fontsize=9)
         return _save(figure, path)
 
@@ -204,6 +190,19 @@ def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.subplots(rows, columns)
+
+
+def _finish(figure: Any, panels: Any, used: int, *, others: bool) -> None:
+    """Hide the panels that are not used, and say what the lines are; drawn last, named first."""
+    for axes in panels[used:]:
+        axes.set_visible(False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    handles, labels = handles[::-1], labels[::-1]
+    if others:
+        handles.append(panels[0].plot([], [], **OTHER)[0])
+        labels.append("others")
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    figure.supxlabel("labels", fontsize=9)
 
 
 def _save(figure: Any, path: Path) -> Path:

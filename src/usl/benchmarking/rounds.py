@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +74,7 @@ class CurveUnit:
                 "dataset": self.pool.dataset,
                 "encoder": self.pool.encoder,
                 "seed": self.seed,
-                "budget": bench.size,
+                "budget": bench.size,  # of the start
                 "method": curve.entry.name,
                 "learner": curve.learner.name,
             }
@@ -184,11 +183,10 @@ class _Bench:
     def _guess(self, labeled: Rows, refit: Refit) -> tuple[Guess, float]:
         """What a learner says of all items after these labels, and the CPU seconds that takes."""
         began = time.process_time()
-        said = guess_of(labeled, self.draw, self._fit(refit), self.links)
+        said = guess_of(
+            labeled, self.draw, lambda classes: refit.update(classes, seed=self.seed), self.links
+        )
         return said, time.process_time() - began
-
-    def _fit(self, refit: Refit) -> Any:
-        return lambda classes: refit.update(classes, seed=self.seed)
 
     def _ask(
         self, curve: Curve, labeled: Rows, said: Guess, refit: Refit, number: int

@@ -1,4 +1,4 @@
-"""Compare selection methods on labelled image sets, as a plan says. Stopped, it goes on."""
+"""Compare selection methods or query strategies, as a plan says. Stopped, it goes on."""
 
 from __future__ import annotations
 
