@@ -12,7 +12,9 @@ from PIL import Image
 
 from usl.core.files import write_json
 from usl.data.open import open_collection
-from usl.run.folder import Run, source_record, write_images
+from usl.run.folder import Run
+from usl.run.images import write_images
+from usl.run.sources import source_record
 from usl.run.split import Split
 
 STRANGE = [

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from usl.core.version import __version__
 
 if TYPE_CHECKING:
+    from usl.active.add_images import add_images
+    from usl.active.next_round import next_round, undo_round
     from usl.active.query import query
     from usl.benchmarking.run import benchmark
     from usl.data import Collection, open_collection
@@ -50,11 +52,13 @@ __all__ = [
     "Split",
     "SuspiciousLabel",
     "__version__",
+    "add_images",
     "benchmark",
     "embed",
     "evaluate",
     "explain",
     "labels_needed",
+    "next_round",
     "open_collection",
     "outliers",
     "predict",
@@ -65,6 +69,7 @@ __all__ = [
     "start_run",
     "suspicious_labels",
     "train",
+    "undo_round",
     "write_report",
 ]
 
@@ -76,11 +81,13 @@ _HOMES = {
     "Selector": "usl.selection.selector",
     "Split": "usl.run.split",
     "SuspiciousLabel": "usl.labeling.answers.suspicious",
+    "add_images": "usl.active.add_images",
     "benchmark": "usl.benchmarking.run",
     "embed": "usl.features.embed",
     "evaluate": "usl.evaluation.evaluate",
     "explain": "usl.training.explain",
     "labels_needed": "usl.selection.labels_needed",
+    "next_round": "usl.active.next_round",
     "open_collection": "usl.data.open",
     "outliers": "usl.selection.outliers",
     "predict": "usl.training.predict",
@@ -91,6 +98,7 @@ _HOMES = {
     "start_run": "usl.selection.start_run",
     "suspicious_labels": "usl.labeling.answers.suspicious",
     "train": "usl.training.train",
+    "undo_round": "usl.active.next_round",
     "write_report": "usl.report.report",
 }
 

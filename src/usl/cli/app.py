@@ -35,6 +35,8 @@ VERBS = (
     "export",
     "import",
     "train",
+    "next",
+    "add",
     "predict",
     "explain",
     "evaluate",
@@ -73,6 +75,7 @@ REQUIRED = {
     "pretrain": ("SOURCE", "--out"),
     "predict": ("RUN", "SOURCE", "--out"),
     "import": ("RUN", "FILE"),
+    "add": ("RUN", "SOURCE"),
     "benchmark": ("PLAN", "--out"),
 }
 

@@ -20,6 +20,7 @@ from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.evaluation.last_epochs import last_epochs_figures
 from usl.evaluation.metrics import balance, classification_figures, coverage
+from usl.evaluation.rounds import round_figures
 from usl.evaluation.truth import known_answers, strangers
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
 from usl.labeling.answers.store import Store, store_path
@@ -52,6 +53,8 @@ def evaluate(
     ``coverage``, ``balance`` and ``counts`` per class; ``collection``: ``counts`` per class;
     ``audit``, where people have judged predictions: what it says of all labels, see
     :func:`audit_figures`;
+    ``rounds``, of a run with later ones: how right it was before each
+    (:func:`usl.evaluation.rounds.round_figures`);
     ``last_epochs``, of a training that has kept them: accuracies, their mean and median;
     ``doubts``: the sentences that the training told about its model.
 
@@ -106,6 +109,10 @@ def evaluate(
         figures |= last_epochs_figures(opened, trained, classes, names, progress)
     if from_source:
         figures |= pick_figures(opened, classes, names)
+        left = (opened.subsets == "train") & (classes >= 0) & ~human
+        answers = dict(zip(opened.ids[left].tolist(), truth[left].tolist(), strict=True))
+        if rounds := round_figures(run, answers):
+            figures["rounds"] = rounds
     write_evaluation(run, trained, figures)
     return figures
 

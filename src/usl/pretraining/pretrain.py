@@ -26,7 +26,8 @@ from usl.data.open import open_collection, tell
 from usl.learning.loop_options import CHECKPOINT, LoopOptions
 from usl.learning.recipe import Recipe, recipe_of
 from usl.pretraining.contract import METHODS
-from usl.run.folder import environment, source_record
+from usl.run.folder import environment
+from usl.run.sources import source_record
 
 if TYPE_CHECKING:
     from usl.learning.pictures import Pictures

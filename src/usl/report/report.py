@@ -37,6 +37,7 @@ from usl.report.sections.outliers import extremes_section
 from usl.report.sections.picks import doubtful_section, picks_section
 from usl.report.sections.predicted import predicted_section
 from usl.report.sections.provenance import provenance_section
+from usl.report.sections.rounds import rounds_section
 from usl.report.sections.suspicious import suspicious_section
 from usl.report.sections.unlike import unlike_section
 from usl.run.folder import Run
@@ -144,6 +145,7 @@ def page(facts: Facts, projection: Projection | None, progress: Progress = silen
         learning_section(facts),
         audit_section(facts),
         accuracy_section(facts),
+        rounds_section(facts),
         predicted_section(facts),
         comparison_section(facts),
         answers_section(facts),

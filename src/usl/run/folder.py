@@ -58,23 +58,22 @@ from usl.core.files import (
     write_json,
 )
 from usl.data.collection import Collection
-from usl.data.open import open_collection
 from usl.numeric.kernel import kernel
 from usl.run.by_hand import EXPORTS, changed_by_hand
 from usl.run.columns import Columns, read_columns
 from usl.run.identity import hold, identity, writing
+from usl.run.images import recorded_digests
 from usl.run.last_good import read_whole
 from usl.run.model_changes import settle_models
 from usl.run.models import TrainedModel, list_models
 from usl.run.record import checked_record
 from usl.run.repr import run_html, run_line
 from usl.run.rounds import SelectionRound, list_rounds
+from usl.run.sources import open_sources
 from usl.run.split import Split
-from usl.run.tables import ID, read_table, typed_column, write_table
 
 FORMAT = 1
-INFO, IMAGES = "run.json", "images.parquet"
-LISTED = "source.jsonl"  # the files of a source that was a list in memory
+INFO = "run.json"
 ANSWERS = "labels.sqlite"
 PACKAGES = ("usl", "numpy", "scipy", "scikit-learn", "pyarrow", "pillow", "torch")
 
@@ -150,30 +149,12 @@ class Run:
         return read_whole(self.path, Split.read)
 
     def collection(self, source: str | None = None) -> Collection:
-        """Open the run's source again, or the ``source`` it has moved to."""
-        recorded = self.info["source"]
-        listed = self.path / LISTED
-        given = source or (str(listed) if listed.is_file() else recorded.get("path"))
-        if given is None:
-            raise DataError(
-                f"{self.path}: the run was made from data in memory; pass that collection again."
-            )
-        try:
-            return open_collection(given, **recorded.get("options", {}))
-        except DataError as error:
-            if source or Path(given).exists():
-                raise
-            raise DataError(
-                f"{error} The run {self.path} was made from it; if it has moved, name its new "
-                "place with --source."
-            ) from error
+        """Open the run's sources again; ``source`` is where the one it was made from is now."""
+        return open_sources(self.path, self.info, source)
 
     def recorded_digests(self) -> dict[str, str]:
         """Content hash of every image when the run was made, by image id."""
-        table = read_table(
-            self.path / IMAGES, [ID, "digest"], more=(), fix="Restore it, or select anew."
-        )
-        return dict(zip(table[ID].to_pylist(), table["digest"].to_pylist(), strict=True))
+        return recorded_digests(self.path)
 
     def checked_split(self, collection: Collection) -> Split:
         """The split matched to the collection by id and content; new images appended."""
@@ -319,56 +300,6 @@ def _keep_or_remove(old: Path, target: Path) -> None:
     while (backup := target.with_name(f"{target.name}.labeled-{number}")).exists():
         number += 1
     os.rename(old, backup)
-
-
-def write_images(folder: Path, collection: Collection) -> None:
-    """Write ``images.parquet``: what the run's images were when it was made."""
-    import pyarrow as pa
-
-    table = pa.table(
-        {
-            ID: pa.array(collection.ids.tolist(), pa.string()),
-            "subset": pa.array(collection.subsets.tolist(), pa.string()),
-            "digest": pa.array(collection.digests().tolist(), pa.string()),
-        }
-    )
-    for name, values in collection.extra.items():
-        if name not in table.column_names:
-            table = table.append_column(name, typed_column(values))
-    write_table(folder / IMAGES, table)
-
-
-def source_record(source: object, collection: Collection) -> dict[str, Any]:
-    """The ``source`` section of ``run.json``: how to find the collection again."""
-    path: str | None = None
-    if isinstance(source, str | os.PathLike):
-        given = os.fspath(source)
-        path = given if given.startswith("builtin:") else str(Path(given).absolute())
-    return {
-        "given": collection.source,
-        "path": path,
-        "kind": collection.kind,
-        "options": dict(collection.options),
-        "images": len(collection),
-        "subsets": {
-            name: int((collection.subsets == name).sum())
-            for name in ("train", "val", "test")
-            if (collection.subsets == name).any()
-        },
-        "unreadable": [list(pair) for pair in collection.skipped[:100]],
-        **seen_and_not_used(collection),
-    }
-
-
-def seen_and_not_used(collection: Collection) -> dict[str, Any]:
-    """What a source held and was not taken, how it was taken, and greys that were scaled."""
-    found = {
-        "unreadable_in_all": len(collection.skipped) if len(collection.skipped) > 100 else 0,
-        "passed_over": dict(collection.passed_over),
-        "notes": list(collection.notes),
-        "scaled": dict(getattr(collection.images, "scaled", None) or {}),
-    }
-    return {name: value for name, value in found.items() if value}
 
 
 def environment() -> dict[str, Any]:

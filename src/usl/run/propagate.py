@@ -17,6 +17,8 @@ COLUMN = "propagated_to"
 def propagate(run: Run, split: Split) -> Split:
     """The split with the labels of the picks passed on; what a person has labelled stays.
 
+    So does what waits for a person, as a later round may ask for an image that receives a label.
+
     Labels that were passed on before are renewed, so a corrected pick corrects its followers.
     """
     table = read_picks(run.path, COLUMN)
@@ -31,7 +33,16 @@ def propagate(run: Run, split: Split) -> Split:
         if not isinstance(followers, list):
             raise DataError(f"{run.path / PICKS}: {COLUMN} of {pick!r} is no list. Select anew.")
         open_rows = [row_of[name] for name in followers if name in row_of]
-        open_rows = [row for row in open_rows if split.sources[row] != "human"]
+        open_rows = [
+            row
+            for row in open_rows
+            if split.sources[row] != "human" and split.states[row] != "requested"
+        ]
         rows += open_rows
         labels += [split.labels[row_of[pick]]] * len(open_rows)
     return split.with_labels(rows, labels, source="propagated") if rows else split
+
+
+def _of_people(split: Split, row: int) -> bool:
+    """Whether a person has labelled an image, or is asked to."""
+    return bool(split.sources[row] == "human" or split.states[row] == "requested")

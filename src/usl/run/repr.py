@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from usl.core.errors import DataError
 from usl.core.words import counted
 from usl.data.gallery import MOST, gallery
-from usl.run.picks import picked_ids
 
 if TYPE_CHECKING:
     from usl.run.folder import Run
@@ -38,7 +37,7 @@ def run_html(run: Run) -> str:
     """The line and thumbnails of the picks, best first, with their labels; never an error."""
     title = repr(run)
     try:
-        picks = picked_ids(run.path)
+        picks = [name for one in run.rounds() for name in one.ids()]
         split = run.split()
         labels = dict(zip(split.ids.tolist(), split.labels.tolist(), strict=True))
     except (DataError, OSError) as error:

@@ -30,6 +30,8 @@ from usl.numeric.unit_rows import known_lengths
 from usl.run import folder as runs
 from usl.run.folder import Run
 from usl.run.identity import KEY, new_identity
+from usl.run.images import write_images
+from usl.run.sources import LISTED, source_record
 from usl.run.split import Split
 from usl.selection.constraints.result import Constrained
 from usl.selection.constraints.select_within import Constraints, select_within
@@ -180,14 +182,14 @@ def write_run(
     picks.save(folder, collection.ids[space.rows])
     known.put_in(split, collection.ids).write(folder)
     if collection.kind == LIST:
-        write_json_lines(folder / runs.LISTED, listed(collection))
-    runs.write_images(folder, kept)
+        write_json_lines(folder / LISTED, listed(collection))
+    write_images(folder, kept)
     space.preprocessing.save(folder / "preprocessing.npz")
     record = {
         "format": runs.FORMAT,
         KEY: new_identity(),
         **runs.environment(),
-        "source": runs.source_record(source, ready.collection),
+        "source": source_record(source, ready.collection),
         "encoder": space.record(),
         "selection": {
             **selection_record(picks, ready, space, seed),

@@ -33,7 +33,7 @@ def compared(run: Run, split: Split, new: Mapping[str, str]) -> dict[str, Any] |
     active model; ``better``, whether the new one is beyond chance. None without an audit, or
     without an active model.
     """
-    answers = _audited(run, split)
+    answers = audited_answers(run, split)
     old: dict[str, Any] = {}
     with suppress(DataError):  # an active model that cannot be read compares with nothing
         found = read_predictions(run.path) if answers else None
@@ -62,8 +62,8 @@ def by_chance(won: int, lost: int) -> float:
     return float(heads / 2**n)
 
 
-def _audited(run: Run, split: Split) -> dict[str, str]:
-    """What people have said of audited images that are no label of training."""
+def audited_answers(run: Run, split: Split) -> dict[str, str]:
+    """What people have said of audited images that are no label of training, by id."""
     if not store_path(run.path).is_file():
         return {}
     with Store.open(run.path) as store:

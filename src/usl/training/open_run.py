@@ -20,11 +20,13 @@ from usl.features.open_encoder import as_recorded, open_encoder, open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import Space, open_space
 from usl.labeling.answers.sync import checked_split
+from usl.numeric.neighbor_graph import SEARCHED
 from usl.run.folder import Run
 from usl.run.models import SPACE, TrainedModel
 from usl.run.split import Split
 
 PREPROCESSING = "preprocessing.npz"
+WIDEST_SEARCH = 100  # neighbours of a selection's search up to which a training looks for it
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +153,16 @@ def _encoder_name(run: Run, record: dict[str, Any], trained: TrainedModel | None
     if trained is not None and (trained.path / file).is_file():
         return str(trained.path / file)
     return str(run.path / file)
+
+
+def searched_width(run: Run) -> int:
+    """How many neighbours a training on the run's features looks for.
+
+    As many as its selection has searched, which finds them in the user's cache, unless that is a
+    great number.
+    """
+    wide = run.info.get("selection", {}).get("parameters", {}).get("k")
+    return wide if isinstance(wide, int) and SEARCHED <= wide <= WIDEST_SEARCH else SEARCHED
 
 
 def run_encoder(run: Run) -> Encoder | None:

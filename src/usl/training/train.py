@@ -31,7 +31,6 @@ from usl.features.space import restrict
 from usl.labeling.answers.sync import checked_split
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import taken
-from usl.numeric.neighbor_graph import SEARCHED
 from usl.numeric.stage_cache import KeepSearch
 from usl.run.folder import Run
 from usl.run.identity import writing
@@ -47,7 +46,7 @@ from usl.training.contract import AUGMENTED, DEFAULT, FROZEN, NETWORKS
 from usl.training.doubts import doubts_of
 from usl.training.labels import Labels, given_labels, missing_classes
 from usl.training.models import Model, Probabilities, kind_of, save_model
-from usl.training.open_run import Opened, open_run
+from usl.training.open_run import Opened, open_run, searched_width
 from usl.training.predict import judge_points
 from usl.training.second_opinions import SUSPICIOUS
 from usl.training.stages import frozen_stages
@@ -55,8 +54,6 @@ from usl.training.unlike import LIMIT
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-WIDEST_SEARCH = 100  # neighbours of a selection's search up to which a training looks for it
 
 
 def training_method(method: str) -> tuple[Methods, ModuleType]:
@@ -281,10 +278,7 @@ def prepare(
     ready = getattr(module, "prepare", None)
     if ready is None or "keep" not in inspect.signature(ready).parameters:
         return {}
-    made = run.info.get("selection", {}).get("parameters", {})
-    wide = made.get("k")  # as wide as the selection has searched
-    searched = wide if isinstance(wide, int) and SEARCHED <= wide <= WIDEST_SEARCH else SEARCHED
-    keep = {"keep": KeepSearch(), "searched": searched, "progress": progress}
+    keep = {"keep": KeepSearch(), "searched": searched_width(run), "progress": progress}
     found: dict[str, Any] = ready(features, **keep, **method_params)
     return found
 

@@ -210,7 +210,9 @@ def test_pictures_that_changed_or_are_gone(tmp_path):
 def test_pictures_that_are_gone_are_a_note(tmp_path):
     import usl.data.open
     from usl.core.files import write_json
-    from usl.run.folder import Run, source_record, write_images
+    from usl.run.folder import Run
+    from usl.run.images import write_images
+    from usl.run.sources import source_record
 
     photos = tmp_path / "photos"
     make_run(tmp_path, IDS)

@@ -11,7 +11,9 @@ from PIL import Image
 from exchange_runs import labels_of, make_run
 from usl.core.errors import DataError
 from usl.labeling.exchange.import_labels import guess_format, import_file
-from usl.run.folder import Run, source_record, write_images
+from usl.run.folder import Run
+from usl.run.images import write_images
+from usl.run.sources import source_record
 from usl.run.split import Split
 
 CONFIG = """<View><Image name="picture" value="${key}"/>

@@ -18,7 +18,9 @@ from usl.data.open import open_collection
 from usl.labeling.answers.store import Store
 from usl.labeling.exchange.export_images import export_run
 from usl.labeling.exchange.import_labels import guess_format, import_file
-from usl.run.folder import Run, source_record, write_images
+from usl.run.folder import Run
+from usl.run.images import write_images
+from usl.run.sources import source_record
 
 NASTY = ['a"b', "<i>&amp;</i>", "x\ny", "日本", "T-shirt/top", "'", "]]>", "]", "$image", "a  b"]
 
@@ -94,7 +96,9 @@ def test_every_address_leads_to_its_file(tmp_path):
         Image.new("RGB", (2, 2)).save(photos / name)
     import usl.data.open
     from usl.core.files import write_json
-    from usl.run.folder import Run, source_record, write_images
+    from usl.run.folder import Run
+    from usl.run.images import write_images
+    from usl.run.sources import source_record
     from usl.run.split import Split
 
     collection = usl.data.open.open_collection(photos)

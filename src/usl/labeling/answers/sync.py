@@ -15,11 +15,10 @@ An answer is never lost on the way: whatever stops this, the next call goes on f
 
 from __future__ import annotations
 
-import random
 import sqlite3
-import time
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -29,17 +28,17 @@ from usl.data.collection import Collection
 from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.entries import LABEL, SKIP, UNSURE, Answer, checked
 from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
+from usl.labeling.answers.patience import patiently
+from usl.labeling.answers.requests import settle_rounds
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync_state import Cell, RowState, announce, confirm, row_states
 from usl.run.folder import Run
 from usl.run.identity import RunReplacedError, check_identity, kept_as, writing
 from usl.run.predictions import read_predictions
 from usl.run.split import Split
-from usl.run.split_csv import CSV_NAME, FileChangedError, check_unchanged, rendered, replace_csv
+from usl.run.split_csv import CSV_NAME, check_unchanged, rendered, replace_csv
 
 PERSON = CSV_NAME  # who is said to have given what was typed into the split file
-TRIES = 12  # when the file changes under our hands
-PAUSE, LONGEST_PAUSE = 0.01, 0.4  # seconds before the next: at most so long at first, and at last
 SAFE = "The answers are safe in labels.sqlite."
 
 
@@ -47,6 +46,8 @@ def bring_up_to_date(run: Run) -> None:
     """Sync where there are answers at all; without, not even the split file is read."""
     if store_path(run.path).is_file():
         sync(run)
+    else:
+        settle_rounds(run, None)
 
 
 def checked_split(run: Run, collection: Collection) -> Split:
@@ -70,27 +71,18 @@ def sync(run: Run, store: Store | None = None) -> Split:
     """
     if store is None:
         if not store_path(run.path).is_file():
+            settle_rounds(run, None)
             return run.split()
         with Store.open(run.path) as opened:
             return sync(run, opened)
-    for turn in range(TRIES):
-        if turn:  # not all that sync at once try again at once
-            most = min(LONGEST_PAUSE, PAUSE * 2.0**turn)
-            time.sleep(random.Random().uniform(0, most))
-        try:
-            return _sync_once(run, store)
-        except FileChangedError:
-            continue
-        except RunReplacedError as error:
-            kept = kept_as(run.path, run.identity)
-            if kept is None or not store_path(kept).is_file():
-                raise
-            raise RunReplacedError(
-                f"{error} The answers are safe in {store_path(kept)}."
-            ) from error
-    raise DataError(
-        f"{run.path / CSV_NAME}: another program keeps changing it. Close that one, then try again."
-    )
+    try:
+        settle_rounds(run, store)
+        return patiently(run.path, partial(_sync_once, run, store))
+    except RunReplacedError as error:
+        kept = kept_as(run.path, run.identity)
+        if kept is None or not store_path(kept).is_file():
+            raise
+        raise RunReplacedError(f"{error} The answers are safe in {store_path(kept)}.") from error
 
 
 def _sync_once(run: Run, store: Store) -> Split:

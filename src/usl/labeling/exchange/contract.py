@@ -45,8 +45,8 @@ class Item:
     ----------
     image_id, subset, state : as in the split file.
     label : the label, or None; ``source`` says whose: human, propagated, predicted, or empty.
-    rank : place among the picks, from 1; None where it is no pick.
-    score : why it was picked (utility, else density); None where it is no pick.
+    rank : place among the picks of all rounds, from 1; None where it is no pick.
+    score : why it was picked (utility, else density); None where nothing of that is known.
     prediction, confidence : the trained model's label and its probability, None where a person
         answered or nothing is trained. Where ``label`` is a machine's, ``prediction`` repeats it:
         a copy that comes back with another label was corrected by somebody.

@@ -21,6 +21,7 @@ from usl.run.split import Split
 
 What = Literal["requested", "labeled", "all", "predicted"]
 SCORES = ("utility", "density", "confidence")
+LATER_SCORES = SCORES[:2]  # the confidence of a later round is that of a prediction
 
 
 def chosen_rows(split: Split, what: str) -> NDArray[np.int64]:
@@ -106,17 +107,20 @@ def _predictions(run: Run) -> dict[str, tuple[str | None, float]]:
 
 
 def _ranks(run: Run) -> dict[str, tuple[int | None, float | None]]:
-    """Rank and score of every pick by image id."""
-    if not (run.path / PICKS).is_file():
-        return {}
-    table = read_picks(run.path, "rank", *SCORES)
-    score = next((name for name in SCORES if name in table.column_names), None)
-    scores = [None] * len(table) if score is None else table[score].to_pylist()
-    ids, ranks = table["image_id"].to_pylist(), table["rank"].to_pylist()
-    return {
-        word: (int(rank), _finite(value))
-        for word, rank, value in zip(ids, ranks, scores, strict=True)
-    }
+    """Rank and score of every pick by image id; later rounds go on counting."""
+    found: dict[str, tuple[int | None, float | None]] = {}
+    for one in run.rounds():
+        if not (one.path / PICKS).is_file():
+            continue
+        before = len(found)
+        wanted = SCORES if one.number == 0 else LATER_SCORES
+        table = read_picks(one.path, "rank", *wanted)
+        score = next((name for name in wanted if name in table.column_names), None)
+        scores = [None] * len(table) if score is None else table[score].to_pylist()
+        ids, ranks = table["image_id"].to_pylist(), table["rank"].to_pylist()
+        for word, rank, value in zip(ids, ranks, scores, strict=True):
+            found.setdefault(word, (before + int(rank), _finite(value)))
+    return found
 
 
 def _finite(value: float | None) -> float | None:

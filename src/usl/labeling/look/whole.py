@@ -21,7 +21,6 @@ from usl.labeling.look.wanted import SOURCES, Wanted
 from usl.labeling.page.page_state import PageState
 from usl.run.columns import read_columns
 from usl.run.folder import INFO
-from usl.run.picks import picked_ids
 from usl.run.predictions import read_predictions
 
 Rows = NDArray[np.int64]
@@ -146,7 +145,8 @@ class Whole:
         rows, run = self.state.listing.rows, self.state.run
         picks = np.zeros(self.n, dtype=bool)
         try:
-            picks[[rows[name] for name in picked_ids(run.path) if name in rows]] = True
+            asked = [name for one in run.rounds() for name in one.ids()]
+            picks[[rows[name] for name in asked if name in rows]] = True
         except DataError as error:
             self.faults["picks"] = str(error)
         self.flags[PICK] = picks

@@ -28,6 +28,7 @@ from usl.report.facts.records import (
     read_history,
     read_optional,
 )
+from usl.report.facts.rounds import Rounds, read_rounds
 from usl.run.folder import Run
 from usl.run.picks import read_picks
 from usl.run.predictions import Predictions, read_predictions
@@ -63,7 +64,7 @@ class Facts:
     their rows in the collection; both empty where they could not be had. ``truth`` object [n] holds
     the source's answers, ``stands`` int64 [n] the pick (from 0) that speaks for a row, or -1.
     ``history`` is what the method recorded while it trained, one dict per record.
-    ``people`` is what the store of answers says, if there is one.
+    ``people`` is what the store of answers says, if there is one; ``rounds`` the later ones.
     ``notes`` are what a reader has to know before trusting the page.
     """
 
@@ -80,6 +81,7 @@ class Facts:
     comparison: dict[str, Any] | None
     history: tuple[dict[str, Any], ...]
     people: People | None
+    rounds: Rounds
     notes: tuple[str, ...]
 
     @property
@@ -141,6 +143,8 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
     predictions = read_predictions(run.path)
     if predictions is not None:
         predictions = predictions.aligned(row_of, len(collection))
+    evaluation = read_evaluation(run)
+    rounds = read_rounds(run, split, predictions, evaluation, notes)
     facts = Facts(
         run=run,
         collection=collection,
@@ -151,10 +155,11 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         truth=truth,
         predictions=predictions,
         stands=read_stands(selection, row_of, len(collection)),
-        evaluation=read_evaluation(run),
+        evaluation=evaluation,
         comparison=read_optional(run, COMPARISON),
         history=history,
         people=people,
+        rounds=rounds,
         notes=(*notes, *out_of_date(run, split), *known_doubts(run.info.get("training"))),
     )
     for note in facts.notes:

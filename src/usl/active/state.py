@@ -1,0 +1,148 @@
+"""What is known of a run between two rounds: its labels, what is asked for, what may be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.progress import Progress, expect
+from usl.labeling.answers.outcomes import OPEN, outcomes
+from usl.labeling.answers.rounds import audited_images
+from usl.labeling.answers.store import Store, store_path
+from usl.numeric.arrays import Float32
+from usl.numeric.lazy_table import taken
+from usl.numeric.stage_cache import KeepSearch
+from usl.run.folder import Run
+from usl.training.contract import DEFAULT as LEARNER
+from usl.training.contract import FROZEN
+from usl.training.open_run import Opened, searched_width
+from usl.training.refit import Refit
+from usl.training.stages import frozen_stages
+
+
+@dataclass(frozen=True, eq=False)
+class RunState:
+    """The train images of a run that can be read, n of them, and what is known of each.
+
+    Attributes
+    ----------
+    run : the run.
+    features : float32 [n, d], in the run's space.
+    ids : str [n].
+    names : the C classes that have a label, sorted.
+    labeled, classes, weights : int64 [L] sorted rows with a label, their class numbers, and
+        float64 [L] their weights, above 0.
+    human : bool [n], whether a person gave the label.
+    open : int64 [o], rows that are requested and have no answer yet.
+    candidates : int64 [c], rows that may be asked for: without a label, in no audit, and not
+        picked or answered in any way before.
+    """
+
+    run: Run
+    features: Float32
+    ids: NDArray[np.str_]
+    names: list[str]
+    labeled: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    human: NDArray[np.bool_]
+    open: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+
+    def counts(self) -> dict[str, int]:
+        """How many labels each class has."""
+        found = np.bincount(self.classes, minlength=len(self.names))
+        return dict(zip(self.names, found.tolist(), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A learner of the labels of a state, what it says, and how right it thinks that is.
+
+    ``probabilities`` float64 [n, C]; ``estimate`` None where the learner has none.
+    """
+
+    refit: Refit
+    probabilities: NDArray[np.float64]
+    estimate: float | None
+
+
+def state_of(opened: Opened) -> RunState:
+    """The state of an opened run, as its split, its store and its earlier rounds say."""
+    points = np.flatnonzero(opened.subsets == "train")
+    rows, split = opened.split_rows()[points], opened.split
+    ids, states = opened.ids[points], split.states[rows]
+    usable = (states == "labeled") & (split.weights[rows] > 0)
+    labels = split.labels[rows][usable].tolist()
+    names = sorted(set(labels))
+    number = {name: place for place, name in enumerate(names)}
+    barred = _barred(opened.run)
+    free = (states == "unlabeled") & ~np.isin(ids, sorted(barred))
+    return RunState(
+        run=opened.run,
+        features=taken(opened.space.features, points),
+        ids=ids,
+        names=names,
+        labeled=np.flatnonzero(usable),
+        classes=np.array([number[label] for label in labels], dtype=np.int64),
+        weights=split.weights[rows][usable],
+        human=split.sources[rows] == "human",
+        open=np.flatnonzero(states == "requested"),
+        candidates=np.flatnonzero(free),
+    )
+
+
+def _barred(run: Run) -> set[str]:
+    """Images that are never asked for again: picked, answered, in dispute, or in an audit."""
+    found = {name for one in run.rounds() for name in one.ids()}
+    if store_path(run.path).is_file():
+        with Store.open(run.path) as store:
+            found |= audited_images(store)
+            said = outcomes(store.history())
+        found |= {name for name, one in said.items() if one.kind != OPEN}
+    return found
+
+
+def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:
+    """Train the default learner; None while fewer than two classes have a label."""
+    if len(state.names) < 2:
+        return None
+    module = FROZEN.load(LEARNER)
+    n, width = state.features.shape
+    expect(progress, *frozen_stages(module, LEARNER, n, 0, width, len(state.names)))
+    refit = Refit(
+        state.features,
+        LEARNER,
+        keep=KeepSearch().of(state.features),
+        searched=searched_width(state.run),
+        progress=progress,
+    )
+    model = refit.update(*every(state), len(state.names), seed=seed, progress=progress)
+    said = model.fitted()
+    return Learned(
+        refit,
+        model.probabilities(state.features) if said is None else said,
+        getattr(model, "estimate", 0.0) or None,
+    )
+
+
+def every(state: RunState) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The class number of every row, int64 [n], -1 without a label, and the weights [n]."""
+    classes, weights = np.full(len(state.ids), -1), np.ones(len(state.ids))
+    classes[state.labeled], weights[state.labeled] = state.classes, state.weights
+    return classes, weights
+
+
+def likeliest(state: RunState, learned: Learned | None) -> tuple[list[Any], NDArray[np.float64]]:
+    """What every row is called, None where nothing is known, and how sure that is, NaN likewise."""
+    n = len(state.ids)
+    called, sure = np.full(n, None, dtype=object), np.full(n, np.nan)
+    names = np.array(state.names, dtype=object)
+    if learned is not None:
+        best = learned.probabilities.argmax(axis=1)
+        called, sure = names[best], learned.probabilities[np.arange(n), best]
+    called[state.labeled], sure[state.labeled] = names[state.classes], 1.0
+    return called.tolist(), sure

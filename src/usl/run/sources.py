@@ -1,0 +1,102 @@
+"""Where the images of a run come from: the source it was made from, and those added later.
+
+``source`` in ``run.json`` is the one that the selection saw; ``added`` lists what ``usl add``
+brought, each with ``new``, how many images of it the run had not.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from usl.core.errors import DataError
+from usl.data.collection import Collection
+from usl.data.joined import join
+from usl.data.open import open_collection
+
+LISTED = "source.jsonl"  # the files of a source that was a list in memory
+ADDED = "added"  # in run.json
+
+
+def open_sources(folder: Path, info: dict[str, Any], source: str | None = None) -> Collection:
+    """Open all sources of a run as one collection; ``source`` is where the first has moved to.
+
+    An added one that is not where it was is taken to have moved there, too. Of several images with
+    one id the first counts.
+
+    Raises
+    ------
+    DataError : a source that cannot be opened; names its place, and the fix.
+    """
+    recorded = info["source"]
+    listed = folder / LISTED
+    given = source or (str(listed) if listed.is_file() else recorded.get("path"))
+    if given is None:
+        raise DataError(
+            f"{folder}: the run was made from data in memory; pass that collection again."
+        )
+    found = [_opened(folder, given, recorded, bool(source), "was made from it")]
+    places = {given, recorded.get("path")}
+    for one in added_sources(info):
+        path = one.get("path")
+        if path in places or (source and not Path(str(path)).exists()):
+            continue
+        places.add(path)
+        found.append(_opened(folder, str(path), one, False, "holds images of it"))
+    return join(found)
+
+
+def added_sources(info: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of what was added to a run, in order."""
+    found = info.get(ADDED, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise DataError(f"run.json: {ADDED} is no list of sources. Restore the file.")
+    return found
+
+
+def _opened(
+    folder: Path, given: str, recorded: dict[str, Any], named: bool, what: str
+) -> Collection:
+    """A source as it was opened before; an error on one that has gone says what to do."""
+    try:
+        return open_collection(given, **recorded.get("options", {}))
+    except DataError as error:
+        if named or Path(given).exists():
+            raise
+        raise DataError(
+            f"{error} The run {folder} {what}; if it has moved, name its new place with --source."
+        ) from error
+
+
+def source_record(source: object, collection: Collection) -> dict[str, Any]:
+    """The record of a source in ``run.json``: how to find the collection again."""
+    path: str | None = None
+    if isinstance(source, str | os.PathLike):
+        given = os.fspath(source)
+        path = given if given.startswith("builtin:") else str(Path(given).absolute())
+    return {
+        "given": collection.source,
+        "path": path,
+        "kind": collection.kind,
+        "options": dict(collection.options),
+        "images": len(collection),
+        "subsets": {
+            name: int((collection.subsets == name).sum())
+            for name in ("train", "val", "test")
+            if (collection.subsets == name).any()
+        },
+        "unreadable": [list(pair) for pair in collection.skipped[:100]],
+        **seen_and_not_used(collection),
+    }
+
+
+def seen_and_not_used(collection: Collection) -> dict[str, Any]:
+    """What a source held and was not taken, how it was taken, and greys that were scaled."""
+    found = {
+        "unreadable_in_all": len(collection.skipped) if len(collection.skipped) > 100 else 0,
+        "passed_over": dict(collection.passed_over),
+        "notes": list(collection.notes),
+        "scaled": dict(getattr(collection.images, "scaled", None) or {}),
+    }
+    return {name: value for name, value in found.items() if value}
