@@ -31,6 +31,7 @@ from usl.run.models import EVALUATION, STAMP, TrainedModel, active_model
 from usl.run.picks import picked_ids
 from usl.run.predictions import read_predictions
 from usl.run.split import Split
+from usl.run.split_csv import by_people
 from usl.training.doubts import known_doubts
 from usl.training.models import Model, open_model
 from usl.training.open_run import Opened, open_run
@@ -76,7 +77,7 @@ def evaluate(
     numbers = {name: number for number, name in enumerate(names)}
     classes = np.array([numbers.get(name, -1) for name in truth], dtype=np.int64)
 
-    human = opened.split.sources[opened.split_rows()] == "human"
+    given = by_people(opened.split.sources[opened.split_rows()])
     predicted = predicted_classes(opened, model, class_names)
     figures: dict[str, Any] = {
         "method": trained.info["method"],
@@ -89,7 +90,7 @@ def evaluate(
     for subset in ("test", "val", "train"):
         rows = (opened.subsets == subset) & (classes >= 0)
         if subset == "train":
-            rows &= ~human
+            rows &= ~given
         if rows.any():
             found = classification_figures(classes[rows], predicted[rows], names)
             found["protocol"] = "transductive" if subset == "train" else "out of sample"

@@ -2,7 +2,8 @@
 
 The audited images are a uniform sample of the predictions, and people judged them without seeing
 what the model said: the share on which both agree estimates the accuracy of all predictions.
-People's own labels count as right.
+People's own labels count as right; swept labels, which a person has confirmed at a glance, do not:
+the audit judges them as it judges predictions.
 
 One thing can spoil the sample. A check takes the most doubtful predictions and makes labels of
 them, but leaves audited images alone; afterwards the audit holds more doubtful images than what is
@@ -22,6 +23,7 @@ from usl.labeling.answers.store import Store
 from usl.run.folder import Run
 from usl.run.predictions import Predictions, machine_labelled
 from usl.run.split import Split
+from usl.run.split_csv import SWEPT
 
 Z95 = 1.959963984540054  # the standard normal quantile of 0.975
 COUNTS = (
@@ -69,10 +71,11 @@ def accuracy_of_collection(
     ``passed`` (and ``passed_right``: judged, but speaking for themselves only) and ``gone``
     (without a prediction now).
 
-    ``machine``: ``n`` predictions, ``accuracy``, ``low``, ``high``; ``collection``: the same of all
-    ``n`` labels, ``human`` of them a person's; ``worst``: of the collection if all unclear were
-    wrong. ``classes``: per predicted class ``label``, ``n``, ``precision``, ``low``, ``high`` where
-    10 or more were judged. ``wrong``: ``image_id``, ``predicted``, ``answer``. Shares are None
+    ``machine``: ``n`` predictions (and ``swept`` labels, which are judged alike), ``accuracy``,
+    ``low``, ``high``; ``collection``: the same of all ``n`` labels, ``human`` of them a person's;
+    ``worst``: of the collection if all unclear were wrong. ``classes``: per predicted class
+    ``label``, ``n``, ``precision``, ``low``, ``high`` where 10 or more were judged. ``wrong``:
+    ``image_id``, ``predicted``, ``answer``. Shares are None
     while nothing is judged.
     """
     audits = [one for one in store.rounds() if one.kind == AUDIT]
@@ -82,7 +85,10 @@ def accuracy_of_collection(
     names = store.names()  # a class may have been renamed since the training
     labels = [names.present(label) for label in machine.labels.tolist()]
     predicted = dict(zip(machine.ids.tolist(), labels, strict=True))
-    people = (split.sources == "human") & (split.subsets == "train")
+    people, swept = (
+        (split.sources == source) & (split.subsets == "train") for source in ("human", SWEPT)
+    )
+    predicted |= zip(split.ids[swept].tolist(), split.labels[swept].tolist(), strict=True)
     human = set(split.ids[people].tolist())
     passed = _passed_over(store, human)
     found = outcomes(store.history(), audit=True)
@@ -118,7 +124,7 @@ def accuracy_of_collection(
                     }
                 )
     known = (count["passed_right"], count["passed"])
-    n, m = count["judged"], len(machine)
+    n, m = count["judged"], len(predicted)
     estimate = _estimate(count["right"], n, m, known)
     worst = _estimate(count["right"], n + count["unclear"], m, known)
     return {
@@ -126,6 +132,7 @@ def accuracy_of_collection(
         "asked": len(images),
         **{name: count[name] for name in COUNTS},
         "machine": {"n": m, **estimate},
+        "swept": int(swept.sum()),
         "collection": _of_collection(estimate, m, len(human)),
         "worst": _of_collection(worst, m, len(human)),
         "classes": [

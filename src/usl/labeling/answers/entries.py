@@ -13,6 +13,8 @@ from usl.core.errors import UsageError
 LABEL, UNSURE, BAD, SKIP, UNDO = "label", "unsure", "bad", "skip", "undo"
 KINDS = (LABEL, UNSURE, BAD, SKIP)
 LABELS, AUDIT, CHECK = "labels", "audit", "check"  # kinds of rounds; "labels" is also its name
+SWEEP = "sweep"  # one more kind
+SWEPT_ELSEWHERE = f"{SWEEP}-0"  # the round of swept labels that came with the split file
 DIGITS = "123456789"
 LONGEST = {"label": 200, "annotator": 64, "round": 64, "key": 200, "image_id": 4096}
 
@@ -54,11 +56,11 @@ class ClassName:
 
 @dataclass(frozen=True)
 class Round:
-    """Questions that were drawn once: an audit or a check.
+    """Questions that were drawn once: an audit or a check. A sweep draws as it goes.
 
-    ``images`` in the order of asking; ``population`` is how many they were drawn from, ``seed``
-    how. ``passed`` of a check: audit images that it passed over though they were as doubtful, each
-    with the number of its images that were more so.
+    ``images`` in the order of asking, of a sweep none; ``population`` is how many they were drawn
+    from, ``seed`` how. ``passed`` of a check: audit images that it passed over though they were as
+    doubtful, each with the number of its images that were more so.
     """
 
     name: str
@@ -73,6 +75,11 @@ class Round:
 def is_audit(name: str) -> bool:
     """Whether answers of this round stay out of the split file: an audit's do, all others go in."""
     return name.startswith(f"{AUDIT}-")
+
+
+def is_swept(name: str) -> bool:
+    """Whether answers of this round were given at a glance, to a whole sheet of images at once."""
+    return name.startswith(f"{SWEEP}-")
 
 
 def tidy(what: str, text: object, *, empty: bool = False) -> str:

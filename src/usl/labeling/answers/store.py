@@ -30,6 +30,7 @@ from usl.labeling.answers.entries import (
     AUDIT,
     CHECK,
     KINDS,
+    SWEEP,
     UNDO,
     Answer,
     ClassName,
@@ -246,7 +247,7 @@ class Store:
     # Rounds
 
     def rounds(self) -> list[Round]:
-        """The audits and checks that were drawn, in order; the round ``labels`` is not stored."""
+        """The audits, checks and sweeps, in order; the round ``labels`` is not stored."""
         query = "SELECT name, kind, images, seed, population, passed, time FROM rounds"
         with self._database.reading() as connection:
             rows = connection.execute(f"{query} ORDER BY position").fetchall()
@@ -268,8 +269,8 @@ class Store:
 
         Raises :class:`UsageError` for an unknown kind, a name that does not fit it or is taken.
         """
-        if drawn.kind not in (AUDIT, CHECK):
-            raise UsageError(f"kind: {drawn.kind!r} is not a kind of round; use audit or check.")
+        if drawn.kind not in (kinds := (AUDIT, CHECK, SWEEP)):
+            raise UsageError(f"kind: {drawn.kind!r} is no kind of round; use {', '.join(kinds)}.")
         with self.transaction() as connection:
             taken = {known.name for known in self.rounds()}
             count = sum(name.startswith(f"{drawn.kind}-") for name in taken)

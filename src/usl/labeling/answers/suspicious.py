@@ -18,6 +18,7 @@ from usl.labeling.answers.sync import sync
 from usl.run.folder import Run
 from usl.run.predictions import read_predictions, suspicious_rows
 from usl.run.split import Split
+from usl.run.split_csv import by_people
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def contradicted(run: Run, split: Split, store: Store | None) -> list[Suspicious
     found = read_predictions(run.path)
     if found is None:
         raise DataError(f"{run.path}: nothing is predicted yet. First: usl train {run.path}")
-    people = split.sources == "human"
+    people = by_people(split.sources)
     now = dict(zip(split.ids[people].tolist(), split.labels[people].tolist(), strict=True))
     confirmed = given_twice(store) if store is not None else set()
     told = []

@@ -24,7 +24,7 @@ from usl.run.folder import INFO
 from usl.run.predictions import read_predictions
 
 Rows = NDArray[np.int64]
-NONE, PREDICTED, LABELLED, DISPUTED = range(len(SOURCES))  # codes of a source
+NONE, PREDICTED, LABELLED, DISPUTED, SWEPT = range(len(SOURCES))  # codes of a source
 PICK, UNLIKE, NEAR, COPY = "pick", "like no class", "near-duplicate", "exact copy"
 FLAGS = (PICK, UNLIKE, NEAR, COPY, *KINDS)
 NEAR_DUPLICATE = 0.1  # a distance of unit vectors; that of `--collapse-duplicates`
@@ -122,13 +122,14 @@ class Whole:
         for name, label, by in zip(
             split.ids.tolist(), split.labels.tolist(), split.sources.tolist(), strict=True
         ):
-            if by == "human" and name not in said and (row := rows.get(name)) is not None:
-                labels[row], source[row] = label, LABELLED
+            given = {"human": LABELLED, "swept": SWEPT}.get(by)
+            if given and name not in said and (row := rows.get(name)) is not None:
+                labels[row], source[row] = label, given
         for name, one in said.items():
             if (row := rows.get(name)) is None or one.kind == OPEN:
                 continue
             if one.kind == LABEL:
-                labels[row], source[row] = one.label, LABELLED
+                labels[row], source[row] = one.label, SWEPT if one.swept else LABELLED
             elif one.kind == CONFLICT:
                 labels[row], source[row] = None, DISPUTED
             else:
@@ -219,7 +220,9 @@ class Whole:
         if wanted.order == "name":
             return np.argsort(np.array(self.ids, dtype=object)[rows], kind="stable")
         confidence = known.confidence[rows]
-        last = np.where(np.isfinite(confidence), 0, 1) + (known.source[rows] == LABELLED)
+        last = np.where(np.isfinite(confidence), 0, 1) + np.isin(
+            known.source[rows], (LABELLED, SWEPT)
+        )
         sign = -1 if wanted.order == "surest" else 1
         return np.lexsort((rows, sign * np.nan_to_num(confidence), last))
 

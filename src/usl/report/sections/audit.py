@@ -51,7 +51,7 @@ def figures(noun: str, audit: Figures) -> Html:
     """The estimates with their intervals."""
     rows = [
         ["all labels of the train subset", audit["collection"]],
-        ["of these, predictions", audit["machine"]],
+        [f"of these, predictions{' and swept labels' * bool(audit['swept'])}", audit["machine"]],
     ]
     if audit["unclear"]:
         rows.append([f"all labels, if every {noun} without a verdict were wrong", audit["worst"]])
@@ -158,11 +158,16 @@ def per_class(classes: list[Figures]) -> Html | None:
 def answers_section(facts: Facts) -> Html:
     """Who answered, how far they agree, what is in dispute, which images are bad."""
     people = facts.people
-    if people is None or not (people.answers or people.bad or people.conflicts):
+    if people is None or not (people.answers or people.bad or people.conflicts or people.swept):
         return Html("")
     total = sum(people.answers.values())
     named = [name or "no name" for name in people.answers]
-    text = [f"{plural(total, 'answer')} from {plural(len(named), 'annotator')}."]
+    text = [f"{plural(total, 'answer')} from {plural(len(named), 'annotator')}."] if total else []
+    if people.swept:
+        text.append(
+            f"Confirmed by sweep: {people.swept:,}, whole sheets at a glance; an audit judges them "
+            "as it judges predictions."
+        )
     agreed = people.agreement
     if agreed is not None:
         beyond = "not defined" if agreed.value is None else f"{agreed.value:.2f}"
