@@ -32,7 +32,6 @@ import numpy as np
 
 from usl.active import advice as steps
 from usl.active.advice import Standing, advise
-from usl.active.forecast import exponent_between
 from usl.active.looks import Look, quantile
 from usl.active.pace import Pace
 from usl.core.seeds import seed_number
@@ -90,7 +89,7 @@ class Person:
         self.audits += len(drawn)
         self.seconds += self.pace.label * len(drawn)
 
-    def standing(self, looks: int, fresh: bool, exponents: tuple[float, ...]) -> Standing:
+    def standing(self, looks: int, fresh: bool) -> Standing:
         """What the person's tool knows."""
         left = self.given < 0
         judged = self.audited & (left | self.swept)
@@ -114,7 +113,6 @@ class Person:
             judged=int(judged.sum()),
             looks=looks + (look is not None),
             look=look,
-            exponents=exponents,
             pace=self.pace,
         )
 
@@ -144,11 +142,11 @@ def one_by_one(person: Person) -> list[dict[str, Any]]:
 
 def by_advice(person: Person, target: float) -> list[dict[str, Any]]:
     """As the advice says, until it says that the target is reached."""
-    rows, exponents, looks, fresh = [person.row()], [], 0, False
+    rows, looks, fresh = [person.row()], 0, False
     while True:
-        standing = person.standing(looks, fresh, tuple(exponents))
+        standing = person.standing(looks, fresh)
         looks = standing.looks
-        found = advise(standing, target)
+        found = advise(standing, target, interval=False)
         shown = {"step": found.step, "expected": round(found.expected, 5), "aim": found.aim}
         if found.look is not None:
             shown |= {"low": round(found.look.low, 5), "reached": found.reached}
@@ -160,14 +158,8 @@ def by_advice(person: Person, target: float) -> list[dict[str, Any]]:
             person.audit(found.count)
             continue
         left = np.flatnonzero(person.given < 0)
-        wrong, known = 1 - found.right, standing.labeled + standing.swept
         getattr(person, found.step)(left[found.places])
         person.learn()
-        after = person.standing(looks, False, ())
-        errors = float((1 - advise(after, target).right).sum())
-        seen = exponent_between(wrong, known, after.labeled + after.swept - known, errors)
-        if seen is not None and found.step == steps.LABEL:
-            exponents = [*exponents, seen][-5:]
 
 
 def hours_to(rows: list[dict[str, Any]], target: float) -> float | None:

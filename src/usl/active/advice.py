@@ -6,8 +6,8 @@ All on arrays: a run's folder (:mod:`usl.active.until`) and a simulated person u
    certain they give the expected accuracy of the whole collection.
 2. Only an audit proves it, so that the aim lies above the target: so far that the seconds to get
    there and those of the audit that then shows it are least in sum.
-3. Below the aim, the cheapest mix of labels and sweeps gets there (:mod:`usl.active.mix`). As
-   long as the model gains more from labels than they cost, labels come first.
+3. Below the aim, the cheapest mix of labels and sweeps gets there (:mod:`usl.active.mix`). What
+   must be labelled comes first: the model learns from it, and sheets become purer.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.calibration import calibrated
-from usl.active.forecast import Exponent, Forecast, errors_after, exponent_of, forecast
+from usl.active.forecast import Forecast, exponent_of, forecast
 from usl.active.looks import Look, audit_size, quantile
 from usl.active.mix import Mix, cheapest_mix
 from usl.active.pace import Pace
 
 LABEL, SWEEP, AUDIT, NOTHING = "label", "sweep", "audit", "nothing"
-MOST_FIRST = 300  # images of a first audit, which calibrates: about the root of N, 30 to 300
+LEAST_FIRST, MOST_FIRST = 30, 300  # images of a first audit, which calibrates: the root of N
+RESAMPLES = 20  # of the judged predictions, for the interval of the seconds left
 MARGINS = (0.0025, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.04)  # above a target
-GROWTH = (0.1, 0.25, 0.5, 1.0, 2.0)  # labels more, as a share of those there are
 SHARE = 0.25  # labels of one step, as a share of those there are: then the model learns anew
 LEAST = 20  # images of a step
 
@@ -61,7 +61,7 @@ class Standing:
     look: Look | None = None
     swept_right: float = 1.0
     exponents: tuple[float, ...] = ()
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def total(self) -> int:
@@ -104,24 +104,24 @@ class Advice:
     right: NDArray[np.float64]
 
 
-def advise(standing: Standing, target: float) -> Advice:
+def advise(standing: Standing, target: float, *, interval: bool = True) -> Advice:
     """The verdict of the newest look, and the cheapest next step.
 
     Parameters
     ----------
     target : accuracy of the whole collection to reach, above 0 and below 1.
+    interval : whether to work out the interval of the seconds left, which takes longest.
     """
     right = calibrated(standing.confidence, standing.judged_confidence, standing.judged_right)
-    expected = _expected(standing, right)
-    belief = exponent_of(standing.exponents)
-    aim, audit, left = _aim(standing, right, target, belief)
+    aim, audit, left = _aim(standing, right, target)
     mix = cheapest_mix(right, _wanted(standing, right, aim), standing.pace)
     reached = _verdict(standing, target)
-    step, places, count, why = _next(standing, right, expected, aim, audit, mix, reached, belief)
+    step, places, count, why = _next(standing, right, audit, mix, reached)
+    people = standing.labeled + standing.swept
     return Advice(
         target=target,
         reached=reached,
-        expected=expected,
+        expected=_expected(standing, right),
         aim=aim,
         look=standing.look,
         step=step,
@@ -130,9 +130,9 @@ def advise(standing: Standing, target: float) -> Advice:
         places=places,
         why=why,
         audit=audit,
-        left=_with_interval(standing, target, belief, left),
+        left=_left(standing, right, target) if interval else (left, left, left),
         labels=forecast(
-            1 - right, standing.labeled + standing.swept, _allowed(standing, target), belief
+            1 - right, people, _allowed(standing, target), exponent_of(standing.exponents)
         ),
         right=right,
     )
@@ -165,109 +165,80 @@ def _allowed(standing: Standing, aim: float) -> float:
     return (1 - aim) * standing.total - (1 - standing.swept_right) * standing.swept
 
 
-def _aim(
-    standing: Standing, right: NDArray[np.float64], target: float, belief: Exponent
-) -> tuple[float, int, float]:
+def _aim(standing: Standing, right: NDArray[np.float64], target: float) -> tuple[float, int, float]:
     """The aim above the target of least seconds, the audit there in all, and those seconds.
 
     Where no audit can show the target, people must label that share of the images: the audit is 0.
     """
     best: tuple[float, int, float] | None = None
     z = quantile(standing.looks + 1)
-    ahead = max(0.0, _expected(standing, right) - target)
+    ahead = _expected(standing, right) - target
     for margin in (*MARGINS, ahead):
         aim = target + margin
         if not target < aim < 1:
             continue
-        errors = _wanted(standing, right, aim)
-        mix = cheapest_mix(right, errors, standing.pace)
+        mix = cheapest_mix(right, _wanted(standing, right, aim), standing.pace)
         by_hand = standing.labeled + len(mix.label)
         most = standing.total - by_hand
         size = audit_size(aim, target, by_hand / standing.total, z, most)
-        if size is None:
-            continue
-        judged = max(0, size - standing.judged) * standing.pace.label
-        seconds = judged + _fewest(standing, right, errors, belief.mean)[0]
-        if best is None or seconds < best[2]:
-            best = aim, size, seconds
+        if size is not None:
+            judged = max(0, size - standing.judged) * standing.pace.label
+            if best is None or mix.seconds + judged < best[2]:
+                best = aim, size, mix.seconds + judged
     if best is not None:
         return best
-    by_hand = max(0.0, target * standing.total - standing.labeled)
-    return target, 0, by_hand * standing.pace.label
-
-
-def _fewest(
-    standing: Standing, right: NDArray[np.float64], wanted: float, exponent: float
-) -> tuple[float, int]:
-    """Least seconds to gain ``wanted`` right labels, and how many labels come first for them.
-
-    Labels make the model better; the mix is worked out for the model as it is then.
-    """
-    if wanted <= 0:
-        return 0.0, 0
-    worst = np.sort(1 - right)[::-1]
-    known = max(1, standing.labeled + standing.swept)
-    allowed = worst.sum() - wanted
-    best = cheapest_mix(1 - worst, wanted, standing.pace).seconds, 0
-    for growth in GROWTH:
-        more = int(growth * known)
-        if not 0 < more < len(worst):
-            break
-        rest = worst[more:] * (1 + more / known) ** -exponent
-        first = np.minimum(standing.pace.label, standing.pace.sweep_seconds(1 - worst[:more])).sum()
-        mix = cheapest_mix(1 - rest, float(rest.sum() - allowed), standing.pace)
-        if first + mix.seconds < best[0]:
-            best = float(first + mix.seconds), more
-    return best
+    rest = max(0.0, target * standing.total - standing.labeled)
+    return target, 0, rest * standing.pace.label
 
 
 def _next(
-    standing: Standing,
-    right: NDArray[np.float64],
-    expected: float,
-    aim: float,
-    audit: int,
-    mix: Mix,
-    reached: bool | None,
-    belief: Exponent,
+    standing: Standing, right: NDArray[np.float64], audit: int, mix: Mix, reached: bool | None
 ) -> tuple[str, NDArray[np.int64], int, str]:
     """The step, its places, how many images it is about, and why."""
     none = np.empty(0, dtype=np.int64)
-    open_ = standing.total - standing.labeled - standing.judged  # images that may be audited
     if reached:
         return NOTHING, none, 0, "the target is reached"
     if standing.waiting:
         return AUDIT, none, standing.waiting, "an audit is not finished"
-    first = int(np.clip(np.sqrt(standing.total), 30, MOST_FIRST))
-    if audit and standing.judged < first and open_ > 0:
-        count = min(first - standing.judged, open_)
+    left = standing.total - standing.labeled - standing.judged  # images that may be audited
+    first = int(np.clip(np.sqrt(standing.total), LEAST_FIRST, MOST_FIRST))
+    if audit and 2 * standing.judged < first and left > 0:
+        count = min(first - standing.judged, left)
         return AUDIT, none, count, "too few predictions are judged to know how right the model is"
-    if audit and expected >= aim - 1e-9 and open_ > 0:
-        count = min(max(audit - standing.judged, LEAST), open_)
-        return AUDIT, none, count, "the model's own word is enough; an audit has to show it"
+    if audit and not len(mix.label) + len(mix.sweep) and left > 0:
+        count = min(max(audit - standing.judged, audit // 4, 1), left)
+        return AUDIT, none, count, "the model expects it to be there; an audit has to show it"
     most = max(LEAST, int(SHARE * (standing.labeled + standing.swept)))
-    if not audit or not len(mix.sweep) + len(mix.label):
+    if not audit:
         places = np.argsort(right, kind="stable")[:most]
-        return LABEL, places, len(places), "too few images for an audit to show it"
-    ahead = _fewest(standing, right, _wanted(standing, right, aim), belief.mean)[1]
-    if ahead:
-        places = np.argsort(right, kind="stable")[: min(most, ahead)]
-        why = "the model still learns so much from labels that they save more time than they take"
-        return LABEL, places, len(places), why
-    if len(mix.sweep):
-        places = mix.sweep[::-1][:most]
-        why = "a glance at a sheet of them makes more labels right per minute than any other step"
-        return SWEEP, places, len(places), why
-    places = mix.label[:most]
-    return LABEL, places, len(places), "so many of them are wrong that a sweep would take longer"
+        return LABEL, places, len(places), "the images are too few for an audit to show it"
+    if len(mix.label) >= min(LEAST, len(mix.sweep)):
+        places = mix.label[:most]
+        return LABEL, places, len(places), "so often wrong that a sweep would take longer"
+    places = mix.sweep[::-1][:most]
+    why = "sheets of them make more labels right per minute than labels one by one"
+    return SWEEP, places, len(places), why
+
+
+def _left(
+    standing: Standing, right: NDArray[np.float64], target: float
+) -> tuple[float, float, float]:
+    """Seconds to the proof, and an 80% interval: the judged predictions drawn anew."""
+    middle = _aim(standing, right, target)[2]
+    if not len(standing.judged_right):
+        return middle, 0.0, standing.total * standing.pace.label
+    rng = np.random.default_rng(0)
+    count, found = len(standing.judged_right), []
+    for _ in range(RESAMPLES):
+        drawn = rng.integers(0, count, count)
+        again = calibrated(
+            standing.confidence, standing.judged_confidence[drawn], standing.judged_right[drawn]
+        )
+        found.append(_aim(standing, again, target)[2])
+    low, high = np.quantile(found, [0.1, 0.9])
+    return middle, float(min(low, middle)), float(max(high, middle))
 
 
 def _seconds(pace: Pace, step: str, right: NDArray[np.float64], count: int) -> float:
     """Expected seconds of a step."""
     return float(pace.sweep_seconds(right).sum()) if step == SWEEP else count * pace.label
-
-
-def _with_interval(
-    standing: Standing, target: float, belief: Exponent, middle: float
-) -> tuple[float, float, float]:
-    return middle, middle, middle

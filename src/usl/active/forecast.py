@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 KNOWN = (0.2, 0.3)  # mean and standard deviation of the exponent over collections and rounds
+MOST = 2.0  # exponents beyond it are chance: few labels, or few errors
 LEVEL = 0.8  # of the interval
 STEPS = 400  # points of a curve
 
@@ -51,14 +52,19 @@ def errors_after(
     return left * learned
 
 
-def exponent_between(
-    wrong: NDArray[np.float64], labels: int, more: int, errors: float
-) -> float | None:
-    """The exponent that leads from a round to the ``errors`` after ``more`` labels."""
-    without = float(errors_after(wrong, labels, np.array([min(more, len(wrong))]), 0.0)[0])
-    if more <= 0 or errors <= 0 or without <= 0:
+def exponent_between(without: float, labels: int, more: int, errors: float) -> float | None:
+    """The exponent that a round showed; None where nothing can be seen.
+
+    Parameters
+    ----------
+    without : errors that were to be expected after ``more`` labels, had the model learnt nothing
+        (:func:`errors_after` with exponent 0); ``errors`` that are expected now.
+    labels : labels by people before.
+    """
+    if more <= 0 or labels <= 0 or errors <= 0 or without <= 0:
         return None
-    return -math.log(errors / without) / math.log1p(more / labels)
+    found = -math.log(errors / without) / math.log1p(more / labels)
+    return min(max(found, -MOST), MOST)
 
 
 def exponent_of(seen: Sequence[float]) -> Exponent:
@@ -74,7 +80,7 @@ def exponent_of(seen: Sequence[float]) -> Exponent:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Labels more until the target, as expected, and their interval; m where all must be labelled."""
+    """Labels more until the target, with their interval; m where all must be labelled."""
 
     labels: int
     low: int

@@ -26,7 +26,7 @@ def level_of(look: int) -> float:
 
 
 def quantile(look: int) -> float:
-    """z of the two-sided interval of a look: 2.24 of the first, 2.64 of the second."""
+    """The z of the two-sided interval of a look: 2.24 of the first, 2.64 of the second."""
     return float(norm.ppf(1 - level_of(look) / 2))
 
 
@@ -69,7 +69,7 @@ def audit_size(expected: float, target: float, certain: float, z: float, most: i
 
     def passes(n: int) -> bool:
         right = n * share - unlucky * math.sqrt(n * share * (1 - share))
-        return right > 0 and max(wilson(right, n, z=z)[0], right / most) >= wanted
+        return right > 0 and bool(max(wilson(right, n, z=z)[0], right / most) >= wanted)
 
     low, high = 0, most
     if not passes(high):
@@ -78,4 +78,3 @@ def audit_size(expected: float, target: float, certain: float, z: float, most: i
         middle = (low + high) // 2
         low, high = (low, middle) if passes(middle) else (middle, high)
     return high
-

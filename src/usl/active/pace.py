@@ -48,8 +48,10 @@ class Pace:
         return replace(self.scaled(float(np.median(timed)) / self.label), measured=True)
 
     def sweep_seconds(self, right: ArrayLike) -> NDArray[Any]:
-        """Expected seconds of an image in a sheet, its class being right with probability p:
-        scan + (1 - p) (unmark + relabel)."""
+        """Expected seconds of an image in a sheet, its class right with probability p.
+
+        scan + (1 - p) (unmark + relabel).
+        """
         wrong = 1.0 - np.asarray(right, dtype=np.float64)
         return self.scan + wrong * (self.unmark + self.relabel)
 

@@ -110,7 +110,7 @@ def evaluate(
         figures |= last_epochs_figures(opened, trained, classes, names, progress)
     if from_source:
         figures |= pick_figures(opened, classes, names)
-        left = (opened.subsets == "train") & (classes >= 0) & ~human
+        left = (opened.subsets == "train") & (classes >= 0) & ~given
         answers = dict(zip(opened.ids[left].tolist(), truth[left].tolist(), strict=True))
         if rounds := round_figures(run, answers):
             figures["rounds"] = rounds
