@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
-from usl.core.files import atomic_write, beside, new_folder, read_record, sync_folder, write_json
+from usl.core.files import beside, new_folder, read_record, sync_folder, write_json
 from usl.run.picks import picked_ids, write_picks
 from usl.run.tables import ID, write_table
 
@@ -80,8 +80,8 @@ def unsettled_rounds(folder: Path) -> list[tuple[SelectionRound, str]]:
 
 def mark_round(made: SelectionRound, marker: str) -> None:
     """Set a marker of a round."""
-    with atomic_write(made.path / marker):
-        pass
+    (made.path / marker).touch()
+    sync_folder(made.path)
 
 
 def settle_marker(made: SelectionRound, marker: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from usl.report.drawing.charts import Curve, axis, chart, line_chart, line_sample
+from usl.report.drawing.charts import Curve, axis, chart, line_chart, swatch
 from usl.report.drawing.markup import (
     MINUS,
     NOTHING,
@@ -56,9 +56,9 @@ def rounds_section(facts: Facts) -> Html:
 def rounds_table(facts: Facts, listed: tuple[RoundFacts, ...]) -> Html:
     """One line a round; columns of figures that nobody has are left out."""
     kinds = [kind for kind in KINDS if any(kind[2](one.before) is not None for one in listed)]
-    header = ["round", "picked by", "asked", "labelled", "labels before"]
-    header += [name for name, _, _ in kinds]
-    header += ["predictions changed", "most in number", "labels corrected"]
+    corrected = any(one.changed and one.changed["relabeled"] for one in listed)
+    header = ["round", "picked by", "labelled", "labels before", *[name for name, _, _ in kinds]]
+    header += ["predictions changed", "most in number", *["labels corrected"] * corrected]
     rows = []
     for one in listed:
         info, changed = one.made.info, one.changed
@@ -68,22 +68,21 @@ def rounds_table(facts: Facts, listed: tuple[RoundFacts, ...]) -> Html:
             [
                 str(one.made.number),
                 f"likely {info['class']}" if "class" in info else how,
-                f"{len(one.picks['image_id']):,}",
-                f"{one.answered:,}",
+                f"{one.answered:,} of {len(one.picks['image_id']):,}",
                 f"{one.before.labels:,}",
                 *[NOTHING if value is None else per_cent(value) for value in values],
                 NOTHING
                 if changed is None
                 else f"{changed['changed']:,} of {changed['predicted']:,}",
                 NOTHING if changed is None else moved(changed["gained"], changed["lost"]),
-                NOTHING if changed is None else f"{len(changed['relabeled']):,}",
+                *[NOTHING if changed is None else f"{len(changed['relabeled']):,}"] * corrected,
             ]
         )
     return table(
         f"The rounds after the first {plural(len(facts.picks), 'pick')}",
         header,
         rows,
-        text_columns=(0, 1, len(header) - 2),
+        text_columns=(0, 1, header.index("most in number")),
     )
 
 
@@ -104,14 +103,12 @@ def curve(facts: Facts, standings: list[Standing]) -> Html | None:
             continue
         curves.append(Curve(tuple(sorted(points.items())), kind, COLOURS[name]))
         last = per_cent(curves[-1].points[-1][1])
-        style = f"--c:{COLOURS[name]}"
-        sample = tag("span", line_sample(kind), style=style)
-        ends.append(tag("span", sample, f"{name} ", tag("strong", last)))
+        ends.append(tag("span", swatch(COLOURS[name]), f"{name} ", tag("strong", last)))
         spoken.append(f"{name} ends at {last}")
     if not curves:
         return None
     low = min(value for one in curves for _, value in one.points)
-    return chart(
+    drawn = chart(
         "Accuracy by the number of labels",
         ends,
         line_chart(
@@ -122,6 +119,7 @@ def curve(facts: Facts, standings: list[Standing]) -> Html | None:
         ),
         caption(facts, standings),
     )
+    return tag("div", drawn, class_="charts")
 
 
 def caption(facts: Facts, standings: list[Standing]) -> str:
