@@ -41,7 +41,7 @@ from usl.training.refit import Refit
 
 RESULTS = Path(__file__).parent / "results"
 START, GROWTH, END = 40, 0.25, 0.985
-TARGETS = (0.95, 0.9, 0.98, 0.8)
+TARGETS = (0.95, 0.9, 0.8, 0.98)
 
 
 class Person:

@@ -86,6 +86,7 @@ class Advice:
     left : seconds to the proof, as expected, and an 80% interval.
     labels : the forecast of labelling one by one.
     right : float64 [m], the calibrated probability of each prediction to be right.
+    pace : the seconds it was reckoned with.
     """
 
     target: float
@@ -102,6 +103,7 @@ class Advice:
     left: tuple[float, float, float]
     labels: Forecast
     right: NDArray[np.float64]
+    pace: Pace
 
 
 def advise(standing: Standing, target: float, *, interval: bool = True) -> Advice:
@@ -135,6 +137,7 @@ def advise(standing: Standing, target: float, *, interval: bool = True) -> Advic
             1 - right, people, _allowed(standing, target), exponent_of(standing.exponents)
         ),
         right=right,
+        pace=standing.pace,
     )
 
 
@@ -171,6 +174,7 @@ def _aim(standing: Standing, right: NDArray[np.float64], target: float) -> tuple
     Where no audit can show the target, people must label that share of the images: the audit is 0.
     """
     best: tuple[float, int, float] | None = None
+    right = np.sort(right)  # once, for all mixes
     z = quantile(standing.looks + 1)
     ahead = _expected(standing, right) - target
     for margin in (*MARGINS, ahead):

@@ -65,7 +65,7 @@ def audit_size(expected: float, target: float, certain: float, z: float, most: i
         return None
     share = min(1.0, (expected - certain) / (1 - certain))  # of those that an audit draws from
     wanted = (target - certain) / (1 - certain)
-    unlucky = norm.ppf(POWER)
+    unlucky = float(norm.ppf(POWER))
 
     def passes(n: int) -> bool:
         right = n * share - unlucky * math.sqrt(n * share * (1 - share))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -217,7 +218,7 @@ def _pace(store: Store | None) -> Pace:
 def _exponents(rounds: list[dict[str, Any]]) -> tuple[float, ...]:
     """What each round before the present one showed of the learning curve."""
     found = []
-    for before, after in zip(rounds, rounds[1:], strict=False):
+    for before, after in pairwise(rounds):
         more = after["labels"] - before["labels"]
         without = float(np.interp(more, before["more"], before["errors"]))
         seen = exponent_between(without, before["labels"], more, after["errors"][0])
