@@ -21,14 +21,15 @@ from usl.core.files import read_record, write_json
 from usl.core.progress import Progress, silent
 from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
-from usl.data.joined import check_alike
 from usl.data.open import open_collection, tell
+from usl.features.embed import GIVEN
+from usl.features.space import NothingReadableError, Space
 from usl.labeling.answers.patience import patiently
 from usl.labeling.answers.sync import sync
 from usl.run.folder import INFO, Run
 from usl.run.identity import writing
 from usl.run.images import append_images
-from usl.run.sources import ADDED, added_sources, source_record
+from usl.run.sources import ADDED, LISTED, added_sources, gone_places, source_record
 from usl.run.split import Split
 from usl.run.split_csv import rewrite
 from usl.training.open_run import recorded_space
@@ -42,7 +43,7 @@ class Added:
 
     ``ids`` of the new images, in order; ``there``, how many of the source the run had already;
     ``computed``, how many had to be encoded; ``skipped``: ``(image_id, reason)`` of those that
-    could not be read.
+    could not be read; ``replaces``, places that are gone whose images this source has now.
     """
 
     run: Run
@@ -50,6 +51,7 @@ class Added:
     there: int
     computed: int
     skipped: tuple[tuple[str, str], ...]
+    replaces: tuple[str, ...] = ()
 
 
 def add_images(
@@ -85,66 +87,100 @@ def add_images(
         raise UsageError("source: name a folder or a file, so that later commands find the images.")
     new = open_collection(source, as_=as_, max_pixels=max_pixels)
     tell(new)
+    check_kind(run, new)
     recorded = run.recorded_digests()
-    fresh = check_new(run, new, recorded)
+    fresh = new_rows(run, new, recorded)
     there = len(new) - len(fresh)
-    if not len(fresh):
-        return Added(run, [], there, 0, new.skipped)
-    part = new.take(fresh)
-    record = run.info["encoder"]
-    space = recorded_space(run, record, part, progress)
-    if space.embedding.encoder.key != record["key"]:
-        raise DataError(
-            f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
-            "made with. Install that version again."
-        )
-    kept = part.take(space.rows)
-    tell_copies(run, kept, set(recorded.values()))
+    gone = tuple(gone_places(read_record(run.path / INFO))) if there else ()
+    part, skipped, computed = new.take(fresh), new.skipped, 0
+    if len(fresh):
+        try:
+            space = recorded_space(run, run.info["encoder"], part, progress)
+        except NothingReadableError as error:
+            part, skipped = part.take([]), (*skipped, *error.skipped)
+        else:
+            check_encoder(run, space)
+            part, computed = part.take(space.rows), space.embedding.computed
+            skipped = (*skipped, *space.embedding.skipped)
+    if not len(part) and not gone:
+        return Added(run, [], there, 0, skipped)
+    tell_copies(run, part, recorded)
     sync(run)
     record = {
         **source_record(source, new),
-        "new": len(kept),
+        "new": len(part),
         "added": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({"replaces": list(gone)} if gone else {}),
     }
     with writing(run.path, run.identity):  # the first write counts: by it the images are found
         info = read_record(run.path / INFO)
         info[ADDED] = [*added_sources(info), record]
         write_json(run.path / INFO, info)
-        append_images(run.path, kept)
+        append_images(run.path, part)
     done = Run(run.path, info)
-    patiently(run.path, partial(_append_rows, done, kept))
-    skipped = (*new.skipped, *space.embedding.skipped)
-    return Added(done, kept.ids.tolist(), there, space.embedding.computed, skipped)
+    patiently(run.path, partial(_append_rows, done, part))
+    return Added(done, part.ids.tolist(), there, computed, skipped, gone)
 
 
-def check_new(run: Run, new: Collection, recorded: dict[str, str]) -> NDArray[np.int64]:
-    """The rows of a source that the run has not, int64 [k].
+def check_kind(run: Run, new: Collection) -> None:
+    """DataError for a source that cannot be one collection with what the run has."""
+    path, record = run.info["source"].get("path"), run.info["encoder"]
+    if path is None and not (run.path / LISTED).is_file():
+        raise DataError(
+            f"{run.path}: the run was made from data in memory, which nothing can be added to. "
+            "Select anew from files."
+        )
+    if (record["name"] == GIVEN) != (new.features is not None):
+        kinds = ("features", "images") if new.images is None else ("images", "features")
+        raise DataError(
+            f"{new.source}: holds {kinds[0]}, but the run {run.path} was made from {kinds[1]}. "
+            f"Name {kinds[1]}."
+        )
+    if new.features is not None and new.features.shape[1] != record["width"]:
+        raise DataError(
+            f"{new.source}: features of width {new.features.shape[1]:,}, but those of the run "
+            f"{run.path} have {record['width']:,}. Make them in the same way."
+        )
+
+
+def check_encoder(run: Run, space: Space) -> None:
+    """DataError where the encoder is not the one that the run was made with any more."""
+    record = run.info["encoder"]
+    if space.embedding.encoder.key != record["key"]:
+        raise DataError(
+            f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
+            "made with. Install that version again."
+        )
+
+
+def new_rows(run: Run, new: Collection, recorded: dict[str, str]) -> NDArray[np.int64]:
+    """The rows of a source that the run has not, or has no row for in its split, int64 [k].
 
     Raises :class:`DataError` naming an image that is another one in the run.
     """
-    first = run.collection()
-    check_alike(first, new)
     known = [row for row, name in enumerate(new.ids.tolist()) if name in recorded]
     others = [str(new.ids[row]) for row in known if new.digest(row) != recorded[str(new.ids[row])]]
     if others:
         named = ", ".join(map(repr, others[:MOST_NAMED]))
         raise DataError(
-            f"{new.source}: {counted(len(others), 'image')} {verb_for(len(others), 'has', 'have')} "
-            f"the id of another image of the run {run.path} ({named}"
-            f"{', ...' if len(others) > MOST_NAMED else ''}). Rename the files, or list them in a "
-            "table with the columns image_id and path. Nothing was added."
+            f"{new.source}: {counted(len(others), 'image')} {verb_for(len(others), 'is', 'are')} "
+            f"not what the run {run.path} has under the same id ({named}"
+            f"{', ...' if len(others) > MOST_NAMED else ''}). If a file has changed, restore it; "
+            "if it is another image, rename it, or list it in a table with the columns image_id "
+            "and path. Nothing was added."
         )
-    fresh = np.ones(len(new), dtype=bool)
-    fresh[known] = False
+    fresh = ~np.isin(new.ids, run.split().ids)
+    fresh |= ~np.isin(np.arange(len(new)), known)
     return np.flatnonzero(fresh)
 
 
-def tell_copies(run: Run, new: Collection, contents: set[str]) -> None:
+def tell_copies(run: Run, new: Collection, recorded: dict[str, str]) -> None:
     """Say how many new images hold what another image of the run holds."""
+    contents = set(recorded.values())
     copies = [
         name
         for name, digest in zip(new.ids.tolist(), new.digests().tolist(), strict=True)
-        if digest in contents
+        if digest in contents and name not in recorded
     ]
     if copies:
         n = len(copies)

@@ -55,7 +55,7 @@ def tell_changes(run: Run, state: RunState, learned: Learned | None, info: dict[
         has = "no image has a label" if not state.names else f"all labels are {state.names[0]!r}"
         how = "as a selection begins" if info["method"] == COLD_START else "without a model"
         notes.append(f"{has}, so nothing can be learned yet: picked {how}, by {info['method']}.")
-    if since is not None and not since["labels"]:
+    if learned is not None and since is not None and not since["labels"]:
         waiting = len(state.open)
         notes.append(
             f"no label is new since round {number}"

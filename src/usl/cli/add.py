@@ -27,8 +27,11 @@ def add(run: Path, source: str, /, *, json: Json = False, **options: Any) -> Non
         skipped = [list(pair) for pair in added.skipped]
         print_json({"run": str(run), **found, "unreadable": skipped, "images": added.ids})
         return
+    for place in added.replaces:
+        say(f"What was in {place} is looked for in {source} from now on.")
     if not added.ids:
-        say(f"Nothing is new: {run} has {counted(added.there, 'image')} of it already.")
+        has = f"; {run} has {counted(added.there, 'image')} of it already" if added.there else ""
+        say(f"Nothing is new{has}.")
         return
     before = f"; {counted(added.there, 'image')} of it {verb_for(added.there, 'was', 'were')} there"
     say(f"Added {counted(len(added.ids), 'image')} to {run}{before if added.there else ''}.")

@@ -84,16 +84,19 @@ def say_asked(asked: NextRound) -> None:
     info, run = asked.info, quoted(asked.run.path)
     if asked.number is None:
         say("Nothing is done; this is the plan.")
-    grounds = f"{counted(info['labels'], 'label')} of {counted(len(info['classes']), 'class')}"
+    grounds = (
+        f"after {counted(info['labels'], 'label')} of {counted(len(info['classes']), 'class')}"
+    )
+    grounds = grounds if info["labels"] else "without a label"
     doing = "Would ask" if asked.number is None else f"Round {asked.number}: asks"
     how = f"likely {info['class']}" if "class" in info else f"by {info['method']}"
-    say(f"{doing} for {counted(len(asked.ids), 'image')} more, {how}, after {grounds}.")
+    say(f"{doing} for {counted(len(asked.ids), 'image')} more, {how}, {grounds}.")
     if estimate := info["estimate"]:
         say(
             f"About {100 * estimate:.0f}% right so far by the learner's own estimate; it is no "
             "measured accuracy."
         )
-    if since := info["since"]:
+    if (since := info["since"]) and since["predicted"]:
         say(
             f"Since the round before: {counted(since['labels'], 'new label')}; "
             f"{since['changed']:,} of {counted(since['predicted'], 'prediction')} changed."

@@ -20,6 +20,15 @@ from usl.numeric.lazy_table import taken
 from usl.numeric.workspace import Workspace
 
 
+class NothingReadableError(DataError):
+    """None of the images can be read; ``skipped`` holds ``(image_id, reason)`` of each."""
+
+    def __init__(self, message: str, skipped: tuple[tuple[str, str], ...]) -> None:
+        """The message, and the images."""
+        super().__init__(message)
+        self.skipped = skipped
+
+
 @dataclass(frozen=True, eq=False)
 class Space:
     """The images of a collection that could be read, as points on the unit sphere.
@@ -93,7 +102,9 @@ def open_space(
         progress=progress,
     )
     if len(embedding.rows) == 0:
-        raise DataError(f"{collection.source}: none of the {len(part)} images could be read.")
+        raise NothingReadableError(
+            f"{collection.source}: none of the {len(part)} images could be read.", embedding.skipped
+        )
     if preprocessing is None:
         train = part.subsets[embedding.kept] == "train"
         if not train.any():

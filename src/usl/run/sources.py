@@ -1,7 +1,8 @@
 """Where the images of a run come from: the source it was made from, and those added later.
 
 ``source`` in ``run.json`` is the one that the selection saw; ``added`` lists what ``usl add``
-brought, each with ``new``, how many images of it the run had not.
+brought, each with ``new``, how many images of it the run had not, and with ``replaces``, places
+that are gone where its images were before.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from usl.core.errors import DataError
+from usl.core.words import quoted
 from usl.data.collection import Collection
 from usl.data.joined import join
 from usl.data.open import open_collection
@@ -22,8 +24,8 @@ ADDED = "added"  # in run.json
 def open_sources(folder: Path, info: dict[str, Any], source: str | None = None) -> Collection:
     """Open all sources of a run as one collection; ``source`` is where the first has moved to.
 
-    An added one that is not where it was is taken to have moved there, too. Of several images with
-    one id the first counts.
+    With ``source``, an added one that is not where it was is taken to have moved there, too. Of
+    several images with one id the first counts.
 
     Raises
     ------
@@ -36,14 +38,16 @@ def open_sources(folder: Path, info: dict[str, Any], source: str | None = None) 
         raise DataError(
             f"{folder}: the run was made from data in memory; pass that collection again."
         )
-    found = [_opened(folder, given, recorded, bool(source), "was made from it")]
-    places = {given, recorded.get("path")}
+    moved = f"The run {folder} was made from it; if it has moved, name its new place with --source."
+    found = [_opened(given, recorded, "" if source else moved)]
+    places = {given, recorded.get("path"), *_replaced(info)}
     for one in added_sources(info):
-        path = one.get("path")
-        if path in places or (source and not Path(str(path)).exists()):
+        path = str(one.get("path"))
+        if path in places or (source and not Path(path).exists()):
             continue
         places.add(path)
-        found.append(_opened(folder, str(path), one, False, "holds images of it"))
+        moved = f"usl add {quoted(folder)} ITS_NEW_PLACE"
+        found.append(_opened(path, one, f"{folder} has images of it; if it has moved: {moved}"))
     return join(found)
 
 
@@ -55,18 +59,25 @@ def added_sources(info: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _opened(
-    folder: Path, given: str, recorded: dict[str, Any], named: bool, what: str
-) -> Collection:
+def gone_places(info: dict[str, Any]) -> list[str]:
+    """Places of added sources that are gone, and that no later one has replaced."""
+    paths = [str(one.get("path")) for one in added_sources(info)]
+    known = _replaced(info)
+    return [path for path in dict.fromkeys(paths) if path not in known and not Path(path).exists()]
+
+
+def _replaced(info: dict[str, Any]) -> set[str]:
+    return {str(path) for one in added_sources(info) for path in one.get("replaces", ())}
+
+
+def _opened(given: str, recorded: dict[str, Any], moved: str) -> Collection:
     """A source as it was opened before; an error on one that has gone says what to do."""
     try:
         return open_collection(given, **recorded.get("options", {}))
     except DataError as error:
-        if named or Path(given).exists():
+        if not moved or Path(given).exists():
             raise
-        raise DataError(
-            f"{error} The run {folder} {what}; if it has moved, name its new place with --source."
-        ) from error
+        raise DataError(f"{error} {moved}") from error
 
 
 def source_record(source: object, collection: Collection) -> dict[str, Any]:
