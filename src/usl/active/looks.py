@@ -63,13 +63,15 @@ def audit_size(expected: float, target: float, certain: float, z: float, most: i
     """
     if certain >= 1 or most < 1 or expected <= target:
         return None
-    share = min(1.0, (expected - certain) / (1 - certain))  # of those that an audit draws from
+    share = min(1.0, max(0.0, (expected - certain) / (1 - certain)))  # of what is audited
     wanted = (target - certain) / (1 - certain)
     unlucky = float(norm.ppf(POWER))
 
     def passes(n: int) -> bool:
+        if n == most:  # nothing is left to estimate
+            return share >= wanted
         right = n * share - unlucky * math.sqrt(n * share * (1 - share))
-        return right > 0 and bool(max(wilson(right, n, z=z)[0], right / most) >= wanted)
+        return right > 0 and max(wilson(right, n, z=z)[0], right / most) >= wanted
 
     low, high = 0, most
     if not passes(high):

@@ -40,7 +40,7 @@ COUNTS = (
 ENOUGH = 10  # judged predictions of a class, to say something about that class
 
 
-def wilson(right: int, n: int, *, z: float = Z95) -> tuple[float, float]:
+def wilson(right: float, n: int, *, z: float = Z95) -> tuple[float, float]:
     """The score interval of a share, 95% by default (Wilson, JASA 22, 1927).
 
     ``(low, high)`` solve ``|right / n - p| = z sqrt(p (1 - p) / n)``; (0, 1) without observations.
