@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from round_run import fill_in, make_run, requested, truth, write_points
 
 import usl
 from killed import kill_everywhere, quick_folder
+from round_run import fill_in, make_run, requested, truth, write_points
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.features.pipeline import Decoder
 from usl.run.folder import Run

@@ -7,10 +7,10 @@ import threading
 
 import numpy as np
 import pytest
-from round_run import CLASSES, fill_in, make_run, requested, truth
 
 import usl
 from killed import all_names, kill_everywhere, quick_folder
+from round_run import CLASSES, fill_in, make_run, requested, truth
 from usl.active import next_round as module
 from usl.core.errors import UsageError, UslWarning
 from usl.labeling.answers.entries import BAD, LABEL, UNSURE

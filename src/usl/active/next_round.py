@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usl.active.contract import NEEDS_MODEL, STRATEGIES, Query
 from usl.active.likely import likely
+from usl.active.passed_over import pick_past
 from usl.active.query import DEFAULT, query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
 from usl.active.state import Learned, RunState, learn, likeliest, state_of
@@ -113,12 +116,13 @@ def next_round(
             check_class(state, class_)
         learned = learn(state, seed=seed, progress=progress)
         if class_ is not None and learned is not None:
-            found = _likely(state, learned, budget, class_)
+            pick = partial(_likely, state, learned, class_)
         else:
             asks_model = bool(getattr(module, NEEDS_MODEL, False))
             if learned is None and asks_model and method == DEFAULT:
                 kind, method = METHODS, COLD_START
-            found = _query(state, learned, budget, kind, method, seed, progress, method_params)
+            pick = partial(_query, state, learned, kind, method, seed, progress, method_params)
+        found, passed = pick_past(pick, int(budget), state.candidates, state.audited)
         called, sure = likeliest(state, learned)
         before = before_table(state.ids, called, sure, state.human)
         info = {
@@ -130,6 +134,7 @@ def next_round(
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
             **record_of(state, learned, called_of(before)),
+            "passed": [[str(state.ids[row]), place] for row, place in passed],
         }
         table = table_of(state, found, called, sure)
         asked = NextRound(
@@ -212,27 +217,30 @@ def check_class(state: RunState, name: str) -> None:
         )
 
 
-def _likely(state: RunState, learned: Learned, budget: int, class_: str) -> Query:
+def _likely(
+    state: RunState, learned: Learned, class_: str, budget: int, candidates: NDArray[np.int64]
+) -> Query:
     """The images likeliest to be of a class, by its name."""
     return likely(
         state.features,
-        int(budget),
+        budget,
         wanted=state.names.index(class_),
         labeled=state.labeled,
         predictions=learned.probabilities,
-        candidates=state.candidates,
+        candidates=candidates,
     )
 
 
 def _query(
     state: RunState,
     learned: Learned | None,
-    budget: int,
     kind: Methods,
     method: str,
     seed: int,
     progress: Progress,
     params: dict[str, Any],
+    budget: int,
+    candidates: NDArray[np.int64],
 ) -> Query:
     """Pick by a strategy, or by a selection method, to which open requests count as covered."""
     labeled, classes = state.labeled, state.classes
@@ -247,7 +255,7 @@ def _query(
         method=method,
         predictions=None if learned is None else learned.probabilities,
         learner=LEARNER if learned is None else learned.refit,
-        candidates=state.candidates,
+        candidates=candidates,
         seed=seed,
         keep=KeepSearch(),
         progress=progress,

@@ -40,6 +40,7 @@ class RunState:
     open : int64 [o], rows that are requested and have no answer yet.
     candidates : int64 [c], rows that may be asked for: without a label, in no audit, and not
         picked or answered in any way before.
+    audited : int64 [a], rows that could be asked for, were they in no audit.
     """
 
     run: Run
@@ -52,6 +53,7 @@ class RunState:
     human: NDArray[np.bool_]
     open: NDArray[np.int64]
     candidates: NDArray[np.int64]
+    audited: NDArray[np.int64]
 
     def counts(self) -> dict[str, int]:
         """How many labels each class has."""
@@ -80,8 +82,9 @@ def state_of(opened: Opened) -> RunState:
     labels = split.labels[rows][usable].tolist()
     names = sorted(set(labels))
     number = {name: place for place, name in enumerate(names)}
-    barred = _barred(opened.run)
+    barred, audited = _barred(opened.run)
     free = (states == "unlabeled") & ~np.isin(ids, sorted(barred))
+    judged = np.isin(ids, sorted(audited))
     return RunState(
         run=opened.run,
         features=taken(opened.space.features, points),
@@ -92,19 +95,21 @@ def state_of(opened: Opened) -> RunState:
         weights=split.weights[rows][usable],
         human=by_people(split.sources[rows]),
         open=np.flatnonzero(states == "requested"),
-        candidates=np.flatnonzero(free),
+        candidates=np.flatnonzero(free & ~judged),
+        audited=np.flatnonzero(free & judged),
     )
 
 
-def _barred(run: Run) -> set[str]:
-    """Images that are never asked for again: picked, answered, in dispute, or in an audit."""
+def _barred(run: Run) -> tuple[set[str], set[str]]:
+    """Images that are never asked for again: picked, answered or in dispute; and the audited."""
     found = {name for one in run.rounds() for name in one.ids()}
+    audited: set[str] = set()
     if store_path(run.path).is_file():
         with Store.open(run.path) as store:
-            found |= audited_images(store)
+            audited = audited_images(store)
             said = outcomes(store.history())
         found |= {name for name, one in said.items() if one.kind != OPEN}
-    return found
+    return found, audited
 
 
 def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:

@@ -21,6 +21,7 @@ from usl.run.predictions import PREDICTIONS
 from usl.run.split import FIELDS, Split
 from usl.run.split_csv import COLUMNS, CSV_NAME, PARQUET_NAME, by_people
 from usl.run.tables import guarded_table
+from usl.run.until_record import UNTIL
 
 RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
 OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
@@ -36,7 +37,7 @@ OURS |= {
     "map.npz",
     "report.html",
 }
-OURS |= {"encoder.safetensors", "source.jsonl", "training", "tensorboard", "metrics.jsonl"}
+OURS |= {"encoder.safetensors", "source.jsonl", "training", "tensorboard", "metrics.jsonl", UNTIL}
 EXPORTED = {*COLUMNS, "rank", "score", "prediction", "confidence"}  # columns of an export
 
 

@@ -32,7 +32,6 @@ from usl.run.folder import Run
 from usl.selection.start_run import start_run
 
 
-
 def make_photos(folder, n, *, size=(96, 64)):
     """Write ``n`` pictures of four looks, every one different."""
     rng = np.random.default_rng(5)
