@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import usl
-from support import unit
+from support import QUICK, unit
 from usl.active.contract import STRATEGIES
 from usl.core.errors import UsageError
 
@@ -48,7 +48,7 @@ def one_labeled_class():
     return features, labeled, np.array([1, 1]), p
 
 
-THROUGH_A_HEAD = {"alfamix", "bald", "dropquery"}  # which needs two classes
+THROUGH_A_HEAD = {"alfamix", "bald", "dropquery", "refine"}  # which needs two classes
 POOLS = (ordinary, all_alike, pairs_and_zeros, certain, two_classes, a_thousand_classes)
 
 
@@ -66,6 +66,7 @@ def test_odd_pools_are_served(method, pool, budget):
         method=method,
         predictions=predictions,
         learner="nearest_mean",
+        **QUICK.get(method, {}),
     )
     assert len(set(found.indices.tolist())) == budget
     assert all(np.isfinite(values).all() for values in found.figures.values())
