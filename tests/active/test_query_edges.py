@@ -87,3 +87,18 @@ def test_a_head_needs_labels_of_two_classes(method):
     given = {"labeled": labeled, "classes": classes, "predictions": predictions}
     with pytest.raises(UsageError, match=f"{method!r} trains a head"):
         usl.query(features, 3, method=method, **given)
+
+
+@pytest.mark.parametrize(
+    "method", [name for name in STRATEGIES.names() if not hasattr(STRATEGIES.load(name), "DRAWN")]
+)
+def test_rows_of_another_order_give_the_same_picks_where_nothing_is_drawn(method):
+    features, labeled, classes, predictions = ordinary()
+    given = {"classes": classes, "method": method}
+    found = usl.query(features, 6, labeled=labeled, predictions=predictions, **given)
+    order = np.random.default_rng(2).permutation(40)
+    place = np.argsort(order)
+    mixed = usl.query(
+        features[order], 6, labeled=place[labeled], predictions=predictions[order], **given
+    )
+    assert order[mixed.indices].tolist() == found.indices.tolist()
