@@ -81,6 +81,16 @@ def test_labels_of_one_class_are_enough_where_predictions_are_given(method):
     assert len(found.indices) == 3
 
 
+@pytest.mark.parametrize("method", sorted(set(STRATEGIES.names()) - THROUGH_A_HEAD))
+def test_no_label_is_needed_where_predictions_are_given(method):
+    features, _, _, predictions = ordinary()
+    none = np.empty(0, np.int64)
+    found = usl.query(
+        features, 3, labeled=none, classes=none, method=method, predictions=predictions
+    )
+    assert len(found.indices) == 3
+
+
 @pytest.mark.parametrize("method", sorted(THROUGH_A_HEAD))
 def test_a_head_needs_labels_of_two_classes(method):
     features, labeled, classes, predictions = one_labeled_class()

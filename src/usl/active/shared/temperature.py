@@ -70,11 +70,10 @@ def calibrated_temperature(
 
 def held_out(classes: Rows, rng: np.random.Generator) -> Rows:
     """Positions of ``HELD_OUT`` of the labels, one at least, sorted; two classes keep a label."""
+    if len(np.unique(classes)) < 2:
+        return np.empty(0, np.int64)
     order = rng.permutation(len(classes))
-    other: Rows = order[classes[order] != classes[order[0]]]
-    if not len(other):
-        return other
-    kept = [order[0], other[0]]
+    kept = [order[0], order[classes[order] != classes[order[0]]][0]]
     count = max(1, round(HELD_OUT * len(classes)))
     return np.sort(np.setdiff1d(order, kept, assume_unique=True)[:count])
 

@@ -93,8 +93,10 @@ def least_distance(table: Table, labeled: Rows) -> float:
 
     Coinciding rows are one here: their distance of 0 would end all reach.
     """
+    if len(labeled) == 0:
+        return ALONE
     points = np.unique(table.take(labeled), axis=0)
-    if len(points) < 2:
+    if len(points) == 1:
         return ALONE
     apart = nearest(points, points, 1, exclude_self=True)[1]
     apart = apart[apart > 0]
