@@ -82,7 +82,7 @@ def test_which_information_it_is_by_the_number_of_classes(pool):
     found = usl.query(pool.features, 2, predictions=many, **given)
     assert found.parameters["fisher"] == "binary"
     many = np.full((60, 4000), 1 / 4000)
-    with pytest.raises(UsageError, match="fisher: 'full' given, but 4000 classes"):
+    with pytest.raises(UsageError, match="fisher: 'full' given, but 4,000 classes"):
         usl.query(pool.features, 2, predictions=many, fisher="full", **given)
 
 

@@ -11,8 +11,10 @@ from usl.numeric.kmeans import kmeans
 from usl.numeric.table import Table
 from usl.selection.shared.clusters import best_per_cluster, fill_up, serve
 from usl.selection.shared.kmeanspp_start import spread_out_start
+from usl.selection.shared.sample import draw_pool
 
 ITERATIONS = 100
+MOST = 50_000  # rows that are divided into clusters
 
 
 def central_rows(
@@ -20,12 +22,14 @@ def central_rows(
 ) -> Rows:
     """``budget`` of ``rows``, one from each of so many k-means clusters, the largest first.
 
-    Where fewer of them are distinct, clusters give a second one.
+    Where fewer of them are distinct, clusters give a second one. Of more than ``MOST`` a random
+    part is looked at.
 
     Parameters
     ----------
     rows : int64 [m], at least ``budget``.
     """
+    rows = draw_pool(rows, max(budget, MOST), seed)
     rng = np.random.default_rng(seed)
     points = table.take(rows)
     start = spread_out_start(points, budget, np.ones(len(rows)), rng)

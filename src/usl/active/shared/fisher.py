@@ -158,8 +158,9 @@ class Traces:
 
     def rises(self) -> Values:
         """By how much the trace rises when a row is taken back, [m]."""
-        own = np.eye(self.kind.size) - self.own_a
-        return np.asarray(np.trace(np.linalg.solve(own, self.own_b), axis1=1, axis2=2))
+        with one_blas_thread():
+            solved = np.linalg.solve(np.eye(self.kind.size) - self.own_a, self.own_b)
+        return np.asarray(np.trace(solved, axis1=1, axis2=2))
 
     def change(self, place: int, *, back: bool = False) -> None:
         """Let the row at ``place`` add its V V^T, or take it back."""
