@@ -120,6 +120,22 @@ def test_nobody_is_asked_twice(run):
         usl.next_round(run, 1)
 
 
+def test_what_the_selection_excluded_is_never_asked_for(made, tmp_path):
+    excluded = [f"a{row:03d}" for row in range(20)]
+    run = usl.start_run(
+        made / "points.csv",
+        4,
+        tmp_path / "run",
+        method="random",
+        constraints=usl.Constraints(exclude=excluded),
+    )
+    fill_in(run)
+    asked = usl.next_round(run, 36, method="random")
+    assert not {*excluded} & {*asked.ids}
+    with pytest.raises(UsageError, match="nothing is left"):
+        usl.next_round(run, 1)
+
+
 def test_an_image_that_is_also_audited_keeps_both(run):
     """The audit may draw what is requested; the request stays, the next round passes it over."""
     usl.train(run)
