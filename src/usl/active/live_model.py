@@ -138,8 +138,9 @@ class LiveModel:
     ) -> NDArray[np.int64]:
         """While fewer than two classes have a label: the run's picks, then a cold start's."""
         self._before, self._learnt = None, len(rows)
-        if not len(candidates) or len(picks := self._picks[np.isin(self._picks, candidates)]):
-            return picks if len(candidates) else candidates
+        picks = self._picks[np.isin(self._picks, candidates)]
+        if len(picks) or not len(candidates):
+            return picks[:AHEAD]
         found = query(
             self._features,
             min(AHEAD, len(candidates)),

@@ -17,7 +17,7 @@ from usl.cli.options import verb
 from usl.labeling.page.serve import serve
 
 
-@verb(serve, python_only=("whole", "queue"), groups={"With --live": [label_live]})
+@verb(serve, python_only=("whole",), groups={"With --live": [label_live]})
 def label(
     run: Path,
     /,
