@@ -24,12 +24,13 @@ from usl.active.query import DEFAULT
 from usl.core.errors import DataError, UsageError
 from usl.core.methods import find_method
 from usl.core.seeds import seed_number
+from usl.data.collection import Collection
 from usl.labeling.answers.live import SUGGEST, live_round
-from usl.labeling.answers.rounds import audited_images
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order, Queue
 from usl.labeling.page.serve import serve
 from usl.run.folder import Run
+from usl.run.split import Split
 from usl.selection.contract import METHODS
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
@@ -93,11 +94,11 @@ def check_live(live: bool, given: dict[str, Any]) -> None:
 
 @contextmanager
 def open_queue(
-    settings: dict[str, Any], source: str | None, run: Run, store: Store
+    settings: dict[str, Any], source: str | None, run: Run, collection: Collection, store: Store
 ) -> Iterator[Queue]:
     """The queue of a live round of these settings, put in order by a process meanwhile."""
     one = live_round(store, settings)
-    first = first_images(run, store, settings["seed"])
+    first = first_images(run.split(), collection, settings["seed"])
     queue = Queue(store, one, first, suggest=settings[SUGGEST])
     asked = {name: settings[name] for name in ("method", "learner", "seed")}
     learning = Learning(queue, {"run": str(run.path.absolute()), "source": source, **asked})
@@ -108,15 +109,12 @@ def open_queue(
         learning.close()
 
 
-def first_images(run: Run, store: Store, seed: int) -> list[str]:
+def first_images(split: Split, collection: Collection, seed: int) -> list[str]:
     """What is asked until there is a model: the run's picks, then all others in random order."""
-    split = run.split()
-    audited = audited_images(store)
-    train = split.subsets == "train"
-    rest = split.ids[train & (split.states != "requested")]
-    rest = np.random.default_rng(seed).permutation(rest)
-    picks = split.ids[train & (split.states == "requested")]
-    return [name for name in [*picks.tolist(), *rest.tolist()] if name not in audited]
+    here = np.isin(split.ids, collection.ids) & (split.subsets == "train")
+    picked = split.states == "requested"
+    rest = np.random.default_rng(seed).permutation(split.ids[here & ~picked])
+    return [*split.ids[here & picked].tolist(), *rest.tolist()]
 
 
 class Learning:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
 SHORTEST = 8  # characters of a password
 SUSPICIOUS = 10  # labels that are told on the console
-OpenQueue = Callable[[Run, Store], AbstractContextManager[Queue]]
+OpenQueue = Callable[[Run, Collection, Store], AbstractContextManager[Queue]]
 
 
 def serve(
@@ -100,7 +100,7 @@ def serve(
         )
     with Store.open(run.path) as store, ExitStack() as stack:
         sync(run, store)  # edits by hand come first
-        live = None if queue is None else stack.enter_context(queue(run, store))
+        live = None if queue is None else stack.enter_context(queue(run, collection, store))
         drawn = None if live is None else live.round
         if audit is not None or check is not None:
             drawn = open_round(run, store, audit, check, tell)
