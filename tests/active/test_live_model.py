@@ -7,11 +7,13 @@ import pytest
 
 import usl
 from support import clumps
+from usl.active.live import first_images
 from usl.active.live_model import AHEAD, LiveModel
 from usl.labeling.answers.classes import rename_class
 from usl.labeling.answers.entries import AUDIT, Answer, Round
 from usl.labeling.answers.store import Store
 from usl.run.picks import picked_ids
+from usl.run.split import Split
 from usl.training.open_run import open_run
 from usl.training.refit import Refit
 
@@ -86,7 +88,7 @@ def test_what_nobody_need_be_asked(made, live):
         order = model.order()
         seen |= set(order.images)
         store.add([Answer(name, "label", "a") for name in order.images])
-    assert seen == {ids[252], *ids[255:]}
+    assert seen == {*ids[252:254], *ids[255:]}  # the audit's, too: else it were no sample any more
     order = model.order()
     assert order.images == ()
     assert order.labels == 250 + len(seen)
@@ -129,3 +131,17 @@ def test_the_estimate_is_of_all_labels(made, live):
     every[rows] = truth[rows]
     own = Refit(open_run(run).space.features, "accord").update(every).estimate
     assert model.order().estimate == pytest.approx((60 + own * (N - 60)) / N)
+
+
+def test_until_there_is_a_model_picks_come_first_then_all_others(made):
+    run, _, _ = made
+    collection = run.collection()
+    ids = collection.ids.tolist()
+    split = Split.start(ids, ["train"] * (N - 1) + ["test"], picks=[7, 3, 5])
+    found = first_images(split, collection, 0)
+    assert found[:3] == [ids[7], ids[3], ids[5]]
+    assert sorted(found) == sorted(ids[:-1])
+    assert found[3:] != [name for name in ids if name in found[3:]]
+    assert found == first_images(split, collection, 0)
+    fewer = collection.take(np.setdiff1d(np.arange(N), 7))  # it cannot be read now
+    assert first_images(split, fewer, 0)[:2] == [ids[3], ids[5]]

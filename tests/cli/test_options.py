@@ -29,6 +29,7 @@ PYTHON_ONLY = {
     "batch_size": "rows do not depend on it",
     "workers": "as many as suit the machine",
     "points": "fine as it is",
+    "queue": "usl label --live",
     "ready": "a function",
     "whole": "usl look",
     "tell": "a function",

@@ -21,15 +21,16 @@ import numpy as np
 
 from usl.active.contract import STRATEGIES
 from usl.active.query import DEFAULT
-from usl.core.errors import UsageError
+from usl.core.errors import DataError, UsageError
 from usl.core.methods import find_method
 from usl.core.seeds import seed_number
+from usl.data.collection import Collection
 from usl.labeling.answers.live import SUGGEST, live_round
-from usl.labeling.answers.rounds import audited_images
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order, Queue
 from usl.labeling.page.serve import serve
 from usl.run.folder import Run
+from usl.run.split import Split
 from usl.selection.contract import METHODS
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
@@ -37,6 +38,8 @@ from usl.training.contract import FROZEN
 COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); " + (
     "from usl.active.live_child import main; main()"
 )
+STOPPED = "The model does not learn:"
+FAILED = "The model could not learn from the last answers:"
 ENDED = (
     "The model does not learn any more: its process has ended (out of memory?). What is asked next "
     "stays in the last order. To learn again, stop usl label and start it anew; nothing is lost."
@@ -91,11 +94,11 @@ def check_live(live: bool, given: dict[str, Any]) -> None:
 
 @contextmanager
 def open_queue(
-    settings: dict[str, Any], source: str | None, run: Run, store: Store
+    settings: dict[str, Any], source: str | None, run: Run, collection: Collection, store: Store
 ) -> Iterator[Queue]:
     """The queue of a live round of these settings, put in order by a process meanwhile."""
     one = live_round(store, settings)
-    first = first_images(run, store, settings["seed"])
+    first = first_images(run.split(), collection, settings["seed"])
     queue = Queue(store, one, first, suggest=settings[SUGGEST])
     asked = {name: settings[name] for name in ("method", "learner", "seed")}
     learning = Learning(queue, {"run": str(run.path.absolute()), "source": source, **asked})
@@ -106,15 +109,12 @@ def open_queue(
         learning.close()
 
 
-def first_images(run: Run, store: Store, seed: int) -> list[str]:
+def first_images(split: Split, collection: Collection, seed: int) -> list[str]:
     """What is asked until there is a model: the run's picks, then all others in random order."""
-    split = run.split()
-    audited = audited_images(store)
-    train = split.subsets == "train"
-    rest = split.ids[train & (split.states != "requested")]
-    rest = np.random.default_rng(seed).permutation(rest)
-    picks = split.ids[train & (split.states == "requested")]
-    return [name for name in [*picks.tolist(), *rest.tolist()] if name not in audited]
+    here = np.isin(split.ids, collection.ids) & (split.subsets == "train")
+    picked = split.states == "requested"
+    rest = np.random.default_rng(seed).permutation(split.ids[here & ~picked])
+    return [*split.ids[here & picked].tolist(), *rest.tolist()]
 
 
 class Learning:
@@ -124,18 +124,28 @@ class Learning:
     ----------
     queue : is put in order.
     asked : what the process is told at first.
+
+    Raises
+    ------
+    DataError : no process can be started.
     """
 
     def __init__(self, queue: Queue, asked: dict[str, Any]) -> None:
         self._queue, self._asked = queue, asked
         self._wanted, self._closing = threading.Event(), False
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", COMMAND, json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        except OSError as error:
+            raise DataError(
+                f"The model needs a process of its own, and none can be started ({error}). Close "
+                "other programs, or label without --live."
+            ) from error
         self._thread = threading.Thread(target=self._work, name="learning", daemon=True)
         self._thread.start()
         self.wake()
@@ -150,10 +160,8 @@ class Learning:
         self.wake()
         self._process.kill()
         self._thread.join()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):  # what was not sent yet goes nowhere
-                pipe and pipe.close()
+        with suppress(OSError):  # what was not sent yet goes nowhere
+            self._process.communicate()
 
     def _work(self) -> None:
         try:
@@ -164,28 +172,29 @@ class Learning:
                 if self._closing:
                     return
                 self._send(None)
-                self._queue.take(self._receive())
-        except (OSError, ValueError, EOFError) as error:
+                if not self._go_on(self._receive()):
+                    return
+        except (OSError, ValueError):
             if not self._closing:
-                self._queue.fault = str(error) if isinstance(error, Refused) else ENDED
+                self._queue.fault = ENDED
+
+    def _go_on(self, said: dict[str, Any]) -> bool:
+        """Take an order, or tell why there is none; whether there will be others."""
+        if "fault" in said:
+            self._queue.fault = f"{STOPPED if said['over'] else FAILED} {said['fault']}"
+            return not said["over"]
+        guesses = {name: (label, sure) for name, (label, sure) in said["guesses"].items()}
+        self._queue.take(Order(**said | {"images": tuple(said["images"]), "guesses": guesses}))
+        self._queue.fault = ""
+        return True
 
     def _send(self, said: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(said) + "\n")
         self._process.stdin.flush()
 
-    def _receive(self) -> Order:
+    def _receive(self) -> dict[str, Any]:
+        """The process's next word. ValueError where it has ended."""
         assert self._process.stdout is not None
-        said = json.loads(self._process.stdout.readline() or "null")
-        if said is None:
-            raise EOFError
-        if "fault" in said:
-            raise Refused(f"The model does not learn any more. {said['fault']}")
-        images, guesses = tuple(said.pop("images")), said.pop("guesses")
-        return Order(
-            images, {name: (label, sure) for name, (label, sure) in guesses.items()}, **said
-        )
-
-
-class Refused(ValueError):
-    """Why the process cannot go on, in its own words."""
+        said: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return said

@@ -1,7 +1,8 @@
 """The child process of :mod:`usl.active.live`: learns, as often as it is asked to.
 
 The first line of JSON on standard input says of which run; every further line asks for an order,
-which comes as a line of JSON: a :class:`usl.labeling.page.queue.Order`, or its ``fault``.
+which comes as a line of JSON: a :class:`usl.labeling.page.queue.Order`, or the ``fault`` why there
+is none, and whether it is ``over`` for good.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -32,17 +34,25 @@ def main() -> None:
         answers.flush()
 
 
-def _orders(asked: dict[str, Any]) -> Any:
-    """An order for each line that comes; the last is the fault that ends it all."""
+def _orders(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """An order, or a fault, for each line that comes."""
     from usl.active.live_model import LiveModel
     from usl.labeling.answers.store import Store
     from usl.training.open_run import open_run
 
     try:
         opened = open_run(asked.pop("run"), source=asked.pop("source"))
-        with Store.open(opened.run.path) as store:
-            model = LiveModel(opened, store, **asked)
-            for _ in sys.stdin:
-                yield asdict(model.order())
+        store = Store.open(opened.run.path)
+        model = LiveModel(opened, store, **asked)
     except (UslError, MemoryError, OSError) as error:
-        yield {"fault": str(error) or type(error).__name__}
+        yield {"fault": _words(error), "over": True}
+        return
+    for _ in sys.stdin:
+        try:
+            yield asdict(model.order())
+        except (UslError, MemoryError, OSError) as error:  # the next answers may help
+            yield {"fault": _words(error), "over": False}
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

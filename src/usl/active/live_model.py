@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from usl.active.query import query
 from usl.labeling.answers.entries import LABEL
 from usl.labeling.answers.outcomes import OPEN, outcomes
-from usl.labeling.answers.rounds import audited_images
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order
 from usl.numeric.lazy_table import taken
@@ -36,8 +35,9 @@ class Known:
 class LiveModel:
     """The model of one run, fitted anew for every order.
 
-    Only images of the train subset are learnt from and asked for; audited ones are not asked for,
-    so that the audit stays what it is.
+    Only images of the train subset are learnt from and asked for. Those of an audit are asked for
+    like all others: what is left of the audit then stays a random sample of what is left to the
+    model.
 
     Parameters
     ----------
@@ -72,8 +72,7 @@ class LiveModel:
         names = sorted(set(given.values()))
         number = {name: place for place, name in enumerate(names)}
         classes = np.array([number[given[row]] for row in rows.tolist()], dtype=np.int64)
-        closed = known.closed | audited_images(self._store)
-        is_open = np.array([name not in closed for name in self._ids], dtype=bool)
+        is_open = np.array([name not in known.closed for name in self._ids], dtype=bool)
         is_open[rows] = False
         candidates = np.flatnonzero(is_open)
         if len(names) < 2:
@@ -138,8 +137,9 @@ class LiveModel:
     ) -> NDArray[np.int64]:
         """While fewer than two classes have a label: the run's picks, then a cold start's."""
         self._before, self._learnt = None, len(rows)
-        if not len(candidates) or len(picks := self._picks[np.isin(self._picks, candidates)]):
-            return picks if len(candidates) else candidates
+        picks = self._picks[np.isin(self._picks, candidates)]
+        if len(picks) or not len(candidates):
+            return picks[:AHEAD]
         found = query(
             self._features,
             min(AHEAD, len(candidates)),

@@ -18,7 +18,7 @@ from usl.core.errors import UsageError
 from usl.labeling.page.serve import serve
 
 
-@verb(serve, python_only=("whole", "queue"), groups={"With --live": [label_live]})
+@verb(serve, python_only=("whole",), groups={"With --live": [label_live]})
 def label(
     run: Path,
     class_name: str | None = None,

@@ -7,6 +7,7 @@ from label_run import IDS, make_run
 from page_run import answer
 
 from usl.labeling.answers.answered import Answered
+from usl.labeling.answers.classes import remove_class
 from usl.labeling.answers.entries import AUDIT, Answer, Round
 from usl.labeling.answers.live import live_round
 from usl.labeling.answers.outcomes import OPEN, outcomes
@@ -110,6 +111,9 @@ def test_answered_is_what_the_outcomes_say(store):
     for number, name in [(ids[2], "ben"), (ids[0], "anna"), (ids[1], "anna"), (ids[5], "")]:
         store.undo([number], annotator=name)
         check(follows, store)
+    store.set_classes(["cat", "dog"])
+    remove_class(store, "cat", annotator="", key="remove---1")
+    check(follows, store)
     check(Answered(store), store)
 
 

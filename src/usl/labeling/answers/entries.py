@@ -90,6 +90,7 @@ def tidy(what: str, text: object, *, empty: bool = False) -> str:
     """Text without blanks around it, in Unicode NFC; UsageError if it is unfit to be kept."""
     if not isinstance(text, str):
         raise UsageError(f"{what}: {text!r} is not text.")
+    text = str(text)  # one of NumPy's is another to its checksum
     found = text if what == "image_id" else unicodedata.normalize("NFC", text).strip()
     if not found and not empty:
         raise UsageError(f"{what}: it is empty.")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
 SHORTEST = 8  # characters of a password
 SUSPICIOUS = 10  # labels that are told on the console
-OpenQueue = Callable[[Run, Store], AbstractContextManager[Queue]]
+OpenQueue = Callable[[Run, Collection, Store], AbstractContextManager[Queue]]
 
 
 def serve(
@@ -105,7 +105,7 @@ def serve(
         )
     with Store.open(run.path) as store, ExitStack() as stack:
         split = sync(run, store)  # edits by hand come first
-        live = None if queue is None else stack.enter_context(queue(run, store))
+        live = None if queue is None else stack.enter_context(queue(run, collection, store))
         drawn = None if live is None else live.round
         if sweep:
             check_sweep(run, split, store, sweep if isinstance(sweep, str) else "")
