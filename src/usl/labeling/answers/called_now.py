@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.store import Store, store_path
 from usl.run.predictions import Predictions, read_predictions
+from usl.run.split import Split
 
 
 def names_now(folder: Path) -> Names:
@@ -42,6 +43,22 @@ def classes_now(trained: list[str], names: Names) -> list[str]:
     called = [names.present(name) for name in trained]
     count = Counter(called)
     return [now if count[now] == 1 else name for name, now in zip(trained, called, strict=True)]
+
+
+def former_labels(split: Split, names: Names) -> dict[str, str]:
+    """What labels of a split that no person gave are called now, by image, where that is new."""
+    now = labels_now(split.labels, names)
+    rows = np.flatnonzero((split.sources != "human") & (now != split.labels)).tolist()
+    return {str(split.ids[row]): now[row] for row in rows}
+
+
+def relabeled(split: Split, former: dict[str, str]) -> Split:
+    """The split with its :func:`former_labels` by their present names, but where a person came."""
+    labels = split.labels.copy()
+    for row, word in enumerate(split.ids.tolist()):
+        if word in former and split.sources[row] != "human":
+            labels[row] = former[word]
+    return replace(split, labels=labels)
 
 
 def predictions_now(folder: Path) -> Predictions | None:

@@ -19,14 +19,14 @@ import random
 import sqlite3
 import time
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
-from usl.labeling.answers.called_now import labels_now
+from usl.labeling.answers.called_now import former_labels, relabeled
 from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.entries import LABEL, SKIP, UNSURE, Answer, checked
 from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
@@ -108,8 +108,8 @@ def _sync_once(run: Run, store: Store) -> Split:
         check_unchanged(split)
         plan = _plan(run, rows, store, connection)
         announce(connection, plan.known)
-    if plan.cells or plan.machine:
-        split = plan.applied_to(split)
+    if plan.cells or plan.former:
+        split = relabeled(plan.applied_to(split), plan.former)
         with writing(run.path, run.identity):
             content = rendered(split, safe=SAFE)
         with store.transaction() as connection, writing(run.path, run.identity):
@@ -147,26 +147,20 @@ class Rows:
         row = self.of.get(image)
         return row is not None and self.split.states[row] == "labeled" and not self.human[row]
 
-    def machine_renamed(self, names: Names) -> dict[str, str]:
-        """What labels that no person gave are called now, by image, where that is new."""
-        now = labels_now(self.split.labels, names)
-        rows = np.flatnonzero(~self.human & (now != self.split.labels)).tolist()
-        return {str(self.split.ids[row]): now[row] for row in rows}
-
 
 @dataclass
 class Plan:
     """``cells`` to write into the split file by image, ``added`` images with their subsets.
 
     ``known`` is what the store has to remember anew, ``notes`` what the user has to know;
-    ``machine`` the present names of classes that no person gave, by image.
+    ``former`` the present names of labels that no person gave and that have former ones, by image.
     """
 
     cells: dict[str, Cell] = field(default_factory=dict)
     added: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, str] = field(default_factory=dict)
     known: dict[str, RowState] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    former: dict[str, str] = field(default_factory=dict)
 
     def applied_to(self, split: Split) -> Split:
         """The split with the cells written, and rows for the images that had none."""
@@ -177,11 +171,6 @@ class Plan:
         bare = {row: state for row, (state, label) in given.items() if label is None}
         weights = split.weights[np.array(list(labels), dtype=np.int64)]
         split = split.with_labels(list(labels), list(labels.values()), weights=weights)
-        called = split.labels.copy()
-        for image, label in self.machine.items():
-            if row_of[image] not in given:
-                called[row_of[image]] = label
-        split = replace(split, labels=called)
         return split.without_labels(list(bare), list(bare.values()))
 
 
@@ -237,7 +226,7 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
             f"{verb_for(lost, 'its label is', 'their labels are')} kept, but not used. Add "
             f"{verb_for(lost, 'a row for it', 'rows for them')}."
         )
-    plan.machine = rows.machine_renamed(store.names())
+    plan.former = former_labels(rows.split, store.names())
     plan.known = {image: told for image, told in known.items() if told != former.get(image)}
     return plan
 
