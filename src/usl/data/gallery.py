@@ -52,12 +52,12 @@ def short(text: str) -> str:
 
 
 def _picture(images: Any, row: int, name: str) -> str:
-    from usl.data.collection import read_windowed
+    from usl.data.decode import shrink
 
     if row < 0:
         return _missing("gone")
     try:
-        picture, _ = read_windowed(images, row, SIDE)
+        picture = shrink(images.read(row), SIDE)
         content = io.BytesIO()
         picture.convert("RGB").save(content, "JPEG", quality=QUALITY)
     except (DataError, OSError, ValueError):

@@ -25,6 +25,7 @@ import numpy as np
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
+from usl.labeling.answers.called_now import former_labels, relabeled
 from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.entries import (
     LABEL,
@@ -114,8 +115,8 @@ def _sync_once(run: Run, store: Store) -> Split:
         check_unchanged(split)
         plan = _plan(run, rows, store, connection)
         announce(connection, plan.known)
-    if plan.cells:
-        split = plan.applied_to(split)
+    if plan.cells or plan.former:
+        split = relabeled(plan.applied_to(split), plan.former)
         with writing(run.path, run.identity):
             content = rendered(split, safe=SAFE)
         with store.transaction() as connection, writing(run.path, run.identity):
@@ -162,13 +163,15 @@ class Rows:
 class Plan:
     """``cells`` to write into the split file by image, ``added`` images with their subsets.
 
-    ``known`` is what the store has to remember anew, ``notes`` what the user has to know.
+    ``known`` is what the store has to remember anew, ``notes`` what the user has to know;
+    ``former`` the present names of labels that no person gave and that have former ones, by image.
     """
 
     cells: dict[str, Cell] = field(default_factory=dict)
     added: dict[str, str] = field(default_factory=dict)
     known: dict[str, RowState] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    former: dict[str, str] = field(default_factory=dict)
 
     def applied_to(self, split: Split) -> Split:
         """The split with the cells written, and rows for the images that had none."""
@@ -237,6 +240,7 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
             f"{verb_for(lost, 'its label is', 'their labels are')} kept, but not used. Add "
             f"{verb_for(lost, 'a row for it', 'rows for them')}."
         )
+    plan.former = former_labels(rows.split, store.names())
     plan.known = {image: told for image, told in known.items() if told != former.get(image)}
     return plan
 
