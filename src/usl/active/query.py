@@ -25,7 +25,7 @@ from usl.training.contract import DEFAULT as LEARNER
 from usl.training.models import Model
 from usl.training.refit import Refit
 
-DEFAULT = "margin"
+DEFAULT = "canvass"
 COVERAGE = "covers what no label covers yet"  # the reason of every selection method
 
 

@@ -14,6 +14,7 @@ Distances are those of float32: a kernel is off by about 2e-7 / h^2 of itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ def herd(
     h: float,
     *,
     weights: Float32 | None = None,
+    worth: Callable[[list[int]], Values] | None = None,
     progress: Progress = silent,
 ) -> tuple[Rows, Values]:
     """The candidates that most raise the goal, one after another, and by how much: [budget].
@@ -42,6 +44,8 @@ def herd(
     ----------
     h : length scale of the kernel, in distances of unit rows.
     weights : w(x) of every row, float32 [n], not negative; 1 by default.
+    worth : by what a gain is multiplied before gains are compared, above 0, for each candidate [c];
+        asked before every pick, with the places among ``candidates`` of those picked so far.
     """
 
     def gains_on(rows: Rows | None, low: Values, high: Values | float) -> Values:
@@ -54,8 +58,10 @@ def herd(
     gains = gains_on(None, kernel, 1.0)
     picks: list[int] = []
     raised: list[float] = []
+    places: list[int] = []
     while True:
-        best = int(gains.argmax())
+        best = int((gains if worth is None else gains * worth(places)).argmax())
+        places.append(best)
         picks.append(int(candidates[best]))
         raised.append(max(0.0, float(gains[best])) / len(table))
         progress(len(picks), budget, "picks")
