@@ -12,15 +12,18 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from usl.cli.options import verb
+from usl.core.errors import UsageError
 from usl.labeling.page.serve import serve
 
 
 @verb(serve, python_only=("whole",))
 def label(
     run: Path,
+    class_name: str | None = None,
     /,
     *,
     classes: str | None = None,
+    sweep: bool = False,
     open_browser: Annotated[bool, Parameter(name="--browser")] = True,
     **options: Any,
 ) -> None:
@@ -28,9 +31,13 @@ def label(
 
     Parameters
     ----------
+    class_name : after --sweep: the class whose sheets come first.
     classes : names to choose from, separated by commas; more can be added on the page.
     password : for people on other machines, 8 characters or more. Better in the variable
         USL_LABEL_PASSWORD: other users of this machine can see command lines.
     """
     names = None if classes is None else classes.split(",")
-    serve(run, classes=names, open_browser=open_browser, **options)
+    if class_name is not None and not sweep:
+        raise UsageError(f"{class_name}: a class to begin with goes with --sweep.")
+    begin = class_name or sweep
+    serve(run, classes=names, sweep=begin, open_browser=open_browser, **options)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PREDICTIONS = "predictions.parquet"
+RECORD = "run.json"  # of the run, which every training rewrites
 STAMPED = b"usl.stamp"  # in the metadata of the Parquet file: the model's stamp
 COLUMNS = (ID, "subset", "label", "confidence", "source")
 MORE = ("unlike", "suggestion", "support")  # which tables of older trainings have not
@@ -110,6 +111,12 @@ def read_predictions(folder: Path) -> Predictions | None:
         _numbers(path, table, name) for name in ("confidence", "unlike", "support")
     )
     return Predictions(ids, subsets, labels, confidence, own, unlike, suggestions, support)
+
+
+def training_stamp(folder: Path) -> str:
+    """What changes when the run is trained anew, so that its predictions are to be read again."""
+    found = (folder / RECORD).stat()
+    return f"{found.st_mtime_ns}.{found.st_ino}"
 
 
 def _texts(path: Path, table: pa.Table, name: str) -> NDArray[np.object_]:

@@ -114,6 +114,11 @@ def outcome(answers: Sequence[Answer], final: Answer | None = None) -> Outcome:
     return Outcome(CONFLICT, None, everything, True, decided, bad, swept)
 
 
+def unmarks(answer: Answer) -> bool:
+    """Whether somebody took the image out of a sheet, so that it waits to be looked at itself."""
+    return answer.kind == SKIP and not answer.undone and is_swept(answer.round)
+
+
 def conflicts(found: Mapping[str, Outcome]) -> list[str]:
     """Images that wait for somebody to adjudicate."""
     return [image for image, one in found.items() if one.kind == CONFLICT]
@@ -222,4 +227,5 @@ __all__ = [
     "outcome",
     "outcomes",
     "queue",
+    "unmarks",
 ]

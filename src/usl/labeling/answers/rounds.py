@@ -1,10 +1,11 @@
 """Rounds of questions: the picks, an audit (a random sample) and a check (the doubtful ones).
 
-``labels``: the images that the split file requests, always there. ``audit-1``, ``audit-2``...:
-drawn once, uniformly, from the train images that no person has labelled by itself, predictions and
-swept labels alike; the answers stay out of the split file and of every training, so they are an
-honest test of later models too. ``check-1``...: labels that the others contradict, then the
-predictions that the model is least sure of; the answers become labels.
+``labels``: the images that the split file requests, and those that were unmarked in a sweep; always
+there. ``audit-1``, ``audit-2``...: drawn once, uniformly, from the train images that no person has
+labelled by itself, predictions and swept labels alike; the answers stay out of the split file and
+of every training, so they are an honest test of later models too. ``check-1``...: labels that the
+others contradict, then the predictions that the model is least sure of; the answers become labels.
+``sweep-1``: sheets of images that are predicted to be one class; see :mod:`usl.labeling.sweep`.
 
 An image is in one audit only, and audited images are in no check.
 """
@@ -17,7 +18,7 @@ from usl.core.errors import DataError, UsageError
 from usl.core.seeds import seed_number
 from usl.core.words import quoted
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round, is_audit
-from usl.labeling.answers.outcomes import OPEN, outcomes
+from usl.labeling.answers.outcomes import OPEN, outcomes, unmarks
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.suspicious import contradicted
 from usl.labeling.answers.sync import sync
@@ -36,7 +37,9 @@ def round_images(run: Run, store: Store, name: str = LABELS) -> list[str]:
     if name == LABELS:
         split, before = run.split(), originally_requested(store)
         pairs = zip(split.ids.tolist(), split.states.tolist(), strict=True)
-        return [image for image, state in pairs if state == "requested" or image in before]
+        asked = [image for image, state in pairs if state == "requested" or image in before]
+        unmarked = [one.image_id for one in store.history() if unmarks(one)]
+        return list(dict.fromkeys([*asked, *unmarked]))
     return list(find_round(store, name).images)
 
 

@@ -164,6 +164,7 @@ class PageState:
             "people": len(self.people()),
             "fixed": self.annotator is not None,
             "similar": self.kind == LABELS,
+            "sweep": self.kind == LABELS and bool(self._predicted),
             "classes": self.classes(),
         }
 

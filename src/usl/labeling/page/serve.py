@@ -10,9 +10,9 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from usl.core.errors import DataError, UsageError, missing_extra
+from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
 from usl.core.files import cache_dir
-from usl.core.words import quoted
+from usl.core.words import counted, quoted
 from usl.data.collection import Collection
 from usl.data.images import FileImages
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
@@ -25,6 +25,8 @@ from usl.labeling.answers.sync import sync
 from usl.labeling.page.hosts import is_loopback
 from usl.labeling.page.offered import set_classes
 from usl.run.folder import Run
+from usl.run.predictions import machine_labelled
+from usl.run.split import Split
 
 if TYPE_CHECKING:
     from usl.labeling.page.page_state import PageState
@@ -41,6 +43,7 @@ def serve(
     annotator: str | None = None,
     audit: int | None = None,
     check: int | None = None,
+    sweep: bool | str = False,
     host: str = "127.0.0.1",
     port: int = 0,
     password: str | None = None,
@@ -65,6 +68,8 @@ def serve(
         One that is not finished is gone on with.
     check : look at so many of the most doubtful: labels that the others contradict, and why, then
         predictions; the answers become labels.
+    sweep : open with sheets of images that are predicted to be one class, to be confirmed at a
+        glance, the most promising class first, or the one that is named.
     host : where to listen. Beyond this machine only with a password.
     port : 0 for the one of last time, or any that is free.
     password : for people on other machines, 8 characters or more.
@@ -81,7 +86,7 @@ def serve(
         used.
     MissingDependencyError : the packages of ``usl[label]`` are not installed.
     """
-    check_parameters(host, password, audit, check)
+    check_parameters(host, password, audit, check, bool(sweep))
     tell = tell or partial(print, file=sys.stderr)
     run = run if isinstance(run, Run) else Run.open(run)
     collection = run.collection(source)
@@ -91,36 +96,63 @@ def serve(
             f"the label column of {run.path / 'split.csv'} instead."
         )
     with Store.open(run.path) as store:
-        sync(run, store)  # edits by hand come first
+        split = sync(run, store)  # edits by hand come first
         drawn = None
+        if sweep:
+            check_sweep(run, split, store, sweep if isinstance(sweep, str) else "")
         if audit is not None or check is not None:
             drawn = open_round(run, store, audit, check, tell)
             tell_suspicious(run, store, drawn, tell)
-        set_classes(run, store, classes or (), predicted=drawn is not None, tell=tell)
+        predicted = drawn is not None or bool(sweep)
+        set_classes(run, store, classes or (), predicted=predicted, tell=tell)
         try:
             state = _page_state(
                 run, collection, store, drawn, annotator, not is_loopback(host), tell
             )
-            _serve(state, host, port, password, open_browser, whole, ready, tell)
+            _serve(state, host, port, password, open_browser, whole, sweep, ready, tell)
         finally:
             sync(run, store)
         for line in summary(run, store, drawn):
             tell(line)
 
 
-def check_parameters(host: str, password: str | None, audit: int | None, check: int | None) -> None:
+def check_parameters(
+    host: str,
+    password: str | None,
+    audit: int | None,
+    check: int | None,
+    sweep: bool = False,
+) -> None:
     """Refuse what does not go together, before anything is opened."""
     for package in PACKAGES:
         if find_spec(package) is None:
             raise missing_extra(package.replace("_", "-"), "label", "The labelling page")
     if audit is not None and check is not None:
         raise UsageError("audit, check: one at a time; an audit stays blind.")
+    if sweep and (audit is not None or check is not None):
+        raise UsageError("sweep: not together with an audit or a check; they go one by one.")
     if password is not None and len(password) < SHORTEST:
         raise UsageError(f"password: give at least {SHORTEST} characters.")
     if not is_loopback(host) and password is None:
         raise UsageError(
             f"host: {host} can be reached from other machines; that needs a password. Without one, "
             "stay on this machine and let others in through an SSH tunnel."
+        )
+
+
+def check_sweep(run: Run, split: Split, store: Store, label: str) -> None:
+    """Refuse a sweep of a run without predictions, or of a class that nothing is predicted as."""
+    machine = machine_labelled(run.path, split)
+    if machine is None:
+        raise DataError(
+            f"{run.path}: nothing is predicted yet. First: usl train {quoted(run.path)}"
+        )
+    names = store.names()
+    known = sorted({names.present(name) for name in machine.labels.tolist()})
+    if label and label not in known:
+        raise UsageError(
+            f"sweep: no image is predicted to be {label!r}.{did_you_mean(label, known)} "
+            f"Predicted are {', '.join(known) or 'none'}."
         )
 
 
@@ -198,6 +230,7 @@ def _serve(
     password: str | None,
     open_browser: bool,
     whole: bool,
+    sweep: bool | str,
     ready: Callable[[str], None] | None,
     tell: Callable[[str], None],
 ) -> None:
@@ -211,7 +244,7 @@ def _serve(
     auth = Auth(keyring, password)
     opened = listen(host, port, wish=keyring.port)
     keyring.keep(opened.getsockname()[1])
-    address = address_of(opened, host) + ("look" if whole else "")
+    address = address_of(opened, host) + ("look" if whole else "sweep" if sweep else "")
     if not is_loopback(host):
         tell(
             f"Warning: {host} can be reached from other machines, and pictures, answers and the "
@@ -231,7 +264,8 @@ def _serve(
     background = BackgroundSync(lambda: sync(state.run, state.store))
     state.similar.warm_in_background()
     try:
-        app = make_app(state, auth, listening=host, sync=background)
+        begin = sweep if isinstance(sweep, str) else ""
+        app = make_app(state, auth, listening=host, sync=background, sweep=begin)
         Server(app, is_ready, tell, state.pictures.close).run([opened])
     finally:
         background.close()
@@ -251,6 +285,8 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     if drawn is not None:
         again += f" --{drawn.kind} {len(drawn.images)}"
     lines = [f"{len(asked) - left} of {len(asked)} images answered."]
+    if swept := sum(one.swept for one in found.values()):
+        lines.append(f"{counted(swept, 'label')} confirmed by sweep.")
     if disputed:
         lines.append(f"On {disputed} of them annotators differ; settle that on the page: {again}")
     if left:

@@ -82,6 +82,7 @@ class Page {
     if (state.fixed) who.removeAttribute("href");
     byId("review-link").hidden = this.mode === "review" || state.kind !== "labels" || state.people < 2;
     byId("look-link").hidden = this.mode === "review" || state.kind !== "labels";
+    byId("sweep-link").hidden = this.mode === "review" || !state.sweep;
     byId("label-link").hidden = this.mode !== "review";
     byId("view-toggle").hidden = this.mode === "review";
     byId("open-similar").hidden = !state.similar;
