@@ -19,7 +19,6 @@ from usl.labeling.answers.outcomes import CONFLICT, LABEL, OPEN, outcomes
 from usl.labeling.look.wanted import SOURCES, Wanted
 from usl.labeling.page.page_state import PageState
 from usl.run.columns import read_columns
-from usl.run.folder import INFO
 from usl.run.predictions import read_predictions, training_stamp
 
 Rows = NDArray[np.int64]
