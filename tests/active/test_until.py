@@ -103,7 +103,8 @@ def test_a_sweep_names_its_classes_and_a_pace_is_measured(run):
     assert found.advice.step == "sweep"
     assert list(found.classes) == ["cat", "dog"]
     assert sum(found.classes.values()) == found.advice.count == len(found.ids)
-    assert f"usl label {run.path} --sweep cat" in step(found)
+    assert f"usl label {run.path} --sweep cat --below {found.below:.3f}" in step(found)
+    assert max(sure[name] for name in found.ids) < found.below < 0.95
     assert found.advice.pace.label == 1.0
     assert found.advice.pace.measured
 

@@ -137,7 +137,11 @@ def advise(
         audit=audit,
         left=_left(standing, right, target) if interval else (left, left, left),
         labels=forecast(
-            1 - right, people, _allowed(standing, target), exponent_of(standing.exponents)
+            1 - right,
+            people,
+            _allowed(standing, target),
+            exponent_of(standing.exponents),
+            len(standing.judged_right),
         ),
         right=right,
         pace=standing.pace,

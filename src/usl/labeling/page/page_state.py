@@ -57,6 +57,7 @@ class PageState:
         self.run, self.collection, self.store, self.pictures = run, collection, store, pictures
         self.annotator, self._ask, self._tell = annotator, ask, tell
         self._told = ""
+        self.below: float | None = None  # a sweep shows only what the model is less sure of
         self.listing = Listing(collection, run.recorded_digests(), pictures)
         self.kind = LABELS if round is None else round.kind
         self.name = LABELS if round is None else round.name
