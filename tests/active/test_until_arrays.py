@@ -97,12 +97,12 @@ def test_a_forecast_is_the_first_number_of_labels_that_is_enough():
     assert errors_after(wrong, 10, np.array([0, 2, 5]), 0.0) == pytest.approx([1.5, 0.6, 0.0])
     assert errors_after(wrong, 10, np.array([2]), 1.0) == pytest.approx([0.6 / 1.2])
     sure = exponent_of([0.0] * 200)
-    assert forecast(wrong, 10, 0.6, sure).labels == 2
+    assert forecast(wrong, 10, 0.6, sure, 100).labels == 2
     assert exponent_between(0.6, 10, 2, 0.5) == pytest.approx(1.0)
     assert exponent_between(0.6, 10, 0, 0.5) is None
     assert (exponent_of([]).mean, exponent_of([]).sd) == KNOWN
-    found = forecast(np.linspace(0, 0.6, 500), 50, 20, exponent_of([]))
-    assert found.low <= found.labels <= found.high
+    found = forecast(np.linspace(0, 0.6, 500), 50, 20, exponent_of([]), 50)
+    assert 0 < found.low < found.labels < found.high < 500
 
 
 def standing(**changes):

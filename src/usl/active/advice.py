@@ -28,8 +28,8 @@ LABEL, SWEEP, AUDIT, NOTHING = "label", "sweep", "audit", "nothing"
 LEAST_FIRST, MOST_FIRST = 30, 300  # images of a first audit, which calibrates: the root of N
 RESAMPLES = 20  # of the judged predictions, for the interval of the seconds left
 MARGINS = (0.0025, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.04)  # above a target
-SHARE = 0.25  # labels of one step, as a share of those there are: then the model learns anew
-LEAST = 20  # images of a step
+GROWTH = 0.25  # images of a step, as a share of the labels: then the model learns anew
+LEAST = 20  # images of a step at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,19 +106,22 @@ class Advice:
     pace: Pace
 
 
-def advise(standing: Standing, target: float, *, interval: bool = True) -> Advice:
+def advise(
+    standing: Standing, target: float, *, growth: float = GROWTH, interval: bool = True
+) -> Advice:
     """The verdict of the newest look, and the cheapest next step.
 
     Parameters
     ----------
     target : accuracy of the whole collection to reach, above 0 and below 1.
+    growth : images of a step at most, as a share of the labels there are.
     interval : whether to work out the interval of the seconds left, which takes longest.
     """
     right = calibrated(standing.confidence, standing.judged_confidence, standing.judged_right)
     aim, audit, left = _aim(standing, right, target)
     mix = cheapest_mix(right, _wanted(standing, right, aim), standing.pace)
     reached = _verdict(standing, target)
-    step, places, count, why = _next(standing, right, audit, mix, reached)
+    step, places, count, why = _next(standing, right, audit, mix, reached, growth)
     people = standing.labeled + standing.swept
     return Advice(
         target=target,
@@ -134,7 +137,11 @@ def advise(standing: Standing, target: float, *, interval: bool = True) -> Advic
         audit=audit,
         left=_left(standing, right, target) if interval else (left, left, left),
         labels=forecast(
-            1 - right, people, _allowed(standing, target), exponent_of(standing.exponents)
+            1 - right,
+            people,
+            _allowed(standing, target),
+            exponent_of(standing.exponents),
+            len(standing.judged_right),
         ),
         right=right,
         pace=standing.pace,
@@ -196,7 +203,12 @@ def _aim(standing: Standing, right: NDArray[np.float64], target: float) -> tuple
 
 
 def _next(
-    standing: Standing, right: NDArray[np.float64], audit: int, mix: Mix, reached: bool | None
+    standing: Standing,
+    right: NDArray[np.float64],
+    audit: int,
+    mix: Mix,
+    reached: bool | None,
+    growth: float,
 ) -> tuple[str, NDArray[np.int64], int, str]:
     """The step, its places, how many images it is about, and why."""
     none = np.empty(0, dtype=np.int64)
@@ -212,7 +224,7 @@ def _next(
     if audit and not len(mix.label) + len(mix.sweep) and left > 0:
         count = min(max(audit - standing.judged, audit // 4, 1), left)
         return AUDIT, none, count, "the model expects it to be there; an audit has to show it"
-    most = max(LEAST, int(SHARE * (standing.labeled + standing.swept)))
+    most = max(LEAST, int(growth * (standing.labeled + standing.swept)))
     if not audit:
         places = np.argsort(right, kind="stable")[:most]
         return LABEL, places, len(places), "the images are too few for an audit to show it"

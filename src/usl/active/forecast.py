@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 KNOWN = (0.2, 0.3)  # mean and standard deviation of the exponent over collections and rounds
 MOST = 2.0  # exponents beyond it are chance: few labels, or few errors
 LEVEL = 0.8  # of the interval
 STEPS = 400  # points of a curve
+DRAWS = 200  # of what is not known, for an interval
+TINY = 1e-3  # no share of errors is taken to be smaller
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,6 @@ class Exponent:
 
     mean: float
     sd: float
-
-    def at(self, quantile: float) -> float:
-        """Its quantile, at least 0: labels do not make a model worse."""
-        return max(0.0, self.mean + float(norm.ppf(quantile)) * self.sd)
 
 
 def errors_after(
@@ -88,17 +85,30 @@ class Forecast:
 
 
 def forecast(
-    wrong: NDArray[np.float64], labels: int, allowed: float, exponent: Exponent
+    wrong: NDArray[np.float64], labels: int, allowed: float, exponent: Exponent, judged: int
 ) -> Forecast:
-    """Labels more, least sure first, until no more than ``allowed`` errors are expected."""
+    """Labels more, least sure first, until no more than ``allowed`` errors are expected.
+
+    Parameters
+    ----------
+    wrong, labels : as in :func:`errors_after`.
+    judged : predictions that ``wrong`` was calibrated with; the fewer, the less the number of
+        errors is known now.
+    """
     m = len(wrong)
     more = np.unique(np.linspace(0, m, min(m, STEPS) + 1).astype(np.int64))
+    now = errors_after(wrong, max(1, labels), more, 0.0)
+    growth = np.log1p(more / max(1, labels))
 
-    def needed(at: float) -> int:
-        enough = errors_after(wrong, max(1, labels), more, at) <= allowed
-        return int(more[np.argmax(enough)]) if enough.any() else m
+    def needed(learns: NDArray[np.float64], off: NDArray[np.float64]) -> NDArray[np.int64]:
+        found = now * np.exp(off[:, None] - learns[:, None] * growth) <= allowed
+        return np.where(found.any(axis=1), more[found.argmax(axis=1)], m)
 
-    tail = (1 - LEVEL) / 2
-    return Forecast(
-        needed(exponent.at(0.5)), needed(exponent.at(1 - tail)), needed(exponent.at(tail))
-    )
+    rng = np.random.default_rng(0)
+    share = min(max(float(wrong.mean()), TINY), 1.0) if m else 1.0
+    unknown = math.sqrt((1 - share) / (share * (judged + 1)))  # relative, of the errors now
+    learns = np.clip(rng.normal(exponent.mean, exponent.sd, DRAWS), -MOST, MOST)
+    found = needed(learns, rng.normal(0.0, min(unknown, 1.0), DRAWS))
+    middle = int(needed(np.array([exponent.mean]), np.zeros(1))[0])
+    low, high = (int(np.quantile(found, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Forecast(middle, min(low, middle), max(high, middle))

@@ -52,6 +52,7 @@ class Until:
         (:func:`usl.labeling.answers.audit.accuracy_of_collection`); None before the first.
     ids : the images of the next step, the ones to begin with first; none of an audit.
     classes : of a sweep, how many of them the model calls what, most first.
+    below : of a sweep, the confidence from which on nothing needs to be looked at; else None.
     new_labels : labels of people since the model was trained.
     """
 
@@ -60,6 +61,7 @@ class Until:
     audit: dict[str, Any] | None = field(repr=False)
     ids: list[str] = field(repr=False)
     classes: dict[str, int]
+    below: float | None
     new_labels: int
 
 
@@ -151,8 +153,14 @@ def _told(
         audit=audit,
         ids=machine.ids[advice.places].tolist(),
         classes=dict(Counter(called).most_common()) if advice.step == SWEEP else {},
+        below=_below(machine.confidence[advice.places]) if advice.step == SWEEP else None,
         new_labels=0 if model is None else max(0, labeled + swept - _trained_on(model.info)),
     )
+
+
+def _below(sure: NDArray[np.float64]) -> float:
+    """The least confidence in thousandths that is above all of these."""
+    return min(1.0, float(np.floor(1_000 * sure.max()) + 1) / 1_000)
 
 
 def _look(

@@ -84,7 +84,7 @@ def step(found: Until) -> str:
     more = f" and {len(names) - MOST_CLASSES} more" if len(names) > MOST_CLASSES else ""
     return (
         f"sweep {counted(advice.count, 'image')} of {shown}{more} ({about}): usl label {run} "
-        f"--sweep {quoted(names[0])}"
+        f"--sweep {quoted(names[0])} --below {found.below:.3f}"
     )
 
 
@@ -111,6 +111,7 @@ def as_record(found: Until) -> dict[str, Any]:
         "seconds": round(advice.seconds, 1),
         "why": advice.why,
         "classes": found.classes,
+        "below": found.below,
         "images": found.ids,
         "audit_size": advice.audit,
         "seconds_left": dict(zip(("expected", "low", "high"), advice.left, strict=True)),

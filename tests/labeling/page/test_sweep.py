@@ -15,7 +15,7 @@ from usl.labeling.answers.entries import AUDIT, Answer, Round
 from usl.labeling.answers.rounds import round_images
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
-from usl.labeling.page.serve import serve, summary
+from usl.labeling.page.serve import check_parameters, serve, summary
 from usl.labeling.sweep.sheets import PATIENCE, Sheets
 from usl.run.folder import Run
 
@@ -287,3 +287,15 @@ def test_without_predictions_the_fix_is_told(path):
 def test_a_class_needs_the_option(path):
     with pytest.raises(UsageError, match="cat: a class to begin with goes with --sweep"):
         label_verb.show(path, "cat")
+
+
+def test_only_what_the_model_is_less_sure_of_is_swept_on_wish(page):
+    sure = Sheets(page.work).next("one", 100).confidence
+    page.work.below = float(sure[1])
+    assert Sheets(page.work).next("one", 100).confidence.max() < sure[1]
+
+
+@pytest.mark.parametrize("given", [{"below": 0.9}, {"below": 1.5, "sweep": True}])
+def test_a_bound_that_makes_no_sense_is_refused(given):
+    with pytest.raises(UsageError, match="below: "):
+        check_parameters("127.0.0.1", None, None, None, **given)

@@ -62,6 +62,7 @@ class PageState:
         self._told = ""
         round = round if queue is None else queue.round
         self.queue = queue
+        self.below: float | None = None  # a sweep shows only what the model is less sure of
         self.listing = Listing(collection, run.recorded_digests(), pictures)
         self.kind = LABELS if round is None else round.kind
         self.name = LABELS if round is None else round.name

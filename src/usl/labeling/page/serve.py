@@ -48,6 +48,7 @@ def serve(
     audit: int | None = None,
     check: int | None = None,
     sweep: bool | str = False,
+    below: float | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     password: str | None = None,
@@ -75,6 +76,8 @@ def serve(
         predictions; the answers become labels.
     sweep : open with sheets of images that are predicted to be one class, to be confirmed at a
         glance, the most promising class first, or the one that is named.
+    below : sweep only images of which the model is less sure than that, such as 0.9; the surest may
+        be right enough as they are.
     host : where to listen. Beyond this machine only with a password.
     port : 0 for the one of last time, or any that is free.
     password : for people on other machines, 8 characters or more.
@@ -92,7 +95,7 @@ def serve(
         used.
     MissingDependencyError : the packages of ``usl[label]`` are not installed.
     """
-    check_parameters(host, password, audit, check, bool(sweep))
+    check_parameters(host, password, audit, check, bool(sweep), below)
     if queue is not None and (audit, check, bool(sweep), whole) != (None, None, False, False):
         raise UsageError("live: goes with no audit, check, sweep or gallery; one at a time.")
     tell = tell or partial(print, file=sys.stderr)
@@ -117,6 +120,7 @@ def serve(
         try:
             ask = not is_loopback(host)
             state = _page_state(run, collection, store, drawn, live, annotator, ask, tell)
+            state.below = below
             _serve(state, host, port, password, open_browser, whole, sweep, ready, tell)
         finally:
             sync(run, store)
@@ -130,6 +134,7 @@ def check_parameters(
     audit: int | None,
     check: int | None,
     sweep: bool = False,
+    below: float | None = None,
 ) -> None:
     """Refuse what does not go together, before anything is opened."""
     for package in PACKAGES:
@@ -137,6 +142,8 @@ def check_parameters(
             raise missing_extra(package.replace("_", "-"), "label", "The labelling page")
     if audit is not None and check is not None:
         raise UsageError("audit, check: one at a time; an audit stays blind.")
+    if below is not None and not (sweep and 0 < below <= 1):
+        raise UsageError(f"below: {below:g} given; it goes with a sweep, and is above 0, up to 1.")
     if sweep and (audit is not None or check is not None):
         raise UsageError("sweep: not together with an audit or a check; they go one by one.")
     if password is not None and len(password) < SHORTEST:

@@ -96,6 +96,8 @@ class Sheets:
         asked = set(round_images(self.state.run, self.state.store))
         pool = _predicted(found) & np.array([name not in asked for name in listing.ids], dtype=bool)
         pool &= self.state.collection.subsets == "train"
+        if self.state.below is not None:
+            pool &= self._confidence < self.state.below
         rows = np.flatnonzero(pool)
         rows = rows[np.lexsort((rows, -self._confidence[rows]))]
         present = self.state.store.names().present  # a class may be called otherwise by now
