@@ -1,6 +1,6 @@
 """Sources of images: files, one array, or a data set object.
 
-All three satisfy :class:`usl.data.collection.Images`, decode only when asked, and pickle, so that
+All three satisfy :class:`usl.data.image_source.Images`, decode only when asked, and pickle, so that
 worker processes can share them.
 """
 
@@ -19,7 +19,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
 from usl.core.hashing import array_digest, bytes_digest
-from usl.data.collection import Stored
 from usl.data.decode import (
     Hold,
     array_to_image,
@@ -31,6 +30,7 @@ from usl.data.decode import (
 )
 from usl.data.digests import DigestMemo, file_digest
 from usl.data.greys import eight_bits, windowed
+from usl.data.image_source import Stored
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,12 +86,12 @@ class FileImages:
         )
 
     def read_windowed(self, row: int, side: int, *, apart: bool = True) -> tuple[Image.Image, str]:
-        """See :func:`usl.data.collection.read_windowed`."""
+        """See :func:`usl.data.image_source.read_windowed`."""
         path = self.path(row)
         return decode_windowed(path, str(path), side, max_pixels=self.max_pixels, apart=apart)
 
     def size(self, row: int) -> tuple[int, int]:
-        """See :func:`usl.data.collection.size_of`."""
+        """See :func:`usl.data.image_source.size_of`."""
         return shown_size(self.path(row), str(self.path(row)))
 
     def known_digest(self, row: int) -> str | None:
@@ -163,7 +163,7 @@ def decode_windowed(
 ) -> tuple[Image.Image, str]:
     """A file (a path, or an open file) for people to look at, and its window.
 
-    See :func:`usl.data.collection.read_windowed`.
+    See :func:`usl.data.image_source.read_windowed`.
     """
     windows: Counter[str] = Counter()
     picture = decode_file(
@@ -234,7 +234,7 @@ class ObjectImages(RowsOfImages):
         return self._picture(row, self.scaled)
 
     def read_windowed(self, row: int, side: int, *, apart: bool = True) -> tuple[Image.Image, str]:
-        """See :func:`usl.data.collection.read_windowed`; the object decides where it decodes."""
+        """See :func:`usl.data.image_source.read_windowed`; the object decides where it decodes."""
         windows: Counter[str] = Counter()
         picture = shrink(self._picture(row, windows, window=True), side)
         return picture, next(iter(windows), "")

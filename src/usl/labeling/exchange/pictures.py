@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslWarning
 from usl.core.words import counted, verb_for
-from usl.data.collection import Collection, size_of
+from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
+from usl.data.image_source import size_of
 from usl.data.images import FileImages
 from usl.labeling.exchange.names import stems
 from usl.run.folder import Run

@@ -23,8 +23,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError
-from usl.data.collection import Images, read_windowed
 from usl.data.digests import RACY_NS, file_digest
+from usl.data.image_source import Images, read_windowed
 from usl.data.images import FileImages, decode_windowed
 from usl.data.picture_cost import Costly
 from usl.labeling.page.picture_cache import PictureCache

@@ -11,14 +11,14 @@ import numpy as np
 
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
-from usl.data.collection import read_scaled, size_of
 from usl.data.decode import shrink
+from usl.data.image_source import read_scaled, size_of
 from usl.report.drawing.thumbnails import encoded
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from usl.data.collection import Images
+    from usl.data.image_source import Images
 
     Found = list[tuple[int, Image.Image]]  # row and picture
 
