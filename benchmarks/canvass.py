@@ -48,7 +48,6 @@ VARIANTS = {  # a strategy, or canvass with something of it replaced
     "... reach 0.25": ((canvass, "REACH", 0.25),),
     "... reach 1": ((canvass, "REACH", 1.0),),
     "uherding": "uherding",
-    "dropquery": "dropquery",
     "margin": "margin",
     "random": "random",
 }
@@ -147,32 +146,31 @@ def read(path: Path) -> list[dict]:
 
 
 def table(rows: list[dict]) -> None:
-    """Mean accuracy after the rounds, and how far canvass is ahead, paired, with its interval."""
+    """Mean accuracy over the rounds, and the difference to canvass, paired, with its interval."""
     for learner in STARTS:
         area = {
             (row["variant"], row["set"], row["draw"]): 100 * float(np.mean(row["accuracy"][1:]))
             for row in rows
             if row["learner"] == learner
         }
-        print(f"\n{learner}, from {STARTS[learner]}: " + ", ".join(SETS))
+        print(f"\n| {learner}, from {STARTS[learner]} | " + " | ".join([*SETS, "mean"]) + " |")
+        print("|---" * (len(SETS) + 2) + "|")
         for variant in VARIANTS:
-            cells, ahead = [], []
+            cells, behind = [], []
             for name in SETS:
-                own = {d: area[variant, name, d] for v, s, d in area if (v, s) == (variant, name)}
-                pairs = [
-                    (area["canvass", name, d], own[d]) for d in own if ("canvass", name, d) in area
-                ]
-                if not pairs:
+                draws = [d for v, s, d in area if (v, s) == (variant, name)]
+                draws = [d for d in draws if ("canvass", name, d) in area]
+                own, ours = ([area[v, name, d] for d in draws] for v in (variant, "canvass"))
+                if not draws:
                     continue
-                first, second = np.array(pairs).T
-                found = paired_difference(first, second)
-                ahead.append(found.mean)
-                cells.append(
-                    f"{second.mean():.1f} ± {second.std(ddof=1):.1f} (n {len(own)}), "
-                    f"{-found.mean:+.1f} [{-found.high:+.1f}, {-found.low:+.1f}]"
-                )
-            if cells:
-                print(f"  {variant:26} {' | '.join(cells)} | mean {-np.mean(ahead):+.2f}")
+                found = paired_difference(own, ours)
+                behind.append(found.mean)
+                cell = f"{np.mean(own):.1f} ± {np.std(own, ddof=1):.1f} (n {len(own)})"
+                if variant != "canvass":
+                    cell += f", {found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+                cells.append(cell)
+            if len(cells) == len(SETS):
+                print(f"| {variant} | {' | '.join(cells)} | {np.mean(behind):+.2f} |")
 
 
 def main() -> None:
