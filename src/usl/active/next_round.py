@@ -19,7 +19,7 @@ from usl.active.query import DEFAULT, query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
 from usl.active.state import Learned, RunState, learn, likeliest, state_of
 from usl.core.errors import UsageError, did_you_mean
-from usl.core.methods import Methods, find_method
+from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.core.version import __version__
@@ -36,6 +36,9 @@ from usl.selection.contract import DEFAULT as COLD_START
 from usl.selection.contract import METHODS
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.open_run import open_run
+
+KINDS = [STRATEGIES, METHODS]
+LIKELY = "likely"  # what the record calls the way to pick of a class
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,8 @@ def next_round(
     DataError : no run, or images that changed since the selection.
     """
     seed = seed_number(seed)
-    kind, module = check_method(method, class_, method_params)
+    check_method(method, class_, method_params)
+    check_whole(budget)
     run = run if isinstance(run, Run) else Run.open(run)
     opened = open_run(run, collection=collection, source=source, progress=progress)
     while True:
@@ -113,16 +117,14 @@ def next_round(
             check_class(state, class_)
         learned = learn(state, seed=seed, progress=progress)
         if class_ is not None and learned is not None:
-            found = _likely(state, learned, budget, class_)
+            used, found = LIKELY, _likely(state, learned, budget, class_)
         else:
-            asks_model = bool(getattr(module, NEEDS_MODEL, False))
-            if learned is None and asks_model and method == DEFAULT:
-                kind, method = METHODS, COLD_START
-            found = _query(state, learned, budget, kind, method, seed, progress, method_params)
+            used = _method_for(method, learned)
+            found = _query(state, learned, budget, used, seed, progress, method_params)
         called, sure = likeliest(state, learned)
         before = before_table(state.ids, called, sure, state.human)
         info = {
-            "method": "likely" if class_ is not None else method,
+            "method": used,
             **({} if class_ is None else {"class": class_}),
             "budget": int(budget),
             "seed": seed,
@@ -160,9 +162,9 @@ def undo_round(run: Run | str | os.PathLike[str]) -> SelectionRound:
     return withdraw_round(run if isinstance(run, Run) else Run.open(run))
 
 
-def check_method(method: str, class_: str | None, params: dict[str, Any]) -> tuple[Methods, Any]:
-    """The kind and the module of the method; UsageError for what can be refused at once."""
-    kind, module = find_method([STRATEGIES, METHODS], method)
+def check_method(method: str, class_: str | None, params: dict[str, Any]) -> None:
+    """UsageError for a method, or a class beside one, that can be refused at once."""
+    kind, module = find_method(KINDS, method)
     if class_ is not None and (method != DEFAULT or params):
         raise UsageError(
             "class: it says how to pick by itself. Leave the method out, or the class."
@@ -173,14 +175,17 @@ def check_method(method: str, class_: str | None, params: dict[str, Any]) -> tup
             f"another, such as {DEFAULT}."
         )
     kind.check(method, module, params)
-    return kind, module
+
+
+def check_whole(budget: int) -> None:
+    """UsageError for a budget that is no whole number."""
+    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
+        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
 
 
 def check_budget(state: RunState, budget: int) -> None:
     """UsageError for a budget that the images left cannot meet."""
     left = len(state.candidates)
-    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
-        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
     if left and 1 <= budget <= left:
         return
     n, labels, waiting = len(state.ids), len(state.labeled), len(state.open)
@@ -224,11 +229,17 @@ def _likely(state: RunState, learned: Learned, budget: int, class_: str) -> Quer
     )
 
 
+def _method_for(method: str, learned: Learned | None) -> str:
+    """The method to pick by: while there is no model, a default that needs one gives way."""
+    _, module = find_method(KINDS, method)
+    waits = learned is None and method == DEFAULT and getattr(module, NEEDS_MODEL, False)
+    return COLD_START if waits else method
+
+
 def _query(
     state: RunState,
     learned: Learned | None,
     budget: int,
-    kind: Methods,
     method: str,
     seed: int,
     progress: Progress,
@@ -236,7 +247,7 @@ def _query(
 ) -> Query:
     """Pick by a strategy, or by a selection method, to which open requests count as covered."""
     labeled, classes = state.labeled, state.classes
-    if kind is METHODS:
+    if find_method(KINDS, method)[0] is METHODS:
         labeled = np.sort(np.concatenate([labeled, state.open]))
         classes = np.zeros(len(labeled), dtype=np.int64)  # coverage does not look at them
     return query(
