@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from usl.active.contract import NEEDS_MODEL, STRATEGIES, Query
+from usl.active.contract import STRATEGIES, Query
 from usl.active.likely import likely
 from usl.active.query import DEFAULT, query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
@@ -230,10 +230,11 @@ def _likely(state: RunState, learned: Learned, budget: int, class_: str) -> Quer
 
 
 def _method_for(method: str, learned: Learned | None) -> str:
-    """The method to pick by: while there is no model, a default that needs one gives way."""
-    _, module = find_method(KINDS, method)
-    waits = learned is None and method == DEFAULT and getattr(module, NEEDS_MODEL, False)
-    return COLD_START if waits else method
+    """The method to pick by: while there is no model, the default goes on as a selection began.
+
+    To a selection method open requests count as covered, to a query strategy they do not.
+    """
+    return COLD_START if learned is None and method == DEFAULT else method
 
 
 def _query(
