@@ -65,7 +65,7 @@ def test_picks_come_first_then_what_the_strategy_wants(made, live):
     assert model.order().estimate is None
     last = give(store, truth, ids, [other])[0]
     order = model.order()
-    assert (order.seen, order.labels, order.more) == (last, 2, 1)
+    assert (order.seen, order.labels, order.more) == (last, 2, 2)
     # the strategy by its formula, on the features as the run has them
     features = open_run(run).space.features
     ranked, _ = margins(features, [one, other], [0, 1])
@@ -113,6 +113,8 @@ def test_how_much_the_last_labels_changed(made, live):
     assert order.changed == pytest.approx((told[0] != told[1]).mean())
     assert order.changed > 0.2
     assert (order.labels, order.more) == (7, 5)
+    store.add([Answer(ids[left[0]], "unsure"), Answer(ids[left[1]], "skip")])  # teaches nothing
+    assert (model.order().changed, model.order().more) == (order.changed, 5)
     # an answer taken back is as if it had never been, and a class by another name is the same
     store.set_classes(["a", "b", "c"])
     rename_class(store, "c", "zebra")

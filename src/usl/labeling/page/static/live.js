@@ -57,8 +57,8 @@ export class Live {
     if (fault) return "";
     if (!labels) return learning ? "The model is getting ready." : "The model begins to learn once two classes have a label.";
     if (changed === null) return `Learnt from ${count(labels, "label")}.`;
-    const last = more > 1 ? `the last ${more} changed` : "the last one changed";
-    return `Learnt from ${count(labels, "label")}; ${last} ${percent(changed)} of the predictions.`;
+    const last = more > 1 ? `the last ${more}` : more ? "the last one" : "what was corrected";
+    return `Learnt from ${count(labels, "label")}; ${last} changed ${percent(changed)} of the predictions.`;
   }
 }
 
