@@ -26,11 +26,12 @@ export class Live {
   news(told) {
     this.on = Boolean(told);
     if (!told) return;
-    const { roundView, single, view } = this.page;
+    const { items, roundView, single, view } = this.page;
     roundView.deal(told.hand, view === "single" ? single.ref : null);
     this.model = told;
     this.page.status.warn(told.fault, "live");
-    single.prepare();
+    const coming = single.prepare();
+    items.get(coming[0], coming);
     clearTimeout(this.timer);
     if (told.learning && document.visibilityState === "visible") this.timer = setTimeout(() => this.page.poll(), SOON);
   }
