@@ -80,6 +80,7 @@ def test_what_nobody_need_be_asked(made, live):
     model, store = live
     ids = model._ids
     give(store, truth, ids, range(250))
+    model._weights[7] = 0  # as the split file may say: not to be learnt from
     store.add([Answer(ids[250], "bad"), Answer(ids[251], "unsure"), Answer(ids[252], "skip")])
     store.add_round(Round("", AUDIT, (ids[253],)))
     store.add([Answer(ids[254], "label", "a"), Answer(ids[254], "label", "b", "ben")])  # in dispute
@@ -91,7 +92,7 @@ def test_what_nobody_need_be_asked(made, live):
     assert seen == {*ids[252:254], *ids[255:]}  # the audit's, too: else it were no sample any more
     order = model.order()
     assert order.images == ()
-    assert order.labels == 250 + len(seen)
+    assert order.labels == 249 + len(seen)
     assert order.changed is None  # nothing is predicted any more
 
 

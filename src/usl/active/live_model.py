@@ -43,9 +43,9 @@ class Fitted:
 class LiveModel:
     """The model of one run, fitted anew for every order.
 
-    Only images of the train subset are learnt from and asked for. Those of an audit are asked for
-    like all others: what is left of the audit then stays a random sample of what is left to the
-    model.
+    Only images of the train subset are learnt from and asked for, and no label of weight 0 counts.
+    Those of an audit are asked for like all others: what is left of the audit then stays a random
+    sample of what is left to the model.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class LiveModel:
             row = self._row_of.get(name)
             if row is not None and one.kind != OPEN:
                 is_open[row] = False
-                if one.kind == LABEL:
+                if one.kind == LABEL and self._weights[row] > 0:
                     given[row] = str(one.label)
         rows = np.array(sorted(given), dtype=np.int64)
         names = sorted(set(given.values()))
