@@ -262,7 +262,8 @@ def test_embed_uses_the_cache_and_writes_a_source(photos, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
 
     run = tmp_path / "run"
-    assert main(["select", str(out), "--budget", "5", "--out", str(run), "--k", "9"]) == 0
+    arguments = [str(out), "--budget", "5", "--out", str(run), "--method", "usl", "--k", "9"]
+    assert main(["select", *arguments]) == 0
     assert "on given features" in capsys.readouterr().out
     fill_in(run / "split.csv", kind_of)
     assert main(["train", str(run)]) == 0
