@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from round_run import fill_in, make_run, requested, truth, write_points
 
 import usl
 from killed import kill_everywhere, quick_folder
+from round_run import fill_in, make_run, requested, truth, write_points
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.features.pipeline import Decoder
 from usl.run.folder import Run
@@ -145,6 +145,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(run, tmp_path, monkeypatc
             assert Run.open(found.path).split().ids.tolist()[60:] == NEW
             assert {*NEW} < set(found.recorded_digests())
             assert requested(found) == open_
+            assert len(Run.open(found.path).info["added"]) == 1
             shutil.rmtree(found.path)
 
         kill_everywhere(monkeypatch, prepare, lambda one: usl.add_images(one, new), check)

@@ -7,10 +7,10 @@ import threading
 
 import numpy as np
 import pytest
-from round_run import CLASSES, fill_in, make_run, requested, truth
 
 import usl
 from killed import all_names, kill_everywhere, quick_folder
+from round_run import CLASSES, fill_in, make_run, requested, truth
 from usl.active import next_round as module
 from usl.core.errors import UsageError, UslWarning
 from usl.labeling.answers.entries import BAD, LABEL, UNSURE
@@ -117,6 +117,22 @@ def test_nobody_is_asked_twice(run):
     assert not {unsure, bad, *audited} & set(asked.ids)
     answer(run, **{asked.ids[0]: UNSURE})
     with pytest.raises(UsageError, match="nothing is left to ask for"):
+        usl.next_round(run, 1)
+
+
+def test_what_the_selection_excluded_is_never_asked_for(made, tmp_path):
+    excluded = [f"a{row:03d}" for row in range(20)]
+    run = usl.start_run(
+        made / "points.csv",
+        4,
+        tmp_path / "run",
+        method="random",
+        constraints=usl.Constraints(exclude=excluded),
+    )
+    fill_in(run)
+    asked = usl.next_round(run, 36, method="random")
+    assert not {*excluded} & {*asked.ids}
+    with pytest.raises(UsageError, match="nothing is left"):
         usl.next_round(run, 1)
 
 

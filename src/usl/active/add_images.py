@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,18 +109,26 @@ def add_images(
     sync(run)
     record = {
         **source_record(source, new),
+        "there": there,
         "new": len(part),
         "added": datetime.now(UTC).isoformat(timespec="seconds"),
         **({"replaces": list(gone)} if gone else {}),
     }
     with writing(run.path, run.identity):  # the first write counts: by it the images are found
         info = read_record(run.path / INFO)
-        info[ADDED] = [*added_sources(info), record]
+        info[ADDED] = [*finished(added_sources(info), record), record]
         write_json(run.path / INFO, info)
         append_images(run.path, part)
     done = Run(run.path, info)
     patiently(run.path, partial(_append_rows, done, part))
     return Added(done, part.ids.tolist(), there, computed, skipped, gone)
+
+
+def finished(former: list[dict[str, Any]], record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of before; without the last if this one does once more what was stopped then."""
+    same = ("path", "there")
+    unfinished = former and all(former[-1].get(name) == record[name] for name in same)
+    return former[:-1] if unfinished else former
 
 
 def check_kind(run: Run, new: Collection) -> None:

@@ -192,7 +192,7 @@ def check_budget(state: RunState, budget: int) -> None:
     said = (
         f"of {counted(n, 'train image')} {labels:,} {verb_for(labels, 'has', 'have')} a label, "
         f"{waiting:,} {verb_for(waiting, 'is', 'are')} asked for, and the rest were answered "
-        "otherwise or are in an audit"
+        "otherwise, are in an audit or excluded"
     )
     if not left:
         raise UsageError(f"budget: nothing is left to ask for: {said}.")

@@ -15,6 +15,7 @@ from usl.labeling.answers.store import Store, store_path
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import taken
 from usl.numeric.stage_cache import KeepSearch
+from usl.run.excluded import read_excluded
 from usl.run.folder import Run
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
@@ -37,8 +38,8 @@ class RunState:
         float64 [L] their weights, above 0.
     human : bool [n], whether a person gave the label.
     open : int64 [o], rows that are requested and have no answer yet.
-    candidates : int64 [c], rows that may be asked for: without a label, in no audit, and not
-        picked or answered in any way before.
+    candidates : int64 [c], rows that may be asked for: without a label, in no audit, not excluded
+        by the selection, and not picked or answered in any way before.
     audited : int64 [a], rows that could be asked for, were they in no audit.
     """
 
@@ -100,8 +101,8 @@ def state_of(opened: Opened) -> RunState:
 
 
 def _barred(run: Run) -> tuple[set[str], set[str]]:
-    """Images that are never asked for again: picked, answered or in dispute; and the audited."""
-    found = {name for one in run.rounds() for name in one.ids()}
+    """Images that are never asked for again: excluded, picked, answered, in dispute; and the audited."""
+    found = read_excluded(run.path) | {name for one in run.rounds() for name in one.ids()}
     audited: set[str] = set()
     if store_path(run.path).is_file():
         with Store.open(run.path) as store:

@@ -16,6 +16,7 @@ from usl.core.files import read_json
 from usl.data.parquet_files import read_columns
 from usl.data.tables import TABLE_SUFFIXES, column_names, read_table
 from usl.run import models
+from usl.run.excluded import EXCLUDED
 from usl.run.picks import PICKS
 from usl.run.predictions import PREDICTIONS
 from usl.run.split import FIELDS, Split
@@ -27,7 +28,15 @@ RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
 OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
 ANSWERS, EXPORTS = ("labels.sqlite", "labels.sqlite-wal"), "exports"
 TABLES = tuple(Path(name).stem for name in (PICKS, PREDICTIONS))  # as .csv and .parquet
-OURS = {"run.json", "images.parquet", CSV_NAME, PARQUET_NAME, "labels.sqlite-shm", EXPORTS}
+OURS = {
+    "run.json",
+    "images.parquet",
+    EXCLUDED,
+    CSV_NAME,
+    PARQUET_NAME,
+    "labels.sqlite-shm",
+    EXPORTS,
+}
 OURS |= {f"{name}{ending}" for name in TABLES for ending in (".csv", ".parquet")}
 OURS |= {
     *models.FILES,

@@ -4,6 +4,7 @@
 run.json                what made the run: source, encoder, parameters, hashes, versions, timings
 source.jsonl            the files, where the source was a list or a table in memory
 images.parquet          image_id, subset and content hash of every image when the run was made
+excluded.parquet        images never to be picked            (usl select --exclude)
 selection.csv .parquet  the picks, best first, with their figures
 split.csv .parquet      what is requested and labelled; ``split.csv`` is yours to edit
 labels.sqlite           every answer ever given              (usl label)

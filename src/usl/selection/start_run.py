@@ -28,6 +28,7 @@ from usl.features.space import Space, open_space
 from usl.numeric.stage_cache import Keep, KeepSearch
 from usl.numeric.unit_rows import known_lengths
 from usl.run import folder as runs
+from usl.run.excluded import write_excluded
 from usl.run.folder import Run
 from usl.run.identity import KEY, new_identity
 from usl.run.images import write_images
@@ -184,6 +185,8 @@ def write_run(
     if collection.kind == LIST:
         write_json_lines(folder / LISTED, listed(collection))
     write_images(folder, kept)
+    left_out = ready.train[np.asarray(ready.wanted.exclude, dtype=np.int64)]
+    write_excluded(folder, collection.ids[left_out].tolist())
     space.preprocessing.save(folder / "preprocessing.npz")
     record = {
         "format": runs.FORMAT,

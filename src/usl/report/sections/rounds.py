@@ -58,7 +58,7 @@ def rounds_table(facts: Facts, listed: tuple[RoundFacts, ...]) -> Html:
     kinds = [kind for kind in KINDS if any(kind[2](one.before) is not None for one in listed)]
     corrected = any(one.changed and one.changed["relabeled"] for one in listed)
     header = ["round", "picked by", "labelled", "labels before", *[name for name, _, _ in kinds]]
-    header += ["predictions changed", "most in number", *["labels corrected"] * corrected]
+    header += ["predictions changed", "most changed classes", *["labels corrected"] * corrected]
     rows = []
     for one in listed:
         info, changed = one.made.info, one.changed
@@ -82,7 +82,7 @@ def rounds_table(facts: Facts, listed: tuple[RoundFacts, ...]) -> Html:
         f"The rounds after the first {plural(len(facts.picks), 'pick')}",
         header,
         rows,
-        text_columns=(0, 1, header.index("most in number")),
+        text_columns=(0, 1, header.index("most changed classes")),
     )
 
 
@@ -90,8 +90,13 @@ def moved(gained: dict[str, int], lost: dict[str, int]) -> str:
     """``cat +12, dog −9``: the classes whose predictions changed most in number."""
     net = {name: gained.get(name, 0) - lost.get(name, 0) for name in [*gained, *lost]}
     first = sorted(net, key=lambda name: (-abs(net[name]), name))
-    words = [f"{name} {net[name]:+,}".replace("-", MINUS) for name in first if net[name]]
+    words = [f"{name} {signed(net[name])}" for name in first if net[name]]
     return ", ".join(words[:CLASSES]) or NOTHING
+
+
+def signed(count: int) -> str:
+    """``+12`` or ``−9``."""
+    return f"{count:+,}".replace("-", MINUS)
 
 
 def curve(facts: Facts, standings: list[Standing]) -> Html | None:
