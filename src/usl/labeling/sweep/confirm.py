@@ -7,7 +7,6 @@ An undo takes all of it back.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from usl.core.errors import UsageError
@@ -130,22 +129,22 @@ class Sweep:
 
     def facts(self, annotator: str) -> dict[str, Any]:
         """What is told beside the sheets: the classes, and what one annotator has done."""
-        state, listing = self.state, self.state.listing
-        self.round_view.follow()
-        view = self.round_view.view(annotator)
-        entries = [
-            one for group in view.groups.values() for one in group if one.id not in view.undone
-        ]
-        waiting = self.sheets.waiting(annotator)
+        confirmed, seconds, waiting = self.sheets.done_by(annotator)
         return {
             "predicted": self.sheets.classes(),
-            "classes": state.classes(),
-            "names": self.round_view.revision,
-            "confirmed": Counter(one.kind for one in entries)[LABEL],
-            "seconds": round(sum(one.seconds or 0.0 for one in entries), 1),
-            "waiting": [listing.ref(image) for image in waiting],
+            "classes": self.state.classes(),
+            "names": self.state.store.names().revision,
+            "confirmed": confirmed,
+            "seconds": seconds,
+            "waiting": [self.state.listing.ref(image) for image in waiting],
             "fault": self.sheets.fault,
         }
+
+    def undoable(self, annotator: str) -> list[dict[str, Any]]:
+        """The newest sheets that an annotator can take back, the last one last."""
+        groups = self.round_view.state(annotator)["groups"]
+        sheets = [one for one in groups if one["images"]]  # others are changes of classes
+        return [{"key": one["key"], "images": len(one["images"])} for one in sheets]
 
 
 def _sheet(operation: dict[str, Any]) -> tuple[str, list[str], set[str]]:

@@ -80,16 +80,15 @@ class SweepRoutes:
         ]
 
     def start(self, request: Request) -> Response:
-        """Tell what the page starts from, and whether there is something new."""
+        """Tell what the page starts from; with ``news`` what may have changed since alone."""
         given = self._checked(request.query_params)
         annotator = self._annotator(given)
         self.sweep.sheets.heard_of(f"{annotator}\n{_word(given, 'page')}")
-        groups = self.sweep.round_view.state(annotator)["groups"]
-        done = [{"key": one["key"], "images": len(one["images"])} for one in groups]
         facts = self.sweep.facts(annotator)
-        return JSONResponse(
-            {**facts, "run": str(self.page_state.run.path), "begin": self._begin, "done": done}
-        )
+        if "news" not in given:
+            run = str(self.page_state.run.path)
+            facts |= {"run": run, "begin": self._begin, "done": self.sweep.undoable(annotator)}
+        return JSONResponse(facts)
 
     async def sheet(self, request: Request) -> Response:
         """Give out the next sheet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from usl.labeling.answers.entries import UNDO, Answer, is_audit, is_swept
+from usl.labeling.answers.entries import LABEL, UNDO, Answer, is_audit, is_swept
 from usl.labeling.answers.outcomes import OPEN, Outcome, outcomes, unmarks
 from usl.labeling.answers.store import Store
 
@@ -22,6 +22,9 @@ class Said:
         self._entries: dict[str, list[Answer]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._sheets: set[str] = set()
+        self._unmarked: set[str] = set()
+        self._glances: dict[str, list[Answer]] = {}  # by image: what was swept, and counts
+        self._pace: dict[str, list[float]] = {}  # by annotator: labels swept, seconds of them all
         self._last, self._revision = 0, 0
 
     def follow(self) -> set[str]:
@@ -47,8 +50,24 @@ class Said:
                     self._sheets.add(entry.key.rpartition(".")[0])
         for image in touched:
             said = self._entries.get(image, [])
-            self._outcomes[image] = outcomes(said).get(image, Outcome(OPEN))
+            self._outcomes[image] = found = outcomes(said).get(image, Outcome(OPEN))
+            waits = found.kind == OPEN and any(map(unmarks, said))
+            (self._unmarked.add if waits else self._unmarked.discard)(image)
+            self._count(image, -1)
+            self._glances[image] = [one for one in said if is_swept(one.round) and not one.undone]
+            self._count(image, 1)
         return touched
+
+    def _count(self, image: str, sign: int) -> None:
+        for one in self._glances.get(image, ()):
+            pace = self._pace.setdefault(one.annotator, [0.0, 0.0])
+            pace[0] += sign * (one.kind == LABEL)
+            pace[1] += sign * (one.seconds or 0.0)
+
+    def pace(self, annotator: str) -> tuple[int, float]:
+        """How many labels an annotator has swept, and in how many seconds."""
+        labels, seconds = self._pace.get(annotator, (0.0, 0.0))
+        return int(labels), abs(round(seconds, 1))
 
     def images(self) -> set[str]:
         """All images that anything was ever said of."""
@@ -64,15 +83,14 @@ class Said:
 
     def unmarked(self, image: str) -> bool:
         """Whether somebody has taken an image out of a sheet, and nobody has said more of it."""
-        return self.outcome(image).kind == OPEN and any(map(unmarks, self._entries.get(image, ())))
+        return image in self._unmarked
 
     def waiting(self, annotator: str) -> list[str]:
         """The images that an annotator has unmarked, and that wait for a label, in order."""
         found = [
             (one.id, image)
-            for image, entries in self._entries.items()
-            if self.unmarked(image)
-            for one in entries
+            for image in self._unmarked
+            for one in self._entries[image]
             if unmarks(one) and one.annotator == annotator
         ]
         return list(dict.fromkeys(image for _, image in sorted(found)))

@@ -163,11 +163,14 @@ class Sheets:
             free = self._free & ~self._others()
             return [int(row) for row in rows[free[rows]][:size]]
 
-    def waiting(self, annotator: str) -> list[str]:
-        """Images that an annotator has unmarked, and that wait for a label, in order."""
+    def done_by(self, annotator: str) -> tuple[int, float, list[str]]:
+        """How many labels an annotator has swept, in how many seconds, and what is unmarked.
+
+        The unmarked images are those that wait for a label, in order.
+        """
         with self.lock:
             self.follow()
-            return self.said.waiting(annotator)
+            return *self.said.pace(annotator), self.said.waiting(annotator)
 
     @property
     def population(self) -> int:

@@ -93,6 +93,13 @@ class SweepPage {
     }
     this.status.warn("", "sheet");
     if (this.asked !== asked) return; // another one is on its way
+    if (!sheet.label && (label || this.passed.size)) {
+      if (label) say(`No sheet of ${label} is left.`);
+      byId("class").value = "";
+      this.passed.clear();
+      await this.next();
+      return;
+    }
     const changed = sheet.label !== this.label;
     Object.assign(this, { label: sheet.label, left: sheet.left });
     byId("question").classList.toggle("changed", changed && Boolean(sheet.label));
@@ -113,17 +120,16 @@ class SweepPage {
   /** Nothing is left, of the class that was chosen or at all. */
   end() {
     const { fault, predicted, waiting } = this.facts;
-    const chosen = byId("class").value;
     const more = predicted.some(({ left }) => left > 0);
     byId("question").textContent = "Sweep";
     byId("sure").textContent = "";
-    const title = !predicted.length ? "Nothing is predicted yet" : chosen ? `No sheet of “${chosen}” is left` : more ? "Nothing is left for a glance" : "All is swept";
+    const title = !predicted.length ? "Nothing is predicted yet" : more ? "Nothing is left for a glance" : "All is swept";
     byId("end-title").textContent = title;
     const unsure = "What is left is on other screens, or the model is less than half sure of it. Train with the new labels, or choose a class to go on with it.";
-    const reasons = !more || !predicted.length ? "" : chosen ? "Choose another class." : unsure;
+    const reasons = more ? unsure : "";
     byId("end-note").textContent = waiting.length ? `${count(waiting.length, "unmarked image")} wait${waiting.length === 1 ? "s" : ""} for a label. ${reasons}` : reasons;
     byId("end-command").textContent = `usl train ${this.facts.run}`;
-    byId("end-next").hidden = Boolean(fault) || Boolean(chosen);
+    byId("end-next").hidden = Boolean(fault);
     say(title);
   }
 
@@ -190,7 +196,6 @@ class SweepPage {
     if (!this.label) return;
     byId("class").value = "";
     this.passed.add(this.label);
-    if (this.facts.predicted.every(({ name, left }) => !left || this.passed.has(name))) this.passed = new Set([this.label]);
     this.next();
   }
 
@@ -239,7 +244,7 @@ class SweepPage {
 
   async poll() {
     try {
-      this.learn(await ask("/api/sweep", this.who));
+      this.learn(await ask("/api/sweep", { ...this.who, news: 1 }));
       if (!this.outbox.waiting.size) this.outbox.show();
     } catch (error) {
       this.status.saving("failed", this.outbox.waiting.size, error);

@@ -17,7 +17,7 @@ export class Waiting {
   }
 
   static by() {
-    return "unmarked";
+    return "unmarked in a sheet";
   }
 
   get sheet() {
