@@ -101,7 +101,7 @@ def state_of(opened: Opened) -> RunState:
 
 
 def _barred(run: Run) -> tuple[set[str], set[str]]:
-    """Images that are never asked for again: excluded, picked, answered, in dispute; and the audited."""
+    """Images that are never asked for: excluded, picked, answered, in dispute; and the audited."""
     found = read_excluded(run.path) | {name for one in run.rounds() for name in one.ids()}
     audited: set[str] = set()
     if store_path(run.path).is_file():
