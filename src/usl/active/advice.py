@@ -232,13 +232,14 @@ def _next(
     if audit and 2 * standing.judged < first and left > 0:
         count = min(first - standing.judged, left)
         return AUDIT, none, count, "too few predictions are judged to know how right the model is"
-    if audit and not len(mix.label) + len(mix.sweep) and left > 0:
+    done = not len(mix.label) + len(mix.sweep)
+    if audit and done and left > 0:
         count = min(max(audit - standing.judged, audit // 4, 1), left)
         return AUDIT, none, count, "the model expects it to be there; an audit has to show it"
     most = max(LEAST, int(growth * (standing.labeled + standing.swept)))
-    if not audit:
+    if not audit or done:
         places = np.argsort(right, kind="stable")[:most]
-        return LABEL, places, len(places), "the images are too few for an audit to show it"
+        return LABEL, places, len(places), "no audit can show it; so many labels can"
     if len(mix.label) >= min(LEAST, len(mix.sweep)):
         places = mix.label[:most]
         return LABEL, places, len(places), "so often wrong that a sweep would take longer"
