@@ -7,8 +7,8 @@ All 50,000 train images of CIFAR-10, features of efficientnet_lite1, which was t
 cold_start.toml, and projected on 128 principal directions, for speed. The person begins with 40
 random images, knows every answer, and takes 2.0 s for a label, 0.35 s for a scanned image of a
 sheet, 1.5 s to unmark one and 2.0 s for its label (docs/until.md has the sources). The learner is
-``logistic``, fitted anew whenever labels have grown by a quarter: with thousands of labels it is quicker
-than the default of ``usl train`` on these features, and no worse. Ways:
+``logistic``, fitted anew whenever labels have grown by a quarter: with thousands of labels it is
+quicker than the default of ``usl train`` on these features, and no worse. Ways:
 
 - ``one_by_one``: the image that the model is least confident of, again and again; the rest is
   predicted.
@@ -36,6 +36,7 @@ from usl.active.advice import Standing, advise
 from usl.active.looks import Look, quantile
 from usl.active.pace import Pace
 from usl.core.seeds import seed_number
+from usl.evaluation.compare import paired_difference
 from usl.features.preprocessing import Preprocessing
 from usl.labeling.answers.audit import wilson
 from usl.training.refit import Refit
@@ -43,7 +44,7 @@ from usl.training.refit import Refit
 RESULTS = Path(__file__).parent / "results"
 START, GROWTH, END = 40, 0.25, 0.98
 LEARNER, DIRECTIONS = "logistic", 128
-TARGETS = (0.95, 0.9, 0.8, 0.98)
+TARGETS, IMAGES = (0.95, 0.9, 0.8, 0.98), 50_000
 
 
 class Person:
@@ -215,23 +216,30 @@ def read(path: Path) -> dict[tuple[float | None, int], list[dict[str, Any]]]:
 
 
 def tell(done: dict[tuple[float | None, int], list[dict[str, Any]]]) -> None:
-    """Print hours by target: mean and standard deviation over seeds."""
+    """Print hours by target: means and standard deviations over the seeds that have both ways."""
+    print("target | n | by hand | one by one | advice | until yes | yes at | false | saved")
     for target in sorted(TARGETS):
-        by_hand = target * 50_000 * Pace().label / 3600
         seeds = [seed for other, seed in done if other == target and (None, seed) in done]
-        if not seeds:
+        if len(seeds) < 2:
             continue
-        mine = np.array([hours_to(done[target, seed], target) or np.nan for seed in seeds])
-        proof = np.array([done[target, seed][-1]["seconds"] / 3600 for seed in seeds])
-        single = np.array([hours_to(done[None, seed], target) or np.nan for seed in seeds])
-        false = sum(done[target, seed][-1]["accuracy"] < target for seed in seeds)
-        print(
-            f"{target:.0%} n={len(seeds)}: by hand {by_hand:.1f} h, one by one {single.mean():.2f} "
-            f"(sd {single.std(ddof=1) if len(seeds) > 1 else 0:.2f}), advice {mine.mean():.2f} "
-            f"(sd {mine.std(ddof=1) if len(seeds) > 1 else 0:.2f}), until proven "
-            f"{proof.mean():.2f}; of by hand {mine.mean() / by_hand:.2f}, of one by one "
-            f"{(mine / single).mean():.2f}; false yes {false}"
+        single, mine = (
+            np.array([hours_to(done[way, seed], target) for seed in seeds])
+            for way in (None, target)
         )
+        ends = [done[target, seed][-1] for seed in seeds]
+        proof = np.array([row["seconds"] for row in ends]) / 3600
+        right = np.array([row["accuracy"] for row in ends])
+        saved = paired_difference(single, mine)
+        columns = [
+            f"{target:.0%}",
+            f"{len(seeds)}",
+            f"{target * IMAGES * Pace().label / 3600:.1f}",
+            *(f"{one.mean():.2f} ({one.std(ddof=1):.2f})" for one in (single, mine, proof)),
+            f"{right.mean():.1%}",
+            f"{(right < target).sum()}",
+            f"{saved}",
+        ]
+        print(" | ".join(columns))
 
 
 if __name__ == "__main__":

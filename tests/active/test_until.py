@@ -7,6 +7,7 @@ import pytest
 
 import usl
 from labeling.label_run import edit, make_run, write_predictions
+from usl.cli import main
 from usl.cli.until import as_record, duration, step, verdict
 from usl.core.errors import DataError, UsageError
 from usl.labeling.answers.entries import Answer
@@ -119,3 +120,16 @@ def test_everything_labelled(tmp_path):
 
 def test_durations_in_words():
     assert [duration(s) for s in (40, 360, 12_600)] == ["40 s", "6 minutes", "3.5 hours"]
+
+
+def test_on_the_console(run, capsys):
+    judge(run, 60, wrong=12)
+    assert main(["next", str(run.path), "--until", "0.95"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("80.1% right by an audit of 60 (interval ")
+    assert told[0].endswith(": not there yet.")
+    assert [line.split(":")[0] for line in told[1:4]] == ["Cheapest next step", "Why", "In all"]
+    assert main(["next", str(run.path), "--until", "0.95", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reached"] is False
+    assert main(["next", str(run.path), "--until", "0.95", "--budget", "3"]) == 2
+    assert "leave all other options out" in capsys.readouterr().err

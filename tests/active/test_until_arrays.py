@@ -147,3 +147,7 @@ def test_the_verdict_is_that_of_the_look_or_of_labels_alone():
     few = advise(standing(confidence=np.full(10, 0.5), labeled=20, judged=0), 0.999)
     assert few.step == steps.LABEL  # no audit of ten can show it
     assert advise(standing(confidence=np.empty(0)), 0.95).reached
+    swept = advise(standing(confidence=np.empty(0), labeled=10, swept=500, judged=0), 0.95)
+    assert (swept.reached, swept.step) == (None, steps.AUDIT)
+    all_audited = advise(standing(confidence=np.full(40, 0.999), labeled=10, judged=40), 0.95)
+    assert (all_audited.step, all_audited.count) == (steps.LABEL, 20)

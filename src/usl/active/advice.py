@@ -29,7 +29,7 @@ LEAST_FIRST, MOST_FIRST = 30, 300  # images of a first audit, which calibrates: 
 RESAMPLES = 20  # of the judged predictions, for the interval of the seconds left
 MARGINS = (0.0025, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03, 0.04)  # above a target
 GROWTH = 0.25  # images of a step, as a share of the labels: then the model learns anew
-LEAST = 20  # images of a step at least
+LEAST, LEAST_SWEPT = 20, 100  # images of a step at least, and of a sweep
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,7 @@ class Advice:
     step : ``label``, ``sweep``, ``audit`` or ``nothing``; ``count`` images of it, which take
         ``seconds``; ``places`` int64 of them among the m predictions, in the order of asking.
     why : in words.
+    to_label, to_sweep : images of the cheapest mix from here to the aim.
     audit : how many to audit in the end; 0 where no audit can show it.
     left : seconds to the proof, as expected, and an 80% interval.
     labels : the forecast of labelling one by one.
@@ -99,6 +100,8 @@ class Advice:
     seconds: float
     places: NDArray[np.int64]
     why: str
+    to_label: int
+    to_sweep: int
     audit: int
     left: tuple[float, float, float]
     labels: Forecast
@@ -119,7 +122,7 @@ def advise(
     """
     right = calibrated(standing.confidence, standing.judged_confidence, standing.judged_right)
     aim, audit, left = _aim(standing, right, target)
-    mix = cheapest_mix(right, _wanted(standing, right, aim), standing.pace)
+    mix = _mix(standing, right, aim)
     reached = _verdict(standing, target)
     step, places, count, why = _next(standing, right, audit, mix, reached, growth)
     people = standing.labeled + standing.swept
@@ -134,6 +137,8 @@ def advise(
         seconds=_seconds(standing.pace, step, right[places], count),
         places=places,
         why=why,
+        to_label=len(mix.label),
+        to_sweep=len(mix.sweep),
         audit=audit,
         left=_left(standing, right, target) if interval else (left, left, left),
         labels=forecast(
@@ -165,9 +170,15 @@ def _expected(standing: Standing, right: NDArray[np.float64]) -> float:
     return float((sure + right.sum()) / standing.total)
 
 
-def _wanted(standing: Standing, right: NDArray[np.float64], aim: float) -> float:
-    """Right labels to gain until the aim."""
-    return (aim - _expected(standing, right)) * standing.total
+def _mix(standing: Standing, right: NDArray[np.float64], aim: float) -> Mix:
+    """The cheapest mix from here to the aim."""
+    return cheapest_mix(
+        right,
+        (aim - _expected(standing, right)) * standing.total,
+        standing.pace,
+        known=standing.labeled + standing.swept,
+        exponent=max(0.0, exponent_of(standing.exponents).mean),
+    )
 
 
 def _allowed(standing: Standing, aim: float) -> float:
@@ -188,7 +199,7 @@ def _aim(standing: Standing, right: NDArray[np.float64], target: float) -> tuple
         aim = target + margin
         if not target < aim < 1:
             continue
-        mix = cheapest_mix(right, _wanted(standing, right, aim), standing.pace)
+        mix = _mix(standing, right, aim)
         by_hand = standing.labeled + len(mix.label)
         most = standing.total - by_hand
         size = audit_size(aim, target, by_hand / standing.total, z, most)
@@ -221,17 +232,18 @@ def _next(
     if audit and 2 * standing.judged < first and left > 0:
         count = min(first - standing.judged, left)
         return AUDIT, none, count, "too few predictions are judged to know how right the model is"
-    if audit and not len(mix.label) + len(mix.sweep) and left > 0:
+    done = not len(mix.label) + len(mix.sweep)
+    if audit and done and left > 0:
         count = min(max(audit - standing.judged, audit // 4, 1), left)
         return AUDIT, none, count, "the model expects it to be there; an audit has to show it"
     most = max(LEAST, int(growth * (standing.labeled + standing.swept)))
-    if not audit:
+    if not audit or done:
         places = np.argsort(right, kind="stable")[:most]
-        return LABEL, places, len(places), "the images are too few for an audit to show it"
+        return LABEL, places, len(places), "no audit can show it; so many labels can"
     if len(mix.label) >= min(LEAST, len(mix.sweep)):
         places = mix.label[:most]
         return LABEL, places, len(places), "so often wrong that a sweep would take longer"
-    places = mix.sweep[::-1][:most]
+    places = mix.sweep[::-1][: max(most, LEAST_SWEPT)]
     why = "sheets of them make more labels right per minute than labels one by one"
     return SWEEP, places, len(places), why
 

@@ -7,6 +7,9 @@ The cheaper of both brings the more right labels per second the smaller p is, wh
 So the cheapest mix has one threshold: below it everything is made certain, each image in the
 cheaper way, and above it everything is left to the model. (It is the fractional knapsack, whose
 greedy solution is optimal but for a part of the last image: Dantzig, Operations Research 5, 1957.)
+
+Meanwhile the model learns: what is left is wrong less often, the more is certain
+(:mod:`usl.active.forecast`). That lowers the threshold, and changes nothing in the order.
 """
 
 from __future__ import annotations
@@ -41,22 +44,28 @@ class Mix:
     threshold: float
 
 
-def cheapest_mix(right: NDArray[Any], wanted: float, pace: Pace) -> Mix:
+def cheapest_mix(
+    right: NDArray[Any], wanted: float, pace: Pace, *, known: int = 1, exponent: float = 0.0
+) -> Mix:
     """The mix of least expected seconds that gains ``wanted`` right labels.
 
     Parameters
     ----------
     right : float [m], the probability that each uncertain image's label is right.
     wanted : expected number of right labels to gain; nothing is done for 0 or less.
+    known, exponent : labels by people now, and that of the learning curve; 0 learns nothing.
     """
     order = np.argsort(right, kind="stable")
     sure = right[order]
-    gains = np.cumsum(1.0 - sure)
-    count = 0 if wanted <= 0 else min(len(sure), int(np.searchsorted(gains, wanted - 1e-9)) + 1)
+    errors = float((1.0 - sure).sum())
+    left = errors - np.cumsum(1.0 - sure)
+    left *= (1.0 + np.arange(1, len(sure) + 1) / max(1, known)) ** -exponent
+    enough = left <= errors - wanted + 1e-9
+    count = 0 if wanted <= 0 else int(enough.argmax()) + 1 if enough.any() else len(sure)
     taken, chance = order[:count], sure[:count]
     by_sheet = pace.sweep_seconds(chance) < pace.label
     seconds = np.where(by_sheet, pace.sweep_seconds(chance), pace.label)
-    gained = float(gains[count - 1]) if count else 0.0
+    gained = errors - float(left[count - 1]) if count else 0.0
     return Mix(
         label=taken[~by_sheet],
         sweep=taken[by_sheet],

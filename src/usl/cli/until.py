@@ -31,17 +31,17 @@ def print_until(found: Until, *, as_json: bool) -> None:
         return
     say(f"Cheapest next step: {step(found)}.")
     say(f"Why: {advice.why}.")
-    expected, low, high = advice.left
-    then = f", an audit of {advice.audit:,} in all included" if advice.audit else ""
+    expected, low, high = map(duration, advice.left)
+    audit = f", with an audit of {advice.audit:,} in all" if advice.audit else ""
+    pace = f"{advice.pace.label:.1f} s a label{' as so far' if advice.pace.measured else ''}"
     say(
-        f"Forecast: about {duration(expected)} until it is shown (80% interval {duration(low)} to "
-        f"{duration(high)}{then}), at {advice.pace.label:.1f} s a label"
-        f"{' as you took so far' if advice.pace.measured else ''}."
+        f"In all: label about {advice.to_label:,} and sweep {advice.to_sweep:,}{audit}, which "
+        f"takes about {expected} (80% interval {low} to {high}), at {pace}."
     )
     labels = advice.labels
     say(
-        f"One by one, least sure first, it would take about {labels.labels:,} labels more (80% "
-        f"interval {labels.low:,} to {labels.high:,})."
+        f"One by one, least sure first: about {labels.labels:,} labels more until "
+        f"{100 * advice.target:g}% are right (80% interval {labels.low:,} to {labels.high:,})."
     )
 
 
@@ -113,6 +113,8 @@ def as_record(found: Until) -> dict[str, Any]:
         "classes": found.classes,
         "below": found.below,
         "images": found.ids,
+        "to_label": advice.to_label,
+        "to_sweep": advice.to_sweep,
         "audit_size": advice.audit,
         "seconds_left": dict(zip(("expected", "low", "high"), advice.left, strict=True)),
         "labels_left": dataclasses.asdict(advice.labels),
