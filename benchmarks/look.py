@@ -1,9 +1,10 @@
 """How fast `usl look` is: first screen, filters, scrolling and the server's memory.
 
-    python benchmarks/look.py 50000
+    python benchmarks/look.py 50000 320
 
-Pictures of 10 x 10 made from a seed, in one .npz, 3,072 numbers each as features; predictions of
-nearest means; Chromium by Playwright. Prints one line of JSON.
+Pictures of 10 x 10 made from a seed, in one .npz, as features 3,072 numbers each, or as many
+principal components as the second argument says; predictions of nearest means; Chromium by
+Playwright. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ SHOWN = "() => document.querySelector('#images li img')?.complete"
 
 def main() -> None:
     """Make a run of so many images, look at it, and print the figures."""
-    n = int(sys.argv[1])
+    n, pca = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None
     with tempfile.TemporaryDirectory() as place:
-        run = make_run(Path(place), n)
+        run = make_run(Path(place), n, pca)
         server = subprocess.Popen(
             [sys.executable, "-m", "usl", "look", str(run), "--no-browser"],
             stderr=subprocess.PIPE,
@@ -39,20 +40,22 @@ def main() -> None:
         assert server.stderr is not None
         address = next(filter(None, (re.search(r"http\S+", line) for line in server.stderr)))[0]
         try:
-            print(json.dumps({"images": n, **look(address), "server_mb": memory(server.pid)}))
+            told = {"images": n, "pca": pca, **look(address), "server_mb": memory(server.pid)}
+            print(json.dumps(told))
         finally:
             server.send_signal(2)
             server.communicate()
 
 
-def make_run(place: Path, n: int) -> Path:
+def make_run(place: Path, n: int, pca: int | None) -> Path:
     """A trained run on ``n`` pictures of ten kinds."""
     rng = np.random.default_rng(0)
     kinds = rng.integers(0, 10, n)
     pictures = rng.integers(0, 60, (n, 10, 10, 3), dtype=np.uint8)
     pictures += (15 * kinds).astype(np.uint8)[:, None, None, None]
     np.savez(place / "pictures.npz", train_images=pictures, train_labels=kinds[:, None])
-    run = usl.start_run(place / "pictures.npz", 40, place / "run", method="random", model="pixels")
+    named = {"method": "random", "model": "pixels", "pca": pca}
+    run = usl.start_run(place / "pictures.npz", 40, place / "run", **named)
     split = run.split()
     names = [f"class {kind}" for kind in kinds.tolist()]
     label = dict(zip(run.collection().ids.tolist(), names, strict=True))

@@ -7,7 +7,7 @@
 that differences are those of the exchange alone (Eq. 5-7). All else is the preset `paper`, but that
 k is the share of the images that its 400 are of 50,000. Sets: CIFAR-10 in two spaces,
 EfficientNet-lite1's (which rest on ImageNet labels) and cifar-cld-small's (which rest on none),
-10,000 train images, and a long tail of them (imbalance 20); digits and 5,000 of
+10,000 train images, a long tail of them (imbalance 20), and all 50,000; digits and 5,000 of
 Fashion-MNIST. A stopped run goes on.
 
 USL_PREPARED holds `cifar10_cld.npz`: `usl embed cifar10.npz --model cifar-cld-small --out
@@ -30,10 +30,19 @@ from usl.numeric.stage_cache import KeepInMemory
 ROWS = Path(__file__).parent / "results" / "usl_lambda.jsonl"
 LAMBDAS = (0.0, 0.5, 1.0, 1.5, 3.0, 5.5)
 BUDGETS = (10, 40, 100, 250)
-SETS = ("digits", "fashion", "cifar10_10k", "cld_10k", "cifar10_tail", "cld_tail")
+SETS = (
+    "digits",
+    "fashion",
+    "cifar10_10k",
+    "cld_10k",
+    "cifar10_tail",
+    "cld_tail",
+    "cld_all",
+    "cifar10_all",
+)
 FILES = {"cifar10": "cifar10_lite1.npz", "cld": "cifar10_cld.npz"}
 TESTED = 3000  # test images
-FEWER = 10_000  # train images
+FEWER = 10_000  # train images, but for the sets of all 50,000
 
 
 def main() -> None:
@@ -86,7 +95,8 @@ def open_set(name: str) -> Data:
         points, truth, subset = (file[key] for key in ("features", "labels", "subset"))
     truth = np.unique(truth, return_inverse=True)[1]
     train, test = np.flatnonzero(subset == "train"), np.flatnonzero(subset == "test")[:TESTED]
-    train = np.sort(np.random.default_rng(0).choice(train, FEWER, replace=False))
+    if part != "all":
+        train = np.sort(np.random.default_rng(0).choice(train, FEWER, replace=False))
     if part == "tail":
         train = train[long_tail(truth[train], 20)]
     known, asked = points[train].astype(np.float32), points[test].astype(np.float32)

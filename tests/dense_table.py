@@ -66,14 +66,23 @@ class DenseTable:
         return Farthest(self, anchors)
 
     def kernel_sums(
-        self, kernel, rows=None, others=None, *, low=None, span=None, progress=None, label=""
+        self,
+        kernel,
+        rows=None,
+        others=None,
+        *,
+        low=None,
+        span=None,
+        weights=None,
+        progress=None,
+        label="",
     ):
         left = self.points if rows is None else self.points[rows]
         right = self.points if others is None else self.points[others]
         values = kernel.tile(kernel.left(left), kernel.right(right)).astype(np.float64)
         if low is not None:
             values = np.clip(values - low, 0, None if span is None else span)
-        return values.sum(axis=1)
+        return values.sum(axis=1) if weights is None else values @ weights
 
     def map(self, function, *columns, block, rows=None, progress=None, label=""):
         yield function(self.take(rows), *columns)

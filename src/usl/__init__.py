@@ -70,6 +70,7 @@ __all__ = [
     "suspicious_labels",
     "train",
     "undo_round",
+    "until",
     "write_report",
 ]
 
@@ -99,6 +100,7 @@ _HOMES = {
     "suspicious_labels": "usl.labeling.answers.suspicious",
     "train": "usl.training.train",
     "undo_round": "usl.active.next_round",
+    "until": "usl.active.until",
     "write_report": "usl.report.report",
 }
 

@@ -491,6 +491,7 @@ def test_images_that_have_moved_are_found_with_source(photos, tmp_path, capsys):
             2,
             "'pixels'",
         ),
+        (["export", "{out}", "--to", "cvss"], 2, "Unknown format 'cvss'. Did you mean 'csv'?"),
         (["train", "{photos}"], 1, "not a run folder"),
         (["train", "{out}"], 1, "no such run folder"),
         (["evaluate", "{out}"], 1, "no such run folder"),

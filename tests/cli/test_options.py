@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -28,11 +29,12 @@ PYTHON_ONLY = {
     "batch_size": "rows do not depend on it",
     "workers": "as many as suit the machine",
     "points": "fine as it is",
+    "queue": "usl label --live",
     "ready": "a function",
     "whole": "usl look",
     "tell": "a function",
 }
-OF_ANOTHER = {"look": {"audit", "check"}}  # usl label's
+OF_ANOTHER = {"look": {"audit", "check", "sweep"}}  # usl label's
 METHODS = {
     "select": ["quorum", "usl", "usl_t", "kmeans"],
     "train": ["label_spreading", "accord", "fixmatch"],
@@ -97,32 +99,56 @@ def test_the_library_documents_every_parameter(name):
             assert described.get(parameter.name), parameter.name
 
 
+MODULES_AFTER = """
+import json, os, sys
+
 def modules_after(arguments):
-    """The modules of the package that a command line has imported."""
-    code = (
-        "import sys\n"
-        "from usl.cli import main\n"
-        f"main({arguments!r})\n"
-        "sys.stderr.write(' '.join(name for name in sys.modules if name.startswith('usl')))\n"
-        "sys.stderr.write(' ' + ' '.join({'numpy', 'torch', 'pyarrow'} & set(sys.modules)))\n"
-    )
+    read, write = os.pipe()
+    if os.fork() == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        from usl.cli import main
+        main(arguments)
+        with os.fdopen(write, "w") as told:
+            told.write(" ".join(sys.modules))
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as told:
+        return told.read().split()
+
+bare, verbs = json.loads(sys.argv[1])
+found = [modules_after(arguments) for arguments in bare]
+import numpy, pyarrow.parquet, scipy.optimize, sklearn.utils  # once, for all verbs
+print(json.dumps(found + [modules_after(arguments) for arguments in verbs]))
+"""
+TOP = (["--help"], ["--version"], [])
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """The modules that a process has imported after a command line, by the line."""
+    verbs = [[name, "--help"] for name in app.VERBS]
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+        [sys.executable, "-c", MODULES_AFTER, json.dumps([TOP, verbs])],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    return set(done.stderr.split())
+    found = json.loads(done.stdout)
+    return {tuple(one): set(modules) for one, modules in zip([*TOP, *verbs], found, strict=True)}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], []])
-def test_the_top_page_imports_no_verb(arguments):
-    modules = modules_after(arguments)
+@pytest.mark.parametrize("arguments", TOP)
+def test_the_top_page_imports_no_verb(arguments, imported):
+    modules = imported[tuple(arguments)]
+    assert "usl.cli.app" in modules
     assert not {f"usl.cli.{app.file_of(name)}" for name in app.VERBS} & modules
     assert not {"numpy", "torch", "pyarrow"} & modules
     assert not {"usl.selection", "usl.training", "usl.report", "usl.labeling"} & modules
 
 
 @pytest.mark.parametrize("name", app.VERBS)
-def test_a_verb_imports_itself_alone(name):
-    modules = modules_after([name, "--help"])
+def test_a_verb_imports_itself_alone(name, imported):
+    modules = imported[name, "--help"]
     verbs = {f"usl.cli.{app.file_of(other)}" for other in app.VERBS} & modules
     assert verbs == {f"usl.cli.{app.file_of(name)}"}
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 from usl.cli.app import VERBS
 
 BLOCKED = """
-import importlib.util, sys
+import contextlib, importlib.util, io, json, sys
 real = importlib.util.find_spec
 
 def absent(name):
@@ -25,21 +25,31 @@ class Absent:
 importlib.util.find_spec = lambda name, package=None: None if absent(name) else real(name, package)
 sys.meta_path.insert(0, Absent())
 from usl.cli.app import main
-sys.exit(main(sys.argv[1:]))
+
+for tokens in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(tokens)
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
 """
 
 
-def usl(*tokens):
-    return subprocess.run(
-        [sys.executable, "-c", BLOCKED, *map(str, tokens)], capture_output=True, text=True
+def usl(*lines):
+    """Exit code, stdout and stderr of each command line, all of them in one process."""
+    given = json.dumps([[str(token) for token in line] for line in lines])
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, given], capture_output=True, text=True, check=False
     )
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_help(verb):
-    done = usl(verb, "--help")
     assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_help():
+    for verb, (code, out, err) in zip(
+        VERBS, usl(*([verb, "--help"] for verb in VERBS)), strict=True
+    ):
+        assert code == 0, (verb, err)
+        assert "Usage" in out, verb
 
 
 def test_from_select_to_predict(tmp_path):
@@ -49,22 +59,23 @@ def test_from_select_to_predict(tmp_path):
     source, run = tmp_path / "points.npz", tmp_path / "run"
     subset = np.repeat(["train", "test"], [30, 10])
     np.savez(source, features=features, labels=np.array(["cat", "dog"])[kinds], subset=subset)
-    assert usl("select", source, "--budget", 6, "--out", run).returncode == 0
+    [(code, _, err)] = usl(("select", source, "--budget", 6, "--out", run))
+    assert code == 0, err
     lines = (run / "split.csv").read_text().splitlines()
     filled = [
         line.replace(",requested,,", f",requested,{'cat' if i % 2 else 'dog'},")
         for i, line in enumerate(lines)
     ]
     (run / "split.csv").write_text("\n".join(filled) + "\n")
-    for tokens in (
+    *done, network = usl(
         ("train", run),
         ("evaluate", run),
         ("predict", run, source, "--out", tmp_path / "seen.csv"),
         ("report", run),
         ("export", run, "--what", "all"),
-    ):
-        done = usl(*tokens)
-        assert done.returncode == 0, (tokens, done.stderr)
-    done = usl("train", run, "--method", "fixmatch")
-    assert done.returncode == 1
-    assert "pip install 'usl[torch]'" in done.stderr
+        ("train", run, "--method", "fixmatch"),
+    )
+    for code, _, err in done:
+        assert code == 0, err
+    assert network[0] == 1
+    assert "pip install 'usl[torch]'" in network[2]

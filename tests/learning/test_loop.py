@@ -343,6 +343,13 @@ def test_schedules(schedule, expected):
     assert rising == sorted(rising[:11]) + rising[11:]
 
 
+def test_everything_decays_where_a_release_has_it_so():
+    module = Regression()
+    groups = Optimizer("sgd", weight_decay=0.1, decay_all=True).build(module).param_groups
+    assert {group["weight_decay"] for group in groups} == {0.1}
+    assert sum(len(group["params"]) for group in groups) == len(list(module.parameters()))
+
+
 def test_biases_and_normalisation_do_not_decay():
     groups = Optimizer("lars", weight_decay=0.1).build(Regression()).param_groups
     assert groups[0]["weight_decay"] == 0.1

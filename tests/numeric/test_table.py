@@ -112,6 +112,8 @@ def test_sums_of_a_kernel(pair):
         {"others": others},
         {"rows": rows, "others": others, "low": low[others]},
         {"low": low, "span": span},
+        {"weights": np.abs(low)},
+        {"rows": rows, "low": low, "span": span, "weights": np.abs(low)},
         {"rows": rows, "others": others, "low": low[others], "span": span[others]},
     ):
         found = table.kernel_sums(Kernel(), **given)

@@ -14,6 +14,7 @@ from usl.cli import main
 from usl.core.errors import DataError, UslWarning
 from usl.labeling.answers.audit import accuracy_of_collection
 from usl.labeling.answers.entries import Answer, Round
+from usl.labeling.answers.live import live_round
 from usl.labeling.answers.rounds import draw_audit
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import sync
@@ -166,6 +167,23 @@ def test_annotators_who_differ(trained):
     assert f"In dispute, and so without a label: {len(torn)} images (" in text
     assert set(torn) == set(text.partition("images (")[2].partition(")")[0].split(", "))
     assert "<Bob>" in text
+
+
+def test_answers_given_live_and_what_people_saw(trained):
+    picks = trained.split().ids[:6].tolist()
+    with Store.open(trained.path) as store:
+        blind = live_round(store, {"suggest": False})
+        store.add([Answer(name, "label", truth(name), round=blind.name) for name in picks[:3]])
+        text = report(trained).text("answers")
+        assert "3 answers were given live, while a model chose what came next; people did" in text
+        shown = live_round(store, {"suggest": True})
+        assert (blind.name, shown.name) == ("live-1", "live-2")
+        assert live_round(store, {"suggest": False}) == blind
+        ids = store.add([Answer(n, "label", truth(n), round=shown.name) for n in picks[3:]])
+        store.undo(ids[:1])
+    text = report(trained).text("answers")
+    assert "5 answers were given live" in text
+    assert "for 2 of them the page suggested its class" in text
 
 
 def test_those_that_a_check_passed_over_are_told(trained):

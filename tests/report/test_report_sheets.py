@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from usl.core.errors import DataError
+from usl.data.images import FileImages
 from usl.report.drawing import sheets
 from usl.report.drawing.sheets import ACROSS, make_sheets
 
@@ -98,6 +99,18 @@ def test_large_photographs_do_not_hold_up_the_report(monkeypatch):
     made = make_sheets(images, list(range(20)), list(range(20, 40)), PLENTY)
     assert made.rows == list(range(28))  # all that are needed, and the eighth passes the limit
     assert images.read_rows == made.rows
+
+
+def test_photographs_are_read_at_a_scale(tmp_path, monkeypatch):
+    """Each counts 0.4 x 640,000 pixels: the sixth passes a limit of 1.3 million."""
+    for number in range(10):
+        Image.new("RGB", (800, 800), (25 * number, 90, 90)).save(tmp_path / f"{number}.jpg")
+    images = FileImages(tmp_path, [f"{number}.jpg" for number in range(10)])
+    monkeypatch.setattr(FileImages, "read", lambda *_: pytest.fail("read whole"))
+    monkeypatch.setattr(sheets, "PIXELS", 1_300_000)
+    made = make_sheets(images, [], range(10), PLENTY)
+    assert made.rows == list(range(6))
+    assert np.abs(tile(made, 5).astype(int) - (125, 90, 90)).max() < 24
 
 
 def test_record_names_the_points():

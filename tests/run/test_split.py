@@ -182,7 +182,7 @@ GOOD = "a,train,labeled,x,1,human\n\n"  # and an empty row: the next one is row 
         ("b,train,labelled,x,,", "unknown state 'labelled'.*Did you mean 'labeled'"),
         (
             "b,train,labeled,x,,me",
-            "unknown source 'me'; use nothing, human, propagated or predicted",
+            "unknown source 'me'; use nothing, human, swept, propagated or predicted",
         ),
         ("b,train,labeled,,,", "'b' is labeled but has no label. Fill in"),
         ("b,train,labeled,x,-1,", "weight '-1' is not a number of at least 0"),

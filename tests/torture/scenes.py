@@ -34,7 +34,7 @@ class Scene:
     before: tuple[tuple[str, ...] | Callable, ...] = ()  # commands, and calls with the world
     readers: tuple[tuple[str, ...], ...] = ()  # see what was before, or what the command makes
     page: bool = False  # a server, at which somebody works
-    every: int = 7  # the quick pass takes one point in so many
+    every: int = 13  # the quick pass takes one point in so many: a prime, so that kinds take turns
 
 
 def label(world):
@@ -97,35 +97,35 @@ ON_FEATURES = (
         (*ANEW, "--overwrite"),
         TRAINED,
         (EXPORT,),
-        every=14,
+        every=29,
     ),
-    Scene("train", TRAIN, LABELED, (EXPORT,), every=14),
-    Scene("train_again", TRAIN, (*TRAINED, relabel), (FEATURES_PREDICT, EXPORT), every=14),
+    Scene("train", TRAIN, LABELED, (EXPORT,), every=29),
+    Scene("train_again", TRAIN, (*TRAINED, relabel), (FEATURES_PREDICT, EXPORT), every=29),
     Scene("import", ("import", "@run", "@labels.csv"), LABELED, (EXPORT,)),
     Scene(
         "import_again",
         ("import", "@run", "@labels.csv", "--annotator", "ann", "--overwrite"),
         (*LABELED, answers),
         (EXPORT,),
-        every=14,
+        every=29,
     ),
 )
 ON_PICTURES = (
     Scene(
         "select_pictures",
         (*PHOTOS, "--resume", "--exclude", "@without.txt", "--min-distance", "0.01"),
-        every=28,
+        every=53,
     ),
     Scene("embed", ("embed", "@photos", "--model", "pixels", "--out", "@embedded.npz")),
     Scene("predict", ("predict", "@run", "@more", "--out", "@seen.csv"), PHOTOS_TRAINED),
     Scene("evaluate", ("evaluate", "@run"), PHOTOS_TRAINED),
-    Scene("report", ("report", "@run"), PHOTOS_TRAINED, every=14),
+    Scene("report", ("report", "@run"), PHOTOS_TRAINED, every=29),
     Scene("export", ("export", "@run", "--what", "all"), PHOTOS_TRAINED),
     Scene(
         "export_folders",
         ("export", "@run", "--to", "folders", "--what", "predicted", "--out", "@sorted"),
         PHOTOS_TRAINED,
-        every=14,
+        every=29,
     ),
     Scene(
         "export_overwrite",
@@ -135,24 +135,24 @@ ON_PICTURES = (
             ("export", "@run", "--to", "label_studio", "--what", "labeled", "--out", "@ex"),
         ),
     ),
-    Scene("label", LABEL, (PHOTOS,), page=True, every=70),
+    Scene("label", LABEL, (PHOTOS,), page=True, every=131),
 )
 
 ON_NETWORKS = (
-    Scene("pretrain", PRETRAIN, every=28),
+    Scene("pretrain", PRETRAIN, every=53),
     Scene(
         "train_another_encoder",
         (*TRAIN, "--model", "cifar-cld-small", "--use", "logistic-2"),
         PHOTOS_TRAINED,
         (PREDICT, EXPORT),
-        every=56,
+        every=107,
     ),
-    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), every=112),
+    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), every=211),
     Scene(
         "benchmark",
         ("benchmark", "@plan.toml", "--out", "@results", "--jobs", "1"),
         (plan,),
-        every=84,
+        every=157,
     ),
 )
 

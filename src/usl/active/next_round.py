@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usl.active.contract import STRATEGIES, Query
 from usl.active.likely import likely
+from usl.active.passed_over import pick_past
 from usl.active.query import DEFAULT, query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
 from usl.active.state import Learned, RunState, learn, likeliest, state_of
@@ -117,10 +120,11 @@ def next_round(
             check_class(state, class_)
         learned = learn(state, seed=seed, progress=progress)
         if class_ is not None and learned is not None:
-            used, found = LIKELY, _likely(state, learned, budget, class_)
+            used, pick = LIKELY, partial(_likely, state, learned, class_)
         else:
             used = _method_for(method, learned)
-            found = _query(state, learned, budget, used, seed, progress, method_params)
+            pick = partial(_query, state, learned, used, seed, progress, method_params)
+        found, passed = pick_past(pick, int(budget), state.candidates, state.audited)
         called, sure = likeliest(state, learned)
         before = before_table(state.ids, called, sure, state.human)
         info = {
@@ -132,6 +136,7 @@ def next_round(
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
             **record_of(state, learned, called_of(before)),
+            "passed": [[str(state.ids[row]), place] for row, place in passed],
         }
         table = table_of(state, found, called, sure)
         asked = NextRound(
@@ -217,15 +222,17 @@ def check_class(state: RunState, name: str) -> None:
         )
 
 
-def _likely(state: RunState, learned: Learned, budget: int, class_: str) -> Query:
+def _likely(
+    state: RunState, learned: Learned, class_: str, budget: int, candidates: NDArray[np.int64]
+) -> Query:
     """The images likeliest to be of a class, by its name."""
     return likely(
         state.features,
-        int(budget),
+        budget,
         wanted=state.names.index(class_),
         labeled=state.labeled,
         predictions=learned.probabilities,
-        candidates=state.candidates,
+        candidates=candidates,
     )
 
 
@@ -240,11 +247,12 @@ def _method_for(method: str, learned: Learned | None) -> str:
 def _query(
     state: RunState,
     learned: Learned | None,
-    budget: int,
     method: str,
     seed: int,
     progress: Progress,
     params: dict[str, Any],
+    budget: int,
+    candidates: NDArray[np.int64],
 ) -> Query:
     """Pick by a strategy, or by a selection method, to which open requests count as covered."""
     labeled, classes = state.labeled, state.classes
@@ -259,7 +267,7 @@ def _query(
         method=method,
         predictions=None if learned is None else learned.probabilities,
         learner=LEARNER if learned is None else learned.refit,
-        candidates=state.candidates,
+        candidates=candidates,
         seed=seed,
         keep=KeepSearch(),
         progress=progress,

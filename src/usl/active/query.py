@@ -25,7 +25,7 @@ from usl.training.contract import DEFAULT as LEARNER
 from usl.training.models import Model
 from usl.training.refit import Refit
 
-DEFAULT = "margin"
+DEFAULT = "canvass"
 COVERAGE = "covers what no label covers yet"  # the reason of every selection method
 
 
@@ -102,6 +102,8 @@ def query(
     several = len(np.unique(numbers)) > 1
     if predictions is not None:
         probabilities = table_of_probabilities(predictions, n)
+        if probabilities.shape[1] < 2:
+            raise DataError("predictions: 1 class given; of a single class there is no doubt.")
         if probabilities.shape[1] <= numbers.max(initial=-1):
             raise DataError(
                 f"predictions: {probabilities.shape[1]} classes, but a label is of class "

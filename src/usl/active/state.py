@@ -17,6 +17,7 @@ from usl.numeric.lazy_table import taken
 from usl.numeric.stage_cache import KeepSearch
 from usl.run.excluded import read_excluded
 from usl.run.folder import Run
+from usl.run.split_csv import by_people
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
 from usl.training.open_run import Opened, searched_width
@@ -40,6 +41,7 @@ class RunState:
     open : int64 [o], rows that are requested and have no answer yet.
     candidates : int64 [c], rows that may be asked for: without a label, in no audit, not excluded
         by the selection, and not picked or answered in any way before.
+    audited : int64 [a], rows that could be asked for, were they in no audit.
     """
 
     run: Run
@@ -52,6 +54,7 @@ class RunState:
     human: NDArray[np.bool_]
     open: NDArray[np.int64]
     candidates: NDArray[np.int64]
+    audited: NDArray[np.int64]
 
     def counts(self) -> dict[str, int]:
         """How many labels each class has."""
@@ -80,8 +83,9 @@ def state_of(opened: Opened) -> RunState:
     labels = split.labels[rows][usable].tolist()
     names = sorted(set(labels))
     number = {name: place for place, name in enumerate(names)}
-    barred = _barred(opened.run)
+    barred, audited = _barred(opened.run)
     free = (states == "unlabeled") & ~np.isin(ids, sorted(barred))
+    judged = np.isin(ids, sorted(audited))
     return RunState(
         run=opened.run,
         features=taken(opened.space.features, points),
@@ -90,21 +94,23 @@ def state_of(opened: Opened) -> RunState:
         labeled=np.flatnonzero(usable),
         classes=np.array([number[label] for label in labels], dtype=np.int64),
         weights=split.weights[rows][usable],
-        human=usable & (split.sources[rows] == "human"),
+        human=usable & by_people(split.sources[rows]),
         open=np.flatnonzero(states == "requested"),
-        candidates=np.flatnonzero(free),
+        candidates=np.flatnonzero(free & ~judged),
+        audited=np.flatnonzero(free & judged),
     )
 
 
-def _barred(run: Run) -> set[str]:
-    """Images that are never asked for: excluded, picked, answered, in dispute, or in an audit."""
+def _barred(run: Run) -> tuple[set[str], set[str]]:
+    """Images that are never asked for: excluded, picked, answered, in dispute; and the audited."""
     found = read_excluded(run.path) | {name for one in run.rounds() for name in one.ids()}
+    audited: set[str] = set()
     if store_path(run.path).is_file():
         with Store.open(run.path) as store:
-            found |= audited_images(store)
+            audited = audited_images(store)
             said = outcomes(store.history())
         found |= {name for name, one in said.items() if one.kind != OPEN}
-    return found
+    return found, audited
 
 
 def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:

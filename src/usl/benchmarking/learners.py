@@ -18,7 +18,7 @@ from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.summary import Cell, Table, over_cells, standings
-from usl.benchmarking.units import learner_key, selection_key
+from usl.benchmarking.units import entry_key, selection_key
 from usl.core.files import atomic_write
 
 SCORES = "learners.csv"
@@ -36,7 +36,7 @@ WRITTEN = (TEST, "transductive", "pooled", "balanced", "macro_f1", "calibration"
 
 def learner_table(plan: Plan, pools: Iterable[Pool], ledger: Ledger, figure: str = TEST) -> Table:
     """One figure of all learners, on the seeds that all of them have."""
-    keys = [learner_key(learner) for learner in plan.learners]
+    keys = [entry_key(learner) for learner in plan.learners]
     cells = []
     for pool in pools:
         for budget in pool.budgets:
@@ -100,7 +100,7 @@ def write_scores(plan: Plan, pools: Iterable[Pool], ledger: Ledger, out: Path) -
                         key = selection_key(pool, seed, budget, entry)
                         about = [pool.dataset, pool.encoder, budget, entry.name, seed]
                         for learner in plan.learners:
-                            line = ledger.scores.get((key, learner_key(learner)))
+                            line = ledger.scores.get((key, entry_key(learner)))
                             if line is not None:
                                 figures = [line.get(name, "") for name in WRITTEN]
                                 writer.writerow([*about, learner.name, *figures])

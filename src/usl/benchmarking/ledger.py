@@ -1,8 +1,9 @@
 """Ledger of a benchmark: one JSON value per finished piece of work, so that it can resume.
 
-Two kinds of lines: a *selection* (its picks, what it took) and a *score* (a learner on it). Each
-has a key, the hash of all it depends on; a changed parameter is another key. A line is written at
-once and flushed to disk; what a kill leaves of a torn last line is dropped.
+Three kinds of lines: a *selection* (its picks, what it took), a *score* (a learner on it), and a
+*round* of a learning curve (its picks, what they took, and the learner's score after it). Each has
+a key, the hash of all it depends on; a changed parameter is another key. A line is written at once
+and flushed to disk; what a kill leaves of a torn last line is dropped.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from usl.core.errors import DataError
 
-SELECTION, SCORE = "selection", "score"
+SELECTION, SCORE, ROUND = "selection", "score", "round"
+FAILURE = "failure"  # of a line that is told but not kept
 Line = dict[str, Any]
 
 
@@ -27,6 +30,7 @@ class Ledger:
         self.path = folder / "rows.jsonl"
         self.selections: dict[str, Line] = {}
         self.scores: dict[tuple[str, str], Line] = {}  # (selection, learner)
+        self.curves: dict[str, dict[int, Line]] = {}  # curve -> number of the round
         whole = 0
         content = self.path.read_bytes() if self.path.exists() else b""
         for number, raw in enumerate(content.splitlines(keepends=True), 1):
@@ -58,10 +62,17 @@ class Ledger:
         for line in lines:
             self._take(line)
 
+    def curve(self, key: str) -> list[Line]:
+        """The rounds of a curve, from the start to the first that is missing."""
+        known = self.curves.get(key, {})
+        return [known[number] for number in takewhile(known.__contains__, range(len(known)))]
+
     def _take(self, line: Line) -> None:
         if line["kind"] == SELECTION:
             self.selections[line["key"]] = line
         elif line["kind"] == SCORE:
             self.scores[line["key"], line["learner_key"]] = line
+        elif line["kind"] == ROUND:
+            self.curves.setdefault(line["key"], {})[line["round"]] = line
         else:
             raise ValueError(f"kind {line['kind']!r}")

@@ -21,9 +21,10 @@ class BenchmarkError(UslError):
 class Benchmark:
     """A benchmark's outcome.
 
+    ``table``, ``standings``: of accuracies, or of areas under curves where the plan has rounds.
     ``reference``: the plan's, or the first method that has rows. ``left``: draws that are not done
-    yet, where a time limit stopped it. ``failures``: lines of selections or scores that ended with
-    an error. ``crashes``: draws whose process died.
+    yet, where a time limit stopped it. ``failures``: lines of selections, scores or curves that
+    ended with an error. ``crashes``: draws whose process died.
     """
 
     plan: Plan
@@ -43,8 +44,9 @@ def check_outcome(found: Benchmark) -> None:
     if found.failures:
         first = found.failures[0]
         where = f"{first['method']} on {first['dataset']} with {first['budget']} labels"
+        what = "selections" if found.plan.rounds is None else "curves"
         parts.append(
-            f"{len(found.failures)} selections failed, the first: {where}, seed "
+            f"{len(found.failures)} {what} failed, the first: {where}, seed "
             f"{first['seed']}: {first['error']}"
         )
     if found.crashes:

@@ -15,7 +15,7 @@ from usl.benchmarking.plan import Plan
 from usl.benchmarking.plots import plot_gains, plot_ranks
 from usl.benchmarking.pools import TEST_MOST, Pool
 from usl.benchmarking.summary import Cell, Standing, Table, spreads, standings
-from usl.benchmarking.units import learner_key, selection_key
+from usl.benchmarking.units import entry_key, selection_key
 from usl.core.files import atomic_write
 from usl.core.version import __version__
 from usl.data.formulas import guarded
@@ -50,14 +50,14 @@ def _page(found: Benchmark, ledger: Ledger, plots: list[Path]) -> list[str]:
         lines += [*headline(standings(rest, found.reference), found.reference), ""]
     learners = list(dict.fromkeys(cell.learner for cell in table.cells))
     if len(learners) > 1:
-        lines += ["## By learner", "", *_by_learner(table, found.reference, learners), ""]
+        lines += ["## By learner", "", *by_learner(table, found.reference, learners), ""]
         lines += _learners(found, ledger)
     for learner, plot in zip(learners, plots[1:], strict=True):
         lines += [f"## {learner}", "", f"![Gain over {found.reference}]({plot.name})", ""]
         own = table.of_learner(learner).cells
         for name in dict.fromkeys((cell.dataset, cell.encoder) for cell in own):
             cells = [cell for cell in own if (cell.dataset, cell.encoder) == name]
-            lines += [*_cells(table, cells), ""]
+            lines += [*cell_table(table, cells), ""]
     return lines
 
 
@@ -72,14 +72,24 @@ def _protocol(plan: Plan, pools: tuple[Pool, ...], found: Benchmark) -> list[str
         "best, averaged over budgets and learners within a data set, then over data sets.",
         "",
     ]
+    return [*lines, *pool_table(pools), *unfinished(found)]
+
+
+def pool_table(pools: Iterable[Pool]) -> list[str]:
+    """What each pool is, and how large."""
     rows = []
     for pool in pools:
         drawn, test = (f"{len(part):,}" for part in pool.rows(0))
         name = pool.dataset + ("" if pool.imbalance is None else f", imbalance {pool.imbalance:g}")
         rows.append([name, pool.encoder, pool.supervision, drawn, len(pool.names), test])
     header = ["data set", "encoder", "supervision", "draw", "classes", "tested on"]
-    lines += markdown_table(header, rows)
-    missing = {entry.name for entry in plan.methods} - set(found.table.methods)
+    return markdown_table(header, rows)
+
+
+def unfinished(found: Benchmark) -> list[str]:
+    """What a plan asks for and the tables do not have."""
+    lines = []
+    missing = {entry.name for entry in found.plan.methods} - set(found.table.methods)
     if missing:
         lines += ["", f"**Without a result: {', '.join(sorted(missing))}.**"]
     if found.left:
@@ -93,15 +103,26 @@ def markdown_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -
     return [head, "|---" * len(list(header)) + "|", *body]
 
 
-def headline(ranked: list[Standing], reference: str) -> list[str]:
-    """The table of standings."""
-    shown = ["accuracy", f"over {reference}", "sd over seeds", "coverage", "balance", "seconds"]
+def headline(
+    ranked: list[Standing],
+    reference: str,
+    *,
+    figure: str = "accuracy",
+    rival: tuple[str, dict[str, Estimate]] | None = None,
+) -> list[str]:
+    """The table of standings; ``rival``: its name, and what each method gains over it."""
+    over = {reference: {s.method: s.gain for s in ranked}}
+    over |= {} if rival is None else dict([rival])
+    shown = [*(f"over {name}" for name in over), "sd over seeds", "coverage", "balance", "seconds"]
     rows = [
         [
             s.method,
             rank_text(s),
             f"{100 * s.accuracy.mean:.1f}",
-            "" if s.method == reference else interval(s.gain, "+.1f", 100),
+            *(
+                "" if s.method == name else interval(gains[s.method], "+.1f", 100)
+                for name, gains in over.items()
+            ),
             f"{100 * s.spread:.1f}",
             f"{100 * s.coverage:.0f}%",
             f"{s.balance:.3f}",
@@ -109,7 +130,7 @@ def headline(ranked: list[Standing], reference: str) -> list[str]:
         ]
         for s in ranked
     ]
-    return markdown_table(["method", "average rank", *shown], rows)
+    return markdown_table(["method", "average rank", figure, *shown], rows)
 
 
 def rank_text(standing: Standing) -> str:
@@ -130,7 +151,7 @@ def short(standing: Standing) -> str:
     return "oracle" if np.isnan(standing.rank.mean) else f"{standing.rank.mean:.1f}"
 
 
-def _by_learner(table: Table, reference: str, learners: list[str]) -> list[str]:
+def by_learner(table: Table, reference: str, learners: list[str]) -> list[str]:
     """Average rank, and gain over the reference, for each learner by itself."""
     ranked = {
         learner: {s.method: s for s in standings(table.of_learner(learner), reference)}
@@ -165,7 +186,7 @@ def _learners(found: Benchmark, ledger: Ledger) -> list[str]:
     return ["## Learners", "", words, "", *markdown_table(header, rows), ""]
 
 
-def _cells(table: Table, cells: list[Cell]) -> list[str]:
+def cell_table(table: Table, cells: list[Cell]) -> list[str]:
     """Mean ± sd of every method at every budget of one data set and encoder.
 
     The best is in bold; an oracle cannot be.
@@ -187,7 +208,7 @@ def _cells(table: Table, cells: list[Cell]) -> list[str]:
 def _write_rows(found: Benchmark, ledger: Ledger) -> None:
     """One line per selection, with the test accuracy of every learner."""
     plan = found.plan
-    learners = [(learner_key(learner), learner.name) for learner in plan.learners]
+    learners = [(entry_key(learner), learner.name) for learner in plan.learners]
     with atomic_write(found.out / ROWS, "w") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         shown = ["dataset", "encoder", "budget", "method", "seed", "seconds", "coverage", "balance"]

@@ -26,6 +26,19 @@
     [learners]                       # training methods on frozen features
     logistic = {}
     label_spreading = { seeds = 10 } # of the draws, the first so many
+
+A plan with rounds (:mod:`usl.benchmarking.rounds`) has, in place of budgets and ``[methods]``::
+
+    [rounds]
+    start = "random"                 # a selection method; or { method = "quorum", k = 20 }
+    size = "classes"                 # labels of the start: as many as classes, or a number
+    batch = "classes"                # labels of each round, likewise
+    rounds = 10
+    rival = "uherding"               # what differences are against, too
+
+    [strategies]                     # query strategies, or selection methods that go on
+    random = {}
+    uherding = {}
 """
 
 from __future__ import annotations
@@ -34,19 +47,21 @@ import inspect
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from usl.active.contract import STRATEGIES
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.core.methods import Methods
+from usl.core.methods import Methods, find_method
 from usl.evaluation.compare import ANSWERS
 from usl.selection.contract import METHODS
 from usl.training.contract import FROZEN
 
 BUILTIN = "builtin:"
+CLASSES = "classes"
 SPACE = ("center", "standardize", "pca")
 PLAN_KEYS = {
     "name": str,
@@ -60,7 +75,10 @@ PLAN_KEYS = {
     "datasets": dict,
     "methods": dict,
     "learners": dict,
+    "rounds": dict,
+    "strategies": dict,
 }
+ROUNDS_KEYS = {"start": object, "size": object, "batch": object, "rounds": int, "rival": str}
 SET_KEYS = {
     "source": str,
     "encoders": list,
@@ -92,7 +110,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Entry:
-    """A selection method or a learner under its name in the tables; ``seeds``: of a learner."""
+    """A method, strategy or learner under its name in the tables; ``seeds``: of a learner."""
 
     name: str
     method: str
@@ -101,8 +119,29 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Rounds:
+    """The rounds of a plan: a start that all strategies share, then so many batches.
+
+    ``size``, labels of the start, and ``batch``, labels of a round, are numbers, or
+    :data:`CLASSES`: as many as there are classes. ``rival``: a strategy that all others are
+    compared to, beside the plan's reference.
+    """
+
+    start: Entry
+    size: int | str
+    batch: int | str
+    rounds: int
+    rival: str | None = None
+
+    def labels(self, classes: int) -> tuple[int, int]:
+        """The labels of the start and of each round, for so many classes."""
+        size, batch = (classes if n == CLASSES else int(n) for n in (self.size, self.batch))
+        return size, batch
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is compared on what."""
+    """What is compared on what; ``methods`` are query strategies where there are ``rounds``."""
 
     name: str
     seeds: int
@@ -112,6 +151,7 @@ class Plan:
     learners: tuple[Entry, ...]
     reference: str
     leave_out: tuple[str, ...] = ()  # a second headline is given without these data sets
+    rounds: Rounds | None = None
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:
@@ -166,17 +206,19 @@ def _plan(given: dict[str, Any], folder: Path, stem: str) -> Plan:
     share = float(given.get("share", 0.8))
     if not 0 < share <= 1:
         raise UsageError(f"share: {share} given; it must be above 0 and at most 1.")
-    for table in ("datasets", "methods", "learners"):
+    compared = "strategies" if "rounds" in given else "methods"
+    _check_rounds_apart(given)
+    for table in ("datasets", compared, "learners"):
         if not given.get(table):
             raise UsageError(f"[{table}] is missing or empty; name at least one.")
     datasets = tuple(_data_set(name, own, given, folder) for name, own in given["datasets"].items())
-    methods = tuple(
-        _entry("methods", name, own, folder, METHODS) for name, own in given["methods"].items()
-    )
-    learners = tuple(
-        _entry("learners", name, own, folder, FROZEN) for name, own in given["learners"].items()
+    kinds = [STRATEGIES, METHODS] if compared == "strategies" else [METHODS]
+    methods, learners = (
+        tuple(_entry(table, name, own, folder, of) for name, own in given[table].items())
+        for table, of in ((compared, kinds), ("learners", [FROZEN]))
     )
     names = [entry.name for entry in methods]
+    rounds = _rounds(given["rounds"], folder, names) if "rounds" in given else None
     reference = given.get("reference", "random" if "random" in names else names[0])
     check_known("reference", [reference], names)
     check_known("leave_out", given.get("leave_out", []), given["datasets"])
@@ -184,7 +226,44 @@ def _plan(given: dict[str, Any], folder: Path, stem: str) -> Plan:
     if len(leave_out) == len(datasets):
         raise UsageError("leave_out: names every data set; keep at least one.")
     title = given.get("name", stem)
-    return Plan(title, seeds, share, datasets, methods, learners, reference, leave_out)
+    return Plan(title, seeds, share, datasets, methods, learners, reference, leave_out, rounds)
+
+
+def _check_rounds_apart(given: Mapping[str, Any]) -> None:
+    """Refuse what says nothing beside ``[rounds]``, or without it."""
+    sets = given.get("datasets", {})
+    budgets = ["budgets"] * ("budgets" in given)
+    budgets += [f"datasets.{name}.budgets" for name, own in sets.items() if "budgets" in own]
+    if "rounds" in given and ("methods" in given or budgets):
+        key, instead = ("[methods]", "[strategies]")
+        if budgets:
+            key, instead = budgets[0], "size and batch in [rounds]"
+        raise UsageError(f"{key} has no place in a plan with rounds. Write {instead}.")
+    if "strategies" in given and "rounds" not in given:
+        raise UsageError("[strategies] ask in rounds. Add the table [rounds], or write [methods].")
+
+
+def _rounds(own: Mapping[str, Any], folder: Path, strategies: Sequence[str]) -> Rounds:
+    _check_keys(own, ROUNDS_KEYS, "rounds.")
+    start = own.get("start", "random")
+    start = {"method": start} if isinstance(start, str) else start
+    if not isinstance(start, dict) or "method" not in start:
+        raise UsageError('rounds.start: write "random", or { method = "quorum" } and parameters.')
+    size, batch = own.get("size", CLASSES), own.get("batch", CLASSES)
+    for key, count in (("size", size), ("batch", batch)):
+        if isinstance(count, bool) or (count != CLASSES and not isinstance(count, int)):
+            raise UsageError(f'rounds.{key}: {count!r} given; use "{CLASSES}" or a whole number.')
+        if count != CLASSES:
+            _at_least(f"rounds.{key}", count, 1)
+    if (rival := own.get("rival")) is not None:
+        check_known("rounds.rival", [rival], strategies)
+    return Rounds(
+        _entry("rounds", str(start["method"]), start, folder, [METHODS]),
+        size,
+        batch,
+        _at_least("rounds.rounds", own.get("rounds", 10), 1),
+        rival,
+    )
 
 
 def _data_set(name: str, own: Any, shared: dict[str, Any], folder: Path) -> DataSet:
@@ -192,8 +271,8 @@ def _data_set(name: str, own: Any, shared: dict[str, Any], folder: Path) -> Data
     if not isinstance(own, dict) or "source" not in own:
         raise UsageError(f"[{where}] needs a source: a path, or builtin:fashion_mnist.")
     _check_keys(own, SET_KEYS, f"{where}.")
-    budgets = own.get("budgets", shared.get("budgets"))
-    if not budgets:
+    budgets = own.get("budgets", shared.get("budgets", []))
+    if not budgets and "rounds" not in shared:
         raise UsageError(f"{where}.budgets is missing: a list of numbers of labels.")
     for budget in budgets:
         _at_least(f"{where}.budgets", budget, 1)
@@ -214,7 +293,7 @@ def _data_set(name: str, own: Any, shared: dict[str, Any], folder: Path) -> Data
     )
 
 
-def _entry(table: str, name: str, own: Any, folder: Path, kind: Methods) -> Entry:
+def _entry(table: str, name: str, own: Any, folder: Path, kinds: Sequence[Methods]) -> Entry:
     where = f"{table}.{name}"
     if not isinstance(own, dict):
         raise UsageError(f"{where}: {own!r} given; write {name} = {{}} or its parameters.")
@@ -226,7 +305,9 @@ def _entry(table: str, name: str, own: Any, folder: Path, kind: Methods) -> Entr
     if table == "learners" and "seeds" in params:
         seeds = _at_least(f"{where}.seeds", params.pop("seeds"), 1)
     try:
-        module = kind.load(method)
+        kind, module = find_method(kinds, method)
+        if table == "strategies" and getattr(module, "ORACLE", False):
+            raise UsageError("it reads the true labels, which no strategy may.")
         answers = ANSWERS in inspect.signature(getattr(module, kind.function)).parameters
         filled = {ANSWERS: None} if getattr(module, "ORACLE", False) and answers else {}
         kind.check(method, module, {**params, **filled})

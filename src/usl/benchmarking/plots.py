@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from usl.benchmarking.summary import Standing, Table
+from usl.benchmarking.summary import Standing, Table, over_cells
 from usl.core.files import atomic_write
 
 # Colour-blind safe, in fixed order; methods beyond them are grey.
@@ -19,6 +20,7 @@ BEST: dict[str, Any] = {"lw": 1.6, "marker": "o", "ms": 3.5, "zorder": 3}  # ove
 ORACLE: dict[str, Any] = {"color": INK, "lw": 0.9, "ls": "--", "marker": "o", "ms": 2, "zorder": 3}
 OTHER: dict[str, Any] = {"color": GREY, "lw": 0.9, "ms": 3.5}
 GROWTH: dict[str, Any] = {"lw": 1.2, "marker": "o", "ms": 3}
+CURVE: dict[str, Any] = {"lw": 1.4, "zorder": 3}
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": LINE,
@@ -53,8 +55,10 @@ def plot_ranks(ranked: list[Standing], path: Path) -> Path:
         return _save(figure, path)
 
 
-def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path) -> Path:
-    """A panel per data set: points gained over the reference against the budget.
+def plot_gains(
+    table: Table, reference: str, ranked: list[Standing], path: Path, *, log: bool = True
+) -> Path:
+    """A panel per data set: points gained over the reference against the budget, on a ``log`` axis.
 
     The best ``len(COLORS)`` methods by average rank are coloured, oracles dashed, the others grey.
     Where a grey line runs so far below the reference that it would flatten all others, the panel
@@ -97,21 +101,46 @@ def plot_gains(table: Table, reference: str, ranked: list[Standing], path: Path)
             cut |= min(hidden, default=low) < low
             margin = 0.05 * (high - low)
             axes.set_ylim(low - margin, high + margin)
-            axes.set_xscale("log")
-            axes.set_xticks(budgets, [str(budget) for budget in budgets])
-            axes.minorticks_off()
+            if log:
+                axes.set_xscale("log")
+                axes.set_xticks(budgets, [str(budget) for budget in budgets])
+                axes.minorticks_off()
             axes.set_title(f"{name[0]}\n{name[1]}", fontsize=9)
-        for axes in flat[len(sets) :]:
-            axes.set_visible(False)
-        handles, labels = flat[0].get_legend_handles_labels()
-        handles, labels = handles[::-1], labels[::-1]
-        if unnamed:
-            handles.append(flat[0].plot([], [], **OTHER)[0])
-            labels.append("others")
-        figure.legend(handles, labels, loc="outside right upper", frameon=False)
-        figure.supxlabel("labels", fontsize=9)
+        _finish(figure, flat, len(sets), others=bool(unnamed))
         note = " (what is far below is cut off)" if cut else ""
         figure.supylabel(f"points over {reference}{note}", fontsize=9)
+        return _save(figure, path)
+
+
+def plot_curves(rounds: Table, reference: str, ranked: list[Standing], path: Path) -> Path:
+    """A panel per data set: accuracy against labels, with its 95% interval over seeds.
+
+    The best methods by average rank are coloured, the reference dashed, the others grey and without
+    interval.
+    """
+    sets = list(dict.fromkeys((cell.dataset, cell.encoder) for cell in rounds.cells))
+    others = [s.method for s in ranked if s.method != reference]
+    colored = dict(zip(others, COLORS, strict=False))
+    columns = min(3, len(sets))
+    rows = math.ceil(len(sets) / columns)
+    with _styled():
+        figure, panels = _figure(rows, columns, width=3.1 * columns + 1.4, height=2.5 * rows)
+        flat = np.ravel(panels)
+        for axes, name in zip(flat, sets, strict=False):
+            cells = [c for c in rounds.cells if (c.dataset, c.encoder) == name]
+            labels = [cell.budget for cell in cells]
+            found = [over_cells(replace(rounds, cells=(c,)), lambda means: means) for c in cells]
+            for method in reversed([reference, *others]):  # the best on top
+                own = [estimates[rounds.methods.index(method)] for estimates in found]
+                style = {"label": method, **ORACLE} if method == reference else OTHER
+                if method in colored:
+                    style = {"label": method, "color": colored[method], **CURVE}
+                    band = [100 * e.low for e in own], [100 * e.high for e in own]
+                    axes.fill_between(labels, *band, color=colored[method], alpha=0.12, lw=0)
+                axes.plot(labels, [100 * e.mean for e in own], **style)
+            axes.set_title(f"{name[0]}\n{name[1]}", fontsize=9)
+        _finish(figure, flat, len(sets), others=len(others) > len(COLORS))
+        figure.supylabel("accuracy, per cent", fontsize=9)
         return _save(figure, path)
 
 
@@ -161,6 +190,19 @@ def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.subplots(rows, columns)
+
+
+def _finish(figure: Any, panels: Any, used: int, *, others: bool) -> None:
+    """Hide the panels that are not used, and say what the lines are; drawn last, named first."""
+    for axes in panels[used:]:
+        axes.set_visible(False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    handles, labels = handles[::-1], labels[::-1]
+    if others:
+        handles.append(panels[0].plot([], [], **OTHER)[0])
+        labels.append("others")
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    figure.supxlabel("labels", fontsize=9)
 
 
 def _save(figure: Any, path: Path) -> Path:

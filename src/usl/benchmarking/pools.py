@@ -39,6 +39,7 @@ class Pool:
     ----------
     features : file of the raw rows, ``.npy`` [n, d]; a worker maps it.
     classes : int64 [n], class numbers; ``names`` [C].
+    budgets : numbers of labels; that of the start in a plan with rounds.
     train, test : int64, rows to draw from and rows to test on. Without a test subset ``test`` is
         empty, and what a draw leaves is tested on.
     space : center, standardize, pca.
@@ -192,21 +193,27 @@ def _of_use(dataset: DataSet, collection: Collection, rows: Rows) -> Rows:
 def check_pools(plan: Plan, pools: list[Pool]) -> None:
     """Refuse what no draw can serve, before anything is computed.
 
-    Raises :class:`UsageError`: a budget above the images of a draw, or below the number of classes
-    for ``stratified``.
+    Raises :class:`UsageError`: a budget, with all rounds, above the images of a draw, or below the
+    number of classes for ``stratified``.
     """
-    needing = [entry.name for entry in plan.methods if entry.method == "stratified"]
+    rounds = plan.rounds
+    methods = plan.methods if rounds is None else (rounds.start,)
+    needing = [entry.name for entry in methods if entry.method == "stratified"]
     for pool in pools:
         size = len(pool.rows(0)[0])
+        more = 0 if rounds is None else rounds.rounds * rounds.labels(len(pool.names))[1]
         for budget in pool.budgets:
-            if budget >= size:
+            if budget + more >= size:
+                key, less = ".budgets", "smaller budgets"
+                if rounds is not None:
+                    key, less = "", "fewer or smaller rounds"
                 raise UsageError(
-                    f"datasets.{pool.dataset}.budgets: {budget} labels, but a draw holds {size} "
-                    "images. Take smaller budgets or a larger share."
+                    f"datasets.{pool.dataset}{key}: {budget + more} labels, but a draw holds "
+                    f"{size} images. Take {less} or a larger share."
                 )
             if needing and budget < len(pool.names):
                 raise UsageError(
-                    f"datasets.{pool.dataset}.budgets: {budget} labels are too few for "
+                    f"datasets.{pool.dataset}: {budget} labels are too few for "
                     f"{needing[0]}, which takes one of each of the {len(pool.names)} classes. "
                     "Raise the budget, or leave the method out."
                 )

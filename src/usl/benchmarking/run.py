@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from usl.benchmarking.ledger import Ledger, Line
+from usl.benchmarking.curve_page import write_curve_page
+from usl.benchmarking.curve_table import areas
+from usl.benchmarking.ledger import FAILURE, Ledger, Line
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.page import write_page
 from usl.benchmarking.plan import Plan, check_known, read_plan
 from usl.benchmarking.pools import Pool, check_pools, open_pools
+from usl.benchmarking.rounds import curve_units
 from usl.benchmarking.summary import collect, standings
-from usl.benchmarking.units import FAILURE, Unit, units_of
-from usl.benchmarking.workers import Crash, run_units
+from usl.benchmarking.units import units_of
+from usl.benchmarking.workers import Crash, Unit, run_units
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import thread_count
@@ -30,16 +33,17 @@ def benchmark(
     datasets: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Benchmark:
-    """Compare selection methods as a plan says, and write tables and plots.
+    """Compare selection methods, or query strategies, as a plan says; write tables and plots.
 
-    ``out`` gets ``rows.jsonl``, one line per selection and per score, as they are finished; and in
-    the end ``rows.csv``, ``results.md`` and plots. What it holds of an earlier call is not done
-    again; a changed parameter is another row. No method sees a label but the marked oracle.
+    ``out`` gets ``rows.jsonl``, one line per selection and per score, or per round, as they are
+    finished; and in the end ``rows.csv``, ``results.md`` and plots. What it holds of an earlier
+    call is not done again; a changed parameter is another row. No method sees a label but the
+    marked oracle, and no strategy one that it has not asked for.
 
     Parameters
     ----------
-    plan : TOML file: data sets, encoders, budgets, methods, learners, seeds (docs/benchmark.md); or
-        builtin:smoke, a few seconds.
+    plan : TOML file: data sets, encoders, budgets or rounds, methods or strategies, learners, seeds
+        (docs/benchmark.md); or builtin:smoke, a few seconds.
     out : folder of the results. What it holds is not computed again.
     jobs : processes at a time, a core each; the default is all cores.
     minutes : begin nothing more after so long; the same command goes on.
@@ -59,12 +63,7 @@ def benchmark(
         raise UsageError(f"minutes: {minutes} given; it must be positive.")
     plan = restricted(plan, datasets)
     ledger = Ledger(Path(out))
-    pools: list[Pool] = []
-    for dataset in plan.datasets:
-        try:
-            pools += open_pools(dataset, plan.share, progress)
-        except (DataError, UsageError) as error:
-            raise type(error)(f"datasets.{dataset.name}: {error}") from error
+    pools = opened(plan, progress)
     check_pools(plan, pools)
     failures: list[Line] = []
 
@@ -75,7 +74,7 @@ def benchmark(
     crashes: list[Crash] = []
     try:
         crashes = run_units(
-            units_of(plan, pools, ledger),
+            left_to_do(plan, pools, ledger),
             keep,
             jobs=jobs,
             until=None if minutes is None else began + 60 * minutes,
@@ -83,9 +82,24 @@ def benchmark(
         )
     finally:  # Ctrl-C as well: the tables of what is there
         found = summarized(plan, pools, ledger, failures, crashes, Path(out))
-        if ledger.selections:
+        if plan.rounds is not None and ledger.curves:
+            write_curve_page(found, ledger)
+        elif plan.rounds is None and ledger.selections:
             write_page(found, ledger)
     return found
+
+
+def opened(plan: Plan, progress: Progress = silent) -> list[Pool]:
+    """The pools of a plan, encoded, with the budgets that it asks for."""
+    pools: list[Pool] = []
+    for dataset in plan.datasets:
+        try:
+            pools += open_pools(dataset, plan.share, progress)
+        except (DataError, UsageError) as error:
+            raise type(error)(f"datasets.{dataset.name}: {error}") from error
+    if plan.rounds is None:
+        return pools
+    return [replace(pool, budgets=plan.rounds.labels(len(pool.names))[:1]) for pool in pools]
 
 
 def summarized(
@@ -97,15 +111,20 @@ def summarized(
     out: Path,
 ) -> Benchmark:
     """The outcome so far."""
-    table = collect(plan, pools, ledger)
+    table = (collect if plan.rounds is None else areas)(plan, pools, ledger)
     base = plan.reference
     if table.methods and base not in table.methods:
         base = table.methods[0]
     ranked = standings(table, base) if table.cells else []
-    left: list[Unit] = units_of(plan, pools, ledger)
+    left = len(left_to_do(plan, pools, ledger))
     return Benchmark(
-        plan, tuple(pools), table, base, ranked, len(left), tuple(failures), tuple(crashes), out
+        plan, tuple(pools), table, base, ranked, left, tuple(failures), tuple(crashes), out
     )
+
+
+def left_to_do(plan: Plan, pools: list[Pool], ledger: Ledger) -> Sequence[Unit]:
+    """The draws with something that the ledger does not hold."""
+    return (units_of if plan.rounds is None else curve_units)(plan, pools, ledger)
 
 
 def restricted(plan: Plan, names: Sequence[str] | None) -> Plan:

@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.plan import Entry, Plan
 from usl.benchmarking.pools import Pool
-from usl.benchmarking.units import learner_key, selection_key
+from usl.benchmarking.units import entry_key, selection_key
 from usl.evaluation.compare import Estimate
 from usl.selection.known_methods import is_oracle
 
@@ -87,7 +87,7 @@ class Table:
 
 def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
     """The finished cells of a plan; a method without a single score is left out."""
-    learners = [(learner_key(learner), learner.name) for learner in plan.learners]
+    learners = [(entry_key(learner), learner.name) for learner in plan.learners]
     scored = {key for key, _ in ledger.scores}
     keyed = [
         (pool, budget, {entry.name: _keys(plan, pool, budget, entry) for entry in plan.methods})

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.benchmarking.ledger import SCORE, SELECTION, Ledger, Line
+from usl.benchmarking.ledger import FAILURE, SCORE, SELECTION, Ledger, Line
 from usl.benchmarking.plan import Entry, Plan
 from usl.benchmarking.pools import Draw, Pool
 from usl.core.errors import UslError
@@ -29,7 +29,6 @@ from usl.selection.stages import seconds_of
 from usl.training.contract import FROZEN
 
 Rows = NDArray[np.int64]
-FAILURE = "failure"
 ROUNDED = 6  # digits of what is written
 STARTED, SCORED, ITEM = 1.5, 0.03, 1e-5  # seconds: a process, a score, and each item of one
 
@@ -65,6 +64,24 @@ class Unit:
             found += [SCORED + ITEM * n] * len(job.learners)
         return [found[0] + STARTED, *found[1:]]
 
+    def work(self) -> Iterator[Line]:
+        """Do the jobs and yield their lines; a method's error is a line of kind ``failure``."""
+        draw = self.pool.draw(self.seed)
+        shared = Shared(draw)
+        for job in self.jobs:
+            about = {
+                "key": job.key,
+                "dataset": self.pool.dataset,
+                "encoder": self.pool.encoder,
+                "seed": self.seed,
+                "budget": job.budget,
+                "method": job.entry.name,
+            }
+            try:
+                yield from _do(self, job, draw, shared, about)
+            except UslError as error:
+                yield {"kind": FAILURE, **about, "error": str(error)}
+
 
 @dataclass(frozen=True)
 class Job:
@@ -93,10 +110,10 @@ def _jobs(plan: Plan, pool: Pool, seed: int, ledger: Ledger) -> Iterator[Job]:
             key = selection_key(pool, seed, budget, entry)
             made = ledger.selections.get(key)
             learners = tuple(
-                (learner_key(learner), learner)
+                (entry_key(learner), learner)
                 for learner in plan.learners
                 if (learner.seeds is None or seed < learner.seeds)
-                and (key, learner_key(learner)) not in ledger.scores
+                and (key, entry_key(learner)) not in ledger.scores
             )
             if made is None or learners:
                 picks = None if made is None else tuple(made["picks"])
@@ -108,8 +125,8 @@ def selection_key(pool: Pool, seed: int, budget: int, entry: Entry) -> str:
     return json_digest([pool.key, seed, budget, *_about(entry)])
 
 
-def learner_key(entry: Entry) -> str:
-    """Hash of all that a score depends on beside its selection."""
+def entry_key(entry: Entry) -> str:
+    """Hash of a method or learner with its parameters."""
     return json_digest(_about(entry))
 
 
@@ -120,25 +137,6 @@ def _about(entry: Entry) -> list[Any]:
         code = hashlib.sha256(Path(entry.method).read_bytes()).hexdigest()
     method = Path(entry.method).name
     return [method, code, sorted(entry.params.items())]
-
-
-def work(unit: Unit) -> Iterator[Line]:
-    """Do a unit's jobs and yield their lines; a method's error is a line of kind ``failure``."""
-    draw = unit.pool.draw(unit.seed)
-    shared = Shared(draw)
-    for job in unit.jobs:
-        about = {
-            "key": job.key,
-            "dataset": unit.pool.dataset,
-            "encoder": unit.pool.encoder,
-            "seed": unit.seed,
-            "budget": job.budget,
-            "method": job.entry.name,
-        }
-        try:
-            yield from _do(unit, job, draw, shared, about)
-        except UslError as error:
-            yield {"kind": FAILURE, **about, "error": str(error)}
 
 
 def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterator[Line]:

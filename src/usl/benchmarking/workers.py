@@ -19,18 +19,31 @@ from dataclasses import dataclass
 from itertools import chain
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from usl.core.progress import Progress, Stage, expect, silent
 
-if TYPE_CHECKING:  # a worker imports them when it is watched over
+if TYPE_CHECKING:  # a worker imports it when it is watched over
     from usl.benchmarking.ledger import Line
-    from usl.benchmarking.units import Unit
 
 DONE = "done"
 GRACE = 5.0  # seconds that a process has to end after its last word
 TABLES = 2.0  # seconds that tables and plots take afterwards
 LOOK = 0.2  # seconds between looks whether a signal has come
+
+
+class Unit(Protocol):
+    """What one process does."""
+
+    @property
+    def name(self) -> str:
+        """In messages."""
+
+    def seconds(self) -> list[float]:
+        """What each of its lines may take on one core, in their order."""
+
+    def work(self) -> Iterator[Line]:
+        """Do it, and yield its lines."""
 
 
 @dataclass(frozen=True)
@@ -172,13 +185,11 @@ def _work(pickled: bytes, connection: Connection) -> None:
 
     from threadpoolctl import threadpool_limits
 
-    from usl.benchmarking.units import work
-
     warnings.simplefilter("ignore")  # a method's remarks on its own clamps; rows tell the rest
     with suppress(BrokenPipeError, KeyboardInterrupt):  # nobody listens any more
         try:
             with threadpool_limits(1):
-                for line in work(pickle.loads(pickled)):
+                for line in pickle.loads(pickled).work():
                     connection.send([line])
             connection.send(DONE)
         except BrokenPipeError:

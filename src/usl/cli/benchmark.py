@@ -1,4 +1,4 @@
-"""Compare selection methods on labelled image sets, as a plan says. Stopped, it goes on."""
+"""Compare selection methods or query strategies, as a plan says. Stopped, it goes on."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def benchmark(plan: str, /, *, out: Path, json: Json = False, **options: Any) ->
             ]
             for s in found.standings
         ]
-        print_table(["method", "average rank", "accuracy %", f"over {reference}"], rows)
+        figure = "accuracy %" if found.plan.rounds is None else "area %"
+        print_table(["method", "average rank", figure, f"over {reference}"], rows)
         say(f"All tables and plots: {out / PAGE}")
     check_outcome(found)
     if found.left:

@@ -12,8 +12,10 @@ from cyclopts import Parameter
 
 from usl.active.contract import STRATEGIES
 from usl.active.next_round import NextRound, next_round, undo_round
+from usl.active.until import until as advice_until
 from usl.cli.options import verb
 from usl.cli.shared import FLAG, DryRun, Json
+from usl.cli.until import print_until
 from usl.console import bars, note, print_json, print_table, say
 from usl.core.errors import UsageError
 from usl.core.words import counted, quoted, verb_for
@@ -29,6 +31,7 @@ def next(
     *,
     budget: int | None = None,
     undo: Annotated[bool, Parameter(**FLAG)] = False,
+    until: float | None = None,
     json: Json = False,
     dry_run: DryRun = False,
     **options: Any,
@@ -38,7 +41,14 @@ def next(
     Parameters
     ----------
     undo : take the last round back, while none of its images is answered.
+    until : say instead whether this share of all labels is right, such as 0.95, by audit, and what
+        is the cheapest next step if not.
     """
+    if until is not None:
+        if budget is not None or undo or options or dry_run:
+            raise UsageError("until: it asks for nothing by itself; leave all other options out.")
+        print_until(advice_until(run, until), as_json=json)
+        return
     if undo:
         if budget is not None or options or dry_run:
             raise UsageError("undo: it takes the last round back; leave all other options out.")

@@ -41,12 +41,14 @@ class Methods:
     shared : parameters of the function that every method is handed; all others are its own.
     group : entry points by which installed packages add methods, or empty. Such an entry point
         names a module: ``[project.entry-points."usl.selection"] farthest = "my_package.farthest"``.
+    noun : what one of them is called in messages.
     """
 
     folder: str
     function: str
     shared: tuple[str, ...] = ()
     group: str = ""
+    noun: str = "method"
 
     def names(self) -> list[str]:
         """Names of the methods, sorted. None of them is imported for it."""
@@ -92,14 +94,16 @@ class Methods:
                 hint = did_you_mean(parameter, known)
                 inside = module.__name__.startswith(f"{self.folder}.")
                 if inside and (others := self.with_parameter(parameter)):
-                    hint = f" Methods that do: {listed(others)}."
+                    hint = f" {self.noun.capitalize()}s that do: {listed(others)}."
                 raise UsageError(
-                    f"Method {name!r} has no parameter {parameter!r}.{hint} "
+                    f"{self.noun.capitalize()} {name!r} has no parameter {parameter!r}.{hint} "
                     f"Its parameters: {', '.join(known) or 'none'}."
                 )
         for parameter, details in known.items():
             if details.default is inspect.Parameter.empty and parameter not in given:
-                raise UsageError(f"Method {name!r} needs the parameter {parameter!r}.")
+                raise UsageError(
+                    f"{self.noun.capitalize()} {name!r} needs the parameter {parameter!r}."
+                )
         for parameter, value in given.items():
             check_value(parameter, value, known[parameter].annotation)
 
@@ -128,8 +132,9 @@ def find_method(kinds: Sequence[Methods], name: str) -> tuple[Methods, ModuleTyp
         if (entry := kind._installed().get(name)) is not None:
             return kind, entry.load()
     known = sorted(known for kind in kinds for known in kind.names())
+    noun = kinds[0].noun
     raise UsageError(
-        f"Unknown method {name!r}.{did_you_mean(name, known)} Known methods: {', '.join(known)}; "
+        f"Unknown {noun} {name!r}.{did_you_mean(name, known)} Known {noun}s: {', '.join(known)}; "
         "or give the path of a .py file."
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,66 +15,10 @@ from usl.core.words import counted
 from usl.numeric.lazy_table import LazyTable, taken
 
 if TYPE_CHECKING:
-    from usl.data.decode import Hold
+    from usl.data.image_source import Images
 
 BLOCK = 4096  # rows read at once
 SUBSETS = ("train", "val", "test")
-
-
-class Images(Protocol):
-    """Where a collection's pictures come from; rows are 0 to n - 1."""
-
-    def __len__(self) -> int:
-        """Number of images."""
-
-    def read(self, row: int) -> Any:
-        """The decoded image as ``PIL.Image`` in mode ``L`` or ``RGB``, upright (EXIF applied).
-
-        Raises :class:`usl.core.errors.DataError`, naming the file, when it cannot be decoded.
-        """
-
-    def digest(self, row: int) -> str:
-        """Hex content hash of the stored image (the file's bytes, or the array's values)."""
-
-    def take(self, rows: NDArray[np.int64]) -> Images:
-        """The same source restricted to ``rows``, in that order."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A picture whose content was read once, for its hash and for its pixels.
-
-    ``decode(least, hold)`` gives the picture as :func:`usl.data.decode.decode_file` does.
-    """
-
-    digest: str
-    decode: Callable[[int | None, Hold | None], Any]
-
-
-@runtime_checkable
-class StoredImages(Images, Protocol):
-    """Images that know more than they have to: what a file's content was, and how to read it once.
-
-    ``scales`` : whether a picture may be read at a scale.
-    """
-
-    scales: bool
-
-    def known_digest(self, row: int) -> str | None:
-        """The content hash, if it is known without reading the picture."""
-
-    def load(self, row: int) -> Stored:
-        """Read what is stored of a picture. DataError if that cannot be read."""
-
-    def read_scaled(self, row: int, least: int | None, hold: Hold | None = None) -> Any:
-        """As ``read``; at the smallest scale at which the shorter side has ``least`` pixels."""
-
-
-def read_scaled(images: Images, row: int, least: int) -> Any:
-    """A picture, at a scale if it can be read at one, at which its shorter side is ``least``."""
-    if isinstance(images, StoredImages):
-        return images.read_scaled(row, least)
-    return images.read(row)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, did_you_mean
-from usl.data.collection import SUBSETS, Collection, Images
+from usl.data.collection import SUBSETS, Collection
+from usl.data.image_source import Images
 from usl.data.images import ArrayImages
 from usl.data.labels import read_labels, unwrap
 

@@ -29,6 +29,7 @@ __all__ = ["EXTENSIONS", "array_to_image", "decode_file", "to_grey_or_rgb", "upr
 
 GREY_MODES = ("1", "L", "LA", "La")
 STRIP = 256  # rows
+ON_THE_SIDE = (5, 6, 7, 8)  # orientations of EXIF that exchange width and height
 
 Hold = Callable[[int], None]  # told of the pixels that decoding will hold; it may wait
 
@@ -175,6 +176,21 @@ def decode_here(
         ) from error
 
 
+def shown_size(path: Any, name: str) -> tuple[int, int]:
+    """Width and height of an image file (a path, or an open file) as shown, from its head alone.
+
+    DataError, naming ``name``, for what is no image.
+    """
+    if os.path.splitext(name)[1].lower() in RAW:
+        return decode_file(path, name).size
+    try:
+        with _opened(path, None) as image:
+            (width, height), turned = image.size, _orientation(image) in ON_THE_SIDE
+    except Exception as error:  # decoders raise nearly anything on broken input
+        raise DataError(f"{name}: damaged or unreadable image ({error}).") from error
+    return (height, width) if turned else (width, height)
+
+
 def _decoded(image: Image.Image, content: Any, scaled: Counter[str], scale: Scale) -> Image.Image:
     """The pixels of an opened picture, upright, as ``L`` or ``RGB``."""
     reopen = partial(_opened, limit=None)
@@ -210,14 +226,24 @@ def _developed(content: bytes) -> Image.Image:
 
 def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; damaged EXIF data count as none."""
-    from PIL import ExifTags, ImageOps
+    from PIL import ImageOps
 
+    if _orientation(image) == 1:
+        return image  # not a copy of it, which takes as long as a scaled read
     try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image  # not a copy of it, which takes as long as a scaled read
         return ImageOps.exif_transpose(image)
     except Exception:  # the pixels are good, only the note about them is not
         return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """What EXIF says of which side is up: 1 to 8; 1, upright, where it is silent or damaged."""
+    from PIL import ExifTags
+
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return 1
 
 
 def _shrunk(image: Image.Image, side: int | None) -> Image.Image:

@@ -1,6 +1,6 @@
 """Sources of images: files, one array, or a data set object.
 
-All three satisfy :class:`usl.data.collection.Images`, decode only when asked, and pickle, so that
+All three satisfy :class:`usl.data.image_source.Images`, decode only when asked, and pickle, so that
 worker processes can share them.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -19,9 +19,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
 from usl.core.hashing import array_digest, bytes_digest
-from usl.data.collection import Stored
-from usl.data.decode import Hold, array_to_image, decode_file, to_grey_or_rgb, upright
+from usl.data.decode import (
+    Hold,
+    array_to_image,
+    decode_file,
+    shown_size,
+    shrink,
+    to_grey_or_rgb,
+    upright,
+)
 from usl.data.digests import DigestMemo, file_digest
+from usl.data.greys import eight_bits, windowed
+from usl.data.image_source import Stored
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -79,6 +88,15 @@ class FileImages:
         return decode_file(
             path, str(path), max_pixels=self.max_pixels, scaled=self.scaled, least=least, hold=hold
         )
+
+    def read_windowed(self, row: int, side: int, *, apart: bool = True) -> tuple[Image.Image, str]:
+        """See :func:`usl.data.image_source.read_windowed`."""
+        path = self.path(row)
+        return decode_windowed(path, str(path), side, max_pixels=self.max_pixels, apart=apart)
+
+    def size(self, row: int) -> tuple[int, int]:
+        """See :func:`usl.data.image_source.size_of`."""
+        return shown_size(self.path(row), str(self.path(row)))
 
     def known_digest(self, row: int) -> str | None:
         """The hash of a row's file, if the memo knows it and the file is unchanged."""
@@ -144,6 +162,20 @@ def stored(
     return Stored(digest, decode)
 
 
+def decode_windowed(
+    path: Any, name: str, side: int, *, max_pixels: int | None, apart: bool
+) -> tuple[Image.Image, str]:
+    """A file (a path, or an open file) for people to look at, and its window.
+
+    See :func:`usl.data.image_source.read_windowed`.
+    """
+    windows: Counter[str] = Counter()
+    picture = decode_file(
+        path, name, max_pixels=max_pixels, scaled=windows, side=side, apart=apart, window=True
+    )
+    return picture, next(iter(windows), "")
+
+
 class RowsOfImages:
     """Some rows, int64 [n], of a source of images; taking fewer copies no pixels."""
 
@@ -188,7 +220,8 @@ class ArrayImages(RowsOfImages):
 class ObjectImages(RowsOfImages):
     """Images fetched from a data set object by ``get(dataset, index)``.
 
-    ``get`` returns a ``PIL.Image``, or a uint8 array [h, w(, 1 or 3)].
+    ``get`` returns a ``PIL.Image``, a uint8 array [h, w(, 1 or 3)], or a mapping with the ``bytes``
+    of a file, or its ``path``.
     """
 
     scales = False
@@ -202,6 +235,15 @@ class ObjectImages(RowsOfImages):
 
     def read(self, row: int) -> Image.Image:
         """Fetch and convert one image."""
+        return self._picture(row, self.scaled)
+
+    def read_windowed(self, row: int, side: int, *, apart: bool = True) -> tuple[Image.Image, str]:
+        """See :func:`usl.data.image_source.read_windowed`; the object decides where it decodes."""
+        windows: Counter[str] = Counter()
+        picture = shrink(self._picture(row, windows, window=True), side)
+        return picture, next(iter(windows), "")
+
+    def _picture(self, row: int, scaled: Counter[str], *, window: bool = False) -> Image.Image:
         from PIL import Image
 
         index = int(self.rows[row])
@@ -209,7 +251,12 @@ class ObjectImages(RowsOfImages):
         try:
             value = self.get(self.dataset, index)
             if isinstance(value, Image.Image):
-                return to_grey_or_rgb(upright(value), self.scaled)
+                scale = windowed if window else eight_bits
+                return to_grey_or_rgb(upright(value), scaled, scale)
+            if isinstance(value, Mapping):
+                content = value.get("bytes")
+                file = io.BytesIO(content) if content else value.get("path")
+                return decode_file(file, f"item {index}", scaled=scaled, window=window)
         except Exception as error:
             raise DataError(f"{where}: the data set cannot give this image ({error}).") from error
         if isinstance(value, np.ndarray):
@@ -235,3 +282,7 @@ class ObjectImages(RowsOfImages):
     def read_scaled(self, row: int, least: int | None, hold: Hold | None = None) -> Image.Image:
         """As :meth:`read`."""
         return self.read(row)
+
+    def size(self, row: int) -> tuple[int, int]:
+        """Width and height; the object decodes the picture."""
+        return self.read(row).size

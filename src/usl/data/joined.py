@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.data.collection import Collection, Images
+from usl.data.collection import Collection
 from usl.data.digests import DigestMemo
+from usl.data.image_source import Images
 from usl.data.images import FileImages, RowsOfImages
 from usl.numeric.lazy_table import Joined
 

@@ -6,7 +6,6 @@ Neither library is imported: what counts is that an object behaves like theirs. 
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +20,6 @@ from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.plain_arrays import as_numpy, is_frame, is_tensor
 from usl.data.collection import SUBSETS, Collection
 from usl.data.columns import find_column, numbered, stacked, subset_name
-from usl.data.decode import decode_file
 from usl.data.frames import from_frame, from_paths, is_paths
 from usl.data.images import ObjectImages
 from usl.data.labels import label_notes, read_labels
@@ -211,20 +209,13 @@ def _parts(dataset: Any, subset: str) -> list[tuple[str, Any]]:
 
 
 def _item(dataset: Any, index: int, *, key: Any) -> Any:
-    """One image: a PIL image or array; Hugging Face's undecoded ``{"bytes": ...}`` is decoded."""
-    return _decoded(dataset[index][key], index)
-
-
-def _decoded(value: Any, index: int) -> Any:
-    if isinstance(value, Mapping):
-        content = value.get("bytes")
-        return decode_file(io.BytesIO(content) if content else value.get("path"), f"item {index}")
-    return value
+    """One image: a PIL image or array, or Hugging Face's undecoded ``{"bytes": ...}``."""
+    return dataset[index][key]
 
 
 def _picture(dataset: Any, index: int) -> Any:
     """The image of an item, whatever the item is."""
-    return _decoded(_image_and_rest(dataset[index])[0], index)
+    return _image_and_rest(dataset[index])[0]
 
 
 def _image_and_rest(item: Any) -> tuple[Any, Any]:

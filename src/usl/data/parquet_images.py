@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
-from usl.data.collection import Stored
 from usl.data.columns import find_column
-from usl.data.decode import Hold, decode_file
-from usl.data.images import stored
+from usl.data.decode import Hold, decode_file, shown_size
+from usl.data.image_source import Stored
+from usl.data.images import decode_windowed, stored
 from usl.data.parquet_files import open_parquet
 
 if TYPE_CHECKING:
@@ -148,6 +148,17 @@ class ParquetImages:
             least=least,
             hold=hold,
         )
+
+    def read_windowed(self, row: int, side: int, *, apart: bool = True) -> tuple[Image.Image, str]:
+        """See :func:`usl.data.image_source.read_windowed`."""
+        content = io.BytesIO(self._content(row))
+        return decode_windowed(
+            content, self.where(row), side, max_pixels=self.max_pixels, apart=apart
+        )
+
+    def size(self, row: int) -> tuple[int, int]:
+        """See :func:`usl.data.image_source.size_of`."""
+        return shown_size(io.BytesIO(self._content(row)), self.where(row))
 
     def digest(self, row: int) -> str:
         """Hash of the picture's bytes, as of a file with them."""

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
-from usl.data.collection import Images
 from usl.data.decode import decode_file, shrink
+from usl.data.image_source import Images
 from usl.data.images import FileImages
 
 if TYPE_CHECKING:

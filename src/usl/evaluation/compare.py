@@ -7,7 +7,7 @@ sees the same seeds, and what is reported is the difference within a seed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from usl.selection.known_methods import is_oracle
 from usl.selection.select import select
 from usl.selection.stages import seconds_of
 from usl.training.contract import DEFAULT, FROZEN
-from usl.training.models import NeighborModel
+from usl.training.models import Model, NeighborModel
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
 Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
@@ -201,14 +201,19 @@ def timed_picks(
 class Guess:
     """What a learner says after a set of picks.
 
-    ``test`` int64 [q] and ``train`` int64 [n]: class numbers; ``confidence`` float64 [n]: the
-    probability of the latter; ``rest`` bool [n]: the items without a label.
+    ``test`` int64 [q] and ``train`` int64 [n]: class numbers; ``rest`` bool [n]: the items without
+    a label; ``probabilities`` float64 [n, K]: of ``train``, for the K classes that have a label.
     """
 
     test: NDArray[np.int64]
     train: NDArray[np.int64]
-    confidence: NDArray[np.float64]
     rest: NDArray[np.bool_]
+    probabilities: NDArray[np.float64]
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """The probability of the class that is told of each train item, float64 [n]."""
+        return np.asarray(self.probabilities.max(axis=1))
 
 
 def guess(
@@ -224,20 +229,35 @@ def guess(
     Classes without a pick are unknown to the learner, and all their items count as errors.
     ``links`` remembers the test items' neighbours; pass one for as long as the data stay the same.
     """
-    train, train_truth = data.train, data.train_truth
-    rest = np.ones(len(train), dtype=bool)
+
+    def fit(classes: NDArray[np.int64]) -> Any:
+        heavy = np.ones(len(classes))
+        return module.fit(data.train, classes, heavy, int(classes.max()) + 1, seed=seed, **params)
+
+    return guess_of(picks, data, fit, links)
+
+
+def guess_of(
+    picks: NDArray[np.int64],
+    data: Data,
+    fit: Callable[[NDArray[np.int64]], Model],
+    links: Links | None = None,
+) -> Guess:
+    """As :func:`guess`, by any learner: ``fit(classes)``, int64 [n], -1 where there is none."""
+    n = len(data.train)
+    rest = np.ones(n, dtype=bool)
     rest[picks] = False
-    found = np.unique(train_truth[picks])
+    found, numbers = np.unique(data.train_truth[picks], return_inverse=True)
     if len(found) < 2:  # nothing to learn: every item gets the only class there is
-        sure = np.ones(len(train))
-        return Guess(np.full(len(data.test), found[0]), np.full(len(train), found[0]), sure, rest)
-    classes = np.full(len(train), -1, dtype=np.int64)
-    classes[picks] = np.searchsorted(found, train_truth[picks])
-    model = module.fit(train, classes, np.ones(len(train)), len(found), seed=seed, **params)
+        test, train = (np.full(size, found[0]) for size in (len(data.test), n))
+        return Guess(test, train, rest, np.ones((n, 1)))
+    classes = np.full(n, -1, dtype=np.int64)
+    classes[picks] = numbers
+    model = fit(classes)
     own = model.fitted()
-    own = model.probabilities(train) if own is None else own
+    own = model.probabilities(data.train) if own is None else own
     test = found[_probabilities(model, data.test, links).argmax(axis=1)]
-    return Guess(test, found[own.argmax(axis=1)], own.max(axis=1), rest)
+    return Guess(test, found[own.argmax(axis=1)], rest, own)
 
 
 def score(

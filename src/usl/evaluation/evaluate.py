@@ -23,14 +23,15 @@ from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.rounds import round_figures
 from usl.evaluation.truth import known_answers, strangers
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
+from usl.labeling.answers.called_now import predictions_now
 from usl.labeling.answers.store import Store, store_path
 from usl.run.folder import Run
 from usl.run.identity import writing
 from usl.run.model_changes import settle_models
 from usl.run.models import EVALUATION, STAMP, TrainedModel, active_model
 from usl.run.picks import picked_ids
-from usl.run.predictions import read_predictions
 from usl.run.split import Split
+from usl.run.split_csv import by_people
 from usl.training.doubts import known_doubts
 from usl.training.models import Model, open_model
 from usl.training.open_run import Opened, open_run
@@ -76,7 +77,7 @@ def evaluate(
     numbers = {name: number for number, name in enumerate(names)}
     classes = np.array([numbers.get(name, -1) for name in truth], dtype=np.int64)
 
-    human = opened.split.sources[opened.split_rows()] == "human"
+    given = by_people(opened.split.sources[opened.split_rows()])
     predicted = predicted_classes(opened, model, class_names)
     figures: dict[str, Any] = {
         "method": trained.info["method"],
@@ -89,7 +90,7 @@ def evaluate(
     for subset in ("test", "val", "train"):
         rows = (opened.subsets == subset) & (classes >= 0)
         if subset == "train":
-            rows &= ~human
+            rows &= ~given
         if rows.any():
             found = classification_figures(classes[rows], predicted[rows], names)
             found["protocol"] = "transductive" if subset == "train" else "out of sample"
@@ -103,13 +104,13 @@ def evaluate(
             f"{run.path}: no answers to compare with. They come from class folders or a label "
             "column of the source, named as in your labels, or from labels you give to val or test "
             f"images in split.csv. Or judge some predictions: usl label {run.path} --audit 50."
-            + strangers(opened.collection, opened.split)
+            + strangers(opened.collection, opened.split, run.path)
         )
     if measured:
         figures |= last_epochs_figures(opened, trained, classes, names, progress)
     if from_source:
         figures |= pick_figures(opened, classes, names)
-        left = (opened.subsets == "train") & (classes >= 0) & ~human
+        left = (opened.subsets == "train") & (classes >= 0) & ~given
         answers = dict(zip(opened.ids[left].tolist(), truth[left].tolist(), strict=True))
         if rounds := round_figures(run, answers):
             figures["rounds"] = rounds
@@ -126,7 +127,7 @@ def predicted_classes(opened: Opened, model: Model, names: list[str]) -> NDArray
     train, own = opened.subsets == "train", model.fitted()
     if own is None or len(own) == train.sum():
         return np.asarray(predict_points(model, opened.space, train).argmax(axis=1))
-    found = read_predictions(opened.run.path)
+    found = predictions_now(opened.run.path)
     said = {} if found is None else found.by_id()
     best = np.asarray(model.probabilities(opened.space.features).argmax(axis=1))
     for row in np.flatnonzero(train).tolist():

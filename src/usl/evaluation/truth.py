@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.data.collection import Collection
+from usl.labeling.answers.called_now import labels_now, names_now
 from usl.run.split import Split
 from usl.training.open_run import Opened
 
 
-def source_answers(collection: Collection, split: Split) -> NDArray[np.object_] | None:
+def source_answers(
+    collection: Collection, split: Split, folder: Path
+) -> NDArray[np.object_] | None:
     """The labels the source holds, object [n], or None if it holds none that are answers.
+
+    By the names that the run in ``folder`` has for them, where classes were renamed there.
 
     Folders of albums or dates look like class folders. They give themselves away as soon as a
     person has labelled: then not one name is common to both.
     """
     if collection.labels is None:
         return None
+    labels = labels_now(collection.labels, names_now(folder))
     given = set(split.labels[split.labeled()].tolist())
-    answers = {label for label in collection.labels.tolist() if label is not None}
-    return None if given and not given & answers else collection.labels
+    answers = {label for label in labels.tolist() if label is not None}
+    return None if given and not given & answers else labels
 
 
-def strangers(collection: Collection, split: Split) -> str:
+def strangers(collection: Collection, split: Split, folder: Path) -> str:
     """What to say where a source has names, but not one of those that people gave; "" else."""
-    if collection.labels is None or source_answers(collection, split) is not None:
+    if collection.labels is None or source_answers(collection, split, folder) is not None:
         return ""
     given = sorted(set(split.labels[split.labeled()].tolist()))
     answers = sorted({label for label in collection.labels.tolist() if label is not None})
@@ -40,7 +48,7 @@ def known_answers(opened: Opened) -> tuple[NDArray[np.object_], bool]:
 
     Else they are the labels that a person gave to val and test images in the split file.
     """
-    labels = source_answers(opened.collection, opened.split)
+    labels = source_answers(opened.collection, opened.split, opened.run.path)
     if labels is not None:
         return labels[opened.space.rows], True
     truth = opened.split.labels[opened.split_rows()].copy()

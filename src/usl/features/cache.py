@@ -26,7 +26,7 @@ from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 
 if TYPE_CHECKING:
-    from usl.data.collection import Images
+    from usl.data.image_source import Images
     from usl.features.contract import Encoder
 
 ENDING = ".shard"

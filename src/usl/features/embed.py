@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.progress import Progress, expect, silent
 from usl.core.words import counted
-from usl.data.collection import Collection, Images
+from usl.data.collection import Collection
+from usl.data.image_source import Images
 from usl.features.cache import FeatureCache, encoder_cache
 from usl.features.contract import Encoder, EncoderInfo, PrecisionName
 from usl.features.head_encoder import LayerName, with_layer

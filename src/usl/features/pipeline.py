@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UslWarning
 from usl.core.progress import Progress
-from usl.data.collection import Collection, Images, StoredImages
+from usl.data.collection import Collection
+from usl.data.image_source import Images, StoredImages
 from usl.features.cache import Digests, FeatureCache, as_digests
 from usl.features.contract import Encoder
 from usl.numeric.blocks import thread_count

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.progress import Stage
-from usl.data.collection import Images
+from usl.data.image_source import Images
 
 if TYPE_CHECKING:
     from usl.features.contract import Encoder

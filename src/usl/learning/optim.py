@@ -20,7 +20,8 @@ class Optimizer:
     ----------
     name : ``sgd``, ``adam``, ``adamw`` (decoupled decay) or ``lars``.
     lr : peak learning rate.
-    weight_decay : on weights of two and more dimensions; biases and batch normalisation have none.
+    weight_decay : on weights of two and more dimensions; biases and batch normalisation have none,
+        unless ``decay_all``, as where a release hands all its parameters to the optimiser.
     momentum, nesterov : of ``sgd`` and ``lars``.
     schedule : ``cosine`` to 0; ``fixmatch``, lr cos(7 pi s / 16 S); ``steps``, times 0.1 at each
         of ``milestones``; or ``constant``.
@@ -31,6 +32,7 @@ class Optimizer:
     name: Literal["sgd", "adam", "adamw", "lars"] = "sgd"
     lr: float = 0.03
     weight_decay: float = 5e-4
+    decay_all: bool = False
     momentum: float = 0.9
     nesterov: bool = False
     schedule: Literal["cosine", "fixmatch", "steps", "constant"] = "cosine"
@@ -41,7 +43,7 @@ class Optimizer:
         """The optimiser of everything in ``module`` that takes a gradient."""
         if not self.lr > 0:
             raise UsageError(f"lr: {self.lr} given; use a number above 0.")
-        groups = parameter_groups(module, self.weight_decay)
+        groups = parameter_groups(module, self.weight_decay, decay_all=self.decay_all)
         if self.name == "sgd":
             return torch.optim.SGD(
                 groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
@@ -76,10 +78,18 @@ class Optimizer:
         return self.lr
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: weights, with decay; biases and normalisation, one-dimensional, without."""
+def parameter_groups(
+    module: nn.Module, weight_decay: float, *, decay_all: bool = False
+) -> list[dict[str, Any]]:
+    """Two groups: weights, with decay; biases and normalisation, one-dimensional, without.
+
+    With ``decay_all`` these have it, too.
+    """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in trained if p.ndim <= 1],
+            "weight_decay": weight_decay if decay_all else 0.0,
+        },
     ]

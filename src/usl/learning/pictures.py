@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.progress import Progress, silent
-from usl.data.collection import Images, read_scaled
+from usl.data.image_source import Images, read_scaled
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:

@@ -43,6 +43,7 @@ def kernel_sums(
     *,
     low: Float32 | None = None,
     span: Float32 | None = None,
+    weights: Float32 | None = None,
     progress: Progress = silent,
     label: str = "",
 ) -> Values:
@@ -55,9 +56,10 @@ def kernel_sums(
         half of the pairs are computed.
     low, span : float32 [o]; with them the summand is clip(kernel - low, 0, span), for each of the
         others. Without ``span`` there is no upper bound, without ``low`` no bound at all.
+    weights : float32 [o], how often each of the others counts; once by default.
     """
     right = kernel.right(features if others is None else features[others])
-    if rows is None and others is None and low is None:
+    if rows is None and others is None and low is None and weights is None:
         left = kernel.left(features)
         return sums_over_pairs(
             lambda some, rest: kernel.tile(left[some], right[rest]),
@@ -79,7 +81,7 @@ def kernel_sums(
                 np.maximum(tile, 0, out=tile)
             if span is not None:
                 np.minimum(tile, span[part], out=tile)
-            total += tile.sum(axis=1)
+            total += tile.sum(axis=1) if weights is None else tile @ weights[part]
         return total
 
     count = len(features) if rows is None else len(rows)

@@ -113,6 +113,7 @@ class Table(Protocol):
         *,
         low: Float32 | None = None,
         span: Float32 | None = None,
+        weights: Float32 | None = None,
         progress: Progress = silent,
         label: str = "",
     ) -> Values:

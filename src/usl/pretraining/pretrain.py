@@ -91,7 +91,7 @@ def pretrain(
     epochs : passes over the images; the default is the recipe's.
     batch_size : images per step; the default is the recipe's, but at most half the images.
     lr : peak learning rate; the default is the recipe's.
-    weight_decay : of weights, not of biases; the default is the recipe's.
+    weight_decay : of weights, and of biases where the recipe says so; the default is the recipe's.
     seed : of every random draw.
     monitor_epochs : epochs between looks at the representation.
     probe : makes the labelled probe of the monitor; labels are read for nothing else.

@@ -20,8 +20,9 @@ from usl.run.excluded import EXCLUDED
 from usl.run.picks import PICKS
 from usl.run.predictions import PREDICTIONS
 from usl.run.split import FIELDS, Split
-from usl.run.split_csv import COLUMNS, CSV_NAME, PARQUET_NAME
+from usl.run.split_csv import COLUMNS, CSV_NAME, PARQUET_NAME, by_people
 from usl.run.tables import guarded_table
+from usl.run.until_record import UNTIL
 
 RECORD = ".usl-export.json"  # in a folder that an export wrote: what was in it
 OF_SYSTEMS = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, besides hidden files
@@ -45,7 +46,7 @@ OURS |= {
     "map.npz",
     "report.html",
 }
-OURS |= {"encoder.safetensors", "source.jsonl", "training", "tensorboard", "metrics.jsonl"}
+OURS |= {"encoder.safetensors", "source.jsonl", "training", "tensorboard", "metrics.jsonl", UNTIL}
 EXPORTED = {*COLUMNS, "rank", "score", "prediction", "confidence"}  # columns of an export
 
 
@@ -97,7 +98,7 @@ def _counts(name: str) -> bool:
 def _split_changed(folder: Path) -> bool:
     """Whether the split file holds a person's label, or is not what its mirror says."""
     split = Split.read(folder)
-    if (split.sources == "human").any() or column_names(folder / CSV_NAME) != list(COLUMNS):
+    if by_people(split.sources).any() or column_names(folder / CSV_NAME) != list(COLUMNS):
         return True
     mirror = read_columns(folder / PARQUET_NAME)
     return any(

@@ -4,7 +4,7 @@
 image_id, subset        as in the split file
 label                   a person's if there is one, else the most probable class
 confidence              the model's probability of that label
-source                  ``human`` or ``predicted``
+source                  ``human``, ``swept`` (a person's, at a glance) or ``predicted``
 unlike                  of a prediction, how little the image is like any class: 0 is usual, from 1
                         on it is like none (:mod:`usl.training.unlike`); empty if not known
 suggestion, support     of a person's label, what the other labels say: the likeliest class, and the
@@ -25,12 +25,14 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.run.models import active_model
 from usl.run.split import Split
+from usl.run.split_csv import SWEPT, by_people
 from usl.run.tables import ID, read_table, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PREDICTIONS = "predictions.parquet"
+RECORD = "run.json"  # of the run, which every training rewrites
 STAMPED = b"usl.stamp"  # in the metadata of the Parquet file: the model's stamp
 COLUMNS = (ID, "subset", "label", "confidence", "source")
 MORE = ("unlike", "suggestion", "support")  # which tables of older trainings have not
@@ -111,6 +113,12 @@ def read_predictions(folder: Path) -> Predictions | None:
     return Predictions(ids, subsets, labels, confidence, own, unlike, suggestions, support)
 
 
+def training_stamp(folder: Path) -> str:
+    """What changes when the run is trained anew, so that its predictions are to be read again."""
+    found = (folder / RECORD).stat()
+    return f"{found.st_mtime_ns}.{found.st_ino}"
+
+
 def _texts(path: Path, table: pa.Table, name: str) -> NDArray[np.object_]:
     """A column of texts; None where an older table has none."""
     if name in MORE and name not in table.column_names:
@@ -145,8 +153,8 @@ def machine_labelled(folder: Path, split: Split) -> Predictions | None:
     found = read_predictions(folder)
     if found is None:
         return None
-    human = set(split.ids[split.sources == "human"].tolist())
-    asked = np.array([name not in human for name in found.ids.tolist()], dtype=bool)
+    given = set(split.ids[by_people(split.sources)].tolist())
+    asked = np.array([name not in given for name in found.ids.tolist()], dtype=bool)
     rows = np.flatnonzero((found.subsets == "train") & found.own & asked)
     return found.take(rows[np.argsort(found.ids[rows], kind="stable")])
 
@@ -176,6 +184,7 @@ def prediction_table(
     human: NDArray[np.bool_],
     unlike: NDArray[np.float64] | None = None,
     opinions: Mapping[int, tuple[str, float]] | None = None,
+    swept: NDArray[np.bool_] | None = None,
 ) -> pa.Table:
     """The table of n images with ``probabilities`` [n, C]: a person's first, then the surest.
 
@@ -184,6 +193,7 @@ def prediction_table(
     human : bool [n], whether a person gave the label.
     unlike : float64 [n], how little each is like any class, NaN where not known.
     opinions : by row, the class and the support that the other labels give a person's label.
+    swept : bool [n], whether a person gave it at a glance.
     """
     import pyarrow as pa
 
@@ -192,6 +202,8 @@ def prediction_table(
     confidence = probabilities[np.arange(n), best]
     order = np.lexsort((np.arange(n), -confidence, ~human))
     score = np.full(n, np.nan) if unlike is None else np.where(human, np.nan, unlike)
+    source = np.where(human, "human", "predicted")
+    source = source if swept is None else np.where(swept, SWEPT, source)
     told = [(opinions or {}).get(row, (None, None)) for row in order.tolist()]
     return pa.table(
         {
@@ -199,7 +211,7 @@ def prediction_table(
             "subset": pa.array(subsets[order].tolist(), pa.string()),
             "label": pa.array([class_names[number] for number in best[order].tolist()]),
             "confidence": confidence[order],
-            "source": pa.array(np.where(human, "human", "predicted")[order].tolist()),
+            "source": pa.array(source[order].tolist()),
             "unlike": pa.array(score[order].round(4), pa.float64(), from_pandas=True),
             "suggestion": pa.array([name for name, _ in told], pa.string()),
             "support": pa.array([share for _, share in told], pa.float64()),

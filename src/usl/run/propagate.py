@@ -10,6 +10,7 @@ from usl.core.errors import DataError
 from usl.run.folder import Run
 from usl.run.picks import PICKS, read_picks
 from usl.run.split import Split
+from usl.run.split_csv import by_people
 
 COLUMN = "propagated_to"
 
@@ -25,24 +26,18 @@ def propagate(run: Run, split: Split) -> Split:
     if COLUMN not in table.column_names:
         return split
     row_of = {name: row for row, name in enumerate(split.ids.tolist())}
+    given = by_people(split.sources)
     rows: list[int] = []
     labels: list[str] = []
     for pick, followers in zip(*table.to_pydict().values(), strict=True):
-        if pick not in row_of or split.sources[row_of[pick]] != "human":
+        if pick not in row_of or not given[row_of[pick]]:
             continue
         if not isinstance(followers, list):
             raise DataError(f"{run.path / PICKS}: {COLUMN} of {pick!r} is no list. Select anew.")
         open_rows = [row_of[name] for name in followers if name in row_of]
         open_rows = [
-            row
-            for row in open_rows
-            if split.sources[row] != "human" and split.states[row] != "requested"
+            row for row in open_rows if not given[row] and split.states[row] != "requested"
         ]
         rows += open_rows
         labels += [split.labels[row_of[pick]]] * len(open_rows)
     return split.with_labels(rows, labels, source="propagated") if rows else split
-
-
-def _of_people(split: Split, row: int) -> bool:
-    """Whether a person has labelled an image, or is asked to."""
-    return bool(split.sources[row] == "human" or split.states[row] == "requested")

@@ -46,6 +46,12 @@ class SelectionRound:
         """Image ids of its picks, best first; :func:`usl.run.picks.read_picks` reads the rest."""
         return picked_ids(self.path)
 
+    def passed(self) -> list[tuple[str, int]]:
+        """Audited images that it passed over, though it wanted them: each with the number of its
+        picks that it wanted more.
+        """
+        return [(str(name), int(place)) for name, place in self.info.get("passed", ())]
+
 
 def list_rounds(folder: Path, selection: dict[str, Any]) -> list[SelectionRound]:
     """All rounds of a run folder in order, round 0 with its record ``selection``.

@@ -12,7 +12,7 @@ subset   train, val or test
 state    requested (please label this one), labeled, unlabeled
 label    any text; empty unless labeled
 weight   the label's weight in training, at least 0; 1 if empty
-source   human, propagated or predicted; empty unless labeled
+source   human, swept (confirmed at a glance), propagated or predicted; empty unless labeled
 ======== ======================================================================================
 
 Requested rows come first, best first; the others follow in the order of the collection. A label

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 CSV_NAME, PARQUET_NAME = "split.csv", "split.parquet"
 COLUMNS = ("image_id", "subset", "state", "label", "weight", "source")
 STATES = ("requested", "labeled", "unlabeled")
-SOURCES = ("human", "propagated", "predicted")
+SOURCES = ("human", "swept", "propagated", "predicted")
+SWEPT = "swept"  # confirmed at a glance, with a whole sheet of others
 
 MOST_WEIGHT = 1e9  # beyond, sums of weights overflow
 STATE = r"[,;\t](requested|labeled|unlabeled)"
@@ -75,6 +76,11 @@ def parse(table: Table) -> dict[str, NDArray[Any]]:
         "weights": _weights(table, columns["weight"]),
         "sources": sources,
     }
+
+
+def by_people(sources: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Which labels people gave, one by one or swept, by their sources str [n]: bool [n]."""
+    return np.asarray((sources == "human") | (sources == SWEPT), dtype=bool)
 
 
 class FileChangedError(DataError):

@@ -14,11 +14,11 @@ from contextlib import suppress
 from typing import Any
 
 from usl.core.errors import DataError
+from usl.labeling.answers.called_now import predictions_now
 from usl.labeling.answers.entries import AUDIT, LABEL
 from usl.labeling.answers.outcomes import outcomes
 from usl.labeling.answers.store import Store, store_path
 from usl.run.folder import Run
-from usl.run.predictions import read_predictions
 from usl.run.split import Split
 
 LEVEL = 0.05  # of the test
@@ -36,7 +36,7 @@ def compared(run: Run, split: Split, new: Mapping[str, str]) -> dict[str, Any] |
     answers = audited_answers(run, split)
     old: dict[str, Any] = {}
     with suppress(DataError):  # an active model that cannot be read compares with nothing
-        found = read_predictions(run.path) if answers else None
+        found = predictions_now(run.path) if answers else None
         old = {} if found is None else {name: label for name, (label, _) in found.by_id().items()}
     pairs = [
         (new[image] == answer, old[image] == answer)

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
+from usl.labeling.answers.called_now import predictions_now
 from usl.numeric.arrays import TINY, Float32, softmax
 from usl.numeric.blocks import map_blocks, one_blas_thread
 from usl.run.folder import Run
-from usl.run.predictions import read_predictions
 from usl.training.beyond import points_of
 from usl.training.labels import Labels, given_labels
 from usl.training.models import MixtureModel, Model, NeighborModel, open_model
@@ -141,7 +141,7 @@ def given_now(opened: Opened, labels: Labels) -> dict[str, str]:
 
 def given_then(run: Run) -> dict[str, str]:
     """The labels of people that the model learned from."""
-    found = read_predictions(run.path)
+    found = predictions_now(run.path)
     assert found is not None  # there is a model
     rows = np.flatnonzero(~found.own & (found.subsets == "train")).tolist()
     return {str(found.ids[row]): str(found.labels[row]) for row in rows}

@@ -19,7 +19,7 @@ from usl.run.folder import Run
 from usl.training.models import Model, open_model
 from usl.training.open_run import recorded_encoder, recorded_preprocessing
 
-WRITERS = Methods("usl.training.exports", "write")
+WRITERS = Methods("usl.training.exports", "write", noun="format")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from usl.core.errors import DataError, UslWarning
 from usl.core.words import counted, quoted, verb_for
 from usl.run.folder import Run
 from usl.run.split import Split, first_rows
-from usl.run.split_csv import CSV_NAME
+from usl.run.split_csv import CSV_NAME, SWEPT, by_people
 from usl.training.open_run import Opened
 
 
@@ -21,13 +21,15 @@ class Labels:
     """The labels a training goes by.
 
     ``classes`` int64 [r], numbers into ``names``, -1 without a usable label; ``weights`` float64
-    [r]; ``human`` bool [r], whether a person gave it.
+    [r]; ``human`` bool [r], whether a person gave it; ``swept`` [r], whether only at a glance: it
+    weighs as much as any other.
     """
 
     names: list[str]
     classes: NDArray[np.int64]
     weights: NDArray[np.float64]
     human: NDArray[np.bool_]
+    swept: NDArray[np.bool_] | None = None
 
     def single(self) -> list[str]:
         """The classes that rest on one label."""
@@ -61,7 +63,9 @@ def labels_of(run: Run, split: Split, rows: NDArray[np.int64], train: NDArray[np
         [numbers[label] if use else -1 for label, use in zip(labels, usable, strict=True)],
         dtype=np.int64,
     )
-    return Labels(names, classes, split.weights[rows], split.sources[rows] == "human")
+    sources = split.sources[rows]
+    weights = split.weights[rows]
+    return Labels(names, classes, weights, by_people(sources), sources == SWEPT)
 
 
 def given_labels(opened: Opened) -> Labels:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.files import atomic_write
 from usl.core.npz import read_npz
+from usl.labeling.answers.called_now import classes_now, names_now
 from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
@@ -256,7 +257,7 @@ def kind_of(model: Model) -> str:
 
 
 def open_model(folder: Path) -> tuple[TrainedModel, Model, list[str]]:
-    """The active model of a run folder: its record, the classifier and its class names.
+    """The active model of a run folder: its record, the classifier and its classes' present names.
 
     Raises :class:`DataError` where there is none, or it is damaged, or of another training than
     its record.
@@ -272,7 +273,7 @@ def open_model(folder: Path) -> tuple[TrainedModel, Model, list[str]]:
     trained.check_stamp(path, stamp)
     if class_names != trained.info.get("classes", class_names):
         trained.check_stamp(path, "of other classes")
-    return trained, model, class_names
+    return trained, model, classes_now(class_names, names_now(folder))
 
 
 def _check(model: Any, class_names: list[str]) -> None:

@@ -201,6 +201,7 @@ def train_model(
             labels.human,
             unlike,
             {row: one for row, one in told.items() if labels.human[row]},
+            labels.swept,
         )
         record |= judged(opened, fitted, labels, probabilities, told)
         record |= counts_of(table)

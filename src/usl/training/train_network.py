@@ -215,7 +215,7 @@ def train_network(
     batch_size : labelled images per step; few labels are repeated.
     ratio : unlabelled images per labelled one (mu).
     lr : peak learning rate.
-    weight_decay : of weights; biases and batch normalisation have none.
+    weight_decay : of weights; of biases and batch normalisation where the recipe says so.
     labeled_in_unlabeled : the unlabelled stream holds the labelled images too; the default is the
         recipe's (FixMatch: yes, CoMatch: no).
     last_epochs : keep the averages of so many of the last epochs, of 1,024 steps each, too: usl

@@ -157,3 +157,16 @@ def test_as_the_library_itself_writes_it(tmp_path):
     assert found.labels.tolist() == ["dog", "cat", None]
     np.testing.assert_array_equal(np.asarray(found.images.read(1)), np.asarray(pictures[1]))
     assert open_collection(made).labels.tolist() == ["dog", "cat", None]
+
+
+def test_the_size_of_a_picture_is_told_by_its_head(tmp_path, monkeypatch):
+    content = io.BytesIO()
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held upright
+    Image.new("RGB", (50, 40)).save(content, "JPEG", exif=turned)
+    pq.write_table(pa.table({"image": [content.getvalue(), b"no image"]}), tmp_path / "x.parquet")
+    images = open_collection(tmp_path / "x.parquet").images
+    monkeypatch.setattr(Image.Image, "load", None)  # no pixel is read
+    assert images.size(0) == (40, 50)
+    with pytest.raises(DataError, match=r"x.parquet, row 2: damaged or unreadable"):
+        images.size(1)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 
+import numpy as np
 import pytest
 from label_run import IDS, edit, make_run, rows, write_predictions
 
 from usl.core.errors import UsageError, UslWarning
+from usl.data.collection import Collection
+from usl.evaluation.truth import source_answers
 from usl.labeling.answers.audit import accuracy_of_collection
+from usl.labeling.answers.called_now import classes_now, predictions_now
 from usl.labeling.answers.classes import (
     name_for,
     remove_class,
@@ -258,3 +262,29 @@ def test_eight_at_once_keep_every_answer(run):
     with Store.open(run.path) as store:
         assert len(store.history()) == 40
         assert {one.label for one in store.history()} == set(names(store))
+
+
+def test_a_rename_reaches_what_a_model_was_trained_on(run, store):
+    """Predictions, a model's classes, known answers and labels that were passed on."""
+    store.set_classes(["cat", "dog"])
+    given = {IDS[0]: "cat", IDS[1]: "dog"}
+    store.add([label(image, name) for image, name in given.items()])
+    split = sync(run, store)
+    spread = split.with_labels([4], ["dog"], source="propagated")
+    spread.write(run.path)
+    write_predictions(run, {**given, IDS[2]: "dog"}, human=given)
+    rename_class(store, "dog", "hound")
+    sync(run, store)
+    assert rows(run)[IDS[4]][1] == "hound"
+    assert run.split().sources[4] == "propagated"
+    found = predictions_now(run.path)
+    told = dict(zip(found.ids.tolist(), found.labels.tolist(), strict=True))
+    assert told == {IDS[0]: "cat", IDS[1]: "hound", IDS[2]: "hound"}
+    answers = np.array(["cat", "dog", None, "dog"], dtype=object)
+    source = Collection(np.array(IDS[:4]), np.array(["train"] * 4), None, np.eye(4), answers)
+    known = source_answers(source, run.split(), run.path)
+    assert known.tolist() == ["cat", "hound", None, "hound"]
+    assert classes_now(["cat", "dog"], store.names()) == ["cat", "hound"]
+    rename_class(store, "hound", "cat", merge=True)
+    assert classes_now(["cat", "dog"], store.names()) == ["cat", "dog"]  # two columns of a model
+    assert set(predictions_now(run.path).labels.tolist()) == {"cat"}

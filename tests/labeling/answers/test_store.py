@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from usl.core.errors import UsageError
@@ -19,7 +20,7 @@ def test_answers_come_back_as_they_were_given(tmp_path):
         cat("ü/1.jpg", annotator=" Ann ", seconds=1.5, key="k1"),
         Answer("b.jpg", "unsure", round="audit-1"),
         Answer("c.jpg", "bad", final=True),
-        Answer("d.jpg", "skip"),
+        Answer(np.str_("d.jpg"), "skip"),
         Answer("e.jpg", "label", " 'hot' <dog>;\u2603 "),
     ]
     with Store.open(tmp_path) as store:
@@ -156,8 +157,10 @@ def test_rounds_are_kept_in_order(tmp_path):
         audit = store.add_round(Round("", "audit", ("b", "a"), seed=3, population=9))
         check = store.add_round(Round("", "check", ("c",), passed=(("a", 0),)))
         second = store.add_round(Round("", "audit", ("d",)))
+        live = store.add_round(Round("", "live", (), settings={"suggest": True, "seed": 3}))
         assert [audit.name, check.name, second.name] == ["audit-1", "check-1", "audit-2"]
-        assert store.rounds() == [audit, check, second]
+        assert live.name == "live-1"
+        assert store.rounds() == [audit, check, second, live]
         assert audit.time
         for bad in (
             Round("audit-1", "audit", ()),

@@ -282,7 +282,10 @@ def test_no_flipped_bit_gives_another_answer(tmp_path):
 
 
 def test_a_store_of_an_older_version_is_read_and_gone_on_with(tmp_path):
-    older = [statement.replace("checksum INTEGER,", "") for statement in SCHEMA]
+    older = [
+        statement.replace("checksum INTEGER,", "").replace(", settings TEXT", "")
+        for statement in SCHEMA
+    ]
     with closing(sqlite3.connect(store_path(tmp_path))) as connection:
         for statement in older:
             connection.execute(statement)
@@ -290,8 +293,13 @@ def test_a_store_of_an_older_version_is_read_and_gone_on_with(tmp_path):
             "INSERT INTO entries (time, kind, image_id, label, annotator, round, final) "
             "VALUES ('2026-01-01T00:00:00+00:00', 'label', 'old.jpg', 'cat', '', 'labels', 0)"
         )
+        connection.execute(
+            "INSERT INTO rounds (name, kind, images, seed, population, passed, time) "
+            "VALUES ('check-1', 'check', '[\"old.jpg\"]', 0, 1, '[]', '2026-01-01T00:00:00+00:00')"
+        )
         connection.commit()
     for _ in range(2):
         with Store.open(tmp_path) as store:
             assert next(answer.image_id for answer in store.history()) == "old.jpg"
+            assert store.rounds()[0].settings == {}
             store.add([cat("new.jpg")])

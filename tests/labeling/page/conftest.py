@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from page_run import App, Served, Threaded, copy_run, make_run
+from page_run import App, Threaded, copy_run, make_run
+from page_served import Served
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,7 @@ def served(path):
 
     yield start
     for one in running:
-        if one.process.poll() is None:
+        if one.runs:
             one.kill()
 
 
@@ -77,7 +78,7 @@ def visit(browser):
     def go(address, *, context=None, width=1280, height=800, wait=True, **options):
         if context is None:
             size = {"width": width, "height": height}
-            context = browser.new_context(viewport=size, **options)
+            context = browser.new_context(viewport=size, reduced_motion="reduce", **options)
             context.set_default_timeout(30_000)
             contexts.append(context)
         page = context.new_page()

@@ -6,8 +6,6 @@ import asyncio
 import json
 import shutil
 import struct
-import subprocess
-import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,7 @@ import pyarrow.parquet
 from PIL import Image
 
 from usl.data.digests import file_digest
+from usl.labeling.answers.live import live_round
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
 from usl.labeling.page.app import make_app
@@ -27,18 +26,10 @@ from usl.labeling.page.auth import Auth, Keyring
 from usl.labeling.page.page_state import PageState
 from usl.labeling.page.picture_cache import PictureCache
 from usl.labeling.page.pictures import Pictures
+from usl.labeling.page.queue import Queue
 from usl.labeling.page.server import Server, address_of, listen
 from usl.run.folder import Run
 from usl.selection.start_run import start_run
-
-SERVE = """
-import json, sys
-from usl.labeling.page.serve import serve
-options = json.loads(sys.argv[2])
-def ready(address):
-    print("READY", address, flush=True)
-serve(sys.argv[1], open_browser=False, ready=ready, **options)
-"""
 
 
 def make_photos(folder, n, *, size=(96, 64)):
@@ -72,11 +63,16 @@ def copy_run(made, place):
 class App:
     """The application of a run without any network."""
 
-    def __init__(self, path, *, listening="127.0.0.1", password=None, **options):
+    def __init__(
+        self, path, *, listening="127.0.0.1", password=None, queue=False, suggest=False, **options
+    ):
         self.run = Run.open(path)
         self.store = Store.open(path)
         sync(self.run, self.store)
         collection = self.run.collection()
+        if queue:
+            one = live_round(self.store, {"suggest": suggest})
+            options["queue"] = Queue(self.store, one, collection.ids.tolist(), suggest=suggest)
         pictures = Pictures(collection.images, PictureCache(None))
         self.work = PageState(self.run, collection, self.store, pictures, **options)
         self.door = Auth(Keyring.of_run(path), password)
@@ -208,46 +204,6 @@ def record_anew(path, *names):
     place = table.schema.get_field_index("digest")
     table = table.set_column(place, "digest", pa.array(list(digests.values()), pa.string()))
     pyarrow.parquet.write_table(table, path / "images.parquet")
-
-
-class Served:
-    """``usl label`` in a process of its own."""
-
-    def __init__(self, path, *, prelude="", **options):
-        self.path, self.options, self.prelude = path, options, prelude
-        self.start()
-
-    def start(self, **options):
-        """Start it, with other options if given; waits until the page is served."""
-        self.options |= options
-        script = self.prelude + SERVE
-        command = [sys.executable, "-c", script, str(self.path), json.dumps(self.options)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        line = self.process.stdout.readline()
-        if not line.startswith("READY"):
-            raise AssertionError(self.process.stderr.read())
-        self.address = line.split()[1]
-        self.base = self.address.partition("?")[0]
-        self.port = int(self.base.split(":")[2].strip("/"))
-
-    def kill(self):
-        """SIGKILL: nothing gets to say goodbye."""
-        self.process.kill()
-        self.process.wait()
-        self.close_pipes()
-
-    def stop(self):
-        """As Ctrl-C does; what was said at the end."""
-        self.process.send_signal(2)
-        said = self.process.communicate(timeout=20)[1]
-        assert self.process.returncode == 0, said
-        return said
-
-    def close_pipes(self):
-        self.process.stdout.close()
-        self.process.stderr.close()
 
 
 def write_bomb(path, width=100_000, height=100_000):

@@ -57,7 +57,6 @@ def test_can_be_read_and_heard(site, visit, scheme):
     page = visit(server.address, color_scheme=scheme)
 
     def fine():
-        page.wait_for_timeout(250)  # transitions
         assert page.evaluate(CONTRAST) == []
         assert page.evaluate(NAMELESS) == []
         ids = page.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from page_browser import counted, press, saved, shown
-from page_run import Served
+from page_served import Served
 from PIL import Image
 
 from usl.cli.app import main

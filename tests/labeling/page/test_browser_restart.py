@@ -115,14 +115,20 @@ def answer_seen(page):
     return mark
 
 
+def reload(page):
+    """Load the page anew, as its banner tells to."""
+    with page.expect_navigation():
+        page.click(RELOAD)
+    page.wait_for_selector("body[data-ready]")
+
+
 def answer_rest(page):
     """Answer what is seen until only what cannot be shown is left; reload when told to."""
     faults = Counter()
     for _ in range(400):
         page.wait_for_function(f"() => ({READY})() || document.querySelector('#banner button')")
         if page.is_visible(RELOAD):
-            page.click(RELOAD)
-            page.wait_for_function("() => document.body?.dataset.ready === 'yes'")
+            reload(page)
         elif page.is_visible("#end"):
             return
         elif page.is_visible("#stage .fault"):
@@ -244,7 +250,7 @@ def test_unsent_answers_find_their_images_again(path, served, visit):
     page.wait_for_selector(RELOAD)
     assert names_answered(path, photos) == set()
     page.keyboard.press("1")  # nothing more is taken on a page of another listing
-    page.click(RELOAD)
+    reload(page)
     page.wait_for_selector('#saving[data-state="held"]')
     page.wait_for_selector("#banner:has-text('2 answers not stored:')")
     assert names_answered(path, photos) == named(here)
@@ -258,8 +264,7 @@ def test_unsent_answers_find_their_images_again(path, served, visit):
     photos.restore(gone)
     photos.swap(other, untouched)
     server.start(port=server.port)
-    page.click(RELOAD)
-    page.wait_for_function("() => document.body?.dataset.ready === 'yes'")
+    reload(page)
     saved(page)
     assert page.is_hidden("#banner")
     assert names_answered(path, photos) == named(here, gone, other)
@@ -284,7 +289,7 @@ def test_unsent_answers_to_many_at_once(path, served, visit):
     photos.remove(gone)
     photos.swap(one, other)
     server.start(port=server.port)
-    page.click(RELOAD)
+    reload(page)
     page.wait_for_selector("#banner:has-text('3 answers not stored:')")
     with Store.open(path) as store:
         assert {entry.image_id for entry in store.history()} == named(*asked[3:])
@@ -310,7 +315,7 @@ def test_unsent_answers_can_be_taken_back_or_forgotten(path, served, visit):
     photos.remove(gone)
     photos.remove(back)
     server.start(port=server.port)
-    page.click(RELOAD)
+    reload(page)
     # the two that were taken back are not spoken of, though the file of one is gone
     page.wait_for_selector("#banner:has-text('1 answer not stored:')")
     page.click("#banner button:has-text('Forget')")
@@ -359,7 +364,7 @@ def test_answers_of_another_run_are_not_sent_here(path, served, visit):
     run = Run.open(path)
     run.update(id="0" * 32)  # as after select --overwrite
     server.start(port=server.port)
-    page.click(RELOAD)
+    reload(page)
     page.wait_for_selector("#banner:has-text('2 answers in this browser, never sent, belong')")
     answer_seen(page)
     saved(page)

@@ -141,8 +141,7 @@ def test_a_thousand_classes_answer_at_once(site, visit):
     assert sorted(server.labels().values())[-1] == "n00000999"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), (375, 667)])
+@pytest.mark.parametrize(("scheme", "size"), [("light", (1280, 800)), ("dark", (375, 667))])
 def test_axe_core_finds_nothing_serious(path, site, visit, serious, scheme, size):
     predict(path, [f"p{number:03d}.jpg" for number in range(60)])
     with Store.open(path) as store:

@@ -5,13 +5,16 @@ import os
 import threading
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from page_run import make_photos
 from PIL import Image
 
 from usl.core.errors import DataError
+from usl.data import open_collection
 from usl.data.decode import decode_file, shrink
-from usl.data.images import ArrayImages, FileImages
+from usl.data.images import ArrayImages, FileImages, ObjectImages
 from usl.labeling.page.picture_cache import PictureCache
 from usl.labeling.page.pictures import FORM, Pictures, fitting
 
@@ -216,3 +219,26 @@ def test_deep_pictures_are_shown_by_the_levels_that_they_have(tmp_path):
             assert np.percentile(shown, 99) > 249
             assert abs(int(shown[100, 150]) - 127) < 6
         pictures.close()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "decoded", "undecoded"])
+def test_deep_pictures_of_tables_and_objects_are_shown_so_too(tmp_path, kind):
+    """Pictures of Parquet files, of a data set's objects, and of bytes that it did not decode."""
+    deep = np.uint16(np.linspace(100, 480, 60 * 80).reshape(60, 80))
+    content = io.BytesIO()
+    Image.fromarray(deep).save(content, "PNG")
+    held = {"bytes": content.getvalue(), "path": None}
+    if kind == "parquet":
+        struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        table = pa.table({"image": pa.array([held], struct)})
+        pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+        images = open_collection(tmp_path / "x.parquet").images
+    else:
+        value = Image.fromarray(deep) if kind == "decoded" else held
+        images = ObjectImages([value], lambda items, index: items[index])
+    pictures = Pictures(images, PictureCache(None))
+    low, high = np.percentile(deep, [0.5, 99.5])
+    assert pictures.levels(0, 320).startswith(f"Levels {low:,.0f} to {high:,.0f} are shown")
+    shown = np.asarray(opened(pictures.get(0, 320)).convert("L"))
+    assert np.percentile(shown, [1, 99]).tolist() == pytest.approx([0, 255], abs=6)
+    pictures.close()

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from page_run import Served, answer
+from page_run import answer
+from page_served import Served
 
 from usl.core.errors import DataError, MissingDependencyError, UsageError
 from usl.labeling.answers.classes import remove_class, rename_class
@@ -40,9 +41,9 @@ def sign_in(server):
     return response.getheader("set-cookie").partition(";")[0]
 
 
-def signed(server, cookie):
+def signed(server, cookie, path="/"):
     """What every exchange carries, as the page has it."""
-    page = ask(server, "GET", "/", cookie=cookie)[1].decode()
+    page = ask(server, "GET", path, cookie=cookie)[1].decode()
     run, listing = re.search(r'data-run="(\w+)" data-listing="(\w+)"', page).groups()
     return {"run": run, "listing": listing}
 
@@ -75,9 +76,7 @@ def test_ctrl_c_settles_and_says_what_comes_next(served, path):
     status, content = ask_state(again, cookie)
     assert status.status == 200
     assert [one["name"] for one in json.loads(content)["classes"]] == ["cat", "dog"]
-    again.process.send_signal(signal.SIGTERM)
-    assert "1 of 40" in again.process.communicate(timeout=20)[1]
-    assert again.process.returncode == 0
+    assert "1 of 40" in again.stop(signal.SIGTERM)
 
 
 def test_a_port_that_is_taken_is_named(path):

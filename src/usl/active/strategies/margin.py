@@ -5,12 +5,11 @@ Scheffer, Decomain, Wrobel: Active Hidden Markov Models for Information Extracti
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.contract import Query
+from usl.active.shared.doubt import between, two_likeliest
 from usl.core.progress import Progress
 from usl.numeric.arrays import Float32
 
@@ -29,12 +28,7 @@ def query(
     progress: Progress,
 ) -> Query:
     """Ask for the rows of the smallest p1 - p2, of equal ones the lower row first."""
-    among = predictions[candidates]
-    order = np.argsort(among, axis=1)
-    first, second = order[:, -1], order[:, -2]
-    rows = np.arange(len(among))
-    margin = among[rows, first] - among[rows, second]
+    first, second, margin = two_likeliest(predictions[candidates])
     taken = np.argsort(margin, kind="stable")[:budget]
-    pairs: list[Any] = np.stack([first, second], axis=1)[taken].tolist()
-    reasons = tuple(f"between {{{a}}} and {{{b}}}" for a, b in pairs)
+    reasons = between(first[taken], second[taken])
     return Query(candidates[taken], reasons, {"margin": margin[taken]})

@@ -2,18 +2,20 @@
 
 The audited images are a uniform sample of the predictions, and people judged them without seeing
 what the model said: the share on which both agree estimates the accuracy of all predictions.
-People's own labels count as right.
+People's own labels count as right; swept labels, which a person has confirmed at a glance, do not:
+the audit judges them as it judges predictions.
 
 One thing can spoil the sample. A check takes the most doubtful predictions and makes labels of
-them, but leaves audited images alone; afterwards the audit holds more doubtful images than what is
-left to the model. Those that the check passed over therefore speak for themselves only, and the
-others for all the rest (a stratified estimate).
+them, as a round of ``usl next`` does, but leaves audited images alone; afterwards the audit holds
+more doubtful images than what is left to the model. Those that were passed over therefore speak for
+themselves only, and the others for all the rest (a stratified estimate).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from usl.labeling.answers.entries import AUDIT, CHECK, LABEL
@@ -22,6 +24,7 @@ from usl.labeling.answers.store import Store
 from usl.run.folder import Run
 from usl.run.predictions import Predictions, machine_labelled
 from usl.run.split import Split
+from usl.run.split_csv import SWEPT
 
 Z95 = 1.959963984540054  # the standard normal quantile of 0.975
 COUNTS = (
@@ -37,7 +40,7 @@ COUNTS = (
 ENOUGH = 10  # judged predictions of a class, to say something about that class
 
 
-def wilson(right: int, n: int, *, z: float = Z95) -> tuple[float, float]:
+def wilson(right: float, n: int, *, z: float = Z95) -> tuple[float, float]:
     """The score interval of a share, 95% by default (Wilson, JASA 22, 1927).
 
     ``(low, high)`` solve ``|right / n - p| = z sqrt(p (1 - p) / n)``; (0, 1) without observations.
@@ -53,7 +56,12 @@ def wilson(right: int, n: int, *, z: float = Z95) -> tuple[float, float]:
 
 
 def accuracy_of_collection(
-    run: Run, split: Split, store: Store, machine: Predictions | None = None
+    run: Run,
+    split: Split,
+    store: Store,
+    machine: Predictions | None = None,
+    *,
+    z: float = Z95,
 ) -> dict[str, Any] | None:
     """What the audits say of the run's present predictions; None without audit or predictions.
 
@@ -61,6 +69,7 @@ def accuracy_of_collection(
     ----------
     split : the run's split, after a sync.
     machine : the predictions, if they have been read already.
+    z : how wide the intervals are: 95% by default, more where one looks again and again.
 
     Returns
     -------
@@ -69,10 +78,11 @@ def accuracy_of_collection(
     ``passed`` (and ``passed_right``: judged, but speaking for themselves only) and ``gone``
     (without a prediction now).
 
-    ``machine``: ``n`` predictions, ``accuracy``, ``low``, ``high``; ``collection``: the same of all
-    ``n`` labels, ``human`` of them a person's; ``worst``: of the collection if all unclear were
-    wrong. ``classes``: per predicted class ``label``, ``n``, ``precision``, ``low``, ``high`` where
-    10 or more were judged. ``wrong``: ``image_id``, ``predicted``, ``answer``. Shares are None
+    ``machine``: ``n`` predictions (and ``swept`` labels, which are judged alike), ``accuracy``,
+    ``low``, ``high``; ``collection``: the same of all ``n`` labels, ``human`` of them a person's;
+    ``worst``: of the collection if all unclear were wrong. ``classes``: per predicted class
+    ``label``, ``n``, ``precision``, ``low``, ``high`` where 10 or more were judged. ``wrong``:
+    ``image_id``, ``predicted``, ``answer``. Shares are None
     while nothing is judged.
     """
     audits = [one for one in store.rounds() if one.kind == AUDIT]
@@ -82,9 +92,12 @@ def accuracy_of_collection(
     names = store.names()  # a class may have been renamed since the training
     labels = [names.present(label) for label in machine.labels.tolist()]
     predicted = dict(zip(machine.ids.tolist(), labels, strict=True))
-    people = (split.sources == "human") & (split.subsets == "train")
+    people, swept = (
+        (split.sources == source) & (split.subsets == "train") for source in ("human", SWEPT)
+    )
+    predicted |= zip(split.ids[swept].tolist(), split.labels[swept].tolist(), strict=True)
     human = set(split.ids[people].tolist())
-    passed = _passed_over(store, human)
+    passed = _passed_over(run, store, human)
     found = outcomes(store.history(), audit=True)
     count: Counter[str] = Counter()
     wrong: list[dict[str, str]] = []
@@ -118,14 +131,15 @@ def accuracy_of_collection(
                     }
                 )
     known = (count["passed_right"], count["passed"])
-    n, m = count["judged"], len(machine)
-    estimate = _estimate(count["right"], n, m, known)
-    worst = _estimate(count["right"], n + count["unclear"], m, known)
+    n, m = count["judged"], len(predicted)
+    estimate = _estimate(count["right"], n, m, known, z)
+    worst = _estimate(count["right"], n + count["unclear"], m, known, z)
     return {
         "rounds": [one.name for one in audits],
         "asked": len(images),
         **{name: count[name] for name in COUNTS},
         "machine": {"n": m, **estimate},
+        "swept": int(swept.sum()),
         "collection": _of_collection(estimate, m, len(human)),
         "worst": _of_collection(worst, m, len(human)),
         "classes": [
@@ -163,7 +177,9 @@ def audit_in_words(audit: dict[str, Any] | None) -> tuple[str, str]:
     return share, text
 
 
-def _estimate(right: int, n: int, m: int, known: tuple[int, int]) -> dict[str, float | None]:
+def _estimate(
+    right: int, n: int, m: int, known: tuple[int, int], z: float
+) -> dict[str, float | None]:
     """Share of m predictions that are right, and its interval.
 
     ``right`` of the n drawn speak for all but the ``known`` (right, number). The interval goes
@@ -172,7 +188,7 @@ def _estimate(right: int, n: int, m: int, known: tuple[int, int]) -> dict[str, f
     if not n:
         return {"accuracy": None, "low": None, "high": None}
     rest = m - known[1]
-    low, high = wilson(right, n)
+    low, high = wilson(right, n, z=z)
     shares = {
         "accuracy": right / n,
         "low": max(low, right / rest),
@@ -191,14 +207,18 @@ def _of_collection(machine: dict[str, float | None], m: int, human: int) -> dict
     return {"n": total, "human": human, **shares}
 
 
-def _passed_over(store: Store, human: set[str]) -> set[str]:
-    """Audited images that a check would have made labels of by now, had they not been audited.
+def _passed_over(run: Run, store: Store, human: set[str]) -> set[str]:
+    """Audited images that would have become labels by now, had they not been audited.
 
-    They were as doubtful as images of the check that people have labelled since.
+    A check or a round of ``usl next`` wanted them no less than images that people have labelled
+    since.
     """
+    asked: list[tuple[Sequence[str], Iterable[tuple[str, int]]]] = [
+        (one.images, one.passed) for one in store.rounds() if one.kind == CHECK
+    ]
+    asked += [(one.ids(), one.passed()) for one in run.rounds() if one.passed()]
     found: set[str] = set()
-    for one in store.rounds():
-        if one.kind == CHECK:
-            reached = max((i for i, name in enumerate(one.images) if name in human), default=-1)
-            found |= {name for name, place in one.passed if place <= reached}
+    for images, passed in asked:
+        reached = max((i for i, name in enumerate(images) if name in human), default=-1)
+        found |= {name for name, place in passed if place <= reached}
     return found

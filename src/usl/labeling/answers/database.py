@@ -50,7 +50,7 @@ SCHEMA = (
     """CREATE TABLE rounds (
         position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
         images TEXT NOT NULL, seed INTEGER NOT NULL, population INTEGER NOT NULL,
-        passed TEXT NOT NULL, time TEXT NOT NULL)""",
+        passed TEXT NOT NULL, time TEXT NOT NULL, settings TEXT)""",
     # What sync() last wrote into split.csv, and what it is about to write (see sync_state.py).
     """CREATE TABLE written (
         image_id TEXT PRIMARY KEY, before TEXT NOT NULL, state TEXT NOT NULL, label TEXT,
@@ -99,7 +99,8 @@ class Database:
                     execute("ROLLBACK")
                 raise
             sync_folder(self.path.parent)
-        self._add_checksums()
+        self._add_column("entries", "checksum INTEGER")  # older entries keep none
+        self._add_column("rounds", "settings TEXT")
         damage = execute("PRAGMA integrity_check(1)").fetchone()[0]
         if damage != "ok":  # an index that lies would hide an answer, or an undo
             raise DataError(f"{self.path}{_advice(sqlite3.SQLITE_CORRUPT)} (SQLite: {damage}).")
@@ -107,13 +108,13 @@ class Database:
         execute("PRAGMA fullfsync = ON")  # a Mac's fsync alone does not reach the disk
         execute("PRAGMA foreign_keys = ON")
 
-    def _add_checksums(self) -> None:
-        """Give a file of an older version its column of checksums; its own entries keep none."""
-        names = [row[1] for row in self._connection.execute("PRAGMA table_info(entries)")]
-        if "checksum" in names:
+    def _add_column(self, table: str, column: str) -> None:
+        """Give a file of an older version a column that it lacks."""
+        names = [row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")]
+        if column.split()[0] in names:
             return
         try:
-            self._connection.execute("ALTER TABLE entries ADD COLUMN checksum INTEGER")
+            self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
         except sqlite3.OperationalError as error:
             if "duplicate column" not in str(error):  # which another program was quicker to add
                 raise

@@ -6,13 +6,16 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from usl.core.errors import UsageError
 
 LABEL, UNSURE, BAD, SKIP, UNDO = "label", "unsure", "bad", "skip", "undo"
 KINDS = (LABEL, UNSURE, BAD, SKIP)
 LABELS, AUDIT, CHECK = "labels", "audit", "check"  # kinds of rounds; "labels" is also its name
+LIVE, SWEEP = "live", "sweep"  # two more kinds
+SWEPT_ELSEWHERE = f"{SWEEP}-0"  # the round of swept labels that came with the split file
 DIGITS = "123456789"
 LONGEST = {"label": 200, "annotator": 64, "round": 64, "key": 200, "image_id": 4096}
 
@@ -54,11 +57,13 @@ class ClassName:
 
 @dataclass(frozen=True)
 class Round:
-    """Questions that were drawn once: an audit or a check.
+    """Questions that were drawn once, as of an audit or a check, or that come as people answer.
 
-    ``images`` in the order of asking; ``population`` is how many they were drawn from, ``seed``
-    how. ``passed`` of a check: audit images that it passed over though they were as doubtful, each
-    with the number of its images that were more so.
+    ``images`` in the order of asking; of a live round or a sweep none: those answered in it are its
+    images. ``population`` is how many they were drawn from, ``seed`` how. ``passed`` of a check:
+    audit images that it passed over though they were as doubtful, each with the number of its
+    images that were more so. ``settings`` of a live round: how its images are chosen, and whether
+    the model's class was on show.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Round:
     population: int = 0
     passed: tuple[tuple[str, int], ...] = ()
     time: str = ""
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 def is_audit(name: str) -> bool:
@@ -75,10 +81,16 @@ def is_audit(name: str) -> bool:
     return name.startswith(f"{AUDIT}-")
 
 
+def is_swept(name: str) -> bool:
+    """Whether answers of this round were given at a glance, to a whole sheet of images at once."""
+    return name.startswith(f"{SWEEP}-")
+
+
 def tidy(what: str, text: object, *, empty: bool = False) -> str:
     """Text without blanks around it, in Unicode NFC; UsageError if it is unfit to be kept."""
     if not isinstance(text, str):
         raise UsageError(f"{what}: {text!r} is not text.")
+    text = str(text)  # one of NumPy's is another to its checksum
     found = text if what == "image_id" else unicodedata.normalize("NFC", text).strip()
     if not found and not empty:
         raise UsageError(f"{what}: it is empty.")

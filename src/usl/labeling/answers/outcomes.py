@@ -4,7 +4,8 @@ The current answer of an annotator to an image of a round is the last entry that
 ``skip`` is none. Over several rounds it is the latest. One label settles an image; of several
 answers, all that name a class must name the same, or more than half of three or more must. Anything
 else is a conflict, which stays until a ``final`` answer settles it. ``unsure`` and ``bad`` name no
-class: they leave an image unlabelled if nobody gives it a label.
+class: they leave an image unlabelled if nobody gives it a label. Swept labels, given at a glance,
+count only while nobody has looked at the image itself, whichever came first.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from usl.labeling.answers.entries import BAD, LABEL, SKIP, UNDO, UNSURE, Answer, is_audit
+from usl.labeling.answers.entries import (
+    BAD,
+    LABEL,
+    SKIP,
+    UNDO,
+    UNSURE,
+    Answer,
+    is_audit,
+    is_swept,
+)
 
 OPEN, UNLABELED, CONFLICT = "open", "unlabeled", "conflict"
 
@@ -25,7 +35,8 @@ class Outcome:
     ``kind``: ``label`` (with ``label``), ``unlabeled`` (nobody can tell, or a bad image),
     ``conflict``, or ``open`` (no answer). ``answers`` are the current ones of its annotators, a
     final one last; ``disputed`` says that annotators differed, settled or not; ``final`` that a
-    final answer decided; ``bad`` that somebody calls the image bad.
+    final answer decided; ``bad`` that somebody calls the image bad; ``swept`` that all there is was
+    given at a glance.
     """
 
     kind: str
@@ -34,6 +45,7 @@ class Outcome:
     disputed: bool = False
     final: bool = False
     bad: bool = False
+    swept: bool = False
 
 
 def current(history: Iterable[Answer]) -> dict[tuple[str, str, str], Answer]:
@@ -57,7 +69,8 @@ def outcomes(history: Sequence[Answer], *, audit: bool = False) -> dict[str, Out
     wanted = [answer for answer in history if is_audit(answer.round) == audit]
     said: dict[str, dict[str, Answer]] = {answer.image_id: {} for answer in wanted}
     finals: dict[str, Answer] = {}
-    for answer in sorted(current(wanted).values(), key=lambda answer: answer.id):
+    now = sorted(current(wanted).values(), key=lambda one: (not is_swept(one.round), one.id))
+    for answer in now:  # the swept ones first: what is said of the image itself replaces them
         if answer.kind != SKIP:
             said[answer.image_id][answer.annotator] = answer
     for answer in wanted:
@@ -75,9 +88,15 @@ def outcome(answers: Sequence[Answer], final: Answer | None = None) -> Outcome:
     2. Any other final answer decides. But where just one annotator works, and has answered since,
        that is a change of mind, and the newest word counts.
     3. Without a final answer: see the top of this file.
+
+    What was swept counts only where there is nothing else.
     """
     if final is not None and final.kind == SKIP:
         answers, final = [answer for answer in answers if answer.id > final.id], None
+    looked = [answer for answer in answers if not is_swept(answer.round)]
+    if swept := not looked and final is None and bool(answers):
+        looked = list(answers)
+    answers = looked
     disputed = len({answer.label for answer in answers if answer.kind == LABEL}) > 1
     if final is not None and not (len(answers) == 1 and answers[0].id > final.id):
         given, decided = [final], True
@@ -91,8 +110,13 @@ def outcome(answers: Sequence[Answer], final: Answer | None = None) -> Outcome:
         return Outcome(kind, None, everything, disputed, decided, bad)
     label, votes = labels.most_common(1)[0]
     if len(labels) == 1 or (len(given) >= 3 and 2 * votes > len(given)):
-        return Outcome(LABEL, label, everything, disputed, decided, bad)
-    return Outcome(CONFLICT, None, everything, True, decided, bad)
+        return Outcome(LABEL, label, everything, disputed, decided, bad, swept)
+    return Outcome(CONFLICT, None, everything, True, decided, bad, swept)
+
+
+def unmarks(answer: Answer) -> bool:
+    """Whether somebody took the image out of a sheet, so that it waits to be looked at itself."""
+    return answer.kind == SKIP and not answer.undone and is_swept(answer.round)
 
 
 def conflicts(found: Mapping[str, Outcome]) -> list[str]:
@@ -203,4 +227,5 @@ __all__ = [
     "outcome",
     "outcomes",
     "queue",
+    "unmarks",
 ]

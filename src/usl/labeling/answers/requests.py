@@ -32,7 +32,7 @@ from usl.run.rounds import (
     settle_marker,
     unsettled_rounds,
 )
-from usl.run.split_csv import rendered, replace_csv
+from usl.run.split_csv import by_people, rendered, replace_csv
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +89,7 @@ def withdraw_round(run: Run) -> SelectionRound:
                 "select SOURCE --out RUN --overwrite."
             )
         split = run.split()
-        answered |= set(split.ids[split.sources == "human"].tolist())
+        answered |= set(split.ids[by_people(split.sources)].tolist())
         mine = last.ids()
         if taken := [name for name in mine if name in answered]:
             raise UsageError(

@@ -1,10 +1,11 @@
 """Rounds of questions: the picks, an audit (a random sample) and a check (the doubtful ones).
 
-``labels``: the images that the split file requests, always there. ``audit-1``, ``audit-2``...:
-drawn once, uniformly, from the train images that a model has labelled; the answers stay out of the
-split file and of every training, so they are an honest test of later models too. ``check-1``...:
-labels that the others contradict, then the predictions that the model is least sure of; the answers
-become labels.
+``labels``: the images that the split file requests, and those that were unmarked in a sweep; always
+there. ``audit-1``, ``audit-2``...: drawn once, uniformly, from the train images that no person has
+labelled by itself, predictions and swept labels alike; the answers stay out of the split file and
+of every training, so they are an honest test of later models too. ``check-1``...: labels that the
+others contradict, then the predictions that the model is least sure of; the answers become labels.
+``sweep-1``: sheets of images that are predicted to be one class (:mod:`usl.labeling.sweep`).
 
 An image is in one audit only, and audited images are in no check.
 """
@@ -17,7 +18,7 @@ from usl.core.errors import DataError, UsageError
 from usl.core.seeds import seed_number
 from usl.core.words import quoted
 from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round, is_audit
-from usl.labeling.answers.outcomes import OPEN, outcomes
+from usl.labeling.answers.outcomes import OPEN, outcomes, unmarks
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.suspicious import contradicted
 from usl.labeling.answers.sync import sync
@@ -25,6 +26,7 @@ from usl.labeling.answers.sync_state import originally_requested
 from usl.run.folder import Run
 from usl.run.predictions import Predictions, machine_labelled
 from usl.run.split import Split
+from usl.run.split_csv import SWEPT
 
 
 def round_images(run: Run, store: Store, name: str = LABELS) -> list[str]:
@@ -35,7 +37,9 @@ def round_images(run: Run, store: Store, name: str = LABELS) -> list[str]:
     if name == LABELS:
         split, before = run.split(), originally_requested(store)
         pairs = zip(split.ids.tolist(), split.states.tolist(), strict=True)
-        return [image for image, state in pairs if state == "requested" or image in before]
+        asked = [image for image, state in pairs if state == "requested" or image in before]
+        unmarked = [one.image_id for one in store.history() if unmarks(one)]
+        return list(dict.fromkeys([*asked, *unmarked]))
     return list(find_round(store, name).images)
 
 
@@ -48,7 +52,7 @@ def find_round(store: Store, name: str) -> Round:
 
 
 def draw_audit(run: Run, store: Store, count: int, *, seed: int = 0) -> Round:
-    """Draw predictions uniformly at random, without replacement, and keep the draw.
+    """Draw predictions and swept labels uniformly at random, and keep the draw.
 
     Images come in random order, so whoever stops early has still a uniform sample. ``count`` is
     cut to what there is.
@@ -59,15 +63,17 @@ def draw_audit(run: Run, store: Store, count: int, *, seed: int = 0) -> Round:
     DataError : nothing is predicted yet, or every prediction is in an audit already.
     """
     seed = seed_number(seed)
-    _, machine = _predictions(run, store, count)
-    if not len(machine):
+    split, machine = _predictions(run, store, count)
+    swept = split.ids[(split.sources == SWEPT) & (split.subsets == "train")]
+    judgeable = sorted({*machine.ids.tolist(), *swept.tolist()})
+    if not judgeable:
         raise DataError(f"{run.path}: a person has labelled every image; no prediction to ask of.")
     with store.transaction():
         audited = audited_images(store)
-        open_ids = [name for name in machine.ids.tolist() if name not in audited]
+        open_ids = [name for name in judgeable if name not in audited]
         if not open_ids:
             raise DataError(
-                f"{run.path}: all {len(machine):,} predictions are in an audit already."
+                f"{run.path}: all {len(judgeable):,} predictions are in an audit already."
             )
         order = np.random.default_rng(seed).permutation(len(open_ids))[:count]
         drawn = tuple(open_ids[row] for row in order.tolist())

@@ -30,6 +30,8 @@ from usl.labeling.answers.entries import (
     AUDIT,
     CHECK,
     KINDS,
+    LIVE,
+    SWEEP,
     UNDO,
     Answer,
     ClassName,
@@ -246,8 +248,8 @@ class Store:
     # Rounds
 
     def rounds(self) -> list[Round]:
-        """The audits and checks that were drawn, in order; the round ``labels`` is not stored."""
-        query = "SELECT name, kind, images, seed, population, passed, time FROM rounds"
+        """The rounds that were begun, in order; the round ``labels`` is not stored."""
+        query = "SELECT name, kind, images, seed, population, passed, time, settings FROM rounds"
         with self._database.reading() as connection:
             rows = connection.execute(f"{query} ORDER BY position").fetchall()
         return [
@@ -259,8 +261,9 @@ class Store:
                 population=population,
                 passed=tuple((image, position) for image, position in json.loads(passed)),
                 time=time,
+                settings=json.loads(settings or "{}"),
             )
-            for name, kind, images, seed, population, passed, time in rows
+            for name, kind, images, seed, population, passed, time, settings in rows
         ]
 
     def add_round(self, drawn: Round) -> Round:
@@ -268,8 +271,8 @@ class Store:
 
         Raises :class:`UsageError` for an unknown kind, a name that does not fit it or is taken.
         """
-        if drawn.kind not in (AUDIT, CHECK):
-            raise UsageError(f"kind: {drawn.kind!r} is not a kind of round; use audit or check.")
+        if drawn.kind not in (kinds := (AUDIT, CHECK, LIVE, SWEEP)):
+            raise UsageError(f"kind: {drawn.kind!r} is no kind of round; use {', '.join(kinds)}.")
         with self.transaction() as connection:
             taken = {known.name for known in self.rounds()}
             count = sum(name.startswith(f"{drawn.kind}-") for name in taken)
@@ -278,8 +281,9 @@ class Store:
                 raise UsageError(f"round: {name!r} is taken, or no name for a round of this kind.")
             kept = replace(drawn, name=tidy("round", name), time=now())
             connection.execute(
-                "INSERT INTO rounds (name, kind, images, seed, population, passed, time) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO rounds "
+                "(name, kind, images, seed, population, passed, time, settings) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     kept.name,
                     kept.kind,
@@ -288,6 +292,7 @@ class Store:
                     kept.population,
                     json.dumps(kept.passed),
                     kept.time,
+                    json.dumps(kept.settings),
                 ),
             )
         return kept

@@ -12,12 +12,14 @@ from collections import Counter
 from dataclasses import dataclass
 
 from usl.core.errors import DataError
+from usl.labeling.answers.called_now import predictions_now
 from usl.labeling.answers.entries import LABEL, is_audit
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import sync
 from usl.run.folder import Run
-from usl.run.predictions import read_predictions, suspicious_rows
+from usl.run.predictions import suspicious_rows
 from usl.run.split import Split
+from usl.run.split_csv import by_people
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,10 @@ def suspicious_labels(run: Run | str | os.PathLike[str]) -> list[SuspiciousLabel
 
 def contradicted(run: Run, split: Split, store: Store | None) -> list[SuspiciousLabel]:
     """As :func:`suspicious_labels`, of the run's ``split`` after a sync with its ``store``."""
-    found = read_predictions(run.path)
+    found = predictions_now(run.path)
     if found is None:
         raise DataError(f"{run.path}: nothing is predicted yet. First: usl train {run.path}")
-    people = split.sources == "human"
+    people = by_people(split.sources)
     now = dict(zip(split.ids[people].tolist(), split.labels[people].tolist(), strict=True))
     confirmed = given_twice(store) if store is not None else set()
     told = []

@@ -25,8 +25,17 @@ import numpy as np
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
+from usl.labeling.answers.called_now import former_labels, relabeled
 from usl.labeling.answers.class_changes import Names
-from usl.labeling.answers.entries import LABEL, SKIP, UNSURE, Answer, checked
+from usl.labeling.answers.entries import (
+    LABEL,
+    LABELS,
+    SKIP,
+    SWEPT_ELSEWHERE,
+    UNSURE,
+    Answer,
+    checked,
+)
 from usl.labeling.answers.outcomes import UNLABELED, Outcome, outcomes
 from usl.labeling.answers.patience import patiently
 from usl.labeling.answers.requests import settle_rounds
@@ -36,7 +45,14 @@ from usl.run.folder import Run
 from usl.run.identity import RunReplacedError, check_identity, kept_as, writing
 from usl.run.predictions import read_predictions
 from usl.run.split import Split
-from usl.run.split_csv import CSV_NAME, check_unchanged, rendered, replace_csv
+from usl.run.split_csv import (
+    CSV_NAME,
+    SWEPT,
+    by_people,
+    check_unchanged,
+    rendered,
+    replace_csv,
+)
 
 PERSON = CSV_NAME  # who is said to have given what was typed into the split file
 SAFE = "The answers are safe in labels.sqlite."
@@ -99,8 +115,8 @@ def _sync_once(run: Run, store: Store) -> Split:
         check_unchanged(split)
         plan = _plan(run, rows, store, connection)
         announce(connection, plan.known)
-    if plan.cells:
-        split = plan.applied_to(split)
+    if plan.cells or plan.former:
+        split = relabeled(plan.applied_to(split), plan.former)
         with writing(run.path, run.identity):
             content = rendered(split, safe=SAFE)
         with store.transaction() as connection, writing(run.path, run.identity):
@@ -117,49 +133,58 @@ class Rows:
     def __init__(self, split: Split) -> None:
         """Index the rows."""
         self.split = split
-        self.human = split.sources == "human"
+        self.people = by_people(split.sources)
         self.of = {name: row for row, name in enumerate(split.ids.tolist())}
 
     def given(self) -> list[str]:
         """Images that a person has labelled."""
-        return [str(name) for name in self.split.ids[self.human]]
+        return [str(name) for name in self.split.ids[self.people]]
 
     def cell(self, image: str) -> Cell | None:
-        """State and label of an image, None without a row; a label no person gave is none."""
+        """State and label of an image, None without a row; a label no person gave is none.
+
+        The state of a swept label is ``swept``, whatever the file calls it.
+        """
         row = self.of.get(image)
         if row is None:
             return None
-        if self.human[row]:
-            return "labeled", str(self.split.labels[row])
+        if self.people[row]:
+            state = SWEPT if self.split.sources[row] == SWEPT else "labeled"
+            return state, str(self.split.labels[row])
         return ("unlabeled" if self.by_machine(image) else str(self.split.states[row])), None
 
     def by_machine(self, image: str) -> bool:
         """Whether it has a label that no person gave."""
         row = self.of.get(image)
-        return row is not None and self.split.states[row] == "labeled" and not self.human[row]
+        return row is not None and self.split.states[row] == "labeled" and not self.people[row]
 
 
 @dataclass
 class Plan:
     """``cells`` to write into the split file by image, ``added`` images with their subsets.
 
-    ``known`` is what the store has to remember anew, ``notes`` what the user has to know.
+    ``known`` is what the store has to remember anew, ``notes`` what the user has to know;
+    ``former`` the present names of labels that no person gave and that have former ones, by image.
     """
 
     cells: dict[str, Cell] = field(default_factory=dict)
     added: dict[str, str] = field(default_factory=dict)
     known: dict[str, RowState] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    former: dict[str, str] = field(default_factory=dict)
 
     def applied_to(self, split: Split) -> Split:
         """The split with the cells written, and rows for the images that had none."""
         split = split.extended(Split.start(list(self.added), list(self.added.values())))
         row_of = {name: row for row, name in enumerate(split.ids.tolist())}
         given = {row_of[image]: cell for image, cell in self.cells.items()}
-        labels = {row: label for row, (_, label) in given.items() if label is not None}
         bare = {row: state for row, (state, label) in given.items() if label is None}
-        weights = split.weights[np.array(list(labels), dtype=np.int64)]
-        split = split.with_labels(list(labels), list(labels.values()), weights=weights)
+        for state, source in (("labeled", "human"), (SWEPT, SWEPT)):
+            labels = {row: text for row, (told, text) in given.items() if text and told == state}
+            weights = split.weights[np.array(list(labels), dtype=np.int64)]
+            split = split.with_labels(
+                list(labels), list(labels.values()), source=source, weights=weights
+            )
         return split.without_labels(list(bare), list(bare.values()))
 
 
@@ -215,6 +240,7 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
             f"{verb_for(lost, 'its label is', 'their labels are')} kept, but not used. Add "
             f"{verb_for(lost, 'a row for it', 'rows for them')}."
         )
+    plan.former = former_labels(rows.split, store.names())
     plan.known = {image: told for image, told in known.items() if told != former.get(image)}
     return plan
 
@@ -222,7 +248,7 @@ def _plan(run: Run, rows: Rows, store: Store, connection: sqlite3.Connection) ->
 def _cell_for(outcome: Outcome, before: str) -> Cell:
     """What the split file should say of an image with these answers."""
     if outcome.kind == LABEL:
-        return "labeled", outcome.label
+        return (SWEPT if outcome.swept else "labeled"), outcome.label
     return ("unlabeled" if outcome.kind == UNLABELED else before), None
 
 
@@ -258,12 +284,15 @@ def _edits(
             label = called
             if told is not None and told.last == (state, label):
                 continue  # an old copy of the file
+        # One that the file has always called swept; another label in its place is typed by hand.
+        swept = state == SWEPT and (told is None or told.last[1] in (None, label))
         edit = Answer(
             image,
             LABEL if label is not None else SKIP if state == "requested" else UNSURE,
             label,
             annotator=PERSON,
-            final=True,
+            round=SWEPT_ELSEWHERE if swept else LABELS,
+            final=not swept,
         )
         try:
             edits.append(checked(edit))

@@ -32,9 +32,10 @@ from usl.core.methods import Methods
 from usl.core.progress import Progress, silent
 from usl.core.words import quoted
 from usl.data.labels import one_label
+from usl.run.split_csv import SWEPT
 
-WRITERS = Methods("usl.labeling.formats", "write")
-READERS = Methods("usl.labeling.formats", "read")
+WRITERS = Methods("usl.labeling.formats", "write", noun="format")
+READERS = Methods("usl.labeling.formats", "read", noun="format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Item:
     Attributes
     ----------
     image_id, subset, state : as in the split file.
-    label : the label, or None; ``source`` says whose: human, propagated, predicted, or empty.
+    label : the label, or None; ``source`` says whose: human, swept (a person's, at a glance),
+        propagated, predicted, or empty.
     rank : place among the picks of all rounds, from 1; None where it is no pick.
     score : why it was picked (utility, else density); None where nothing of that is known.
     prediction, confidence : the trained model's label and its probability, None where a person
@@ -65,7 +67,7 @@ class Item:
     @property
     def by_machine(self) -> bool:
         """Whether the label is not a person's."""
-        return self.label is not None and self.source != "human"
+        return self.label is not None and self.source not in ("human", SWEPT)
 
 
 class Pictures(Protocol):
@@ -131,6 +133,7 @@ class Given:
     seconds : that the answer took; None if not known.
     time : when it was given, in any form of :mod:`usl.labeling.exchange.times`; of one person's
         answers the latest counts.
+    swept : whether the label was confirmed at a glance, with a whole sheet of others.
     """
 
     where: str
@@ -143,6 +146,7 @@ class Given:
     seconds: float | None = None
     time: str = ""
     number: str = ""
+    swept: bool = False
 
 
 def import_command(export: Export, target: Path | str) -> str:

@@ -38,7 +38,7 @@ from usl.labeling.exchange.rows import columns_note
 from usl.run.folder import Run
 from usl.run.identity import writing
 from usl.run.split import Split
-from usl.run.split_csv import rewrite
+from usl.run.split_csv import SWEPT, rewrite
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,11 @@ def import_file(
     if recorded is not None:
         after = sync(run)
     elif verdict.labels:
-        rows = np.array(list(verdict.labels), dtype=np.int64)
-        weights = before.weights[rows]
-        after = before.with_labels(rows, list(verdict.labels.values()), weights=weights)
+        for source, swept in (("human", False), (SWEPT, True)):
+            rows = [row for row in verdict.labels if (row in verdict.swept) == swept]
+            labels = [verdict.labels[row] for row in rows]
+            weights = before.weights[np.array(rows, dtype=np.int64)]
+            after = after.with_labels(rows, labels, source=source, weights=weights)
         with writing(run.path, run.identity):
             rewrite(after, safe="Nothing was imported.")
     progress(3, 3, "read")

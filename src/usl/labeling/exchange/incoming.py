@@ -5,6 +5,7 @@
    differ, it is a conflict. Several annotators are settled as everywhere else
    (:mod:`usl.labeling.answers.outcomes`).
 3. A label that a person has given stands: one that differs is a conflict, unless it may overwrite.
+   A swept label does not stand against one that somebody has given to the image itself.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from dataclasses import dataclass, field
 from usl.core.errors import DataError
 from usl.core.words import counted, verb_for
 from usl.labeling.answers.class_changes import folded
-from usl.labeling.answers.entries import LABEL, LONGEST, Answer
+from usl.labeling.answers.entries import LABEL, LABELS, LONGEST, SWEPT_ELSEWHERE, Answer
 from usl.labeling.answers.outcomes import outcome
 from usl.labeling.exchange.contract import Given
 from usl.labeling.exchange.names import Finder
 from usl.labeling.exchange.times import Times
 from usl.run.split import Split
+from usl.run.split_csv import SWEPT, by_people
 
 EXPLAINED = 20  # names of which the nearest is looked for: that takes a while
 
@@ -85,10 +87,12 @@ class Verdict:
     """What is to be done: ``labels`` by row, new ones and ``replaced`` ones alike.
 
     ``answers`` are all that may enter the history; ``unchanged`` rows have their label already.
+    ``swept`` are the rows whose new label the file calls swept.
     """
 
     labels: dict[int, str] = field(default_factory=dict)
     replaced: set[int] = field(default_factory=set)
+    swept: set[int] = field(default_factory=set)
     unchanged: list[int] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
@@ -210,12 +214,16 @@ def weigh(
     """
     verdict = Verdict()
     times = Times(entry.time for entries in found.rows.values() for entry in entries)
+    people = by_people(split.sources)
     for row, entries in found.rows.items():
         word, label = str(split.ids[row]), split.labels[row]
-        existing = label if split.sources[row] == "human" else None
+        existing = label if people[row] else None
+        glanced = split.sources[row] == SWEPT  # by what the run has
+        swept = existing is None and all(entry.swept for entry in entries)
+        where = SWEPT_ELSEWHERE if swept else LABELS
         said = _by_annotator(entries, annotator, tool, times)
         votes = [
-            Answer(word, LABEL, text, name, seconds=entry.seconds)
+            Answer(word, LABEL, text, name, where, seconds=entry.seconds)
             for name, latest in said.items()
             for text, entry in latest.items()
         ]
@@ -223,8 +231,11 @@ def weigh(
         verdict.wheres[row] = entries[-1].where
         if settled is not None and existing is not None and tidy_label(existing) == settled:
             verdict.unchanged.append(row)
-        elif settled is not None and (existing is None or overwrite):
+            if glanced:
+                continue  # nobody need have looked at it since
+        elif settled is not None and (existing is None or glanced or overwrite):
             verdict.labels[row] = settled
+            verdict.swept |= {row} if swept else set()
             if existing is not None:
                 verdict.replaced.add(row)
         else:
@@ -233,7 +244,7 @@ def weigh(
             if existing is not None or any(len(one) > 1 for one in said.values()):
                 continue
         verdict.answers += votes
-        if row in verdict.replaced:
+        if row in verdict.replaced and not glanced:
             last = next(vote for vote in votes if vote.label == settled)
             verdict.answers.append(Answer(word, LABEL, settled, last.annotator, final=True))
     return verdict

@@ -18,6 +18,7 @@ from usl.run.folder import Run
 from usl.run.picks import PICKS, read_picks
 from usl.run.predictions import read_predictions
 from usl.run.split import Split
+from usl.run.split_csv import SWEPT
 
 What = Literal["requested", "labeled", "all", "predicted"]
 SCORES = ("utility", "density", "confidence")
@@ -64,7 +65,7 @@ def items_of(
         label, source = split.labels[row], str(split.sources[row])
         guess, confidence = guesses.get(word, (None, None))
         guess = None if guess is None else names.present(guess)
-        if source == "human":
+        if source in ("human", SWEPT):
             guess = confidence = None
         elif label is None and what == "predicted" and guess is not None:
             label, source = guess, "predicted"

@@ -15,13 +15,11 @@ from usl.core.errors import DataError, UslWarning
 from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
-from usl.data.endings import formats
+from usl.data.image_source import size_of
 from usl.data.images import FileImages
 from usl.labeling.exchange.names import stems
 from usl.run.folder import Run
 from usl.run.split import Split
-
-ORIENTATION, ON_THE_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF
 
 
 class RunPictures:
@@ -70,20 +68,8 @@ class RunPictures:
         self._images.read(index).save(target, format="PNG")
 
     def size(self, index: int) -> tuple[int, int]:
-        """Width and height as shown, from the file's head alone."""
-        from PIL import Image
-
-        path = self.path(index)
-        if path is None:
-            width, height = self._images.read(index).size
-            return width, height
-        try:
-            with Image.open(path, formats=formats()) as image:
-                width, height = image.size
-                turned = image.getexif().get(ORIENTATION) in ON_THE_SIDE
-        except Exception as error:  # decoders raise nearly anything on broken input
-            raise DataError(f"{path}: damaged or unreadable image ({error}).") from error
-        return (height, width) if turned else (width, height)
+        """Width and height as shown, from the file's head alone where there is one."""
+        return size_of(self._images, index)
 
 
 def open_pictures(

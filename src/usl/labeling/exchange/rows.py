@@ -13,6 +13,7 @@ from usl.data.tables import TABLE_SUFFIXES, TEXT_SUFFIXES, Table, column_names, 
 from usl.labeling.exchange.contract import Export, Given, Item, import_command
 from usl.labeling.exchange.label_value import one_label, whole_numbers
 from usl.labeling.exchange.roles import chosen_class, is_studio, nearest, roles_of
+from usl.run.split_csv import SWEPT
 
 COLUMNS: dict[str, type] = {
     "image_id": str,
@@ -114,7 +115,8 @@ def given_rows(table: Table) -> list[Given]:
     numbered = not roles.studio and all(not word or NUMBER.fullmatch(word) for word in ids)
     given = []
     for row, ((_, why), text) in enumerate(zip(found, labels, strict=True)):
-        machine = _word(sources[row]).lower() in ("predicted", "propagated")
+        source = _word(sources[row]).strip().lower()
+        machine = source in ("predicted", "propagated")
         if machine and text and predictions[row] in (None, text):
             text, why = None, UNCHANGED
         by_file = bool(paths[row]) and (numbered or not ids[row])
@@ -131,6 +133,7 @@ def given_rows(table: Table) -> list[Given]:
                 seconds=seconds_or_none(seconds[row]),
                 time=next(filter(None, times), ""),
                 number=ids[row] if by_file else "",
+                swept=source == SWEPT,
             )
         )
     return given

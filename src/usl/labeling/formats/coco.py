@@ -19,6 +19,7 @@ from usl.core.files import read_json
 from usl.core.version import __version__
 from usl.labeling.exchange.contract import Export, Given, Item, import_command, text_or_none
 from usl.labeling.exchange.rows import UNCHANGED
+from usl.run.split_csv import SWEPT
 
 PICTURES = True
 SUFFIX = ""
@@ -83,6 +84,8 @@ def _annotation(number: int, item: Item, numbers: dict[str, int]) -> dict[str, A
     if item.by_machine:
         found |= {"source": item.source, "predicted_category_id": category}
         found |= {} if item.confidence is None else {"score": round(item.confidence, 6)}
+    elif item.source == SWEPT:
+        found["source"] = SWEPT
     return found
 
 
@@ -127,10 +130,20 @@ def _read_file(file: Path) -> list[Given]:
         name, word = str(one.get("file_name") or ""), one.get("usl_id")
         if not name and word is None:
             raise DataError(f"{where}: it has no file_name.")
-        label, why = _label(said.pop(key, []), names)
+        annotations = said.pop(key, [])
+        label, why = _label(annotations, names)
+        swept = bool(annotations) and all(one.get("source") == SWEPT for one in annotations)
         named = isinstance(word, str)
         given.append(
-            Given(where, word if named else name, label, why, is_file=not named, also=name)
+            Given(
+                where,
+                word if named else name,
+                label,
+                why,
+                is_file=not named,
+                also=name,
+                swept=swept,
+            )
         )
     if said:
         raise DataError(f"{file}: no image has the id {next(iter(said))!r} of an annotation.")

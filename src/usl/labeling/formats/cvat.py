@@ -1,9 +1,9 @@
 """CVAT: XML 1.1 ("CVAT for images") or ImageNet's class folders in a zip, both ways.
 
 Only image tags are read; boxes and tracks are passed over. A tag whose source is ``auto`` is a
-machine's and no answer. ImageNet archives of older versions, which put the class before the file
-name, are understood. CVAT matches images by file name: give it the pictures under the names of
-``images/``.
+machine's and no answer, one of ``semi-auto`` is swept. ImageNet archives of older versions, which
+put the class before the file name, are understood. CVAT matches images by file name: give it the
+pictures under the names of ``images/``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from usl.data.decode import EXTENSIONS
 from usl.labeling.exchange.contract import Export, Given, class_list, import_command
 from usl.labeling.exchange.names import class_folders, class_of
 from usl.labeling.exchange.xml_text import attribute
+from usl.run.split_csv import SWEPT
 
 PICTURES = True
 SUFFIX = ""
 
 ANNOTATIONS, ARCHIVE, LABELS = "annotations.xml", "imagenet.zip", "labels.json"
+SOURCES = {"human": "manual", SWEPT: "semi-auto"}  # by CVAT's words; a model's are "auto"
 CHUNK = 1 << 20
 SMALL_LIST, MOST_TIMES = 16 << 20, 50  # bytes unpacked; beyond, times the archive's own
 
@@ -64,7 +66,7 @@ def write(
             pictures.put(index, out / "images" / name, link=link)
             width, height = pictures.size(index)
             guess = item.prediction if predictions else None
-            label, source = item.label or guess, "manual" if item.source == "human" else "auto"
+            label, source = item.label or guess, SOURCES.get(item.source, "auto")
             tag = f'    <tag label={attribute(label)} source="{source}"></tag>\n' if label else ""
             handle.write(
                 f'  <image id="{index}" name={attribute(name)} width="{width}" '
@@ -187,7 +189,8 @@ def _read_xml(handle: IO[bytes], name: str) -> list[Given]:
         if element == "image" and image:
             where = f"{name}, line {parser.CurrentLineNumber}"
             label, why = _verdict(found)
-            given.append(Given(where, image[0], label=label, why=why, is_file=True))
+            swept = {source for _, source in found} == {SOURCES[SWEPT]}
+            given.append(Given(where, image[0], label=label, why=why, is_file=True, swept=swept))
             image.clear()
 
     def refuse(*_: object) -> None:

@@ -141,7 +141,7 @@ def _task(item: Item, address: str, model: str | None, predictions: bool) -> dic
         "score": item.score,
     }
     task: dict[str, Any] = {"data": data}
-    if item.label is not None and item.source == "human":
+    if item.label is not None and not item.by_machine:
         task["annotations"] = [{"result": [_choice(item.label)]}]
     if item.prediction is not None and predictions:
         score = {} if item.confidence is None else {"score": round(item.confidence, 6)}

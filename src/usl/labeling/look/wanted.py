@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from usl.core.errors import UsageError
 
 ORDERS = ("surest", "doubtful", "name")
-SOURCES = ("none", "predicted", "labelled", "conflict")  # by their codes
+SOURCES = ("none", "predicted", "labelled", "conflict", "swept")  # by their codes
 LONGEST = 200  # characters of a class or a part of a name
 
 

@@ -5,7 +5,6 @@ What a person said counts before what a model predicts. Rows are those of the pa
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,11 +19,10 @@ from usl.labeling.answers.outcomes import CONFLICT, LABEL, OPEN, outcomes
 from usl.labeling.look.wanted import SOURCES, Wanted
 from usl.labeling.page.page_state import PageState
 from usl.run.columns import read_columns
-from usl.run.folder import INFO
-from usl.run.predictions import read_predictions
+from usl.run.predictions import read_predictions, training_stamp
 
 Rows = NDArray[np.int64]
-NONE, PREDICTED, LABELLED, DISPUTED = range(len(SOURCES))  # codes of a source
+NONE, PREDICTED, LABELLED, DISPUTED, SWEPT = range(len(SOURCES))  # codes of a source
 PICK, UNLIKE, NEAR, COPY = "pick", "like no class", "near-duplicate", "exact copy"
 FLAGS = (PICK, UNLIKE, NEAR, COPY, *KINDS)
 NEAR_DUPLICATE = 0.1  # a distance of unit vectors; that of `--collapse-duplicates`
@@ -76,7 +74,8 @@ class Whole:
         """Take in what is new: answers, and the predictions of a later training."""
         with self._lock:
             store = self.state.store
-            model, last = self._stamp(), (store.last_id(), store.names().revision)
+            model = training_stamp(self.state.run.path)
+            last = (store.last_id(), store.names().revision)
             if model != self._model:
                 self._predictions = self._read_predictions()
                 self._model, self._last = model, None
@@ -85,11 +84,6 @@ class Whole:
                 self._last = last
                 self._found.clear()
             return self._known
-
-    def _stamp(self) -> object:
-        """What changes when the run is trained anew."""
-        found = os.stat(self.state.run.path / INFO)
-        return f"{found.st_mtime_ns}.{found.st_ino}"
 
     def _read_predictions(self) -> Any:
         self.faults.pop("predictions", None)
@@ -122,13 +116,14 @@ class Whole:
         for name, label, by in zip(
             split.ids.tolist(), split.labels.tolist(), split.sources.tolist(), strict=True
         ):
-            if by == "human" and name not in said and (row := rows.get(name)) is not None:
-                labels[row], source[row] = label, LABELLED
+            given = {"human": LABELLED, "swept": SWEPT}.get(by)
+            if given and name not in said and (row := rows.get(name)) is not None:
+                labels[row], source[row] = label, given
         for name, one in said.items():
             if (row := rows.get(name)) is None or one.kind == OPEN:
                 continue
             if one.kind == LABEL:
-                labels[row], source[row] = one.label, LABELLED
+                labels[row], source[row] = one.label, SWEPT if one.swept else LABELLED
             elif one.kind == CONFLICT:
                 labels[row], source[row] = None, DISPUTED
             else:
@@ -219,7 +214,8 @@ class Whole:
         if wanted.order == "name":
             return np.argsort(np.array(self.ids, dtype=object)[rows], kind="stable")
         confidence = known.confidence[rows]
-        last = np.where(np.isfinite(confidence), 0, 1) + (known.source[rows] == LABELLED)
+        given = np.isin(known.source[rows], (LABELLED, SWEPT))
+        last = np.where(np.isfinite(confidence), 0, 1) + given
         sign = -1 if wanted.order == "surest" else 1
         return np.lexsort((rows, sign * np.nan_to_num(confidence), last))
 

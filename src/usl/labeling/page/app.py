@@ -7,8 +7,10 @@ GET  /who                  asks for a name
 GET  /login, POST /login   the password, beyond this machine
 GET  /look                 the whole collection (:mod:`usl.labeling.look.routes`), where labels are
                            given; not where answers must stay blind
+GET  /sweep                sheets to confirm at a glance (:mod:`usl.labeling.sweep.routes`)
 GET  /api/state            what the page starts from
-GET  /api/changes          what became of one's answers since entry ``since``
+GET  /api/changes          what became of one's answers since entry ``since``; in a live round also
+                           what is in one's hand, where ``showing`` is the image on the screen
 POST /api/items            what is shown beside pictures
 GET  /api/similar          images like one
 GET  /api/audit            how right all labels are, by the audits so far
@@ -51,6 +53,8 @@ from usl.labeling.page.background_sync import BackgroundSync
 from usl.labeling.page.guard import Guard, signed_in
 from usl.labeling.page.listing import UnboundError
 from usl.labeling.page.page_state import PageState
+from usl.labeling.sweep.routes import TEMPLATES as SWEEP
+from usl.labeling.sweep.routes import Apply, SweepRoutes
 from usl.run.identity import RunReplacedError
 
 HERE = Path(__file__).parent
@@ -69,13 +73,18 @@ OUTDATED = "This page is of an older listing: reload."
 
 
 def make_app(
-    state: PageState, auth: Auth, *, listening: str, sync: BackgroundSync | None = None
+    state: PageState,
+    auth: Auth,
+    *,
+    listening: str,
+    sync: BackgroundSync | None = None,
+    sweep: str = "",
 ) -> ASGIApp:
-    """The whole page as an ASGI application, guards included."""
+    """The whole page as an ASGI application, guards included; ``sweep`` begins with that class."""
     routes = Routes(state, auth, sync)
     app = Starlette(
         routes=[
-            *routes.look_routes(),
+            *routes.other_views(sweep),
             Route("/", routes.page),
             Route("/review", routes.page),
             Route("/who", routes.who),
@@ -100,7 +109,7 @@ class Routes:
 
     def __init__(self, state: PageState, auth: Auth, sync: BackgroundSync | None) -> None:
         self.page_state, self.auth, self.sync = state, auth, sync
-        templates = Jinja2Templates([HERE / "templates", LOOK])  # escapes what it fills in
+        templates = Jinja2Templates([HERE / "templates", LOOK, SWEEP])  # escapes what it fills in
         templates.env.undefined = StrictUndefined
         self._html = templates.TemplateResponse
         scripts = (HERE / "static").glob("*.js")
@@ -114,7 +123,7 @@ class Routes:
         given = request.query_params.get("as")
         review = request.url.path == "/review"
         if given is None and self.page_state.asks():
-            return self.who(request, review=review)
+            return self.who(request)
         values = {
             "run": self.page_state.run.path.resolve().name,
             "annotator": self.page_state.named(given or ""),
@@ -125,15 +134,27 @@ class Routes:
         }
         return self._html(request, "label.html", values)
 
-    def look_routes(self) -> list[BaseRoute]:
-        """The gallery's; none in an audit or a check."""
+    def other_views(self, sweep: str) -> list[BaseRoute]:
+        """The gallery's routes and the sweep's; none in an audit or a check."""
         if self.page_state.kind != LABELS:
             return []
-        return LookRoutes(self.page_state, self._checked, _sent).routes(self.look)
+        sheets = SweepRoutes(
+            self.page_state,
+            checked=self._checked,
+            sent=_sent,
+            annotator=self._annotator,
+            carry_out=self._carry_out,
+            begin=sweep,
+        )
+        gallery = LookRoutes(self.page_state, self._checked, _sent)
+        return [*gallery.routes(self.view), *sheets.routes(self.view)]
 
-    def look(self, request: Request) -> Response:
-        """Show the whole collection."""
+    def view(self, request: Request) -> Response:
+        """Show the whole collection, or sheets; who sweeps is asked for a name as on the page."""
         self.page_state.check_run()
+        name = request.url.path.strip("/")
+        if name == "sweep" and "as" not in request.query_params and self.page_state.asks():
+            return self.who(request)
         values = {
             "run": self.page_state.run.path.resolve().name,
             "annotator": self.page_state.named(request.query_params.get("as", "")),
@@ -141,12 +162,13 @@ class Routes:
             "listing": self.page_state.stamp,
             "modules": self.modules,
         }
-        return self._html(request, "look.html", values)
+        return self._html(request, f"{name}.html", values)
 
-    def who(self, request: Request, *, review: bool = False) -> Response:
+    def who(self, request: Request) -> Response:
         """Ask for a name."""
-        run = self.page_state.run.path.resolve().name
-        values = {"run": run, "people": self.page_state.people(), "review": review}
+        run, path = self.page_state.run.path.resolve().name, request.url.path
+        to = path if path in ("/review", "/sweep") else "/"
+        values = {"run": run, "people": self.page_state.people(), "to": to}
         return self._html(request, "enter.html", values)
 
     async def login(self, request: Request) -> Response:
@@ -180,9 +202,9 @@ class Routes:
         given = self._checked(request.query_params)
         view = self.page_state.view_name(self._annotator(given), _reviewing(given))
         since = _number(given.get("since", "0"), "since")
-        return JSONResponse(self._news(view, since))
+        return JSONResponse(self._news(view, since, given.get("showing")))
 
-    def _news(self, view: str, since: int) -> dict[str, Any]:
+    def _news(self, view: str, since: int, showing: object) -> dict[str, Any]:
         changes = self.page_state.round_view.changes(view, since)
         return {
             "version": self.page_state.round_view.follow(),
@@ -190,6 +212,7 @@ class Routes:
             "changes": changes,
             "classes": self.page_state.classes(),
             "fault": self._sync_fault(),
+            "live": self.page_state.live(view, showing),
         }
 
     def _sync_fault(self) -> str:
@@ -254,6 +277,10 @@ class Routes:
         return await run_in_threadpool(self._operate, given)
 
     def _operate(self, given: dict[str, Any]) -> Response:
+        return JSONResponse(self._carry_out(given, self.page_state.round_view.apply))
+
+    def _carry_out(self, given: dict[str, Any], apply: Apply) -> dict[str, Any]:
+        """What became of each operation that was sent, after ``apply`` was called for it."""
         self._checked(given)
         operations, since = given.get("operations"), given.get("since", 0)
         if not isinstance(operations, list) or not all(isinstance(x, dict) for x in operations):
@@ -266,7 +293,7 @@ class Routes:
         held: list[dict[str, Any]] = []
         for one in operations[:MOST_ITEMS]:
             try:
-                left = self.page_state.round_view.apply(one, annotator, final=review)
+                left = apply(one, annotator, final=review)
             except UsageError as error:
                 refused.append({"key": _plain(one.get("key")), "fault": str(error)[:MOST_SAID]})
                 continue
@@ -276,8 +303,9 @@ class Routes:
                 done.append(one["key"])
             if one["type"] not in ("class", "hotkey") and self.sync is not None:
                 self.sync.touch()
-        news = self._news(self.page_state.view_name(annotator, review), since)
-        return JSONResponse({**news, "done": done, "refused": refused, "held": held})
+        view = self.page_state.view_name(annotator, review)
+        news = self._news(view, since, given.get("showing"))
+        return {**news, "done": done, "refused": refused, "held": held}
 
     def _checked(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """What was sent, if it is of this run and of this listing.

@@ -27,7 +27,7 @@ from usl.labeling.page.hosts import allowed_hosts, host_name
 
 MAX_BODY = 1_000_000  # bytes
 MAX_ANSWERS = 4_000_000  # the names of some hundred images may be 4 kB each
-PAGES = ("/", "/look")  # which may be opened with a token
+PAGES = ("/", "/look", "/sweep")  # which may be opened with a token
 OPEN_PATHS = ("/login",)  # beside /static/, which holds nothing of the run
 POLICY = "; ".join(
     [
@@ -83,7 +83,7 @@ class Guard:
             headers = Headers(scope=scope)
             host = self._check_host(headers)
             _check_site(scope, headers, host)
-            answers = scope["path"] == "/api/operations"
+            answers = scope["path"] in ("/api/operations", "/api/sweep/operations")
             receive = _limited(receive, headers, MAX_ANSWERS if answers else MAX_BODY)
             if (response := self._admit(scope, headers)) is None:
                 await self.app(scope, receive, send)

@@ -11,12 +11,13 @@ import numpy as np
 from usl.core.errors import DataError, UsageError
 from usl.data.collection import Collection
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
-from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, Round, tidy
+from usl.labeling.answers.entries import AUDIT, CHECK, LABELS, LIVE, Round, tidy
 from usl.labeling.answers.outcomes import CONFLICT, Outcome, agreement, outcomes
 from usl.labeling.answers.rounds import round_images
 from usl.labeling.answers.store import Store
-from usl.labeling.page.listing import Listing
+from usl.labeling.page.listing import Listing, UnboundError
 from usl.labeling.page.pictures import AHEAD, Pictures
+from usl.labeling.page.queue import Queue
 from usl.labeling.page.round_view import FINAL, RoundView
 from usl.labeling.page.similar import Similar
 from usl.run.folder import Run
@@ -37,6 +38,7 @@ class PageState:
     store : where answers go.
     pictures : the images, ready for the screen.
     round : an audit or a check; None for the picks.
+    queue : of a live round, which takes the place of ``round``.
     annotator : the only one who works here, or None to ask.
     ask : whether everybody is asked for a name at first.
     tell : gets what there is to say on the console, a line at a time.
@@ -50,6 +52,7 @@ class PageState:
         pictures: Pictures,
         *,
         round: Round | None = None,
+        queue: Queue | None = None,
         annotator: str | None = None,
         ask: bool = False,
         tell: Callable[[str], None] | None = None,
@@ -57,6 +60,9 @@ class PageState:
         self.run, self.collection, self.store, self.pictures = run, collection, store, pictures
         self.annotator, self._ask, self._tell = annotator, ask, tell
         self._told = ""
+        round = round if queue is None else queue.round
+        self.queue = queue
+        self.below: float | None = None  # a sweep shows only what the model is less sure of
         self.listing = Listing(collection, run.recorded_digests(), pictures)
         self.kind = LABELS if round is None else round.kind
         self.name = LABELS if round is None else round.name
@@ -66,8 +72,8 @@ class PageState:
         self.missing = [name for name in asked if name not in self.listing.rows]
         self.stamp = self.listing.stamp(self.name, self._order)
         self._place = {name: place for place, name in enumerate(self._order)}
-        self._predicted = _predictions(run) if self.kind != AUDIT else {}
-        only = None if round is None else self._order
+        self._predicted = _predictions(run) if self.kind in (LABELS, CHECK) else {}
+        only = self._order if self.kind in (AUDIT, CHECK) else None
         self.round_view = RoundView(store, self.name, self.listing, only=only)
         self.round_view.follow()
 
@@ -133,7 +139,22 @@ class PageState:
             "mode": "label",
             "order": [self.listing.ref(name) for name in self._order],
             "model": self._model(),
+            "live": self.live(annotator),
         }
+
+    def live(self, view: str, showing: object = None) -> dict[str, Any] | None:
+        """In a live round what an annotator has in ``hand``, and what the model says; else None.
+
+        ``showing`` is the image on their screen.
+        """
+        if self.queue is None or view == FINAL:
+            return None
+        try:
+            shown = self.listing.ids[self.listing.row(showing)] if showing else ""
+        except UnboundError:
+            shown = ""
+        hand = [name for name in self.queue.deal(view, shown) if name in self.listing.rows]
+        return {"hand": [self.listing.ref(name) for name in hand], **self.queue.status()}
 
     def _model(self) -> list[tuple[str, float] | None]:
         """The model's label and confidence of each image that is asked for; none in an audit."""
@@ -163,7 +184,8 @@ class PageState:
             "annotator": annotator,
             "people": len(self.people()),
             "fixed": self.annotator is not None,
-            "similar": self.kind == LABELS,
+            "similar": self.kind in (LABELS, LIVE),
+            "sweep": self.kind == LABELS and bool(self._predicted),
             "classes": self.classes(),
         }
 
@@ -209,6 +231,9 @@ class PageState:
             item["stands"] = self.similar.count(name)
             near = self.similar.nearest_first(row, own)[:STRIP]
             item["strip"] = [self.listing.ref(self.listing.ids[other]) for other in near]
+        if self.queue is not None and (guess := self.queue.guess(name)) is not None:
+            label = self.store.names().present(guess[0])
+            item["predicted"] = {"label": label, "confidence": round(guess[1], 3)}
         if self.kind == CHECK and name in self._predicted:
             present = self.store.names().present
             item["predicted"] = {
@@ -226,7 +251,7 @@ class PageState:
     def alike(self, ref: object) -> list[dict[str, Any]]:
         """Images like one, for labelling them together; none where answers must stay blind."""
         row = self.listing.row(ref)
-        if self.kind != LABELS:
+        if self.kind not in (LABELS, LIVE):
             return []
         found = []
         for one in self.similar.like(row):

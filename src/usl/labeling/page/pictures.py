@@ -14,7 +14,6 @@ import os
 import stat
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, replace
@@ -24,10 +23,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from usl.core.errors import DataError
-from usl.data.collection import Images
-from usl.data.decode import decode_file, shrink
 from usl.data.digests import RACY_NS, file_digest
-from usl.data.images import FileImages
+from usl.data.image_source import Images, read_windowed
+from usl.data.images import FileImages, decode_windowed
 from usl.data.picture_cost import Costly
 from usl.labeling.page.picture_cache import PictureCache
 
@@ -248,19 +246,9 @@ class Pictures:
         """The picture, and which of its levels are shown, where it has more than a screen has."""
         path = self._path(row)
         if path is None:
-            return shrink(self.images.read(row), size), ""
+            return read_windowed(self.images, row, size, apart=apart)
         limit = getattr(self.images, "max_pixels", None)
-        windows: Counter[str] = Counter()
-        image = decode_file(
-            path,
-            path.name,
-            max_pixels=limit,
-            scaled=windows,
-            side=size,
-            apart=apart,
-            window=True,
-        )
-        return image, next(iter(windows), "")
+        return decode_windowed(path, path.name, size, max_pixels=limit, apart=apart)
 
 
 def encode(image: Image.Image) -> Picture:

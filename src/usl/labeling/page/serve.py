@@ -6,17 +6,19 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from usl.core.errors import DataError, UsageError, missing_extra
+from usl.core.errors import DataError, UsageError, did_you_mean, missing_extra
 from usl.core.files import cache_dir
-from usl.core.words import quoted
+from usl.core.words import counted, quoted
 from usl.data.collection import Collection
 from usl.data.images import FileImages
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
-from usl.labeling.answers.entries import AUDIT, CHECK, Round, is_audit
+from usl.labeling.answers.entries import AUDIT, CHECK, LIVE, Round, is_audit
+from usl.labeling.answers.live import SUGGEST, answered_live
 from usl.labeling.answers.outcomes import CONFLICT, OPEN, outcomes
 from usl.labeling.answers.rounds import answered_images, draw_audit, draw_check, round_images
 from usl.labeling.answers.store import Store
@@ -24,7 +26,10 @@ from usl.labeling.answers.suspicious import contradicted
 from usl.labeling.answers.sync import sync
 from usl.labeling.page.hosts import is_loopback
 from usl.labeling.page.offered import set_classes
+from usl.labeling.page.queue import Queue
 from usl.run.folder import Run
+from usl.run.predictions import machine_labelled
+from usl.run.split import Split
 
 if TYPE_CHECKING:
     from usl.labeling.page.page_state import PageState
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 PACKAGES = ("starlette", "uvicorn", "jinja2", "python_multipart")
 SHORTEST = 8  # characters of a password
 SUSPICIOUS = 10  # labels that are told on the console
+OpenQueue = Callable[[Run, Collection, Store], AbstractContextManager[Queue]]
 
 
 def serve(
@@ -41,12 +47,15 @@ def serve(
     annotator: str | None = None,
     audit: int | None = None,
     check: int | None = None,
+    sweep: bool | str = False,
+    below: float | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     password: str | None = None,
     open_browser: bool = True,
     source: str | None = None,
     whole: bool = False,
+    queue: OpenQueue | None = None,
     ready: Callable[[str], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> None:
@@ -65,12 +74,17 @@ def serve(
         One that is not finished is gone on with.
     check : look at so many of the most doubtful: labels that the others contradict, and why, then
         predictions; the answers become labels.
+    sweep : open with sheets of images that are predicted to be one class, to be confirmed at a
+        glance, the most promising class first, or the one that is named.
+    below : sweep only images of which the model is less sure than that, such as 0.9; the surest may
+        be right enough as they are.
     host : where to listen. Beyond this machine only with a password.
     port : 0 for the one of last time, or any that is free.
     password : for people on other machines, 8 characters or more.
     open_browser : open the page.
     source : where the images are now, if they have moved.
     whole : open the gallery of the whole collection first, as usl look does.
+    queue : opens the queue of a live round (:func:`usl.active.live.label_live`).
     ready : called with the page's address once it is served.
     tell : gets what there is to say, a line at a time; the default prints on stderr.
 
@@ -81,7 +95,9 @@ def serve(
         used.
     MissingDependencyError : the packages of ``usl[label]`` are not installed.
     """
-    check_parameters(host, password, audit, check)
+    check_parameters(host, password, audit, check, bool(sweep), below)
+    if queue is not None and (audit, check, bool(sweep), whole) != (None, None, False, False):
+        raise UsageError("live: goes with no audit, check, sweep or gallery; one at a time.")
     tell = tell or partial(print, file=sys.stderr)
     run = run if isinstance(run, Run) else Run.open(run)
     collection = run.collection(source)
@@ -90,37 +106,68 @@ def serve(
             f"{collection.source}: it holds features alone, there is nothing to look at. Fill in "
             f"the label column of {run.path / 'split.csv'} instead."
         )
-    with Store.open(run.path) as store:
-        sync(run, store)  # edits by hand come first
-        drawn = None
+    with Store.open(run.path) as store, ExitStack() as stack:
+        split = sync(run, store)  # edits by hand come first
+        live = None if queue is None else stack.enter_context(queue(run, collection, store))
+        drawn = None if live is None else live.round
+        if sweep:
+            check_sweep(run, split, store, sweep if isinstance(sweep, str) else "")
         if audit is not None or check is not None:
             drawn = open_round(run, store, audit, check, tell)
             tell_suspicious(run, store, drawn, tell)
-        set_classes(run, store, classes or (), predicted=drawn is not None, tell=tell)
+        predicted = drawn is not None or bool(sweep)
+        set_classes(run, store, classes or (), predicted=predicted, tell=tell)
         try:
-            state = _page_state(
-                run, collection, store, drawn, annotator, not is_loopback(host), tell
-            )
-            _serve(state, host, port, password, open_browser, whole, ready, tell)
+            ask = not is_loopback(host)
+            state = _page_state(run, collection, store, drawn, live, annotator, ask, tell)
+            state.below = below
+            _serve(state, host, port, password, open_browser, whole, sweep, ready, tell)
         finally:
             sync(run, store)
         for line in summary(run, store, drawn):
             tell(line)
 
 
-def check_parameters(host: str, password: str | None, audit: int | None, check: int | None) -> None:
+def check_parameters(
+    host: str,
+    password: str | None,
+    audit: int | None,
+    check: int | None,
+    sweep: bool = False,
+    below: float | None = None,
+) -> None:
     """Refuse what does not go together, before anything is opened."""
     for package in PACKAGES:
         if find_spec(package) is None:
             raise missing_extra(package.replace("_", "-"), "label", "The labelling page")
     if audit is not None and check is not None:
         raise UsageError("audit, check: one at a time; an audit stays blind.")
+    if below is not None and not (sweep and 0 < below <= 1):
+        raise UsageError(f"below: {below:g} given; it goes with a sweep, and is above 0, up to 1.")
+    if sweep and (audit is not None or check is not None):
+        raise UsageError("sweep: not together with an audit or a check; they go one by one.")
     if password is not None and len(password) < SHORTEST:
         raise UsageError(f"password: give at least {SHORTEST} characters.")
     if not is_loopback(host) and password is None:
         raise UsageError(
             f"host: {host} can be reached from other machines; that needs a password. Without one, "
             "stay on this machine and let others in through an SSH tunnel."
+        )
+
+
+def check_sweep(run: Run, split: Split, store: Store, label: str) -> None:
+    """Refuse a sweep of a run without predictions, or of a class that nothing is predicted as."""
+    machine = machine_labelled(run.path, split)
+    if machine is None:
+        raise DataError(
+            f"{run.path}: nothing is predicted yet. First: usl train {quoted(run.path)}"
+        )
+    names = store.names()
+    known = sorted({names.present(name) for name in machine.labels.tolist()})
+    if label and label not in known:
+        raise UsageError(
+            f"sweep: no image is predicted to be {label!r}.{did_you_mean(label, known)} "
+            f"Predicted are {', '.join(known) or 'none'}."
         )
 
 
@@ -160,6 +207,7 @@ def _page_state(
     collection: Collection,
     store: Store,
     drawn: Round | None,
+    live: Queue | None,
     annotator: str | None,
     ask: bool,
     tell: Callable[[str], None],
@@ -179,6 +227,7 @@ def _page_state(
         store,
         pictures,
         round=drawn,
+        queue=live,
         annotator=annotator or None,
         ask=ask,
         tell=tell,
@@ -198,6 +247,7 @@ def _serve(
     password: str | None,
     open_browser: bool,
     whole: bool,
+    sweep: bool | str,
     ready: Callable[[str], None] | None,
     tell: Callable[[str], None],
 ) -> None:
@@ -211,7 +261,7 @@ def _serve(
     auth = Auth(keyring, password)
     opened = listen(host, port, wish=keyring.port)
     keyring.keep(opened.getsockname()[1])
-    address = address_of(opened, host) + ("look" if whole else "")
+    address = address_of(opened, host) + ("look" if whole else "sweep" if sweep else "")
     if not is_loopback(host):
         tell(
             f"Warning: {host} can be reached from other machines, and pictures, answers and the "
@@ -231,7 +281,8 @@ def _serve(
     background = BackgroundSync(lambda: sync(state.run, state.store))
     state.similar.warm_in_background()
     try:
-        app = make_app(state, auth, listening=host, sync=background)
+        begin = sweep if isinstance(sweep, str) else ""
+        app = make_app(state, auth, listening=host, sync=background, sweep=begin)
         Server(app, is_ready, tell, state.pictures.close).run([opened])
     finally:
         background.close()
@@ -241,6 +292,8 @@ def _serve(
 
 def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     """What has been answered, and what comes next."""
+    if drawn is not None and drawn.kind == LIVE:
+        return live_summary(run, store, drawn)
     audit = drawn is not None and is_audit(drawn.name)
     asked = round_images(run, store, drawn.name) if drawn is not None else round_images(run, store)
     found = outcomes(store.history(), audit=audit)
@@ -251,6 +304,8 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     if drawn is not None:
         again += f" --{drawn.kind} {len(drawn.images)}"
     lines = [f"{len(asked) - left} of {len(asked)} images answered."]
+    if swept := sum(one.swept for one in found.values()):
+        lines.append(f"{counted(swept, 'label')} confirmed by sweep.")
     if disputed:
         lines.append(f"On {disputed} of them annotators differ; settle that on the page: {again}")
     if left:
@@ -262,3 +317,13 @@ def summary(run: Run, store: Store, drawn: Round | None) -> list[str]:
     elif len(asked) > left or not left:
         lines.append(f"Next: usl train {quoted(run.path)}")
     return lines
+
+
+def live_summary(run: Run, store: Store, live: Round) -> list[str]:
+    """The same of a live round; its model is gone, another is made from all labels."""
+    suggest = " --suggest" if live.settings[SUGGEST] else ""
+    return [
+        f"{counted(answered_live(store, live.name), 'image')} answered live.",
+        f"Go on: usl label {quoted(run.path)} --live{suggest}",
+        f"Next: usl train {quoted(run.path)}",
+    ]

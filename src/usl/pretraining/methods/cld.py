@@ -32,7 +32,7 @@ RECIPES = {
     # MoCo with CLD as in the authors' script, train_cifar10_moco_cld.sh: the rate is 0.03 per 128
     # images, and rises for 5 epochs.
     "cifar": Recipe(
-        Optimizer("sgd", lr=0.06, weight_decay=8e-4, warmup=0.025),
+        Optimizer("sgd", lr=0.06, weight_decay=8e-4, decay_all=True, warmup=0.025),
         batch_size=256,
         epochs=200,
         parameters={
@@ -54,7 +54,7 @@ RECIPES = {
     # looks for 120 clusters among its 64 images, so that every image is one; here they are
     # clusters of the 512 images.
     "imagenet": Recipe(
-        Optimizer("sgd", lr=0.2, weight_decay=1e-4),
+        Optimizer("sgd", lr=0.2, weight_decay=1e-4, decay_all=True),
         batch_size=512,
         epochs=200,
         parameters={

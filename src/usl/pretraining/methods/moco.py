@@ -33,7 +33,7 @@ RECIPES = {
     ),
     # As in the authors' notebook for CIFAR-10, moco_cifar10_demo.ipynb, asymmetric.
     "cifar": Recipe(
-        Optimizer("sgd", lr=0.06, weight_decay=5e-4),
+        Optimizer("sgd", lr=0.06, weight_decay=5e-4, decay_all=True),
         batch_size=512,
         epochs=200,
         parameters={
@@ -49,7 +49,7 @@ RECIPES = {
     ),
     # MoCo v2; the paper of this project uses 800 epochs (6.8).
     "imagenet": Recipe(
-        Optimizer("sgd", lr=0.03, weight_decay=1e-4),
+        Optimizer("sgd", lr=0.03, weight_decay=1e-4, decay_all=True),
         batch_size=256,
         epochs=800,
         network="resnet50",

@@ -7,14 +7,14 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
-from usl.data.collection import read_scaled
 from usl.data.decode import shrink
+from usl.data.image_source import read_scaled
 from usl.report.drawing.markup import Html, tag
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from usl.data.collection import Images
+    from usl.data.image_source import Images
 
 SIDE = 128  # pixels of the longer side: shown at about 96, with some to spare for sharp screens
 TINY = 64  # pictures up to this side are kept as they are, and enlarged without smoothing

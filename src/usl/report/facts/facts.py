@@ -18,6 +18,7 @@ from usl.evaluation.truth import source_answers
 from usl.features.open_encoder import open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
+from usl.labeling.answers.called_now import predictions_now
 from usl.labeling.answers.sync import bring_up_to_date
 from usl.numeric.arrays import Float32
 from usl.report.facts.people import People, read_people
@@ -31,7 +32,7 @@ from usl.report.facts.records import (
 from usl.report.facts.rounds import Rounds, read_rounds
 from usl.run.folder import Run
 from usl.run.picks import read_picks
-from usl.run.predictions import Predictions, read_predictions
+from usl.run.predictions import Predictions
 from usl.run.split import Split
 from usl.selection.result import Selection
 from usl.training.doubts import known_doubts
@@ -136,11 +137,11 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         notes.append(f"The images are not those of the selection. {error}")
         for name in changed(run, collection, selection["image_id"], row_of):
             del row_of[name]
-    truth = source_answers(collection, split)
+    truth = source_answers(collection, split, run.path)
     features, rows = train_points(run, collection, notes, progress)
     history = read_history(run, notes)
     people = read_people(run, split, notes)
-    predictions = read_predictions(run.path)
+    predictions = predictions_now(run.path)
     if predictions is not None:
         predictions = predictions.aligned(row_of, len(collection))
     evaluation = read_evaluation(run)

@@ -8,7 +8,8 @@ from typing import Any
 
 from usl.core.errors import DataError
 from usl.labeling.answers.audit import accuracy_of_collection
-from usl.labeling.answers.entries import SKIP
+from usl.labeling.answers.entries import SKIP, is_swept
+from usl.labeling.answers.live import given_live
 from usl.labeling.answers.outcomes import (
     CONFLICT,
     UNLABELED,
@@ -29,9 +30,11 @@ from usl.run.split import Split
 class People:
     """What the store of answers says: ``audit`` is an audit's outcome, None without one.
 
-    ``answers`` counts images by annotator, edits of the split file by hand apart; ``conflicts`` and
-    ``bad`` are image ids. ``undecided`` tells what was
-    said of images that people were asked about and that have no label for it.
+    ``answers`` counts images by annotator, edits of the split file by hand and sweeps apart;
+    ``swept`` are the images whose label was confirmed by sweep alone; ``conflicts`` and ``bad`` are
+    image ids. ``undecided`` tells what was said of images that people were asked about and that
+    have no label for it. ``live`` counts the answers given live, by whether the model's class was
+    on show.
     """
 
     audit: dict[str, Any] | None
@@ -40,6 +43,8 @@ class People:
     conflicts: tuple[str, ...]
     bad: tuple[str, ...]
     undecided: dict[str, str]
+    swept: int
+    live: dict[bool, int]
 
 
 def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
@@ -50,12 +55,14 @@ def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
         with Store.open(run.path) as store:
             history = store.history()
             audit = accuracy_of_collection(run, split, store)
+            live = given_live(store)
     except DataError as error:
         notes.append(f"What people answered is not shown. {error}")
         return None
     found = outcomes(history)
     bad = [*bad_images(found), *bad_images(outcomes(history, audit=True))]
-    given = [one.annotator for one in current(history).values() if one.kind != SKIP]
+    now = current(history).values()
+    given = [one.annotator for one in now if one.kind != SKIP and not is_swept(one.round)]
     return People(
         audit=audit,
         agreement=agreement(history),
@@ -63,6 +70,8 @@ def read_people(run: Run, split: Split, notes: list[str]) -> People | None:
         conflicts=tuple(conflicts(found)),
         bad=tuple(dict.fromkeys(bad)),
         undecided={name: words for name, one in found.items() if (words := undecided(one))},
+        swept=sum(one.swept for one in found.values()),
+        live=live,
     )
 
 

@@ -13,6 +13,7 @@ from usl.run.picks import read_picks
 from usl.run.predictions import Predictions
 from usl.run.rounds import SelectionRound
 from usl.run.split import Split
+from usl.run.split_csv import by_people
 from usl.training.audited import audited_answers
 
 
@@ -75,7 +76,7 @@ def read_rounds(
         return Rounds()
     if not later:
         return Rounds()
-    human = set(split.ids[split.sources == "human"].tolist())
+    human = set(split.ids[by_people(split.sources)].tolist())
     answers = audited_answers(run, split)
     measured = {one["round"]: one["accuracy"] for one in (evaluation or {}).get("rounds", ()) or ()}
     training = run.info.get("training") or {}

@@ -51,7 +51,7 @@ def figures(noun: str, audit: Figures) -> Html:
     """The estimates with their intervals."""
     rows = [
         ["all labels of the train subset", audit["collection"]],
-        ["of these, predictions", audit["machine"]],
+        [f"of these, predictions{' and swept labels' * bool(audit['swept'])}", audit["machine"]],
     ]
     if audit["unclear"]:
         rows.append([f"all labels, if every {noun} without a verdict were wrong", audit["worst"]])
@@ -158,11 +158,16 @@ def per_class(classes: list[Figures]) -> Html | None:
 def answers_section(facts: Facts) -> Html:
     """Who answered, how far they agree, what is in dispute, which images are bad."""
     people = facts.people
-    if people is None or not (people.answers or people.bad or people.conflicts):
+    if people is None or not (people.answers or people.bad or people.conflicts or people.swept):
         return Html("")
     total = sum(people.answers.values())
     named = [name or "no name" for name in people.answers]
-    text = [f"{plural(total, 'answer')} from {plural(len(named), 'annotator')}."]
+    text = [f"{plural(total, 'answer')} from {plural(len(named), 'annotator')}."] if total else []
+    if people.swept:
+        text.append(
+            f"Confirmed by sweep: {people.swept:,}, whole sheets at a glance; an audit judges them "
+            "as it judges predictions."
+        )
     agreed = people.agreement
     if agreed is not None:
         beyond = "not defined" if agreed.value is None else f"{agreed.value:.2f}"
@@ -171,6 +176,8 @@ def answers_section(facts: Facts) -> Html:
             f"{per_cent(agreed.equal)} of cases; {agreed.measure}: {beyond} (1 is perfect, 0 is "
             "chance)."
         )
+    if people.live:
+        text.append(live_in_words(people.live))
     if people.conflicts:
         text.append(
             f"In dispute, and so without a label: {plural(len(people.conflicts), facts.noun)} "
@@ -186,6 +193,16 @@ def answers_section(facts: Facts) -> Html:
         rows = [[name, f"{n:,}"] for name, n in zip(named, people.answers.values(), strict=True)]
         by_name = table("Answers by annotator", ["annotator", "answers"], rows)
     return section("Answers", tag("p", " ".join(text)), by_name, bad, id_="answers")
+
+
+def live_in_words(live: dict[bool, int]) -> str:
+    """How many answers were given live, and how many in view of the model's class."""
+    plain, shown = live.get(False, 0), live.get(True, 0)
+    text = f"{plural(plain + shown, 'answer')} were given live, while a model chose what came next"
+    if not shown:
+        return f"{text}; people did not see what it predicted."
+    whom = "all of them" if not plain else f"{shown:,} of them"
+    return f"{text}; for {whom} the page suggested its class, which people tend to agree with."
 
 
 def shortened(names: tuple[str, ...], most: int = 10) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.labeling.answers.called_now import names_now
 from usl.report.drawing.markup import (
     Html,
     figure,
@@ -34,7 +35,8 @@ def predicted_section(facts: Facts) -> Html:
         return Html("")
     own = np.flatnonzero(told.own)
     counts = Counter(told.labels[own].tolist())
-    known = facts.run.info.get("training", {}).get("classes", [])
+    trained = facts.run.info.get("training", {}).get("classes", [])
+    known = map(names_now(facts.run.path).present, trained)
     names = sorted({*known, *counts}, key=lambda name: (-counts[name], name))
     return section(
         "Predicted classes",

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from usl.core.parameters import NotNegative
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
-from usl.numeric.table import Anchored, as_table
+from usl.numeric.table import as_table
 from usl.selection.contract import Picks
+from usl.selection.shared.draw_far import draw_far
 
 NESTED = True
 DRAWN = "draws its picks by distance"
@@ -44,26 +45,5 @@ def pick(
     """
     rng = np.random.default_rng(seed)
     reach = as_table(features).farthest(labeled)
-    free = np.ones(len(candidates), dtype=bool)
-    picks: list[int] = []
-    while len(picks) < budget:
-        position = int(rng.choice(len(candidates), p=_chances(reach, candidates, free, power)))
-        free[position] = False
-        picks.append(int(candidates[position]))
-        if len(picks) < budget:
-            reach.add(picks[-1])
-        progress(len(picks), budget, "picks")
-    return Picks(np.array(picks, dtype=np.int64), ranked=True, parameters={"power": power})
-
-
-def _chances(
-    reach: Anchored, candidates: NDArray[np.int64], free: NDArray[np.bool_], power: float
-) -> NDArray[np.float64]:
-    """The probability of every candidate, float64 [c]; 0 for those that are picked."""
-    squared = np.where(free, reach.squared[candidates], 0).astype(np.float64)
-    largest = squared.max()
-    if largest == 0 or np.isinf(largest):  # all coincide with a pick, or there is no pick yet
-        return np.asarray(free / free.sum())
-    weight = (squared / largest) ** (power / 2)  # relative, so that no power can overflow
-    weight[~free] = 0
-    return np.asarray(weight / weight.sum())
+    picks = draw_far(reach, [], candidates, budget, rng, progress, power)
+    return Picks(picks, ranked=True, parameters={"power": power})

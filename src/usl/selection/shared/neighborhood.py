@@ -26,12 +26,18 @@ class Neighborhood:
         weights = similarity(self.distances[:, :EDGES], POWER)
         return normalized(symmetric_weights(self.rows[:, :EDGES], weights)).astype(np.float32)
 
-    def averaged(self, points: Float32) -> Float32:
-        """Each item half itself and half the mean of those it is linked to; unit rows."""
+    def averaged(self, points: Float32, rows: Rows | None = None) -> Float32:
+        """Each item, or those of ``rows``, half itself and half the mean of its links; unit rows.
+
+        ``points`` are those of all items, float32 [n, d].
+        """
         links = self.rows[:, :EDGES]
         linked = symmetric_weights(links, np.ones(links.shape))
+        own = points
+        if rows is not None:
+            linked, own = linked[rows], points[rows]
         degree = np.asarray(linked.sum(axis=1))
-        mixed = points + np.asarray(linked @ points) / np.maximum(degree, 1)
+        mixed = own + np.asarray(linked @ points) / np.maximum(degree, 1)
         lengths = np.linalg.norm(mixed, axis=1, keepdims=True)
         return np.asarray(mixed / np.maximum(lengths, TINY), dtype=np.float32)
 

@@ -12,7 +12,9 @@ COLUMNS = 128  # anchors spread at once
 STEPS = 10  # of the spread; what is left out is 0.8^11, or 9% of it
 
 
-def spread(graph: sparse.csr_matrix, anchors: Rows) -> Float32:
+def spread(
+    graph: sparse.csr_matrix, anchors: Rows, groups: Rows | None = None, count: int | None = None
+) -> Float32:
     """Scores of all items for each anchor, float32 [n, a]: what reaches them over the graph.
 
     A score of 1 at an anchor spreads; at each of ``STEPS`` steps ``DAMPING`` of it is passed on. No
@@ -21,12 +23,17 @@ def spread(graph: sparse.csr_matrix, anchors: Rows) -> Float32:
     Parameters
     ----------
     graph : normalised weights, sparse float32 [n, n]; anchors : int64 [a].
+    groups, count : int64 [a] from 0, and their number: anchors of a group spread together, and the
+        result is [n, count]. Each is alone by default.
     """
-    result = np.empty((graph.shape[0], len(anchors)), dtype=np.float32)
-    for first in range(0, len(anchors), COLUMNS):
-        part = anchors[first : first + COLUMNS]
-        sources = part, np.arange(len(part))
-        scores = np.zeros((graph.shape[0], len(part)), dtype=np.float32)
+    columns = np.arange(len(anchors)) if groups is None else groups
+    count = len(anchors) if count is None else count
+    result = np.empty((graph.shape[0], count), dtype=np.float32)
+    for first in range(0, count, COLUMNS):
+        here = (columns >= first) & (columns < first + COLUMNS)
+        sources = anchors[here], columns[here] - first
+        width = min(COLUMNS, count - first)
+        scores = np.zeros((graph.shape[0], width), dtype=np.float32)
         scores[sources] = 1.0
         for _ in range(STEPS):
             scores = graph @ scores

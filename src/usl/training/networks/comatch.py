@@ -51,7 +51,7 @@ RECIPES = {
     # The authors' settings for 1% labels: 400 epochs of 640 images a step, and smoothing from the
     # second on. The momentum is 0.99 in their first epoch.
     "imagenet": Recipe(
-        Optimizer("sgd", lr=0.1, weight_decay=1e-4, nesterov=True, schedule="cosine"),
+        Optimizer("sgd", lr=0.1, weight_decay=1e-4, decay_all=True, nesterov=True),
         batch_size=160,
         ratio=4,
         labeled_in_unlabeled=False,

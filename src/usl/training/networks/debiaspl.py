@@ -25,7 +25,7 @@ RECIPES = {
     # The authors' scripts for 0.2% (for 1%, momentum 0.999), without their second pair of views
     # and their CLD loss.
     "imagenet": Recipe(
-        Optimizer("sgd", lr=0.003, weight_decay=1e-4, warmup=0.1),
+        Optimizer("sgd", lr=0.003, weight_decay=1e-4, decay_all=True, warmup=0.1),
         batch_size=64,
         ratio=5,
         steps=200_000,

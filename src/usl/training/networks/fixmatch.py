@@ -42,6 +42,7 @@ RECIPES = {
             "sgd",
             lr=0.03,
             weight_decay=1e-4,
+            decay_all=True,
             schedule="steps",
             warmup=0.1,
             milestones=(0.6, 0.8),

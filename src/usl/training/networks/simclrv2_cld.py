@@ -13,7 +13,9 @@ from usl.learning.optim import Optimizer
 from usl.learning.recipe import Recipe
 from usl.training.networks.supervised import Supervised
 
-OPTIMIZER = Optimizer("sgd", lr=0.01, weight_decay=1e-4, nesterov=True, schedule="constant")
+OPTIMIZER = Optimizer(
+    "sgd", lr=0.01, weight_decay=1e-4, decay_all=True, nesterov=True, schedule="constant"
+)
 
 RECIPES = {
     # 5 epochs over the labels, each 100 times: with 40 labels 5 x 31 batches of 128. That is the

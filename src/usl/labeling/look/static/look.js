@@ -11,7 +11,7 @@ import { One } from "./one.js";
 import { Sheet } from "./sheet.js";
 
 const POLL = 4000; // ms between looks for what others did, and how far a study is
-const WORDS = { labelled: "by a person", predicted: "predicted", conflict: "annotators differ", none: "none" };
+const WORDS = { labelled: "by a person", predicted: "predicted", swept: "confirmed by sweep", conflict: "annotators differ", none: "none" };
 
 class Look {
   constructor() {

@@ -120,7 +120,7 @@ export class Sheet {
     tile.dataset.source = item.source;
     tile.title = [id, ...item.flags].join(" · ");
     tile.setAttribute("aria-label", `${id}, ${words.said(item)}${sure ? `, ${sure}` : ""}, ${words.by(item)}`);
-    const what = make("span", { class: `what${item.label === null ? " unknown" : ""}` }, make("span", {}, words.said(item)), make("span", { class: "sure" }, sure || (item.source === "labelled" ? "✓" : "")));
+    const what = make("span", { class: `what${item.label === null ? " unknown" : ""}` }, make("span", {}, words.said(item)), make("span", { class: "sure" }, sure || (["labelled", "swept"].includes(item.source) ? "✓" : "")));
     const picture = tile.dataset.image === item.image ? tile.firstElementChild : make("span", { class: "picture" }, this.page.pictures.thumb(item.image, 160, ""));
     tile.replaceChildren(picture, what, make("span", { class: "file" }, id));
     Object.assign(tile.dataset, { state, image: item.image });

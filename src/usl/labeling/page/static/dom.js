@@ -53,10 +53,15 @@ export function remember(name, value) {
 
 /** Whether somebody is typing into the element. */
 export function typing(element) {
-  return Boolean(element?.closest?.("input:not([type=range], [type=checkbox]), textarea, select"));
+  return within(element, "input:not([type=range], [type=checkbox]), textarea, select");
 }
 
 /** Whether Space and Enter belong to the element itself. */
 export function pressable(element) {
-  return Boolean(element?.closest?.("button, a[href], summary, input, select, [role=option]"));
+  return within(element, "button, a[href], summary, input, select, [role=option]");
+}
+
+/** Whether an element that can be seen fits: one that was just hidden keeps the focus until the next frame. */
+function within(element, selector) {
+  return Boolean(element?.closest?.(selector)?.checkVisibility());
 }

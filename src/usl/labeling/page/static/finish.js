@@ -53,6 +53,7 @@ async function drawAudit(page) {
 function note(page) {
   if (page.mode === "review") return "Images on which annotators differ appear here.";
   if (!page.roundView.order.length) return "The split file requests no image. Select some first: usl select.";
+  if (page.live.on) return "Nothing is left to ask: each image has an answer, or is with somebody else just now.";
   if (page.state.kind === "audit") return "Thank you. This is how accurate the labels are; the report tells it, too.";
   if (page.outbox.held.size) return "Some answers could not be stored; the note above tells why.";
   if (page.outbox.waiting.size) return "Leave this page open until it says that all is saved.";

@@ -15,8 +15,10 @@ export class Items {
     return this.kept.get(ref) ?? null;
   }
 
+  /** Begin anew; what is still on its way was true before, and is forgotten, too. */
   forget() {
-    this.kept.clear();
+    this.kept = new Map();
+    this.coming = new Map();
   }
 
   /** The item of an image; those of `more` are fetched along if they are missing. */
@@ -27,17 +29,18 @@ export class Items {
   }
 
   async fetch(refs) {
-    const missing = refs.filter((ref) => !this.kept.has(ref) && !this.coming.has(ref));
+    const { kept, coming } = this;
+    const missing = refs.filter((ref) => !kept.has(ref) && !coming.has(ref));
     if (missing.length) {
       const request = tell("/api/items", { mode: this.mode, images: missing })
         .then((found) => {
-          for (const [ref, item] of Object.entries(found)) this.kept.set(ref, item);
-          while (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value);
+          for (const [ref, item] of Object.entries(found)) kept.set(ref, item);
+          while (kept.size > KEPT) kept.delete(kept.keys().next().value);
         })
         .catch(() => null) // names are a help; the pictures tell when the server is away
-        .finally(() => missing.forEach((ref) => this.coming.delete(ref)));
-      for (const ref of missing) this.coming.set(ref, request);
+        .finally(() => missing.forEach((ref) => coming.delete(ref)));
+      for (const ref of missing) coming.set(ref, request);
     }
-    await Promise.all(refs.map((ref) => this.coming.get(ref)));
+    await Promise.all(refs.map((ref) => coming.get(ref)));
   }
 }

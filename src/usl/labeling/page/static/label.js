@@ -6,6 +6,7 @@ import { drawEnd, drawReview } from "./finish.js";
 import { Grid } from "./grid.js";
 import { Items } from "./items.js";
 import { KeysDialog } from "./keys.js";
+import { Live } from "./live.js";
 import { ask, idOf, tell } from "./exchange.js";
 import { cutInTheMiddle } from "./names.js";
 import { newKey, Outbox } from "./outbox.js";
@@ -36,6 +37,7 @@ class Page {
     this.similar = new SimilarDialog(this);
     this.keys = new KeysDialog(this);
     this.status = new Status();
+    this.live = new Live(this);
     this.trail = []; // images shown before, for going back
     this.old = false; // the server has another run or listing by now, and takes nothing from here
     this.view = "single"; // or "grid", "end"
@@ -54,17 +56,19 @@ class Page {
     this.outbox = new Outbox(
       this.run,
       place,
-      (operations, signal) => tell("/api/operations", { ...this.who, since: this.version, operations }, signal),
+      (operations, signal) => tell("/api/operations", { ...this.who, ...this.live.showing, since: this.version, operations }, signal),
       (answer) => this.told(answer),
       (...state) => this.saving(...state),
     );
     for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
+    this.live.news(this.state.live);
     this.channel = new BroadcastChannel(`usl/${this.run}/${place}`);
     this.channel.onmessage = ({ data }) => this.heard(data);
     this.setClasses(this.state.classes);
     if (this.mode === "review") drawReview(this.state);
     this.listen();
-    if (remembered("view", "single") === "grid" && this.mode === "label" && this.roundView.next() !== null) this.openGrid();
+    const grid = remembered("view", "single") === "grid" && this.mode === "label" && !this.live.on;
+    if (grid && this.roundView.next() !== null) this.openGrid();
     else this.go(this.roundView.next());
     tellForeign(this);
     this.outbox.show();
@@ -82,6 +86,7 @@ class Page {
     if (state.fixed) who.removeAttribute("href");
     byId("review-link").hidden = this.mode === "review" || state.kind !== "labels" || state.people < 2;
     byId("look-link").hidden = this.mode === "review" || state.kind !== "labels";
+    byId("sweep-link").hidden = this.mode === "review" || !state.sweep;
     byId("label-link").hidden = this.mode !== "review";
     byId("view-toggle").hidden = this.mode === "review";
     byId("open-similar").hidden = !state.similar;
@@ -157,7 +162,8 @@ class Page {
 
   refresh() {
     this.panel.draw();
-    this.status.progress(this.roundView, this.paces);
+    if (this.live.on) this.live.draw();
+    else this.status.progress(this.roundView, this.paces);
     byId("undo").disabled = !this.roundView.groups.length;
     byId("back").disabled = !this.trail.length && this.view !== "end";
   }
@@ -220,17 +226,17 @@ class Page {
     }
     this.do(operation);
     const what = label ?? WORDS[kind];
-    const done = this.roundView.done();
+    const done = `${this.roundView.done()}${this.live.on ? " answered" : ` of ${this.roundView.order.length}`}`;
     this.noteLast(targets, what);
     if (this.view === "grid") {
       this.grid.answered();
       this.refresh();
-      say(`${count(targets.length, "image")}: ${what}. ${done} of ${this.roundView.order.length}.`);
+      say(`${count(targets.length, "image")}: ${what}. ${done}.`);
       return;
     }
     const next = this.roundView.next(this.single.ref);
     this.go(next);
-    if (next !== null) say(`${what}. ${done} of ${this.roundView.order.length}. ${idOf(next)}`);
+    if (next !== null) say(`${what}. ${done}. ${idOf(next)}`);
   }
 
   do(operation) {
@@ -340,35 +346,38 @@ class Page {
 
   /** Begin anew from what the server knows; what is still on its way goes on top. */
   async resync() {
-    this.state = await ask("/api/state", this.who);
+    do this.state = await ask("/api/state", this.who);
+    while (this.state.version < this.version); // it was told before the newest answers were kept
     if (this.names !== this.state.names) this.items.forget(); // they name classes, too
     this.names = this.state.names;
     this.roundView = new RoundView(this.state);
     for (const operation of this.outbox.waiting.values()) this.roundView.apply(operation);
+    this.live.news(this.state.live);
     if (this.view === "single") this.single.describe(this.single.ref, []);
     if (!this.changing) this.setClasses(this.state.classes);
     this.elsewhere();
   }
 
-  news({ version, names, changes, classes, fault }) {
+  news({ version, names, changes, classes, fault, live }) {
     this.version = version;
     this.old = false;
     if (!this.outbox.waiting.size) this.saving("saved", 0);
     if (this.view === "single" && this.single.offline) this.single.show(this.single.ref);
     const busy = this.outbox.images();
     const changed = this.roundView.correct(changes, busy);
+    this.live.news(live);
     const same = JSON.stringify(classes) === JSON.stringify(this.panel.classes);
     if (!same && !this.changing) this.setClasses(classes);
     if (names !== this.names) this.resync().catch(() => {}); // else with the next news
     this.status.warn(fault, "settle");
-    if (changed) this.elsewhere();
+    if (changed || live) this.elsewhere();
   }
 
   async poll(returning = false) {
     const before = this.single.ref;
     const wasOpen = before !== null && !this.roundView.answered(before);
     try {
-      this.news(await ask("/api/changes", { ...this.who, since: this.version }));
+      this.news(await ask("/api/changes", { ...this.who, ...this.live.showing, since: this.version }));
     } catch (error) {
       this.saving("failed", this.outbox.waiting.size, error);
       return;

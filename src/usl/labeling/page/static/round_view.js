@@ -98,6 +98,13 @@ export class RoundView {
     return this.order.reduce((sum, ref) => sum + this.answered(ref), 0);
   }
 
+  /** In a live round: what has been answered, what is on the stage, and the hand that was dealt. */
+  deal(hand, showing) {
+    const said = [...this.said.keys()].filter((ref) => this.said.get(ref).length);
+    this.order = [...new Set([...said, ...(showing === null ? [] : [showing]), ...hand])];
+    this.place = new Map(this.order.map((ref, place) => [ref, place]));
+  }
+
   /** What to ask after `ref`: the next open one, round to the start, then the skipped ones. */
   next(ref = null) {
     return this.ahead(ref, 1)[0] ?? null;

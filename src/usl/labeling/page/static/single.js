@@ -30,7 +30,7 @@ export class Single {
     this.offline = false;
     this.fault = "";
     byId("levels").hidden = true;
-    const { pictures, roundView } = this.page;
+    const { pictures } = this.page;
     const side = Pictures.side(this.stage);
     const picture = pictures.get(ref, side);
     if (picture.here) this.draw(ref, picture.image);
@@ -45,9 +45,15 @@ export class Single {
         else this.fail(ref, picture);
       });
     }
-    const coming = roundView.ahead(ref, AHEAD);
-    pictures.ahead(coming, side);
-    this.describe(ref, coming);
+    this.describe(ref, this.prepare());
+  }
+
+  /** Fetch what comes after the picture on show; those images. */
+  prepare() {
+    const { pictures, roundView } = this.page;
+    const coming = this.ref === null ? [] : roundView.ahead(this.ref, AHEAD);
+    pictures.ahead(coming, Pictures.side(this.stage));
+    return coming;
   }
 
   draw(ref, image) {

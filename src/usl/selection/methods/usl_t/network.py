@@ -261,7 +261,11 @@ def train_network(
         pairs,
         steps=steps,
         optimizer=Optimizer(
-            "adam", lr=network.lr, weight_decay=training.weight_decay, schedule=network.schedule
+            "adam",
+            lr=network.lr,
+            weight_decay=training.weight_decay,
+            decay_all=True,  # as the release, which hands all its parameters to Adam
+            schedule=network.schedule,
         ),
         seed=seed,
         settings=settings,
