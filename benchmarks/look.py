@@ -80,6 +80,10 @@ def look(address: str) -> dict[str, float]:
         first = time.perf_counter() - began
         filters = [filtered(page, label) for label in range(10)]
         stalls = page.evaluate(SCROLL)
+        page.click("#images li")
+        page.wait_for_selector("#one[open]")
+        with page.expect_response("**/api/look/images*like=*", timeout=600_000):
+            page.click("#one-like")  # from now on the server holds the features
         browser.close()
     return {
         "first_screen_s": round(first, 3),

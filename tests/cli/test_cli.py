@@ -262,7 +262,8 @@ def test_embed_uses_the_cache_and_writes_a_source(photos, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
 
     run = tmp_path / "run"
-    assert main(["select", str(out), "--budget", "5", "--out", str(run), "--k", "9"]) == 0
+    arguments = [str(out), "--budget", "5", "--out", str(run), "--k", "9", "--pca", "16"]
+    assert main(["select", *arguments]) == 0
     assert "on given features" in capsys.readouterr().out
     fill_in(run / "split.csv", kind_of)
     assert main(["train", str(run)]) == 0
@@ -568,8 +569,8 @@ def seconds(arguments):
 
 
 def test_help_is_quick():
-    assert min(seconds(["--help"]) for _ in range(3)) < 0.3
-    assert min(seconds(["select", "--help"]) for _ in range(3)) < 1.0
+    assert any(seconds(["--help"]) < 0.3 for _ in range(3))
+    assert any(seconds(["select", "--help"]) < 1.0 for _ in range(3))
 
 
 def test_labels_go_out_to_a_tool_and_come_back(photos, tmp_path, capsys):

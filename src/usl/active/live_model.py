@@ -24,20 +24,28 @@ AHEAD = 24  # images of an order: more than a few people answer during a refit
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the answers amount to: labels, images that nobody need be asked, the newest entry."""
+class Fitted:
+    """A model of some labels.
 
-    labels: dict[str, str]
-    closed: set[str]
-    seen: int
+    ``given`` the label of each labelled row, ``names`` the classes, ``chances`` float64 [n, C] of
+    all rows, ``estimate`` the model's own guess at its accuracy, None without one; ``more`` and
+    ``changed`` as of :class:`Order`.
+    """
+
+    given: dict[int, str]
+    names: list[str]
+    chances: Probabilities
+    estimate: float | None
+    more: int
+    changed: float | None
 
 
 class LiveModel:
     """The model of one run, fitted anew for every order.
 
-    Only images of the train subset are learnt from and asked for. Those of an audit are asked for
-    like all others: what is left of the audit then stays a random sample of what is left to the
-    model.
+    Only images of the train subset are learnt from and asked for, and no label of weight 0 counts.
+    Those of an audit are asked for like all others: what is left of the audit then stays a random
+    sample of what is left to the model.
 
     Parameters
     ----------
@@ -61,49 +69,70 @@ class LiveModel:
         picks = np.flatnonzero(opened.split.states[in_split] == "requested")
         self._picks = picks[np.argsort(in_split[picks])]  # the split has the best first
         self._refit = Refit(self._features, learner, keep=KeepSearch())
-        self._before: tuple[list[str], NDArray[np.int64]] | None = None  # classes, and predictions
-        self._learnt = 0  # labels that the last model knew
+        self._fitted: Fitted | None = None
 
     def order(self) -> Order:
         """What to ask next, by all answers there are now."""
-        known = self._known()
-        given = {self._row_of[name]: label for name, label in known.labels.items()}
+        seen = self._store.last_id()
+        answers = outcomes(self._store.history())
+        given: dict[int, str] = {}
+        is_open = np.ones(len(self._ids), dtype=bool)
+        for name, one in answers.items():
+            row = self._row_of.get(name)
+            if row is not None and one.kind != OPEN:
+                is_open[row] = False
+                if one.kind == LABEL and self._weights[row] > 0:
+                    given[row] = str(one.label)
         rows = np.array(sorted(given), dtype=np.int64)
         names = sorted(set(given.values()))
         number = {name: place for place, name in enumerate(names)}
         classes = np.array([number[given[row]] for row in rows.tolist()], dtype=np.int64)
-        is_open = np.array([name not in known.closed for name in self._ids], dtype=bool)
-        is_open[rows] = False
         candidates = np.flatnonzero(is_open)
         if len(names) < 2:
-            return Order(self._named(self._cold(rows, classes, candidates)), seen=known.seen)
+            self._fitted = None
+            return Order(self._named(self._cold(rows, classes, candidates)), seen=seen)
+        if self._fitted is None or self._fitted.given != given:
+            self._fitted = self._fit(given, names, rows, classes, is_open)
+        fitted = self._fitted
+        asked = self._asked(rows, classes, candidates, fitted.chances)
+        likeliest = fitted.chances[asked].argmax(axis=1)
+        guesses = {
+            self._ids[row]: (names[best], float(fitted.chances[row, best]))
+            for row, best in zip(asked.tolist(), likeliest.tolist(), strict=True)
+        }
+        estimate = fitted.estimate
+        if estimate is not None:  # a person's label counts as right
+            estimate = (len(rows) + estimate * (len(self._ids) - len(rows))) / len(self._ids)
+        return Order(
+            self._named(asked), guesses, seen, len(rows), fitted.more, estimate, fitted.changed
+        )
+
+    def _fit(
+        self,
+        given: dict[int, str],
+        names: list[str],
+        rows: NDArray[np.int64],
+        classes: NDArray[np.int64],
+        is_open: NDArray[np.bool_],
+    ) -> Fitted:
+        """The model of these labels, compared with the one before."""
         every = np.full(len(self._ids), -1)
         every[rows] = classes
         model = self._refit.update(every, self._weights, seed=self._seed)
-        fitted = model.fitted()
-        chances = model.probabilities(self._features) if fitted is None else fitted
-        asked = self._asked(rows, classes, candidates, chances)
-        changed = self._changed(names, chances, is_open)
-        more, self._learnt = max(0, len(rows) - self._learnt), len(rows)
+        own = model.fitted()
+        chances = model.probabilities(self._features) if own is None else own
         estimate = getattr(model, "estimate", 0.0) or None
-        if estimate is not None:
-            estimate = (len(rows) + estimate * (len(every) - len(rows))) / len(every)
-        likeliest = chances[asked].argmax(axis=1)
-        guesses = {
-            self._ids[row]: (names[best], float(chances[row, best]))
-            for row, best in zip(asked.tolist(), likeliest.tolist(), strict=True)
-        }
-        return Order(self._named(asked), guesses, known.seen, len(rows), more, estimate, changed)
-
-    def _known(self) -> Known:
-        seen = self._store.last_id()
-        found = {
-            name: one
-            for name, one in outcomes(self._store.history()).items()
-            if name in self._row_of and one.kind != OPEN
-        }
-        labels = {name: str(one.label) for name, one in found.items() if one.kind == LABEL}
-        return Known(labels, set(found), seen)
+        before = self._fitted
+        if before is None:
+            return Fitted(given, names, chances, estimate, len(rows), None)
+        present = self._store.names().present  # a class may have another name by now
+        number: dict[Any, int] = {name: place for place, name in enumerate(names)}
+        same = np.array([number.get(present(name), -1) for name in before.names])
+        open_rows = np.flatnonzero(is_open)
+        was, now = (one[open_rows].argmax(axis=1) for one in (before.chances, chances))
+        changed = float((same[was] != now).mean()) if len(open_rows) else None
+        more = len(given.keys() - before.given.keys())
+        return Fitted(given, names, chances, estimate, more, changed)
 
     def _named(self, rows: NDArray[np.int64]) -> tuple[str, ...]:
         return tuple(self._ids[row] for row in rows.tolist())
@@ -136,7 +165,6 @@ class LiveModel:
         self, rows: NDArray[np.int64], classes: NDArray[np.int64], candidates: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """While fewer than two classes have a label: the run's picks, then a cold start's."""
-        self._before, self._learnt = None, len(rows)
         picks = self._picks[np.isin(self._picks, candidates)]
         if len(picks) or not len(candidates):
             return picks[:AHEAD]
@@ -151,16 +179,3 @@ class LiveModel:
             keep=KeepSearch(),
         )
         return found.indices
-
-    def _changed(
-        self, names: list[str], chances: Probabilities, is_open: NDArray[np.bool_]
-    ) -> float | None:
-        """The share of the open images that got another class; None for the first model."""
-        former, now = self._before, chances.argmax(axis=1)
-        self._before = names, now
-        if former is None or not is_open.any():
-            return None
-        present = self._store.names().present
-        number: dict[Any, int] = {name: place for place, name in enumerate(names)}
-        same = np.array([number.get(present(name), -1) for name in former[0]])
-        return float((same[former[1][is_open]] != now[is_open]).mean())

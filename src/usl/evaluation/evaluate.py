@@ -23,7 +23,7 @@ from usl.evaluation.metrics import balance, classification_figures, coverage
 from usl.evaluation.rounds import round_figures
 from usl.evaluation.truth import known_answers, strangers
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
-from usl.labeling.answers.called_now import predictions_now
+from usl.labeling.answers.called_now import names_now, parts_now, predictions_now
 from usl.labeling.answers.store import Store, store_path
 from usl.run.folder import Run
 from usl.run.identity import writing
@@ -78,7 +78,8 @@ def evaluate(
     classes = np.array([numbers.get(name, -1) for name in truth], dtype=np.int64)
 
     given = by_people(opened.split.sources[opened.split_rows()])
-    predicted = predicted_classes(opened, model, class_names)
+    parts = parts_now(class_names, names_now(run.path))
+    predicted = parts[predicted_classes(opened, model, class_names)]
     figures: dict[str, Any] = {
         "method": trained.info["method"],
         "labels": trained.info["labels"],

@@ -15,6 +15,7 @@ from usl.core.progress import Progress, silent
 from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.features.space import Space, restrict
+from usl.labeling.answers.called_now import names_now
 from usl.numeric.arrays import Float32
 from usl.run.folder import Run
 from usl.run.predictions import prediction_table
@@ -94,7 +95,8 @@ def predict(
     if target is not None:
         nobody = np.zeros(len(ids), dtype=bool)
         subsets = collection.subsets[space.rows]
-        table = prediction_table(ids, subsets, probabilities, class_names, nobody, unlike)
+        called = [names_now(run.path).present(name) for name in class_names]  # some merged, perhaps
+        table = prediction_table(ids, subsets, probabilities, called, nobody, unlike)
         write_table(target, table)
     skipped = (*collection.skipped, *space.embedding.skipped)
     return Predicted(ids, probabilities, class_names, skipped, target, unlike)

@@ -96,7 +96,7 @@ def test_of_two_like_candidates_it_asks_for_the_class_with_fewer_labels(mirrored
     given = {"labeled": labeled, "classes": classes, "predictions": np.full((120, 2), 0.5)}
     found = usl.query(mirrored, 1, method="canvass", candidates=[10, 70], **given)
     assert found.indices.tolist() == [70]
-    assert found.reasons[0].endswith(", {1} has few labels")
+    assert found.reasons[0].endswith(", may be {1}, which has few labels")
     np.testing.assert_allclose(found.figures["scarcity"], 2, rtol=0.01)  # a class has 2 on average
 
 

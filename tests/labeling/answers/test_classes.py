@@ -13,7 +13,7 @@ from usl.core.errors import UsageError, UslWarning
 from usl.data.collection import Collection
 from usl.evaluation.truth import source_answers
 from usl.labeling.answers.audit import accuracy_of_collection
-from usl.labeling.answers.called_now import classes_now, predictions_now
+from usl.labeling.answers.called_now import classes_now, parts_now, predictions_now
 from usl.labeling.answers.classes import (
     name_for,
     remove_class,
@@ -286,5 +286,9 @@ def test_a_rename_reaches_what_a_model_was_trained_on(run, store):
     assert known.tolist() == ["cat", "hound", None, "hound"]
     assert classes_now(["cat", "dog"], store.names()) == ["cat", "hound"]
     rename_class(store, "hound", "cat", merge=True)
-    assert classes_now(["cat", "dog"], store.names()) == ["cat", "dog"]  # two columns of a model
-    assert set(predictions_now(run.path).labels.tolist()) == {"cat"}
+    for trained in (["cat", "dog"], ["dog", "cat"]):  # two columns of a model still
+        assert classes_now(trained, store.names()) == trained
+        assert parts_now(trained, store.names()).tolist() == [trained.index("cat")] * 2
+    rename_class(store, "cat", "pet")
+    assert classes_now(["cat", "dog"], store.names()) == ["pet", "dog"]
+    assert set(predictions_now(run.path).labels.tolist()) == {"pet"}

@@ -18,6 +18,8 @@ def test_averaging_moves_items_towards_their_neighbors():
     weights = neighbor_weights(features, 10, 1.0).toarray() > 0
     expected = np.stack([features[i] + features[weights[i]].mean(axis=0) for i in range(80)])
     np.testing.assert_allclose(averaged, unit(expected), atol=1e-5)
+    some = Neighborhood(*nearest_others(features, 10)).averaged(features, np.array([3, 70]))
+    np.testing.assert_array_equal(some, averaged[[3, 70]])
 
 
 def test_the_width_of_a_neighborhood_is_its_mean_distance_to_its_neighbors():

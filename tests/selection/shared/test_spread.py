@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from support import unit
+from usl.numeric.arrays import TINY
 from usl.numeric.neighbor_graph import neighbor_weights, normalized
 from usl.selection.shared.spread import DAMPING, STEPS, information, spread
 
@@ -28,6 +29,17 @@ def test_information_is_the_mutual_information_of_the_spread():
     scores = spread(normalized(neighbor_weights(features, 5, 4.0)).astype(np.float32), anchors)
     np.testing.assert_allclose(scores, reached, atol=1e-5)
     assert information(scores, weights) == pytest.approx(expected, abs=1e-4)
+
+
+def test_anchors_of_a_group_spread_together():
+    graph = normalized(neighbor_weights(cloud(60), 5, 4.0)).astype(np.float32)
+    anchors, groups = np.array([3, 20, 41, 50]), np.array([2, 0, 2, 129])
+    alone = spread(graph, anchors)
+    together = spread(graph, anchors, groups, 131)
+    expected = np.stack([alone[:, 1], alone[:, 0] + alone[:, 2], alone[:, 3]], axis=1)
+    np.testing.assert_allclose(together[:, [0, 2, 129]], expected, rtol=1e-5)
+    assert together.shape == (60, 131)
+    assert together[:, [1, 130]].max() == np.float32(TINY)
 
 
 def test_information_prefers_one_pick_per_group(blobs):

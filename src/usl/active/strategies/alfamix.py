@@ -80,19 +80,21 @@ def mixed(
     """The head's class of each of ``rows``, its p1 - p2, and how many anchors change it: [r]."""
 
     def block(points: Float32) -> tuple[Rows, Values, Rows]:
+        rows = np.arange(len(points))
         logits = points @ head.weight.T + head.bias
         p = softmax(logits)
         likely, _, margin = two_likeliest(p)
-        p[np.arange(len(p)), likely] -= 1
+        p[rows, likely] -= 1
         gradient = p @ head.weight  # of the loss under the likeliest class
         gradient /= np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), TINY)
         along = gradient @ head.weight.T
-        away = np.sqrt(squared_distances(points, anchors))
-        changes = np.zeros(len(points), dtype=np.int64)
-        for anchor in range(len(anchors)):
-            moved = logits + length * away[:, anchor, None] * along
-            changes += moved.argmax(axis=1) != likely
-        return likely, margin, changes
+        # Logits change in proportion to the way: as soon as one class overtakes the likeliest, that
+        # one never leads again. So it is enough to know how far the first overtaking is.
+        lead = logits[rows, likely][:, None] - logits
+        gain = along - along[rows, likely][:, None]
+        ways = np.divide(lead, gain, out=np.full_like(lead, np.inf), where=gain > 0)
+        way = length * np.sqrt(squared_distances(points, anchors))
+        return likely, margin, (way > ways.min(axis=1)[:, None]).sum(axis=1)
 
     parts: Any = zip(*table.map(block, block=BLOCK, rows=rows), strict=True)
     likely, margin, changes = (np.concatenate(part) for part in parts)

@@ -195,10 +195,10 @@ def scarcities(shares: Values, counts: Values) -> tuple[Rows, Values]:
 def reasons(
     pairs: tuple[str, ...], covered: Values, rare: Rows, scarcity: Values
 ) -> tuple[str, ...]:
-    """``"between {3} and {5}, stands for 12 unsure images, {3} has few labels"``."""
+    """``"between {3} and {5}, stands for 12 unsure images, may be {3}, which has few labels"``."""
     stands = [f"stands for {counted(max(1, round(one)), 'unsure image')}" for one in covered]
     few = [
-        f", {{{number}}} has few labels" if figure >= RARE else ""
+        f", may be {{{number}}}, which has few labels" if figure >= RARE else ""
         for number, figure in zip(rare.tolist(), scarcity.tolist(), strict=True)
     ]
     return tuple(f"{a}, {b}{c}" for a, b, c in zip(pairs, stands, few, strict=True))

@@ -6,7 +6,6 @@ source. Whoever reads them translates: nothing that was trained is written anew.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,11 +37,25 @@ def labels_now(labels: NDArray[np.object_], names: Names) -> NDArray[np.object_]
 def classes_now(trained: list[str], names: Names) -> list[str]:
     """The classes of a model as they are called now, each once.
 
-    Those that were merged since keep their former names: the model tells them apart.
+    Of those that were merged since, one has the name, and the others keep their former ones.
     """
     called = [names.present(name) for name in trained]
-    count = Counter(called)
-    return [now if count[now] == 1 else name for name, now in zip(trained, called, strict=True)]
+    owners = parts_now(trained, names).tolist()
+    known = enumerate(zip(trained, called, strict=True))
+    return [now if owners[number] == number else name for number, (name, now) in known]
+
+
+def parts_now(trained: list[str], names: Names) -> NDArray[np.int64]:
+    """For each class of a model the number of that which it is part of now: its own, unless merged.
+
+    By any names that :func:`classes_now` or the model has for them.
+    """
+    called = [names.present(name) for name in trained]
+    owners: dict[str, int] = {}
+    for number, (name, now) in enumerate(zip(trained, called, strict=True)):
+        if now not in owners or name == now:
+            owners[now] = number
+    return np.array([owners[now] for now in called], dtype=np.int64)
 
 
 def former_labels(split: Split, names: Names) -> dict[str, str]:

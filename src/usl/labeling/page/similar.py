@@ -22,7 +22,7 @@ from usl.run.picks import read_picks
 
 NEAREST = 96  # offered besides what a pick stands for
 MOST = 480  # offered in all
-BLOCK = 1024  # rows brought into the run's space at once
+BLOCK = 256  # rows brought into the run's space at once
 TOO_LARGE = 1 << 30  # bytes of features that are not worth holding for this
 
 Read = Callable[[NDArray[np.int64]], tuple[NDArray[Any], NDArray[np.bool_]]]
@@ -148,15 +148,19 @@ def _features(run: Run, collection: Collection) -> tuple[Float32, NDArray[np.int
     if read is None:
         return None
     fitted = Preprocessing.load(run.path / "preprocessing.npz")
-    position, parts, count = np.full(n, -1, dtype=np.int64), [], 0
+    position, count = np.full(n, -1, dtype=np.int64), 0
+    points: Float32 = np.empty((0, 0), np.float32)
     for start in range(0, n, BLOCK):  # raw rows may be ten times as wide as those of the space
         rows = np.arange(start, min(start + BLOCK, n))
         raw, found = read(rows)
         if found.any():
-            parts.append(fitted.transform(raw[found]).astype(np.float32))
-            position[rows[found]] = np.arange(count, count + len(parts[-1]))
-            count += len(parts[-1])
-    return (np.concatenate(parts), position) if parts else None
+            made = fitted.transform(raw[found])
+            if not count:  # once, for all: parts to be joined at the end would take twice as much
+                points = np.empty((n, made.shape[1]), np.float32)
+            points[count : count + len(made)] = made
+            position[rows[found]] = np.arange(count, count + len(made))
+            count += len(made)
+    return (points[:count], position) if count else None
 
 
 def _reader(run: Run, collection: Collection) -> Read | None:

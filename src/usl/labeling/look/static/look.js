@@ -10,7 +10,8 @@ import { Filters } from "./filters.js";
 import { One } from "./one.js";
 import { Sheet } from "./sheet.js";
 
-const POLL = 4000; // ms between looks for what others did, and how far a study is
+const POLL = 4000; // ms between looks for what others did
+const STUDY = 1000; // ms between looks how far a study is
 const WORDS = { labelled: "by a person", predicted: "predicted", swept: "confirmed by sweep", conflict: "annotators differ", none: "none" };
 
 class Look {
@@ -50,6 +51,7 @@ class Look {
     this.outbox.flush();
     document.body.dataset.ready = "yes";
     setInterval(() => document.visibilityState === "visible" && this.poll(), POLL);
+    setInterval(() => document.visibilityState === "visible" && this.facts.study && this.poll(), STUDY);
   }
 
   /** What there is to filter by. */

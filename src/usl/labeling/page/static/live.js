@@ -26,11 +26,12 @@ export class Live {
   news(told) {
     this.on = Boolean(told);
     if (!told) return;
-    const { roundView, single, view } = this.page;
+    const { items, roundView, single, view } = this.page;
     roundView.deal(told.hand, view === "single" ? single.ref : null);
     this.model = told;
     this.page.status.warn(told.fault, "live");
-    single.prepare();
+    const coming = single.prepare();
+    items.get(coming[0], coming);
     clearTimeout(this.timer);
     if (told.learning && document.visibilityState === "visible") this.timer = setTimeout(() => this.page.poll(), SOON);
   }
@@ -57,8 +58,8 @@ export class Live {
     if (fault) return "";
     if (!labels) return learning ? "The model is getting ready." : "The model begins to learn once two classes have a label.";
     if (changed === null) return `Learnt from ${count(labels, "label")}.`;
-    const last = more > 1 ? `the last ${more} changed` : "the last one changed";
-    return `Learnt from ${count(labels, "label")}; ${last} ${percent(changed)} of the predictions.`;
+    const last = more > 1 ? `the last ${more}` : more ? "the last one" : "what was corrected";
+    return `Learnt from ${count(labels, "label")}; ${last} changed ${percent(changed)} of the predictions.`;
   }
 }
 
