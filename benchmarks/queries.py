@@ -6,10 +6,10 @@
 The items are those of learner_scale.py, [n, 320]; labels are drawn at random, twice as many as
 classes, at least one of each. Predictions are those of a nearest-mean learner, which costs next to
 nothing, so that the seconds are the strategy's own. ``seconds`` and ``cpu_seconds`` (of all
-threads) are of ``usl.query``; ``mib`` is the greatest resident set of its process beyond that
-before the call. Each measurement runs in a process of its own. ``load`` is that of the machine in
-the minute before the call and at its end, beside how many ``cores`` it may use: seconds of a busy
-machine are too many, CPU seconds hardly.
+threads) are of ``usl.query``; ``mib`` is the greatest resident set of its process during the call
+beyond that before it (Linux). Each measurement runs in a process of its own. ``load`` is that of
+the machine in the minute before the call and at its end, beside how many ``cores`` it may use:
+seconds of a busy machine are too many, CPU seconds hardly.
 
 Rows go to ``benchmarks/results/queries.jsonl``.
 """
@@ -20,7 +20,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -97,7 +96,8 @@ def measure(path: Path, n: int, classes: int, method: str, budget: int) -> dict[
     learner = Refit(features, "nearest_mean")
     predictions = learner.update(known).probabilities(features)
     labeled = np.flatnonzero(known >= 0)
-    before, load = peak(), os.getloadavg()[0]
+    Path("/proc/self/clear_refs").write_text("5")  # forget the greatest resident set so far
+    before, load = resident("VmRSS"), os.getloadavg()[0]
     wall, cpu = time.perf_counter(), time.process_time()
     found = usl.query(
         features,
@@ -117,7 +117,7 @@ def measure(path: Path, n: int, classes: int, method: str, budget: int) -> dict[
         "budget": budget,
         "seconds": round(time.perf_counter() - wall, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
-        "mib": round((peak() - before) / 2**20),
+        "mib": round((resident("VmHWM") - before) / 2**20),
         "cores": thread_count(),
         "load": [round(load, 1), round(os.getloadavg()[0], 1)],
         "machine": f"{platform.system()} {platform.machine()}",
@@ -127,9 +127,10 @@ def measure(path: Path, n: int, classes: int, method: str, budget: int) -> dict[
     }
 
 
-def peak() -> int:
-    """The greatest resident set of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def resident(which: str) -> int:
+    """The resident set of this process, now (``VmRSS``) or at most (``VmHWM``), in bytes."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith(which))
 
 
 if __name__ == "__main__":

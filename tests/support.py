@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+QUICK = {"refine": {"rounds": 1, "batches": 1}}  # parameters of strategies that take their time
+
 
 def unit(rows):
     """Rows scaled to unit length, float32."""

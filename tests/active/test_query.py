@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import usl
+from support import QUICK
 from usl.active.contract import STRATEGIES
 from usl.core.errors import DataError, UsageError
 from usl.training.refit import Refit
@@ -25,7 +26,13 @@ def test_it_asks_for_new_rows_alone_and_says_why(known, method):
     features, labeled, classes = known
     allowed = np.setdiff1d(np.arange(0, 300, 2), labeled)
     found = usl.query(
-        features, 6, labeled=labeled, classes=classes, method=method, candidates=allowed
+        features,
+        6,
+        labeled=labeled,
+        classes=classes,
+        method=method,
+        candidates=allowed,
+        **QUICK.get(method, {}),
     )
     assert len(set(found.indices.tolist())) == 6
     assert np.isin(found.indices, allowed).all()
@@ -37,6 +44,7 @@ def test_it_asks_for_new_rows_alone_and_says_why(known, method):
 def test_the_same_in_the_same_out(known, method, one_thread):
     features, labeled, classes = known
     given = {"labeled": labeled, "classes": classes, "method": method, "seed": 3}
+    given |= QUICK.get(method, {})
     first = usl.query(features, 5, **given)
     mixed = np.random.default_rng(1).permutation(len(labeled))
     again = usl.query(
@@ -54,6 +62,7 @@ def test_predictions_may_be_given_and_a_learner_serves_many_rounds(known, method
     every[labeled] = classes
     said = refit.update(every).probabilities(units)
     given = {"labeled": labeled, "classes": classes, "method": method, "learner": refit}
+    given |= QUICK.get(method, {})
     told = usl.query(features, 5, predictions=said, **given)
     assert told.indices.tolist() == usl.query(features, 5, **given).indices.tolist()
 

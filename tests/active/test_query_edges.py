@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import usl
-from support import unit
+from support import QUICK, unit
 from usl.active.contract import STRATEGIES
+from usl.core.errors import UsageError
 
 
 def ordinary(n=40, n_classes=3, width=4):
@@ -47,6 +48,7 @@ def one_labeled_class():
     return features, labeled, np.array([1, 1]), p
 
 
+THROUGH_A_HEAD = {"alfamix", "bald", "dropquery", "refine"}  # which needs two classes
 POOLS = (ordinary, all_alike, pairs_and_zeros, certain, two_classes, a_thousand_classes)
 
 
@@ -64,15 +66,49 @@ def test_odd_pools_are_served(method, pool, budget):
         method=method,
         predictions=predictions,
         learner="nearest_mean",
+        **QUICK.get(method, {}),
     )
     assert len(set(found.indices.tolist())) == budget
     assert all(np.isfinite(values).all() for values in found.figures.values())
 
 
-@pytest.mark.parametrize("method", sorted(set(STRATEGIES.names()) - {"dropquery"}))
+@pytest.mark.parametrize("method", sorted(set(STRATEGIES.names()) - THROUGH_A_HEAD))
 def test_labels_of_one_class_are_enough_where_predictions_are_given(method):
     features, labeled, classes, predictions = one_labeled_class()
     found = usl.query(
         features, 3, labeled=labeled, classes=classes, method=method, predictions=predictions
     )
     assert len(found.indices) == 3
+
+
+@pytest.mark.parametrize("method", sorted(set(STRATEGIES.names()) - THROUGH_A_HEAD))
+def test_no_label_is_needed_where_predictions_are_given(method):
+    features, _, _, predictions = ordinary()
+    none = np.empty(0, np.int64)
+    found = usl.query(
+        features, 3, labeled=none, classes=none, method=method, predictions=predictions
+    )
+    assert len(found.indices) == 3
+
+
+@pytest.mark.parametrize("method", sorted(THROUGH_A_HEAD))
+def test_a_head_needs_labels_of_two_classes(method):
+    features, labeled, classes, predictions = one_labeled_class()
+    given = {"labeled": labeled, "classes": classes, "predictions": predictions}
+    with pytest.raises(UsageError, match=f"{method!r} trains a head"):
+        usl.query(features, 3, method=method, **given)
+
+
+@pytest.mark.parametrize(
+    "method", [name for name in STRATEGIES.names() if not hasattr(STRATEGIES.load(name), "DRAWN")]
+)
+def test_rows_of_another_order_give_the_same_picks_where_nothing_is_drawn(method):
+    features, labeled, classes, predictions = ordinary()
+    given = {"classes": classes, "method": method}
+    found = usl.query(features, 6, labeled=labeled, predictions=predictions, **given)
+    order = np.random.default_rng(2).permutation(40)
+    place = np.argsort(order)
+    mixed = usl.query(
+        features[order], 6, labeled=place[labeled], predictions=predictions[order], **given
+    )
+    assert order[mixed.indices].tolist() == found.indices.tolist()

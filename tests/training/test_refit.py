@@ -86,6 +86,20 @@ def test_it_is_a_fraction_of_a_cold_fit():
     assert min(took["warm"]) < 0.7 * min(took["cold"])
 
 
+@pytest.mark.parametrize(
+    ("method", "params"), [("logistic", {}), ("flexmatch_features", {"epochs": 1})]
+)
+def test_a_class_without_a_label_leaves_the_others_their_numbers(method, params):
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 2], 40)
+    features = unit(np.eye(6)[truth] + rng.normal(scale=0.2, size=(80, 6)))
+    classes = np.where(np.arange(80) % 8 == 0, truth, -1)
+    said = Refit(features, method, **params).update(classes, n_classes=4).probabilities(features)
+    assert said.shape == (80, 4)
+    assert np.isfinite(said).all()
+    assert (said.argmax(axis=1) == truth).mean() > 0.9
+
+
 def test_a_class_without_a_label_gets_no_item(items):
     features, _, classes = items
     model = Refit(features).update(classes, n_classes=6)

@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 import usl
 from support import unit
 from usl.active.shared.central_rows import central_rows
-from usl.core.errors import UsageError
 from usl.numeric.table import as_table
 
 
@@ -76,8 +75,3 @@ def test_the_row_nearest_to_the_mean_of_each_clump():
     assert central_rows(as_table(features), rows, 3, 0).tolist() == expected
     same = np.repeat(features[:2], 5, axis=0)
     assert sorted(central_rows(as_table(same), np.arange(10), 10, 0)) == list(range(10))
-
-
-def test_a_head_needs_two_classes(pool):
-    with pytest.raises(UsageError, match="'dropquery' trains a head"):
-        asked(pool, 2, labeled=pool.labeled[:2], classes=[1, 1])

@@ -7,6 +7,7 @@ is p (1 - p) x x^T, [d, d]. Both are V V^T with V = S (x) x, and S [C, C] or [1,
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -124,7 +125,7 @@ class Traces:
     """
 
     def __init__(
-        self, kind: Kind, points: Float32, p: Array, weight: float, m: Array, f: Array
+        self, kind: Kind, points: NDArray[Any], p: Array, weight: float, m: Array, f: Array
     ) -> None:
         self.kind, self.points, self.p, self.weight = kind, points, p, weight
         with one_blas_thread():  # which rounds by the number of its threads
@@ -132,18 +133,17 @@ class Traces:
         self.a = np.asfortranarray((a + a.T) / 2)
         b = _product(self.a, _product(f, self.a))
         self.b = np.asfortranarray((b + b.T) / 2)
-        size = kind.size
-        self.own_a = np.empty((len(points), size, size))  # V^T A V
-        self.own_b = np.empty((len(points), size, size))  # V^T B V
-        for matrix, own in ((self.a, self.own_a), (self.b, self.own_b)):
-            self._start(matrix, own)
+        self._look()
 
     def only(self, places: Rows) -> Traces:
-        """The same for some of the rows alone."""
-        some = object.__new__(Traces)
-        some.kind, some.weight, some.a, some.b = self.kind, self.weight, self.a, self.b
-        some.points, some.p = self.points[places], self.p[places]
-        some.own_a, some.own_b = self.own_a[places], self.own_b[places]
+        """The same for some of the rows alone, in double precision.
+
+        V^T A V of a row that has been added is near the identity where ``lam`` is small, and what
+        it lacks, which decides who is taken back, would be lost in single precision.
+        """
+        some = copy(self)
+        some.points, some.p = self.points[places].astype(np.float64), self.p[places]
+        some._look()
         return some
 
     def falls(self) -> Values:
@@ -158,8 +158,9 @@ class Traces:
 
     def rises(self) -> Values:
         """By how much the trace rises when a row is taken back, [m]."""
-        own = np.eye(self.kind.size) - self.own_a
-        return np.asarray(np.trace(np.linalg.solve(own, self.own_b), axis1=1, axis2=2))
+        with one_blas_thread():
+            solved = np.linalg.solve(np.eye(self.kind.size) - self.own_a, self.own_b)
+        return np.asarray(np.trace(solved, axis1=1, axis2=2))
 
     def change(self, place: int, *, back: bool = False) -> None:
         """Let the row at ``place`` add its V V^T, or take it back."""
@@ -175,7 +176,7 @@ class Traces:
             left, right = np.hstack([wk, c]), np.hstack([c, wk])
             dgemm(-1, left, right, beta=1, c=self.b, trans_b=True, overwrite_c=True)
         both: NDArray[Any] = np.concatenate([w, z], axis=1).reshape(size, width, 2 * size)
-        both = np.ascontiguousarray(both.transpose(1, 0, 2), dtype=np.float32).reshape(width, -1)
+        both = both.transpose(1, 0, 2).reshape(width, -1).astype(self.points.dtype)
 
         def block(start: int, stop: int) -> None:
             raw = (self.points[start:stop] @ both).reshape(-1, size, 2 * size)
@@ -200,10 +201,18 @@ class Traces:
         point = self.points[place].astype(np.float64)
         return np.asarray((s[:, None, :] * point[None, :, None]).reshape(-1, size))
 
-    def _start(self, matrix: Array, own: Array) -> None:
+    def _look(self) -> None:
+        """Compute V^T A V and V^T B V of every row anew, in the precision of the points."""
+        size = self.kind.size
+        self.own_a = np.empty((len(self.points), size, size))
+        self.own_b = np.empty((len(self.points), size, size))
+        for matrix, own in ((self.a, self.own_a), (self.b, self.own_b)):
+            self._fill(own, matrix.astype(self.points.dtype, order="C"))
+
+    def _fill(self, own: Array, matrix: NDArray[Any]) -> None:
         """V^T ``matrix`` V of every row, into ``own``."""
         size, width = self.kind.size, self.points.shape[1]
-        parts = matrix.astype(np.float32, order="C").reshape(size, width, size, width)
+        parts = matrix.reshape(size, width, size, width)
 
         def block(start: int, stop: int) -> None:
             points = self.points[start:stop]

@@ -21,12 +21,17 @@ def logistic_head(
     ------
     UsageError : fewer than two classes have a label; ``method`` is who asks.
     """
+    check_two_classes(classes, method)
     numbers, own = np.unique(classes, return_inverse=True)
-    if len(numbers) < 2:
+    points = table.take(labeled)
+    with one_blas_thread():  # which rounds by the number of its threads
+        return logistic.fit(points, own, np.ones(len(own)), len(numbers)), numbers
+
+
+def check_two_classes(classes: Rows, method: str) -> None:
+    """:class:`UsageError` where fewer than two classes have a label; ``method`` is who asks."""
+    if len(np.unique(classes)) < 2:
         raise UsageError(
             f"method: {method!r} trains a head on the labels, and fewer than two classes have one. "
             "Label more first, or take a method that needs no model, such as quorum."
         )
-    points = table.take(labeled)
-    with one_blas_thread():  # which rounds by the number of its threads
-        return logistic.fit(points, own, np.ones(len(own)), len(numbers)), numbers

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.contract import Fit
+from usl.active.shared.doubt import two_likeliest
 from usl.numeric.arrays import TINY, Rows, Values, softmax
+from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.table import Table
 
 HELD_OUT = 0.2  # of the labels
@@ -22,6 +24,20 @@ def at_temperature(probabilities: NDArray[np.float64], temperature: float) -> ND
     logits = np.log(np.maximum(probabilities, TINY))
     logits /= temperature
     return softmax(logits, out=logits)
+
+
+def two_likeliest_at(
+    probabilities: NDArray[np.float64], temperature: float
+) -> tuple[Rows, Rows, Values]:
+    """:func:`usl.active.shared.doubt.two_likeliest` at a temperature, block by block."""
+
+    def block(start: int, stop: int) -> tuple[Rows, Rows, Values]:
+        return two_likeliest(at_temperature(probabilities[start:stop], temperature))
+
+    size = rows_per_block(32 * probabilities.shape[1])
+    parts = zip(*map_blocks(block, len(probabilities), size), strict=True)
+    first, second, margin = (np.concatenate(part) for part in parts)
+    return first, second, margin
 
 
 def calibrated_temperature(
@@ -54,11 +70,10 @@ def calibrated_temperature(
 
 def held_out(classes: Rows, rng: np.random.Generator) -> Rows:
     """Positions of ``HELD_OUT`` of the labels, one at least, sorted; two classes keep a label."""
+    if len(np.unique(classes)) < 2:
+        return np.empty(0, np.int64)
     order = rng.permutation(len(classes))
-    other: Rows = order[classes[order] != classes[order[0]]]
-    if not len(other):
-        return other
-    kept = [order[0], other[0]]
+    kept = [order[0], order[classes[order] != classes[order[0]]][0]]
     count = max(1, round(HELD_OUT * len(classes)))
     return np.sort(np.setdiff1d(order, kept, assume_unique=True)[:count])
 

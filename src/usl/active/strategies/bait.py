@@ -33,8 +33,8 @@ from usl.selection.shared.sample import draw_pool
 
 NAME = "BAIT"
 NEEDS_MODEL = True
-FULL_SIZE, FULL_CLASSES = 4096, 16  # C d and C up to which all classes are looked at
-LARGEST = 16_384  # C d: a matrix of 2 GiB
+FULL = 16, 4096  # C and C d up to which all classes are looked at by default
+LARGEST = 64, 16_384  # and where that is asked for: C^2 numbers of every row, a matrix of 2 GiB
 OVERSAMPLED = 2  # times the budget, before rows are taken out again
 
 
@@ -75,7 +75,7 @@ def query(
     known = fisher_sum(table, kind, predictions, scale, labeled) / total
     every = fisher_sum(table, kind, predictions, scale) / len(table)
     points = table.take(drawn) * np.float32(scale)
-    p = kind.of(predictions[drawn])
+    p = kind.of(predictions)[drawn]
     traces = Traces(kind, points, p, budget / total, lam * np.eye(size) + known, every)
     added: list[int] = []
     falls: list[float] = []
@@ -112,22 +112,23 @@ def _thinned(traces: Traces, added: NDArray[np.int64], budget: int) -> NDArray[n
 
 
 def _kind(fisher: str | None, n_classes: int, width: int) -> Kind:
-    size = n_classes * width
-    if fisher == "full" and size > LARGEST:
+    most_classes, most = LARGEST if fisher == "full" else FULL
+    if fisher != "binary" and n_classes <= most_classes and n_classes * width <= most:
+        return Full(n_classes)
+    if fisher == "full":
         raise UsageError(
-            f"fisher: 'full' given, but {n_classes} classes and {width} features make a matrix of "
-            f"{size:,} rows; at most {LARGEST:,} are taken. Use 'binary'."
+            f"fisher: 'full' given, but {n_classes:,} classes and {width:,} features are too many: "
+            f"it takes at most {most_classes} classes, and a product of {most:,}. Use 'binary'."
         )
-    small = size <= FULL_SIZE and n_classes <= FULL_CLASSES
-    return Full(n_classes) if fisher == "full" or (fisher is None and small) else Binary()
+    return Binary()
 
 
 def needed(n: int, width: int, budget: int, labeled: int, parameters: Mapping[str, Any]) -> int:
     """Bytes that a query takes beside its tables, with as many classes as ``fisher`` allows for."""
     rows = min(n, max(budget, parameters.get("pool", 50_000)))
-    size = (
-        1 if parameters.get("fisher") == "binary" else max(1, min(FULL_CLASSES, FULL_SIZE // width))
-    )
+    fisher = parameters.get("fisher")
+    most_classes, most = LARGEST if fisher == "full" else FULL
+    size = 1 if fisher == "binary" else max(1, min(most_classes, most // width))
     matrices = 6 * 8 * (size * width) ** 2
     per_row = 4 * width + 8 * (size + 2 * size**2)
     blocks = thread_count() * (SUMMED * 8 * width + TRACED * (4 * size * width + 64 * size**2))

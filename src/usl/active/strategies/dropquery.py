@@ -12,14 +12,15 @@ through a head of the features themselves can they drop out one by one.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.contract import Query
-from usl.active.shared.central_rows import central_rows
+from usl.active.shared.central_rows import central_or_first
 from usl.active.shared.doubt import two_likeliest
+from usl.active.shared.dropped import Said, through_dropout
 from usl.active.shared.head import logistic_head
 from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress
@@ -30,7 +31,6 @@ from usl.training.models import LinearModel
 NAME = "DropQuery"
 NEEDS_MODEL = True
 DRAWN = "draws the features that drop out"
-BLOCK = 8192  # rows; fixed, because what drops out is drawn block by block
 
 
 def query(
@@ -61,12 +61,9 @@ def query(
     table = as_table(features)
     head, numbers = logistic_head(table, labeled, classes, "dropquery")
     likely, margin, changes = unstable(table, candidates, head, seed, passes, dropout)
-    often = np.flatnonzero(2 * changes > passes)
-    if len(often) > budget:
-        asked = central_rows(table, candidates[often], budget, seed, progress)
-        places = np.searchsorted(candidates, asked)
-    else:
-        places = np.lexsort((candidates, margin, -changes))[:budget]
+    order = np.lexsort((margin, -changes))
+    often = 2 * changes > passes
+    places = central_or_first(table, candidates, often, order, budget, seed, progress)
     reasons = tuple(
         f"{{{numbers[likely[place]]}}}, but another class in {changes[place]} of {passes} looks "
         "at a part of the features"
@@ -82,16 +79,12 @@ def unstable(
 ) -> tuple[Rows, Values, Rows]:
     """The head's class of each of ``rows``, its p1 - p2, and in how many passes it is another."""
 
-    def block(points: Float32, own: Rows) -> tuple[Rows, Values, Rows]:
-        rng = np.random.default_rng([seed, int(own[0])])
+    def figures(points: Float32, said: Said) -> tuple[NDArray[Any], ...]:
         likely, _, margin = two_likeliest(head.probabilities(points))
         changes = np.zeros(len(points), dtype=np.int64)
         for _ in range(passes):
-            stays = rng.random(points.shape, dtype=np.float32) >= dropout
-            dropped = points * stays / np.float32(1 - dropout)
-            changes += head.probabilities(dropped).argmax(axis=1) != likely
+            changes += said(points).argmax(axis=1) != likely
         return likely, margin, changes
 
-    parts = list(table.map(block, rows, block=BLOCK, rows=rows))
-    likely, margin, changes = (np.concatenate(part) for part in zip(*parts, strict=True))
+    likely, margin, changes = through_dropout(table, rows, head, seed, dropout, figures)
     return likely, margin, changes

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.contract import Fit, Query
-from usl.active.shared.doubt import between, two_likeliest
-from usl.active.shared.temperature import at_temperature, calibrated_temperature
+from usl.active.shared.doubt import between
+from usl.active.shared.temperature import calibrated_temperature, two_likeliest_at
 from usl.core.parameters import Positive
 from usl.core.progress import Progress
 from usl.core.words import counted
@@ -33,6 +33,7 @@ from usl.selection.shared.herding import herd
 from usl.selection.shared.sample import draw_pool
 
 NAME = "UHerding"
+DRAWN = "draws the labels that are held out"
 ALONE = 1.0  # h while no two labelled rows lie apart
 
 
@@ -73,7 +74,7 @@ def query(
         return Query(picks, _stands_for(covered, "image"), {"covered": covered}, parameters)
     if temperature is None:
         temperature = calibrated_temperature(table, labeled, classes, fit, seed)
-    first, second, margin = two_likeliest(at_temperature(predictions, temperature))
+    first, second, margin = two_likeliest_at(predictions, temperature)
     unsure = (1 - margin).astype(np.float32)
     picks, raised = herd(table, budget, labeled, drawn, h, weights=unsure, progress=progress)
     covered = raised * len(table)
@@ -92,8 +93,10 @@ def least_distance(table: Table, labeled: Rows) -> float:
 
     Coinciding rows are one here: their distance of 0 would end all reach.
     """
+    if len(labeled) == 0:
+        return ALONE
     points = np.unique(table.take(labeled), axis=0)
-    if len(points) < 2:
+    if len(points) == 1:
         return ALONE
     apart = nearest(points, points, 1, exclude_self=True)[1]
     apart = apart[apart > 0]

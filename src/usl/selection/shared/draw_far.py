@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usl.core.progress import Progress
 from usl.numeric.arrays import Rows, Values
@@ -40,7 +41,7 @@ def draw_far(
     return np.array(picks, dtype=np.int64)
 
 
-def _chances(reach: Anchored, candidates: Rows, free: np.ndarray, power: float) -> Values:
+def _chances(reach: Anchored, candidates: Rows, free: NDArray[np.bool_], power: float) -> Values:
     """The probability of every candidate, float64 [c]; 0 for those that are picked."""
     squared = np.where(free, reach.squared[candidates], 0).astype(np.float64)
     largest = squared.max()

@@ -12,6 +12,8 @@ from usl.core.progress import Progress, silent
 from usl.numeric.arrays import Float32
 from usl.training.models import LinearModel
 
+UNSEEN = 30.0  # how far the logits of a class without a label lie below: a probability of 1e-13
+
 
 def fit(
     features: Float32,
@@ -36,7 +38,10 @@ def fit(
     rows = classes >= 0
     solver = LogisticRegression(C=c, max_iter=2000, class_weight="balanced" if balanced else None)
     solver.fit(features[rows].astype(np.float64), classes[rows], sample_weight=weights[rows])
-    weight, bias = solver.coef_, solver.intercept_
-    if n_classes == 2:  # scikit-learn keeps one row for two classes
-        weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    own, offsets = solver.coef_, solver.intercept_
+    if len(solver.classes_) == 2:  # scikit-learn keeps one row for two classes
+        own, offsets = np.vstack([-own, own]) / 2, np.concatenate([-offsets, offsets]) / 2
+    weight = np.zeros((n_classes, features.shape[1]))
+    bias = np.full(n_classes, offsets.min() - UNSEEN)
+    weight[solver.classes_], bias[solver.classes_] = own, offsets
     return LinearModel(weight, bias)
