@@ -37,10 +37,10 @@ def run(tmp_path_factory):
         told = [f"{line},{truth(line.split(',')[0])}" for line in lines[1:]]
         path.write_text("\n".join([f"{lines[0]},label", *told]) + "\n")
         fill_in(made, label=lambda name: CLASSES[CLASSES.index(truth(name)) - 1])
-        usl.next_round(made, 4)
+        usl.next_round(made, 4, method="margin")
         fill_in(made)
         fill_in(made, made.rounds()[0].ids())  # all six were wrong
-        asked = usl.next_round(made, 4)
+        asked = usl.next_round(made, 4, method="margin")
         fill_in(made, asked.ids[:2])
         made = usl.train(made)
         with Store.open(made.path) as store:

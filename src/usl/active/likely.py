@@ -61,5 +61,5 @@ def likely(
         rows,
         tuple(f"likely {{{wanted}}}" for _ in rows),
         {"probability": predictions[rows, wanted]},
-        {"class": wanted, "apart": apart},
+        {"apart": apart},
     )

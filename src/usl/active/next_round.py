@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.active.contract import NEEDS_MODEL, STRATEGIES, Query
+from usl.active.contract import STRATEGIES, Query
 from usl.active.likely import likely
 from usl.active.passed_over import pick_past
 from usl.active.query import DEFAULT, query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
 from usl.active.state import Learned, RunState, learn, likeliest, state_of
 from usl.core.errors import UsageError, did_you_mean
-from usl.core.methods import Methods, find_method
+from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.core.version import __version__
@@ -39,6 +39,9 @@ from usl.selection.contract import DEFAULT as COLD_START
 from usl.selection.contract import METHODS
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.open_run import open_run
+
+KINDS = [STRATEGIES, METHODS]
+LIKELY = "likely"  # what the record calls the way to pick of a class
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +108,8 @@ def next_round(
     DataError : no run, or images that changed since the selection.
     """
     seed = seed_number(seed)
-    kind, module = check_method(method, class_, method_params)
+    check_method(method, class_, method_params)
+    check_whole(budget)
     run = run if isinstance(run, Run) else Run.open(run)
     opened = open_run(run, collection=collection, source=source, progress=progress)
     while True:
@@ -116,17 +120,15 @@ def next_round(
             check_class(state, class_)
         learned = learn(state, seed=seed, progress=progress)
         if class_ is not None and learned is not None:
-            pick = partial(_likely, state, learned, class_)
+            used, pick = LIKELY, partial(_likely, state, learned, class_)
         else:
-            asks_model = bool(getattr(module, NEEDS_MODEL, False))
-            if learned is None and asks_model and method == DEFAULT:
-                kind, method = METHODS, COLD_START
-            pick = partial(_query, state, learned, kind, method, seed, progress, method_params)
+            used = _method_for(method, learned)
+            pick = partial(_query, state, learned, used, seed, progress, method_params)
         found, passed = pick_past(pick, int(budget), state.candidates, state.audited)
         called, sure = likeliest(state, learned)
         before = before_table(state.ids, called, sure, state.human)
         info = {
-            "method": "likely" if class_ is not None else method,
+            "method": used,
             **({} if class_ is None else {"class": class_}),
             "budget": int(budget),
             "seed": seed,
@@ -165,9 +167,9 @@ def undo_round(run: Run | str | os.PathLike[str]) -> SelectionRound:
     return withdraw_round(run if isinstance(run, Run) else Run.open(run))
 
 
-def check_method(method: str, class_: str | None, params: dict[str, Any]) -> tuple[Methods, Any]:
-    """The kind and the module of the method; UsageError for what can be refused at once."""
-    kind, module = find_method([STRATEGIES, METHODS], method)
+def check_method(method: str, class_: str | None, params: dict[str, Any]) -> None:
+    """UsageError for a method, or a class beside one, that can be refused at once."""
+    kind, module = find_method(KINDS, method)
     if class_ is not None and (method != DEFAULT or params):
         raise UsageError(
             "class: it says how to pick by itself. Leave the method out, or the class."
@@ -178,14 +180,17 @@ def check_method(method: str, class_: str | None, params: dict[str, Any]) -> tup
             f"another, such as {DEFAULT}."
         )
     kind.check(method, module, params)
-    return kind, module
+
+
+def check_whole(budget: int) -> None:
+    """UsageError for a budget that is no whole number."""
+    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
+        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
 
 
 def check_budget(state: RunState, budget: int) -> None:
     """UsageError for a budget that the images left cannot meet."""
     left = len(state.candidates)
-    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
-        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
     if left and 1 <= budget <= left:
         return
     n, labels, waiting = len(state.ids), len(state.labeled), len(state.open)
@@ -231,10 +236,17 @@ def _likely(
     )
 
 
+def _method_for(method: str, learned: Learned | None) -> str:
+    """The method to pick by: while there is no model, the default goes on as a selection began.
+
+    To a selection method open requests count as covered, to a query strategy they do not.
+    """
+    return COLD_START if learned is None and method == DEFAULT else method
+
+
 def _query(
     state: RunState,
     learned: Learned | None,
-    kind: Methods,
     method: str,
     seed: int,
     progress: Progress,
@@ -244,7 +256,7 @@ def _query(
 ) -> Query:
     """Pick by a strategy, or by a selection method, to which open requests count as covered."""
     labeled, classes = state.labeled, state.classes
-    if kind is METHODS:
+    if find_method(KINDS, method)[0] is METHODS:
         labeled = np.sort(np.concatenate([labeled, state.open]))
         classes = np.zeros(len(labeled), dtype=np.int64)  # coverage does not look at them
     return query(

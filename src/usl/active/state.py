@@ -36,7 +36,7 @@ class RunState:
     names : the C classes that have a label, sorted.
     labeled, classes, weights : int64 [L] sorted rows with a label, their class numbers, and
         float64 [L] their weights, above 0.
-    human : bool [n], whether a person gave the label.
+    human : bool [n], whether it is one of these and a person gave the label.
     open : int64 [o], rows that are requested and have no answer yet.
     candidates : int64 [c], rows that may be asked for: without a label, in no audit, not excluded
         by the selection, and not picked or answered in any way before.
@@ -93,7 +93,7 @@ def state_of(opened: Opened) -> RunState:
         labeled=np.flatnonzero(usable),
         classes=np.array([number[label] for label in labels], dtype=np.int64),
         weights=split.weights[rows][usable],
-        human=split.sources[rows] == "human",
+        human=usable & (split.sources[rows] == "human"),
         open=np.flatnonzero(states == "requested"),
         candidates=np.flatnonzero(free & ~judged),
         audited=np.flatnonzero(free & judged),

@@ -87,6 +87,7 @@ def train(run: Path, /, *, use: str | None = None, json: Json = False, **options
     if made.active:
         say(f"A label for every image: {done.path / 'predictions.csv'}")
         say(f"Next: {next_steps(done.path)}")
+        say(f"More labels, where they teach the most: usl next {quoted(done.path)} --budget 40")
     else:
         say(f"Kept as {made.path}; the active model stays {active_name}, and all verbs go by that.")
         say(f"Next: usl train {quoted(done.path)} --use {made.name}   (makes it the active one)")

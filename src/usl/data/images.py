@@ -64,6 +64,10 @@ class FileImages:
         """The file behind a row."""
         return self.root / str(self.names[row])
 
+    def home(self, row: int) -> Path:
+        """The folder that a row's file is to lie in, whatever links there are."""
+        return self.root
+
     def read(self, row: int) -> Image.Image:
         """Decode a row's file; see :func:`usl.data.decode.decode_file`."""
         path = self.path(row)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
 from usl.data.collection import Collection, Images
@@ -98,18 +99,49 @@ def _images(parts: Sequence[Collection]) -> Images | None:
     if not images:
         return None
     files = [one for one in images if isinstance(one, FileImages)]
-    if len(files) < len(images):
-        return JoinedImages(images)
     try:
-        root = Path(os.path.commonpath([os.path.abspath(one.root) for one in files]))
+        root = Path(os.path.commonpath([os.path.abspath(one.root) for one in files] or [""]))
     except ValueError:  # on several drives
         return JoinedImages(images)
-    names: list[str] = []
-    for one in files:
-        below = Path(os.path.relpath(os.path.abspath(one.root), root)).as_posix()
-        prefix = "" if below == "." else f"{below}/"
-        names += [f"{prefix}{name}" for name in one.names.tolist()]
-    return FileImages(root, names, memo=DigestMemo.for_folder(root), max_pixels=files[0].max_pixels)
+    return JoinedFiles(files, root) if len(files) == len(images) else JoinedImages(images)
+
+
+class JoinedFiles(FileImages):
+    """Image files of several folders, by their names below ``root``, which holds all of these."""
+
+    def __init__(self, parts: Sequence[FileImages], root: Path) -> None:
+        """At least one part; pictures may have as many pixels as in the part that allows most."""
+        names: list[str] = []
+        for part in parts:
+            below = Path(os.path.relpath(os.path.abspath(part.root), root)).as_posix()
+            prefix = "" if below == "." else f"{below}/"
+            names += [f"{prefix}{name}" for name in part.names.tolist()]
+        most = _most_pixels([part.max_pixels for part in parts])
+        super().__init__(root, names, memo=DigestMemo.for_folder(root), max_pixels=most)
+        homes = [part.home(row) for part in parts for row in range(len(part))]
+        self._homes: NDArray[np.object_] = np.array(homes, dtype=object)
+
+    def home(self, row: int) -> Path:
+        """The folder of the source that a row comes from."""
+        return Path(self._homes[row])
+
+    def take(self, rows: ArrayLike) -> JoinedFiles:
+        """The same folders restricted to ``rows``."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        taken = copy(self)
+        taken.names, taken._homes = self.names[chosen], self._homes[chosen]
+        return taken
+
+
+def _most_pixels(limits: Sequence[int | None]) -> int | None:
+    """The widest of several limits, None being Pillow's."""
+    from PIL import Image
+
+    usual = Image.MAX_IMAGE_PIXELS
+    given = [limit for limit in limits if limit is not None]
+    if not given or usual is None:
+        return None
+    return max(given if len(given) == len(limits) else [*given, usual])
 
 
 class JoinedImages(RowsOfImages):

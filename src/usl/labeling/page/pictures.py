@@ -98,7 +98,7 @@ class Pictures:
 
     def __init__(self, images: Images, cache: PictureCache, *, threads: int = 2) -> None:
         self.images, self.cache = images, cache
-        self._root = _real(images.root) if isinstance(images, FileImages) else Path()
+        self._homes: dict[Path, Path] = {}  # where a source's files really lie
         self._asked = Workers(threads, "picture")
         self._ahead = Workers(1, "ahead")
         self._apart = Workers(threads, "costly")
@@ -234,7 +234,10 @@ class Pictures:
             return None
         given = self.images.path(row)
         path = _real(given)
-        if not path.is_relative_to(self._root):
+        home = self.images.home(row)
+        if home not in self._homes:
+            self._homes[home] = _real(home)
+        if not path.is_relative_to(self._homes[home]):
             raise DataError(
                 f"{self.images.names[row]}: a link out of the folder, to somewhere else on this "
                 "machine. Such files are not shown; copy the picture into the folder."
