@@ -12,6 +12,7 @@ from usl.labeling.answers.entries import SWEEP, Answer, Round
 from usl.labeling.answers.outcomes import outcomes
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import sync
+from usl.report.facts.people import read_people
 from usl.run.by_hand import changed_by_hand
 from usl.run.predictions import machine_labelled
 from usl.run.split import Split
@@ -149,6 +150,15 @@ def test_an_audit_judges_swept_labels_as_it_judges_predictions(run, store):
     assert (found["machine"]["n"], found["swept"]) == (20, 3)
     assert found["collection"]["human"] == 0
     assert [one["image_id"] for one in found["wrong"]] == [IDS[9]]
+
+
+def test_the_report_counts_swept_labels_apart_from_answers(run, store):
+    store.add([swept(IDS[8], annotator="Ada"), swept(IDS[9], annotator="Ada")])
+    store.add([Answer(IDS[9], "label", "dog", "Ben")])
+    notes: list[str] = []
+    people = read_people(run, sync(run, store), notes)
+    assert people is not None
+    assert (people.swept, people.answers, notes) == (1, {"Ben": 1}, [])
 
 
 def test_a_sweep_is_a_round_of_its_own_kind(store):

@@ -64,6 +64,14 @@ def test_says_all_that_there_is(look, trained):
     assert sum(one["source"] == "labelled" for one in found["images"]) == 40
 
 
+def test_swept_labels_have_a_filter_of_their_own(look):
+    name = ids(images(look, source="predicted"))[0]
+    look.store.add([Answer(name, "label", "dog", round="sweep-1")])
+    found = images(look, source="swept")
+    assert (ids(found), found["images"][0]["label"]) == ([name], "dog")
+    assert name not in ids(images(look, source="labelled"))
+
+
 def test_orders_by_confidence_and_name(look):
     sure = [one["confidence"] for one in images(look, source="predicted")["images"]]
     assert sure == sorted(sure, reverse=True)

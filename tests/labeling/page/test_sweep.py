@@ -255,6 +255,14 @@ def test_a_page_of_another_run_is_turned_away(page):
         assert page.send(path, content)[0] == 409
 
 
+def test_who_sweeps_is_asked_for_a_name_where_several_may_be_at_work(sure, app):
+    page = app(ask=True)
+    _, _, asked = page("GET", "/sweep", headers=page.cookie)
+    assert b'action="/sweep"' in asked
+    _, _, begun = page("GET", "/sweep?as=Ada", headers=page.cookie)
+    assert b'data-annotator="Ada"' in begun
+
+
 def test_another_start_goes_on_and_can_take_back(page, app):
     found = sheet(page, 3)
     send(page, confirm(found))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,10 +112,6 @@ class Sheets:
             order = sorted(left, key=lambda name: (-left[name], name))
             return [{"name": name, "left": left[name]} for name in order]
 
-    def _promise(self, rows: Rows) -> float:
-        """How many labels of these images are right, by the model."""
-        return float(self._confidence[rows].sum())
-
     def next(
         self,
         page: str,
@@ -146,11 +142,9 @@ class Sheets:
                 for name, rows in self._surest.items()
                 if (name not in without if label is None else name == label)
             }
-            gain = {name: self._promise(rows) for name, rows in offered.items() if len(rows)}
-            if not gain:
+            chosen = most_promising(offered, self._confidence, after)
+            if not chosen:
                 return Sheet("", np.empty(0, dtype=np.int64), np.empty(0), 0)
-            best = min(gain, key=lambda name: (-gain[name], name))
-            chosen = after if gain.get(after, 0.0) * MORE >= gain[best] else best
             rows = offered[chosen]
             self._held[page] = self._clock(), rows
             left = int(self._free[self._surest[chosen]].sum()) - len(rows)
@@ -195,6 +189,19 @@ class Sheets:
         for _, rows in self._held.values():
             taken[rows] = True
         return taken
+
+
+def most_promising(sheets: Mapping[str, Rows], confidence: NDArray[np.float64], after: str) -> str:
+    """The class whose sheet promises most labels, or ``after`` while that is nearly as good.
+
+    Parameters
+    ----------
+    sheets : rows of the next sheet by class; empty ones count for nothing.
+    confidence : float64 [n], of the prediction of each row.
+    """
+    gain = {name: float(confidence[rows].sum()) for name, rows in sheets.items() if len(rows)}
+    best = min(gain, key=lambda name: (-gain[name], name), default="")
+    return after if after in gain and gain[after] * MORE >= gain[best] else best
 
 
 def _predicted(found: Predictions) -> NDArray[np.bool_]:

@@ -23,7 +23,7 @@ class SweepPage {
     this.one = new Waiting(this);
     this.label = ""; // the class of the sheet, empty while there is none
     this.passed = new Set(); // classes that were not wanted now
-    this.done = []; // { key, images } that can be taken back, the last one last
+    this.done = []; // { key, images, label } that can be taken back, the last one last; `label`: no sheet
     this.shownAt = 0; // when the sheet was drawn
   }
 
@@ -88,10 +88,10 @@ class SweepPage {
       sheet = await tell("/api/sweep/sheet", { ...this.who, size: this.tiles.size(), label, after: this.passed.has(this.label) ? "" : this.label, without: [...this.passed] });
     } catch (error) {
       this.status.saving("failed", this.outbox.waiting.size, error);
-      this.status.warn("No sheet could be fetched.", "sheet", { name: "Try again", does: () => this.next() });
+      this.failed = true; // until the server is heard of again
       return;
     }
-    this.status.warn("", "sheet");
+    this.failed = false;
     if (this.asked !== asked) return; // another one is on its way
     if (!sheet.label && (label || this.passed.size)) {
       if (label) say(`No sheet of ${label} is left.`);
@@ -202,7 +202,7 @@ class SweepPage {
   answer(image, kind, label) {
     this.waiting = this.waiting.filter((ref) => ref !== image);
     const operation = { key: newKey(), type: "answer", images: [image], kind, label, names: this.facts.names };
-    this.done.push({ key: operation.key, images: 1 });
+    this.done.push({ key: operation.key, images: 1, label: true });
     this.outbox.push(operation);
     this.update();
   }
@@ -214,7 +214,9 @@ class SweepPage {
       return;
     }
     say(`Taken back: ${count(last.images, "image")}.`);
-    this.sent({ key: newKey(), type: "undo", of: last.key, images: [] });
+    const operation = { key: newKey(), type: "undo", of: last.key, images: [] };
+    if (last.label) this.outbox.push(operation); // the sheet on the screen stays as it is
+    else this.sent(operation);
   }
 
   told(answer) {
@@ -246,6 +248,7 @@ class SweepPage {
     try {
       this.learn(await ask("/api/sweep", { ...this.who, news: 1 }));
       if (!this.outbox.waiting.size) this.outbox.show();
+      if (this.failed) this.next();
     } catch (error) {
       this.status.saving("failed", this.outbox.waiting.size, error);
     }
