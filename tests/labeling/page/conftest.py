@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 from page_run import App, Threaded, copy_run, make_run
 from page_served import Served
+
+import usl
+from usl.labeling.answers.entries import Answer
+from usl.labeling.answers.store import Store
+from usl.labeling.answers.sync import sync
+from usl.run.folder import Run
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +33,37 @@ def path(made):
     memory = shared if os.access(shared, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as place:
         yield copy_run(made, Path(place))
+
+
+@pytest.fixture(scope="session")
+def trained_once(made, tmp_path_factory):
+    """The run, its 40 picks labelled by what they look like, and trained; its cache beside it."""
+    place = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("USL_CACHE", str(place / "cache"))
+        train(path := copy_run(made, place))
+    return path, place / "cache"
+
+
+@pytest.fixture
+def trained(path, trained_once, monkeypatch):
+    """A copy of that, in the place of ``path``."""
+    ready, cache = trained_once
+    shutil.rmtree(path.parent)
+    copy_run(ready, path.parent.parent)
+    monkeypatch.setenv("USL_CACHE", str(shutil.copytree(cache, path.parent.parent / "cache")))
+    return path
+
+
+def train(path):
+    run = Run.open(path)
+    with Store.open(path) as store:
+        split = run.split()
+        asked = split.ids[split.states == "requested"].tolist()
+        store.set_classes(["cat", "dog"])
+        store.add([Answer(name, "label", "cat" if int(name[1:4]) % 2 else "dog") for name in asked])
+        sync(run, store)
+    usl.train(run, method="logistic")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from page_browser import saved
 from test_browser_looks import CONTRAST, NAMELESS
-from test_look import trained as trained
 
 
 def tiles(page):

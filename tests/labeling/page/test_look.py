@@ -9,27 +9,12 @@ import pytest
 from page_run import answer
 
 import usl
-from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
 from usl.labeling.look.wanted import Wanted
 from usl.labeling.look.whole import FLAGS
 from usl.run.folder import Run
 from usl.run.predictions import read_predictions
-
-
-@pytest.fixture
-def trained(path):
-    """The run, its 40 picks labelled by what they look like, and trained."""
-    run = Run.open(path)
-    with Store.open(path) as store:
-        split = run.split()
-        asked = split.ids[split.states == "requested"].tolist()
-        store.set_classes(["cat", "dog"])
-        store.add([Answer(name, "label", "cat" if int(name[1:4]) % 2 else "dog") for name in asked])
-        sync(run, store)
-    usl.train(run, method="logistic")
-    return path
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ LATE = 8  # seconds; 3 on a machine that is not busy
 HANGS = """
 import threading
 import usl.labeling.page.pictures as pictures
-decode = pictures.decode_file
-def decode_file(path, name, **options):
+decode = pictures.decode_windowed
+def decode_windowed(path, name, side, **options):
     if name == {name!r}:
         threading.Event().wait()
-    return decode(path, name, **options)
-pictures.decode_file = decode_file
+    return decode(path, name, side, **options)
+pictures.decode_windowed = decode_windowed
 """
 
 

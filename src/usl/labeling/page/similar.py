@@ -23,6 +23,7 @@ from usl.run.picks import read_picks
 NEAREST = 96  # offered besides what a pick stands for
 MOST = 480  # offered in all
 BLOCK = 256  # rows brought into the run's space at once
+COMPARED = 4096  # rows compared with one at once
 TOO_LARGE = 1 << 30  # bytes of features that are not worth holding for this
 
 Read = Callable[[NDArray[np.int64]], tuple[NDArray[Any], NDArray[np.bool_]]]
@@ -107,7 +108,10 @@ class Similar:
         features, position = found
         if position[row] < 0:
             return None
-        near = np.sqrt(squared_distances(features[position[row]][None], features)[0])
+        one = features[position[row]][None]
+        parts = range(0, len(features), COMPARED)  # all at once would be copied for it
+        squares = [squared_distances(one, features[at : at + COMPARED])[0] for at in parts]
+        near = np.sqrt(np.concatenate(squares))
         known = position >= 0
         distances = np.full(len(position), np.inf)
         distances[known] = near[position[known]]
