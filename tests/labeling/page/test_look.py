@@ -9,6 +9,7 @@ import pytest
 from page_run import answer
 
 import usl
+from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.store import Store
 from usl.labeling.answers.sync import sync
 from usl.labeling.look.wanted import Wanted
