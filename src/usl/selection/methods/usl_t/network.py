@@ -260,13 +260,7 @@ def train_network(
         task,
         pairs,
         steps=steps,
-        optimizer=Optimizer(
-            "adam",
-            lr=network.lr,
-            weight_decay=training.weight_decay,
-            decay_all=True,  # as the release, which hands all its parameters to Adam
-            schedule=network.schedule,
-        ),
+        optimizer=adam(network, training),
         seed=seed,
         settings=settings,
         folder=source.folder,
@@ -281,6 +275,14 @@ def train_network(
     with torch.inference_mode():
         points = task.to_space(encode(backbone, pictures)).numpy()
     return points, trained_heads(task, heads), history
+
+
+def adam(network: Network, training: Training) -> Optimizer:
+    """The optimiser; as in the release, which hands it all parameters, every weight decays."""
+    decay = training.weight_decay
+    return Optimizer(
+        "adam", lr=network.lr, weight_decay=decay, decay_all=True, schedule=network.schedule
+    )
 
 
 def health(sizes: NDArray[np.float64]) -> dict[str, float]:
