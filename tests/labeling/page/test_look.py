@@ -23,6 +23,19 @@ def look(trained, app):
     return app()
 
 
+def test_swept_labels_train_as_any_and_are_not_predicted_anew(trained):
+    run = Run.open(trained)
+    found = read_predictions(trained)
+    name = str(found.ids[found.own][0])
+    with Store.open(trained) as store:
+        store.add([Answer(name, "label", "bird", round="sweep-1")])
+    usl.train(run, method="logistic")
+    assert Run.open(trained).info["training"]["labels"] == 41
+    told = read_predictions(trained)
+    row = told.ids.tolist().index(name)
+    assert (told.labels[row], told.own[row]) == ("bird", False)
+
+
 def images(look, **asked):
     status, found = look.get("/api/look/images", **asked)
     assert status == 200, found
