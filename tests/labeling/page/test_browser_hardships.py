@@ -59,9 +59,11 @@ def test_two_tabs_agree(site, visit):
     two.wait_for_selector("#tiles li")
     press(two, "Space", "1")
     counted(one, "4 of 40")
+    saved(two)  # an undo that overtakes its answer is refused
     one.bring_to_front()
     press(one, "Backspace")
     counted(two, "3 of 40")
+    saved(one)
     other = visit(server.address)  # another browser altogether: it learns from the server
     counted(other, "3 of 40")
     press(other, "2")
