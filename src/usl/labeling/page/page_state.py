@@ -88,9 +88,9 @@ class PageState:
             check_identity(self.run.path, self.run.identity)
             self.store.check_place()
         except RunReplacedError as error:
-            if self._tell is not None and self._told != str(error):
+            told, self._told = self._told, str(error)  # before it is said: others ask meanwhile
+            if self._tell is not None and told != str(error):
                 self._tell(f"{error} The page takes no more answers. Stop with Ctrl-C.")
-            self._told = str(error)
             raise
 
     def asks(self) -> bool:
