@@ -12,6 +12,7 @@ from usl.active.live_model import AHEAD, LiveModel
 from usl.labeling.answers.classes import rename_class
 from usl.labeling.answers.entries import AUDIT, Answer, Round
 from usl.labeling.answers.store import Store
+from usl.run.excluded import EXCLUDED, write_excluded
 from usl.run.picks import picked_ids
 from usl.run.split import Split
 from usl.training.open_run import open_run
@@ -148,3 +149,18 @@ def test_until_there_is_a_model_picks_come_first_then_all_others(made):
     assert found == first_images(split, collection, 0)
     fewer = collection.take(np.setdiff1d(np.arange(N), 7))  # it cannot be read now
     assert first_images(split, fewer, 0)[:2] == [ids[3], ids[5]]
+    assert ids[3] not in first_images(split, fewer, 0, {ids[3]})
+
+
+def test_what_the_selection_excluded_is_never_asked_for(made, live):
+    run, _, truth = made
+    model, store = live
+    ids = model._ids
+    give(store, truth, ids, [int(np.flatnonzero(truth == one)[0]) for one in range(3)])
+    wanted = model.order().images[:3]
+    write_excluded(run.path, wanted)
+    try:
+        again = LiveModel(open_run(run), store, method="margin", learner="logistic").order()
+    finally:
+        (run.path / EXCLUDED).unlink()
+    assert not set(wanted) & set(again.images)

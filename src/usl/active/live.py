@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from usl.labeling.answers.live import SUGGEST, live_round
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order, Queue
 from usl.labeling.page.serve import serve
+from usl.run.excluded import read_excluded
 from usl.run.folder import Run
 from usl.run.split import Split
 from usl.selection.contract import METHODS
@@ -98,7 +99,8 @@ def open_queue(
 ) -> Iterator[Queue]:
     """The queue of a live round of these settings, put in order by a process meanwhile."""
     one = live_round(store, settings)
-    first = first_images(run.split(), collection, settings["seed"])
+    excluded = read_excluded(run.path)
+    first = first_images(run.split(), collection, settings["seed"], excluded)
     queue = Queue(store, one, first, suggest=settings[SUGGEST])
     asked = {name: settings[name] for name in ("method", "learner", "seed")}
     learning = Learning(queue, {"run": str(run.path.absolute()), "source": source, **asked})
@@ -109,9 +111,15 @@ def open_queue(
         learning.close()
 
 
-def first_images(split: Split, collection: Collection, seed: int) -> list[str]:
-    """What is asked until there is a model: the run's picks, then all others in random order."""
+def first_images(
+    split: Split, collection: Collection, seed: int, excluded: Set[str] = frozenset()
+) -> list[str]:
+    """What is asked until there is a model: the run's picks, then all others in random order.
+
+    What the selection ``excluded`` is not asked for.
+    """
     here = np.isin(split.ids, collection.ids) & (split.subsets == "train")
+    here &= ~np.isin(split.ids, sorted(excluded))
     picked = split.states == "requested"
     rest = np.random.default_rng(seed).permutation(split.ids[here & ~picked])
     return [*split.ids[here & picked].tolist(), *rest.tolist()]

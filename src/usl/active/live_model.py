@@ -15,6 +15,7 @@ from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order
 from usl.numeric.lazy_table import taken
 from usl.numeric.stage_cache import KeepSearch
+from usl.run.excluded import read_excluded
 from usl.selection.contract import DEFAULT as COLD_START
 from usl.training.models import Probabilities
 from usl.training.open_run import Opened
@@ -45,7 +46,7 @@ class LiveModel:
 
     Only images of the train subset are learnt from and asked for, and no label of weight 0 counts.
     Those of an audit are asked for like all others: what is left of the audit then stays a random
-    sample of what is left to the model.
+    sample of what is left to the model. What the selection excluded is not asked for.
 
     Parameters
     ----------
@@ -68,6 +69,7 @@ class LiveModel:
         self._weights = opened.split.weights[in_split]
         picks = np.flatnonzero(opened.split.states[in_split] == "requested")
         self._picks = picks[np.argsort(in_split[picks])]  # the split has the best first
+        self._barred = np.isin(self._ids, sorted(read_excluded(opened.run.path)))
         self._refit = Refit(self._features, learner, keep=KeepSearch())
         self._fitted: Fitted | None = None
 
@@ -87,7 +89,7 @@ class LiveModel:
         names = sorted(set(given.values()))
         number = {name: place for place, name in enumerate(names)}
         classes = np.array([number[given[row]] for row in rows.tolist()], dtype=np.int64)
-        candidates = np.flatnonzero(is_open)
+        candidates = np.flatnonzero(is_open & ~self._barred)
         if len(names) < 2:
             self._fitted = None
             return Order(self._named(self._cold(rows, classes, candidates)), seen=seen)

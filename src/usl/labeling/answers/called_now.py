@@ -16,6 +16,7 @@ from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.store import Store, store_path
 from usl.run.predictions import Predictions, read_predictions
 from usl.run.split import Split
+from usl.run.split_csv import by_people
 
 
 def names_now(folder: Path) -> Names:
@@ -61,7 +62,7 @@ def parts_now(trained: list[str], names: Names) -> NDArray[np.int64]:
 def former_labels(split: Split, names: Names) -> dict[str, str]:
     """What labels of a split that no person gave are called now, by image, where that is new."""
     now = labels_now(split.labels, names)
-    rows = np.flatnonzero((split.sources != "human") & (now != split.labels)).tolist()
+    rows = np.flatnonzero(~by_people(split.sources) & (now != split.labels)).tolist()
     return {str(split.ids[row]): now[row] for row in rows}
 
 
