@@ -30,7 +30,6 @@ from usl.learning.augment import Augmentation, Plain, Scan, Strong
 from usl.learning.batches import Shuffled, part_of
 from usl.learning.loop import DEFAULTS, Task, Views, run_loop
 from usl.learning.loop_options import CHECKPOINT, LoopOptions
-from usl.learning.optim import Optimizer
 from usl.learning.pictures import Pictures, encode
 from usl.learning.precision import full_precision
 from usl.numeric.arrays import Float32
@@ -260,7 +259,7 @@ def train_network(
         task,
         pairs,
         steps=steps,
-        optimizer=adam(network, training),
+        optimizer=network.optimizer(training.weight_decay),
         seed=seed,
         settings=settings,
         folder=source.folder,
@@ -275,14 +274,6 @@ def train_network(
     with torch.inference_mode():
         points = task.to_space(encode(backbone, pictures)).numpy()
     return points, trained_heads(task, heads), history
-
-
-def adam(network: Network, training: Training) -> Optimizer:
-    """The optimiser; as in the release, which hands it all parameters, every weight decays."""
-    decay = training.weight_decay
-    return Optimizer(
-        "adam", lr=network.lr, weight_decay=decay, decay_all=True, schedule=network.schedule
-    )
 
 
 def health(sizes: NDArray[np.float64]) -> dict[str, float]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from usl.core.errors import UsageError
 from usl.core.parameters import not_none
 from usl.selection.methods.usl_t.presets import SMALL
+
+if TYPE_CHECKING:
+    from usl.learning.optim import Optimizer
 
 FROZEN = ("steps", "batch_size", "lr")  # of the training on frozen features alone
 OWN = {"epochs": "epochs", "network_lr": "lr"}  # parameters of the method, fields of Network
@@ -36,6 +39,18 @@ class Network:
     heads_first: bool = True
     raw: bool = False
     apart: bool = False
+
+    def optimizer(self, weight_decay: float) -> Optimizer:
+        """Adam; as in the release, which hands it all parameters, every one decays."""
+        from usl.learning.optim import Optimizer
+
+        return Optimizer(
+            "adam",
+            lr=self.lr,
+            weight_decay=weight_decay,
+            decay_all=True,
+            schedule=self.schedule,
+        )
 
     def record(self) -> dict[str, Any]:
         """What was done, by names that do not clash with those of the heads' own training."""
