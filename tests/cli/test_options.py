@@ -169,6 +169,7 @@ def test_every_file_of_the_room_is_a_verb_or_binds_them():
         "options",
         "settings",
         "shared",
+        "until",
     }
 
 

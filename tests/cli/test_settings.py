@@ -61,7 +61,9 @@ OUTSIDE = (
 REFUSED = {
     "model": ["hf-hub:somebody/model", "timm:resnet18", "local-dir:/elsewhere", "r@../x.pth"],
     "init": ["hf-hub:somebody/model", "timm:resnet18", "local-dir:/elsewhere", "r@../x.pth"],
-    **dict.fromkeys(["method", "to", "format", "preset"], ("readme.py", "photos/readme.py", "a.b")),
+    **dict.fromkeys(
+        ["method", "learner", "to", "format", "preset"], ("readme.py", "photos/readme.py", "a.b")
+    ),
 }
 
 
@@ -69,6 +71,7 @@ def test_every_option_that_is_a_text_or_path_refuses_what_leads_outside():
     """A new one is refused until ``HARMLESS`` says what of it is harmless."""
     plain = {
         "classes",
+        "class_",
         "annotator",
         "memory",
         "quotas",

@@ -63,13 +63,14 @@ def is_plain(value: str) -> bool:
 
 HARMLESS: Mapping[str, Callable[[str], bool]] = {
     **dict.fromkeys(
-        ["method", "to", "format", "preset", "as_", "device", "precision", "use"], is_word
+        ["method", "learner", "to", "format", "preset", "as_", "device", "precision", "use"],
+        is_word,
     ),
     "network": is_network,
     **dict.fromkeys(["model", "init", "start"], is_at_hand),
     **dict.fromkeys(["source", "out", "scratch"], is_inside),
     **dict.fromkeys(["exclude", "include", "groups", "labels"], is_inside),
-    **dict.fromkeys(["classes", "annotator", "memory", "quotas", "datasets"], is_plain),
+    **dict.fromkeys(["classes", "class_", "annotator", "memory", "quotas", "datasets"], is_plain),
 }
 FREE = (bool, int, float)  # kinds of values that open nothing, beside words of a list
 

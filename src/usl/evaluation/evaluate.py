@@ -105,7 +105,7 @@ def evaluate(
             f"{run.path}: no answers to compare with. They come from class folders or a label "
             "column of the source, named as in your labels, or from labels you give to val or test "
             f"images in split.csv. Or judge some predictions: usl label {run.path} --audit 50."
-            + strangers(opened.collection, opened.split, run.path)
+            + strangers(opened.collection, opened.split, names_now(run.path))
         )
     if measured:
         figures |= last_epochs_figures(opened, trained, classes, names, progress)

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.data.collection import Collection
 from usl.labeling.answers.called_now import labels_now, names_now
+from usl.labeling.answers.class_changes import Names
 from usl.run.split import Split
 from usl.training.open_run import Opened
 
 
 def source_answers(
-    collection: Collection, split: Split, folder: Path
+    collection: Collection, split: Split, names: Names
 ) -> NDArray[np.object_] | None:
     """The labels the source holds, object [n], or None if it holds none that are answers.
 
-    By the names that the run in ``folder`` has for them, where classes were renamed there.
+    By the ``names`` that a run has for them, where classes were renamed there.
 
     Folders of albums or dates look like class folders. They give themselves away as soon as a
     person has labelled: then not one name is common to both.
     """
     if collection.labels is None:
         return None
-    labels = labels_now(collection.labels, names_now(folder))
+    labels = labels_now(collection.labels, names)
     given = set(split.labels[split.labeled()].tolist())
     answers = {label for label in labels.tolist() if label is not None}
     return None if given and not given & answers else labels
 
 
-def strangers(collection: Collection, split: Split, folder: Path) -> str:
+def strangers(collection: Collection, split: Split, names: Names) -> str:
     """What to say where a source has names, but not one of those that people gave; "" else."""
-    if collection.labels is None or source_answers(collection, split, folder) is not None:
+    if collection.labels is None or source_answers(collection, split, names) is not None:
         return ""
     given = sorted(set(split.labels[split.labeled()].tolist()))
     answers = sorted({label for label in collection.labels.tolist() if label is not None})
@@ -48,7 +47,7 @@ def known_answers(opened: Opened) -> tuple[NDArray[np.object_], bool]:
 
     Else they are the labels that a person gave to val and test images in the split file.
     """
-    labels = source_answers(opened.collection, opened.split, opened.run.path)
+    labels = source_answers(opened.collection, opened.split, names_now(opened.run.path))
     if labels is not None:
         return labels[opened.space.rows], True
     truth = opened.split.labels[opened.split_rows()].copy()

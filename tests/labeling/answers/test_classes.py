@@ -282,7 +282,7 @@ def test_a_rename_reaches_what_a_model_was_trained_on(run, store):
     assert told == {IDS[0]: "cat", IDS[1]: "hound", IDS[2]: "hound"}
     answers = np.array(["cat", "dog", None, "dog"], dtype=object)
     source = Collection(np.array(IDS[:4]), np.array(["train"] * 4), None, np.eye(4), answers)
-    known = source_answers(source, run.split(), run.path)
+    known = source_answers(source, run.split(), store.names())
     assert known.tolist() == ["cat", "hound", None, "hound"]
     assert classes_now(["cat", "dog"], store.names()) == ["cat", "hound"]
     rename_class(store, "hound", "cat", merge=True)

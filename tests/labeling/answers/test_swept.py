@@ -163,7 +163,7 @@ def test_the_report_counts_swept_labels_apart_from_answers(run, store):
 
 def test_a_sweep_is_a_round_of_its_own_kind(store):
     assert store.add_round(Round("", SWEEP, ())).name == "sweep-1"
-    with pytest.raises(UsageError, match="no kind of round; use audit, check, sweep"):
+    with pytest.raises(UsageError, match="no kind of round; use audit, check, live, sweep"):
         store.add_round(Round("", "glance", ()))
 
 

@@ -18,11 +18,13 @@ from usl.run.predictions import Predictions, read_predictions
 from usl.run.split import Split
 from usl.run.split_csv import by_people
 
+UNCHANGED = Names([], ())
+
 
 def names_now(folder: Path) -> Names:
     """The names of a run's classes and how they came about; none without answers."""
     if not store_path(folder).is_file():
-        return Names([], ())
+        return UNCHANGED
     with Store.open(folder) as store:
         return store.names()
 
@@ -75,12 +77,12 @@ def relabeled(split: Split, former: dict[str, str]) -> Split:
     return replace(split, labels=labels)
 
 
-def predictions_now(folder: Path) -> Predictions | None:
-    """The predictions of a run, by the present names of classes."""
+def predictions_now(folder: Path, names: Names | None = None) -> Predictions | None:
+    """The predictions of a run, by the present ``names`` of classes; by default they are read."""
     found = read_predictions(folder)
     if found is None:
         return None
-    names = names_now(folder)
+    names = names_now(folder) if names is None else names
     return replace(
         found,
         labels=labels_now(found.labels, names),

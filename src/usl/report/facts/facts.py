@@ -18,7 +18,8 @@ from usl.evaluation.truth import source_answers
 from usl.features.open_encoder import open_recorded
 from usl.features.preprocessing import Preprocessing
 from usl.features.space import open_space
-from usl.labeling.answers.called_now import predictions_now
+from usl.labeling.answers.called_now import UNCHANGED, names_now, predictions_now
+from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.sync import bring_up_to_date
 from usl.numeric.arrays import Float32
 from usl.report.facts.people import People, read_people
@@ -65,7 +66,8 @@ class Facts:
     their rows in the collection; both empty where they could not be had. ``truth`` object [n] holds
     the source's answers, ``stands`` int64 [n] the pick (from 0) that speaks for a row, or -1.
     ``history`` is what the method recorded while it trained, one dict per record.
-    ``people`` is what the store of answers says, if there is one; ``rounds`` the later ones.
+    ``people`` is what the store of answers says, if there is one; ``rounds`` the later ones;
+    ``names`` what classes are called now.
     ``notes`` are what a reader has to know before trusting the page.
     """
 
@@ -83,6 +85,7 @@ class Facts:
     history: tuple[dict[str, Any], ...]
     people: People | None
     rounds: Rounds
+    names: Names
     notes: tuple[str, ...]
 
     @property
@@ -137,11 +140,12 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         notes.append(f"The images are not those of the selection. {error}")
         for name in changed(run, collection, selection["image_id"], row_of):
             del row_of[name]
-    truth = source_answers(collection, split, run.path)
+    names = names_for_report(run)
+    truth = source_answers(collection, split, names)
     features, rows = train_points(run, collection, notes, progress)
     history = read_history(run, notes)
     people = read_people(run, split, notes)
-    predictions = predictions_now(run.path)
+    predictions = predictions_now(run.path, names)
     if predictions is not None:
         predictions = predictions.aligned(row_of, len(collection))
     evaluation = read_evaluation(run)
@@ -161,11 +165,20 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
         history=history,
         people=people,
         rounds=rounds,
+        names=names,
         notes=(*notes, *out_of_date(run, split), *known_doubts(run.info.get("training"))),
     )
     for note in facts.notes:
         warnings.warn(note, UslWarning, stacklevel=3)
     return facts
+
+
+def names_for_report(run: Run) -> Names:
+    """The names of classes; where the store cannot be read, which a note tells, as they were."""
+    try:
+        return names_now(run.path)
+    except DataError:
+        return UNCHANGED
 
 
 def changed(

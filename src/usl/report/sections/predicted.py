@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.labeling.answers.called_now import names_now
 from usl.report.drawing.markup import (
     Html,
     figure,
@@ -36,7 +35,7 @@ def predicted_section(facts: Facts) -> Html:
     own = np.flatnonzero(told.own)
     counts = Counter(told.labels[own].tolist())
     trained = facts.run.info.get("training", {}).get("classes", [])
-    known = map(names_now(facts.run.path).present, trained)
+    known = map(facts.names.present, trained)
     names = sorted({*known, *counts}, key=lambda name: (-counts[name], name))
     return section(
         "Predicted classes",
