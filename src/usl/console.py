@@ -52,11 +52,15 @@ def _print(text: str, stream: TextIO | None) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """An aligned table on stdout: the first column to the left, figures to the right."""
-    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    """An aligned table on stdout: the first column and words to the left, figures to the right."""
+    columns = range(len(header))
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in columns]
+    words = [i == 0 or (bool(rows) and all(str(r[i])[:1].isalpha() for r in rows)) for i in columns]
     for row in [header, *rows]:
-        cells = [str(row[0]).ljust(widths[0])]
-        cells += [str(cell).rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        cells = [
+            str(cell).ljust(width) if left else str(cell).rjust(width)
+            for cell, width, left in zip(row, widths, words, strict=True)
+        ]
         say("  " + "  ".join(cells).rstrip())
 
 
