@@ -296,8 +296,11 @@ def test_a_state_that_comes_late_takes_no_answer_back(site, visit):
     page.click("#keys-close")
     while not late:
         page.wait_for_timeout(10)
-    press(page, "1")
-    saved(page)
+    with page.expect_response("**/api/operations") as kept:
+        press(page, "1")
+    kept.value.finished()
+    counted(page, "1 of 40")
+    saved(page)  # the page knows by now that it is kept
     route, response = late[0]
     with page.expect_request("**/api/state*") as again:  # that one knows of no answer
         route.fulfill(response=response)

@@ -15,6 +15,8 @@ export class Panel {
     this.field = byId("find");
     this.hint = byId("find-hint");
     this.chosen = 0; // of the entries shown while something is typed
+    this.entries = [];
+    this.sought = ""; // the text that they fit
     this.field.addEventListener("input", () => this.filter());
     this.field.addEventListener("keydown", (event) => this.fieldKey(event));
     this.field.addEventListener("blur", () => setTimeout(() => this.filter(), 150));
@@ -60,8 +62,10 @@ export class Panel {
   filter() {
     const text = this.field.value.trim();
     byId("panel").dataset.typing = text ? "yes" : "no";
+    const kept = text === this.sought ? this.entries[this.chosen]?.name : undefined; // whatever becomes of the list
+    this.sought = text;
     this.entries = matches(this.offered, text);
-    this.chosen = 0;
+    this.chosen = Math.max(0, this.entries.findIndex(({ name }) => name === kept));
     this.build();
     if (text) say(`${this.entries.filter(({ add }) => !add).length} classes match. ${this.hint.textContent}`);
   }
