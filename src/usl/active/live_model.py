@@ -17,8 +17,9 @@ from usl.numeric.lazy_table import taken
 from usl.numeric.stage_cache import KeepSearch
 from usl.run.excluded import read_excluded
 from usl.selection.contract import DEFAULT as COLD_START
-from usl.training.models import Probabilities
-from usl.training.open_run import Opened
+from usl.training.labels import numbered
+from usl.training.models import Probabilities, train_probabilities
+from usl.training.open_run import Opened, searched_width
 from usl.training.refit import Refit
 
 AHEAD = 24  # images of an order: more than a few people answer during a refit
@@ -70,7 +71,9 @@ class LiveModel:
         picks = np.flatnonzero(opened.split.states[in_split] == "requested")
         self._picks = picks[np.argsort(in_split[picks])]  # the split has the best first
         self._barred = np.isin(self._ids, sorted(read_excluded(opened.run.path)))
-        self._refit = Refit(self._features, learner, keep=KeepSearch())
+        self._refit = Refit(
+            self._features, learner, keep=KeepSearch(), searched=searched_width(opened.run)
+        )
         self._fitted: Fitted | None = None
 
     def order(self) -> Order:
@@ -86,9 +89,7 @@ class LiveModel:
                 if one.kind == LABEL and self._weights[row] > 0:
                     given[row] = str(one.label)
         rows = np.array(sorted(given), dtype=np.int64)
-        names = sorted(set(given.values()))
-        number = {name: place for place, name in enumerate(names)}
-        classes = np.array([number[given[row]] for row in rows.tolist()], dtype=np.int64)
+        names, classes = numbered([given[row] for row in rows.tolist()])
         candidates = np.flatnonzero(is_open & ~self._barred)
         if len(names) < 2:
             self._fitted = None
@@ -96,7 +97,7 @@ class LiveModel:
         if self._fitted is None or self._fitted.given != given:
             self._fitted = self._fit(given, names, rows, classes, is_open)
         fitted = self._fitted
-        asked = self._asked(rows, classes, candidates, fitted.chances)
+        asked = self._asked(self._method, rows, classes, candidates, fitted.chances)
         likeliest = fitted.chances[asked].argmax(axis=1)
         guesses = {
             self._ids[row]: (names[best], float(fitted.chances[row, best]))
@@ -121,8 +122,7 @@ class LiveModel:
         every = np.full(len(self._ids), -1)
         every[rows] = classes
         model = self._refit.update(every, self._weights, seed=self._seed)
-        own = model.fitted()
-        chances = model.probabilities(self._features) if own is None else own
+        chances = train_probabilities(model, self._features)
         estimate = getattr(model, "estimate", 0.0) or None
         before = self._fitted
         if before is None:
@@ -141,12 +141,13 @@ class LiveModel:
 
     def _asked(
         self,
+        method: str,
         rows: NDArray[np.int64],
         classes: NDArray[np.int64],
         candidates: NDArray[np.int64],
-        chances: Probabilities,
+        chances: Probabilities | None = None,
     ) -> NDArray[np.int64]:
-        """The rows that the strategy wants, the most wanted first; none at the end."""
+        """The rows that a strategy wants, the most wanted first; none at the end."""
         if not len(candidates):
             return candidates
         found = query(
@@ -154,7 +155,7 @@ class LiveModel:
             min(AHEAD, len(candidates)),
             labeled=rows,
             classes=classes,
-            method=self._method,
+            method=method,
             predictions=chances,
             learner=self._refit,
             candidates=candidates,
@@ -168,16 +169,4 @@ class LiveModel:
     ) -> NDArray[np.int64]:
         """While fewer than two classes have a label: the run's picks, then a cold start's."""
         picks = self._picks[np.isin(self._picks, candidates)]
-        if len(picks) or not len(candidates):
-            return picks[:AHEAD]
-        found = query(
-            self._features,
-            min(AHEAD, len(candidates)),
-            labeled=rows,
-            classes=classes,
-            method=COLD_START,
-            candidates=candidates,
-            seed=self._seed,
-            keep=KeepSearch(),
-        )
-        return found.indices
+        return picks[:AHEAD] if len(picks) else self._asked(COLD_START, rows, classes, candidates)

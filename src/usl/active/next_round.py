@@ -37,6 +37,7 @@ from usl.run.rounds import SelectionRound
 from usl.run.tables import ID
 from usl.selection.contract import DEFAULT as COLD_START
 from usl.selection.contract import METHODS
+from usl.selection.select import check_whole
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.open_run import open_run
 
@@ -180,12 +181,6 @@ def check_method(method: str, class_: str | None, params: dict[str, Any]) -> Non
             f"another, such as {DEFAULT}."
         )
     kind.check(method, module, params)
-
-
-def check_whole(budget: int) -> None:
-    """UsageError for a budget that is no whole number."""
-    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
-        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
 
 
 def check_budget(state: RunState, budget: int) -> None:

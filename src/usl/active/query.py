@@ -14,15 +14,15 @@ from usl.core.errors import DataError, UsageError
 from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
-from usl.core.words import counted, verb_for
+from usl.core.words import counted
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.numeric.unit_rows import check_table, unit_rows
 from usl.numeric.workspace import Workspace
 from usl.selection.contract import METHODS
-from usl.selection.select import row_numbers, select, table_of_probabilities
+from usl.selection.select import check_budget, row_numbers, select, table_of_probabilities
 from usl.training.contract import DEFAULT as LEARNER
-from usl.training.models import Model
+from usl.training.models import Model, train_probabilities
 from usl.training.refit import Refit
 
 DEFAULT = "canvass"
@@ -79,7 +79,7 @@ def query(
     known, numbers = _labels(labeled, classes, n)
     allowed = row_numbers(candidates, n, "candidates") if candidates is not None else np.arange(n)
     allowed = np.setdiff1d(allowed, known, assume_unique=True)
-    _check_budget(budget, len(allowed))
+    check_budget(budget, len(allowed), "row")
     seed = seed_number(seed)
     kind, module = find_method([STRATEGIES, METHODS], method)
     kind.check(method, module, method_params)
@@ -155,9 +155,7 @@ class _Learner:
         """The probabilities of every row, float64 [n, C]."""
         every = np.full(len(self._table), -1)
         every[labeled] = classes
-        model = self.fit(every)
-        fitted = model.fitted()
-        return model.probabilities(self._table) if fitted is None else fitted
+        return train_probabilities(self.fit(every), self._table)
 
 
 def _labels(
@@ -175,16 +173,6 @@ def _labels(
         raise DataError(f"classes: {numbers.min()} given; class numbers run from 0.")
     order = np.arange(len(rows)) if given.dtype == bool else np.argsort(given, kind="stable")
     return rows, numbers[order].astype(np.int64)
-
-
-def _check_budget(budget: int, most: int) -> None:
-    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
-        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
-    if not 1 <= budget <= most:
-        raise UsageError(
-            f"budget: {budget} given, but there {verb_for(most, 'is', 'are')} "
-            f"{counted(most, 'row')} to choose from; it must be between 1 and {most}."
-        )
 
 
 def _check_promise(made: Query, budget: int, allowed: NDArray[Any], method: str) -> None:

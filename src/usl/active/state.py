@@ -20,6 +20,8 @@ from usl.run.folder import Run
 from usl.run.split_csv import by_people
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
+from usl.training.labels import numbered
+from usl.training.models import train_probabilities
 from usl.training.open_run import Opened, searched_width
 from usl.training.refit import Refit
 from usl.training.stages import frozen_stages
@@ -80,9 +82,7 @@ def state_of(opened: Opened) -> RunState:
     rows, split = opened.split_rows()[points], opened.split
     ids, states = opened.ids[points], split.states[rows]
     usable = (states == "labeled") & (split.weights[rows] > 0)
-    labels = split.labels[rows][usable].tolist()
-    names = sorted(set(labels))
-    number = {name: place for place, name in enumerate(names)}
+    names, classes = numbered(split.labels[rows][usable].tolist())
     barred, audited = _barred(opened.run)
     free = (states == "unlabeled") & ~np.isin(ids, sorted(barred))
     judged = np.isin(ids, sorted(audited))
@@ -92,7 +92,7 @@ def state_of(opened: Opened) -> RunState:
         ids=ids,
         names=names,
         labeled=np.flatnonzero(usable),
-        classes=np.array([number[label] for label in labels], dtype=np.int64),
+        classes=classes,
         weights=split.weights[rows][usable],
         human=usable & by_people(split.sources[rows]),
         open=np.flatnonzero(states == "requested"),
@@ -128,12 +128,8 @@ def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:
         progress=progress,
     )
     model = refit.update(*every(state), len(state.names), seed=seed, progress=progress)
-    said = model.fitted()
-    return Learned(
-        refit,
-        model.probabilities(state.features) if said is None else said,
-        getattr(model, "estimate", 0.0) or None,
-    )
+    said = train_probabilities(model, state.features)
+    return Learned(refit, said, getattr(model, "estimate", 0.0) or None)
 
 
 def every(state: RunState) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from usl.benchmarking.summary import Standing, Table, over_cells
+from usl.benchmarking.summary import Cell, Standing, Table, over_cells
 from usl.core.files import atomic_write
 
 # Colour-blind safe, in fixed order; methods beyond them are grey.
@@ -64,7 +64,6 @@ def plot_gains(
     Where a grey line runs so far below the reference that it would flatten all others, the panel
     cuts it off and the axis says so.
     """
-    sets = list(dict.fromkeys((cell.dataset, cell.encoder) for cell in table.cells))
     oracles = [
         method
         for method, knows in zip(table.methods, table.oracle, strict=True)
@@ -78,14 +77,10 @@ def plot_gains(
     named |= {method: {"label": f"{method} (oracle)", **ORACLE} for method in oracles}
     unnamed = others[len(COLORS) :]
     base = table.methods.index(reference)
-    columns = min(3, len(sets))
-    rows = math.ceil(len(sets) / columns)
     cut = False
     with _styled():
-        figure, panels = _figure(rows, columns, width=3.1 * columns + 1.4, height=2.5 * rows)
-        flat = np.ravel(panels)
-        for axes, name in zip(flat, sets, strict=False):
-            cells = [c for c in table.cells if (c.dataset, c.encoder) == name]
+        figure, panels, sets = _panels(table)
+        for axes, cells in zip(panels, sets, strict=False):
             budgets = [cell.budget for cell in cells]
             axes.axhline(0, color=INK, lw=1)
             gains = {
@@ -105,8 +100,7 @@ def plot_gains(
                 axes.set_xscale("log")
                 axes.set_xticks(budgets, [str(budget) for budget in budgets])
                 axes.minorticks_off()
-            axes.set_title(f"{name[0]}\n{name[1]}", fontsize=9)
-        _finish(figure, flat, len(sets), others=bool(unnamed))
+        _finish(figure, panels, len(sets), others=bool(unnamed))
         note = " (what is far below is cut off)" if cut else ""
         figure.supylabel(f"points over {reference}{note}", fontsize=9)
         return _save(figure, path)
@@ -118,16 +112,11 @@ def plot_curves(rounds: Table, reference: str, ranked: list[Standing], path: Pat
     The best methods by average rank are coloured, the reference dashed, the others grey and without
     interval.
     """
-    sets = list(dict.fromkeys((cell.dataset, cell.encoder) for cell in rounds.cells))
     others = [s.method for s in ranked if s.method != reference]
     colored = dict(zip(others, COLORS, strict=False))
-    columns = min(3, len(sets))
-    rows = math.ceil(len(sets) / columns)
     with _styled():
-        figure, panels = _figure(rows, columns, width=3.1 * columns + 1.4, height=2.5 * rows)
-        flat = np.ravel(panels)
-        for axes, name in zip(flat, sets, strict=False):
-            cells = [c for c in rounds.cells if (c.dataset, c.encoder) == name]
+        figure, panels, sets = _panels(rounds)
+        for axes, cells in zip(panels, sets, strict=False):
             labels = [cell.budget for cell in cells]
             found = [over_cells(replace(rounds, cells=(c,)), lambda means: means) for c in cells]
             for method in reversed([reference, *others]):  # the best on top
@@ -138,8 +127,7 @@ def plot_curves(rounds: Table, reference: str, ranked: list[Standing], path: Pat
                     band = [100 * e.low for e in own], [100 * e.high for e in own]
                     axes.fill_between(labels, *band, color=colored[method], alpha=0.12, lw=0)
                 axes.plot(labels, [100 * e.mean for e in own], **style)
-            axes.set_title(f"{name[0]}\n{name[1]}", fontsize=9)
-        _finish(figure, flat, len(sets), others=len(others) > len(COLORS))
+        _finish(figure, panels, len(sets), others=len(others) > len(COLORS))
         figure.supylabel("accuracy, per cent", fontsize=9)
         return _save(figure, path)
 
@@ -190,6 +178,20 @@ def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.subplots(rows, columns)
+
+
+def _panels(table: Table) -> tuple[Any, Any, list[list[Cell]]]:
+    """A figure with a panel for each data set, which names it; the panels, and the sets' cells."""
+    sets: dict[tuple[str, str], list[Cell]] = {}
+    for cell in table.cells:
+        sets.setdefault((cell.dataset, cell.encoder), []).append(cell)
+    columns = min(3, len(sets))
+    rows = math.ceil(len(sets) / columns)
+    figure, panels = _figure(rows, columns, width=3.1 * columns + 1.4, height=2.5 * rows)
+    flat = np.ravel(panels)
+    for axes, (dataset, encoder) in zip(flat, sets, strict=False):
+        axes.set_title(f"{dataset}\n{encoder}", fontsize=9)
+    return figure, flat, list(sets.values())
 
 
 def _finish(figure: Any, panels: Any, used: int, *, others: bool) -> None:

@@ -29,7 +29,7 @@ from usl.selection.known_methods import is_oracle
 from usl.selection.select import select
 from usl.selection.stages import seconds_of
 from usl.training.contract import DEFAULT, FROZEN
-from usl.training.models import Model, NeighborModel
+from usl.training.models import Model, NeighborModel, train_probabilities
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
 Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
@@ -254,8 +254,7 @@ def guess_of(
     classes = np.full(n, -1, dtype=np.int64)
     classes[picks] = numbers
     model = fit(classes)
-    own = model.fitted()
-    own = model.probabilities(data.train) if own is None else own
+    own = train_probabilities(model, data.train)
     test = found[_probabilities(model, data.test, links).argmax(axis=1)]
     return Guess(test, found[own.argmax(axis=1)], rest, own)
 

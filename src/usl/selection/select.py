@@ -92,14 +92,7 @@ def select(
     known = row_numbers(labeled, n, "labeled") if labeled is not None else np.empty(0, np.int64)
     allowed = row_numbers(candidates, n, "candidates") if candidates is not None else np.arange(n)
     allowed = np.setdiff1d(allowed, known, assume_unique=True)
-    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
-        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
-    if not 1 <= budget <= len(allowed):
-        raise UsageError(
-            f"budget: {budget} given, but there {verb_for(len(allowed), 'is', 'are')} "
-            f"{counted(len(allowed), 'item')} to choose from; it must "
-            f"be between 1 and {len(allowed)}."
-        )
+    check_budget(budget, len(allowed))
     seed = seed_number(seed)
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
@@ -128,6 +121,22 @@ def select(
     )
     _check_promise(picks, int(budget), allowed, method)
     return _assemble(table, picks, known, method, seed)
+
+
+def check_budget(budget: int, most: int, noun: str = "item") -> None:
+    """UsageError for a budget that is no whole number, or that ``most`` candidates cannot meet."""
+    check_whole(budget)
+    if not 1 <= budget <= most:
+        raise UsageError(
+            f"budget: {budget} given, but there {verb_for(most, 'is', 'are')} "
+            f"{counted(most, noun)} to choose from; it must be between 1 and {most}."
+        )
+
+
+def check_whole(budget: int) -> None:
+    """UsageError for a budget that is no whole number."""
+    if isinstance(budget, bool) or not isinstance(budget, int | np.integer):
+        raise UsageError(f"budget: {budget!r} given; it must be a whole number.")
 
 
 def row_numbers(given: ArrayLike, n: int, name: str) -> NDArray[np.int64]:

@@ -73,6 +73,13 @@ def given_labels(opened: Opened) -> Labels:
     return labels_of(opened.run, opened.split, opened.split_rows(), opened.subsets == "train")
 
 
+def numbered(labels: list[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The classes among some labels, sorted, and the number of each label, int64 [L]."""
+    names = sorted(set(labels))
+    number = {name: place for place, name in enumerate(names)}
+    return names, np.array([number[label] for label in labels], dtype=np.int64)
+
+
 def label_names(run: Run, split: Split, labels: list[str]) -> list[str]:
     """The classes among the ``labels`` of readable train images, sorted; at least two."""
     requested = len(split.requested())

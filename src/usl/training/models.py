@@ -49,6 +49,15 @@ class ArrayModel:
         return {name: np.asarray(value) for name, value in vars(self).items()}
 
 
+def train_probabilities(model: Model, features: Float32) -> Probabilities:
+    """Of the items that a model was trained on, float64 [n, C]: its own, or as of any others.
+
+    ``features`` float32 [n, d] are those of the training.
+    """
+    own = model.fitted()
+    return model.probabilities(features) if own is None else own
+
+
 @dataclass(frozen=True)
 class LinearModel(ArrayModel):
     """Softmax of a linear map: ``weight`` [C, d], ``bias`` [C]."""
