@@ -34,7 +34,7 @@ PYTHON_ONLY = {
     "whole": "usl look",
     "tell": "a function",
 }
-OF_ANOTHER = {"look": {"audit", "check", "sweep"}}  # usl label's
+OF_ANOTHER = {"look": {"audit", "below", "check", "sweep"}}  # usl label's
 METHODS = {
     "select": ["quorum", "usl", "usl_t", "kmeans"],
     "train": ["label_spreading", "accord", "fixmatch"],

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 
 EDGE = 1e-4  # no confidence is nearer to 0 or 1
 SPREAD = 1.0  # standard deviation of the prior, of shift and of slope
@@ -26,6 +25,8 @@ def calibrated(
     confidence : float [m], the model's probability of its prediction, 0 to 1.
     judged_confidence, judged_right : float [j] and bool [j], of predictions that people judged.
     """
+    from scipy.optimize import minimize
+
     asked = _log_odds(confidence)
     known, right = _log_odds(judged_confidence), np.asarray(judged_right, dtype=np.float64)
     if not len(known):

@@ -35,12 +35,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from usl.core.methods import Methods
-from usl.training.models import Model
+
+if TYPE_CHECKING:
+    from usl.training.models import Model
 
 SHARED = (
     "labeled",
@@ -53,8 +55,9 @@ SHARED = (
     "keep",
 )
 STRATEGIES = Methods("usl.active.strategies", "query", SHARED, group="usl.active")
+DEFAULT = "canvass"  # the strategy of whoever names none; docs/canvass.md says why
 NEEDS_MODEL = "NEEDS_MODEL"
-Fit = Callable[[NDArray[Any]], Model]
+Fit = Callable[[NDArray[Any]], "Model"]
 """``fit(classes)``: the model of other labels, int64 [n], -1 where there is none."""
 
 

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from usl.active.contract import STRATEGIES
-from usl.active.query import DEFAULT
+from usl.active.contract import DEFAULT, STRATEGIES
 from usl.core.errors import DataError, UsageError
 from usl.core.methods import find_method
 from usl.core.seeds import seed_number

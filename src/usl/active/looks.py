@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-from scipy.stats import norm
+from statistics import NormalDist
 
 from usl.labeling.answers.audit import wilson
 
+NORMAL = NormalDist()
 TOTAL = 0.05  # chance that any interval of all looks misses the truth
 POWER = 0.8  # chance that an audit of the advised size says yes, if the expectation is right
 
@@ -27,7 +27,7 @@ def level_of(look: int) -> float:
 
 def quantile(look: int) -> float:
     """The z of the two-sided interval of a look: 2.24 of the first, 2.64 of the second."""
-    return float(norm.ppf(1 - level_of(look) / 2))
+    return NORMAL.inv_cdf(1 - level_of(look) / 2)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def audit_size(expected: float, target: float, certain: float, z: float, most: i
         return None
     share = min(1.0, max(0.0, (expected - certain) / (1 - certain)))  # of what is audited
     wanted = (target - certain) / (1 - certain)
-    unlucky = float(norm.ppf(POWER))
+    unlucky = NORMAL.inv_cdf(POWER)
 
     def passes(n: int) -> bool:
         if n == most:  # nothing is left to estimate

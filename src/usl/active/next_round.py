@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.active.contract import STRATEGIES, Query
+from usl.active.contract import DEFAULT, STRATEGIES, Query
 from usl.active.likely import likely
 from usl.active.passed_over import pick_past
-from usl.active.query import DEFAULT, query
+from usl.active.query import query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
 from usl.active.state import Learned, RunState, learn, likeliest, state_of
 from usl.core.errors import UsageError, did_you_mean

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.active.contract import NEEDS_MODEL, STRATEGIES, Query
+from usl.active.contract import DEFAULT, NEEDS_MODEL, STRATEGIES, Query
 from usl.core.errors import DataError, UsageError
 from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
@@ -25,7 +25,6 @@ from usl.training.contract import DEFAULT as LEARNER
 from usl.training.models import Model, train_probabilities
 from usl.training.refit import Refit
 
-DEFAULT = "canvass"
 COVERAGE = "covers what no label covers yet"  # the reason of every selection method
 
 

@@ -15,7 +15,7 @@ from usl.cli.options import verb
 from usl.labeling.page.serve import serve
 
 
-@verb(serve, python_only=("audit", "check", "sweep", "whole"))
+@verb(serve, python_only=("audit", "below", "check", "sweep", "whole"))
 def look(
     run: Path,
     /,
