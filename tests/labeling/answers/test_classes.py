@@ -13,7 +13,7 @@ from usl.core.errors import UsageError, UslWarning
 from usl.data.collection import Collection
 from usl.evaluation.truth import source_answers
 from usl.labeling.answers.audit import accuracy_of_collection
-from usl.labeling.answers.called_now import classes_now, parts_now, predictions_now
+from usl.labeling.answers.called_now import classes_now, parts_now, predictions_now, relabeled
 from usl.labeling.answers.classes import (
     name_for,
     remove_class,
@@ -26,6 +26,7 @@ from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import sync
 from usl.labeling.exchange.export_images import export_run
 from usl.labeling.exchange.import_labels import import_file
+from usl.run.split import Split
 
 
 @pytest.fixture
@@ -292,3 +293,11 @@ def test_a_rename_reaches_what_a_model_was_trained_on(run, store):
     rename_class(store, "cat", "pet")
     assert classes_now(["cat", "dog"], store.names()) == ["pet", "dog"]
     assert set(predictions_now(run.path).labels.tolist()) == {"pet"}
+
+
+def test_what_was_swept_meanwhile_is_not_called_by_a_former_label():
+    split = Split.start(["a", "b", "c"], ["train"] * 3)
+    split = split.with_labels([0], ["dog"], source="propagated")
+    split = split.with_labels([1], ["cat"], source="swept").with_labels([2], ["cat"])
+    told = relabeled(split, dict.fromkeys("abc", "hound"))
+    assert told.labels.tolist() == ["hound", "cat", "cat"]

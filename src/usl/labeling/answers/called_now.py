@@ -71,9 +71,8 @@ def former_labels(split: Split, names: Names) -> dict[str, str]:
 def relabeled(split: Split, former: dict[str, str]) -> Split:
     """The split with its :func:`former_labels` by their present names, but where a person came."""
     labels = split.labels.copy()
-    for row, word in enumerate(split.ids.tolist()):
-        if word in former and split.sources[row] != "human":
-            labels[row] = former[word]
+    for row in np.flatnonzero(~by_people(split.sources)).tolist():
+        labels[row] = former.get(str(split.ids[row]), labels[row])
     return replace(split, labels=labels)
 
 
