@@ -24,7 +24,7 @@ from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.features.embed import GIVEN
-from usl.features.space import NothingReadableError, Space
+from usl.features.space import NothingReadableError
 from usl.labeling.answers.patience import patiently
 from usl.labeling.answers.sync import sync
 from usl.run.folder import INFO, Run
@@ -33,7 +33,7 @@ from usl.run.images import append_images
 from usl.run.sources import ADDED, LISTED, added_sources, gone_places, source_record
 from usl.run.split import Split
 from usl.run.split_csv import rewrite
-from usl.training.open_run import recorded_space
+from usl.training.open_run import check_encoder, recorded_space
 
 MOST_NAMED = 3
 
@@ -100,7 +100,7 @@ def add_images(
         except NothingReadableError as error:
             part, skipped = part.take([]), (*skipped, *error.skipped)
         else:
-            check_encoder(run, space)
+            check_encoder(run, run.info["encoder"], space.embedding.encoder.key)
             part, computed = part.take(space.rows), space.embedding.computed
             skipped = (*skipped, *space.embedding.skipped)
     if not len(part) and not gone:
@@ -149,16 +149,6 @@ def check_kind(run: Run, new: Collection) -> None:
         raise DataError(
             f"{new.source}: features of width {new.features.shape[1]:,}, but those of the run "
             f"{run.path} have {record['width']:,}. Make them in the same way."
-        )
-
-
-def check_encoder(run: Run, space: Space) -> None:
-    """DataError where the encoder is not the one that the run was made with any more."""
-    record = run.info["encoder"]
-    if space.embedding.encoder.key != record["key"]:
-        raise DataError(
-            f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
-            "made with. Install that version again."
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -83,7 +84,7 @@ def until(run: Run | str | os.PathLike[str], target: float) -> Until:
     """
     check_target(target)
     run = run if isinstance(run, Run) else Run.open(run)
-    with Store.open(run.path) if store_path(run.path).is_file() else _Nothing() as store:
+    with Store.open(run.path) if store_path(run.path).is_file() else nullcontext() as store:
         split = sync(run, store)
         machine = machine_labelled(run.path, split)
         if machine is None:
@@ -102,16 +103,6 @@ def check_target(target: float) -> None:
         raise UsageError(
             f"until: {target:g} given; it must be a share between 0 and 1, such as 0.95.{percent}"
         )
-
-
-class _Nothing:
-    """In place of a store where there are no answers."""
-
-    def __enter__(self) -> None:
-        """There is none."""
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
 
 
 def _told(

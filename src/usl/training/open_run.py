@@ -78,11 +78,7 @@ def open_run(
     if model is not None and model != record["name"]:
         return Opened(run, found, split, open_space(found, model, progress=progress))
     space = recorded_space(run, record, found, progress, trained, fetch=model is not None)
-    if space.embedding.encoder.key != record["key"]:
-        raise DataError(
-            f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
-            "made with. Install that version again, or name another encoder with --model."
-        )
+    check_encoder(run, record, space.embedding.encoder.key, "name another encoder with --model")
     return Opened(run, found, split, space)
 
 
@@ -174,9 +170,17 @@ def run_encoder(run: Run) -> Encoder | None:
     if record["name"] == GIVEN:
         return None
     encoder = open_recorded(_encoder_name(run, record, None), record)
-    if encoder.key != record["key"]:
+    check_encoder(run, record, encoder.key, "name a start: --start NAME")
+    return encoder
+
+
+def check_encoder(run: Run, record: dict[str, Any], key: str, other: str = "") -> None:
+    """DataError where an encoder's ``key`` is not the record's; ``other``: what else may be done.
+
+    Who opens an encoder by its name gets the weights that are here by now.
+    """
+    if key != record["key"]:
         raise DataError(
             f"{run.path}: the weights of the encoder {record['name']!r} are not those the run was "
-            "made with. Install that version again, or name a start: --start NAME."
+            f"made with. Install that version again{f', or {other}' if other else ''}."
         )
-    return encoder

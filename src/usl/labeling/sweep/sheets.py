@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
+from usl.labeling.answers.called_now import predictions_now
 from usl.labeling.answers.outcomes import OPEN
 from usl.labeling.answers.rounds import round_images
 from usl.labeling.page.page_state import PageState
 from usl.labeling.sweep.said import Said
-from usl.run.predictions import Predictions, read_predictions, training_stamp
+from usl.run.predictions import Predictions, training_stamp
 
 Rows = NDArray[np.int64]
 MORE = 1.1  # times as many labels, to leave a class for another
@@ -86,7 +87,7 @@ class Sheets:
         self._confidence = np.full(n, np.nan)
         self.fault, found = "", None
         try:
-            found = read_predictions(self.state.run.path)
+            found = predictions_now(self.state.run.path, self.state.store.names())
         except DataError as error:
             self.fault = str(error)
         if found is None:
@@ -100,8 +101,7 @@ class Sheets:
             pool &= self._confidence < self.state.below
         rows = np.flatnonzero(pool)
         rows = rows[np.lexsort((rows, -self._confidence[rows]))]
-        present = self.state.store.names().present  # a class may be called otherwise by now
-        labels = np.array([present(name) for name in found.labels[rows].tolist()], dtype=object)
+        labels = found.labels[rows]
         self._surest = {name: rows[labels == name] for name in dict.fromkeys(labels.tolist())}
 
     def classes(self) -> list[dict[str, object]]:
