@@ -57,9 +57,7 @@ export class Tiles {
 
   tile({ image: ref, confidence }, place) {
     const side = this.side() * (devicePixelRatio || 1) > 160 ? 320 : 160;
-    const picture = this.page.pictures.thumb(ref, side, "");
-    picture.addEventListener("load", () => this.here(ref, picture));
-    picture.addEventListener("error", () => this.missing(ref, picture, side));
+    const picture = this.picture(ref, side);
     const button = make(
       "button",
       { type: "button", "aria-pressed": "true", tabindex: place ? "-1" : "0", title: idOf(ref), "aria-label": `${idOf(ref)}, ${Math.round(100 * confidence)}% sure` },
@@ -68,6 +66,14 @@ export class Tiles {
     button.addEventListener("click", () => this.toggle(place));
     button.addEventListener("focus", () => (this.at = place));
     return button;
+  }
+
+  /** A picture that says when it is here, or does not come. */
+  picture(ref, side) {
+    const picture = this.page.pictures.thumb(ref, side, "");
+    picture.addEventListener("load", () => this.here(ref, picture));
+    picture.addEventListener("error", () => this.missing(ref, picture, side));
+    return picture;
   }
 
   /** A picture is loaded: it counts once it can be painted. */
@@ -92,10 +98,7 @@ export class Tiles {
 
   replace(ref, side) {
     const place = this.images.findIndex(({ image }) => image === ref);
-    const picture = this.page.pictures.thumb(ref, side, "");
-    picture.addEventListener("load", () => this.here(ref, picture));
-    picture.addEventListener("error", () => this.missing(ref, picture, side));
-    this.list.children[place].firstChild.replaceChildren(picture);
+    this.list.children[place].firstChild.replaceChildren(this.picture(ref, side));
   }
 
   done(ref) {
