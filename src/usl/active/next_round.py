@@ -10,19 +10,21 @@ import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.active.contract import DEFAULT, STRATEGIES, Query, refuse_oracle, takes
+from usl.active.contract import DEFAULT, STRATEGIES, Query, Views, refuse_oracle, takes
 from usl.active.likely import likely
 from usl.active.passed_over import pick_past
+from usl.active.picture_views import picture_views
 from usl.active.query import query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
 from usl.active.state import Learned, RunState, learn, likeliest, said_before, state_of
 from usl.core.errors import UsageError, did_you_mean
 from usl.core.methods import find_method
+from usl.core.parameters import check_value
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.core.version import __version__
@@ -42,6 +44,7 @@ from usl.training.contract import DEFAULT as LEARNER
 from usl.training.open_run import open_run
 
 KINDS = [STRATEGIES, METHODS]
+Seen = Literal["features", "pictures"]
 LIKELY = "likely"  # what the record calls the way to pick of a class
 
 
@@ -74,6 +77,7 @@ def next_round(
     *,
     method: str = DEFAULT,
     class_: str | None = None,
+    views: Seen = "features",
     seed: int = 0,
     collection: Collection | None = None,
     source: str | None = None,
@@ -110,6 +114,7 @@ def next_round(
     """
     seed = seed_number(seed)
     check_method(method, class_, method_params)
+    check_views(method, views)
     check_whole(budget)
     run = run if isinstance(run, Run) else Run.open(run)
     opened = open_run(run, collection=collection, source=source, progress=progress)
@@ -124,7 +129,10 @@ def next_round(
             used, pick = LIKELY, partial(_likely, state, learned, class_)
         else:
             used = _method_for(method, learned)
-            pick = partial(_query, state, learned, used, seed, progress, method_params)
+            seen = None
+            if learned is not None and views == "pictures":
+                seen = picture_views(opened, learned.model, progress)
+            pick = partial(_query, state, learned, used, seen, seed, progress, method_params)
         found, passed = pick_past(pick, int(budget), state.candidates, state.audited)
         called, sure = likeliest(state, learned)
         before = before_table(state.ids, called, sure, state.human)
@@ -177,6 +185,14 @@ def check_method(method: str, class_: str | None, params: dict[str, Any]) -> Non
         )
     refuse_oracle(method, module)
     kind.check(method, module, params)
+
+
+def check_views(method: str, views: str) -> None:
+    """UsageError for views of pictures where the method looks at none."""
+    check_value("views", views, Seen)
+    kind, module = find_method(KINDS, method)
+    if views == "pictures" and not (kind is STRATEGIES and takes(module, "views")):
+        raise UsageError(f"views: {method!r} does not look at views. Leave it out.")
 
 
 def check_budget(state: RunState, budget: int) -> None:
@@ -239,6 +255,7 @@ def _query(
     state: RunState,
     learned: Learned | None,
     method: str,
+    views: Views | None,
     seed: int,
     progress: Progress,
     params: dict[str, Any],
@@ -262,6 +279,7 @@ def _query(
         method=method,
         predictions=None if learned is None else learned.probabilities,
         previous=previous,
+        views=views,
         learner=LEARNER if learned is None else learned.refit,
         candidates=candidates,
         seed=seed,

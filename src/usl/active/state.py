@@ -21,7 +21,7 @@ from usl.run.split_csv import by_people
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
 from usl.training.labels import numbered
-from usl.training.models import train_probabilities
+from usl.training.models import Model, train_probabilities
 from usl.training.open_run import Opened, searched_width
 from usl.training.refit import Refit
 from usl.training.stages import frozen_stages
@@ -68,10 +68,11 @@ class RunState:
 class Learned:
     """A learner of the labels of a state, what it says, and how right it thinks that is.
 
-    ``probabilities`` float64 [n, C]; ``estimate`` None where the learner has none.
+    ``probabilities`` float64 [n, C] of ``model``; ``estimate`` None where the learner has none.
     """
 
     refit: Refit
+    model: Model
     probabilities: NDArray[np.float64]
     estimate: float | None
 
@@ -129,7 +130,7 @@ def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:
     )
     model = refit.update(*every(state), len(state.names), seed=seed, progress=progress)
     said = train_probabilities(model, state.features)
-    return Learned(refit, said, getattr(model, "estimate", 0.0) or None)
+    return Learned(refit, model, said, getattr(model, "estimate", 0.0) or None)
 
 
 def said_before(state: RunState, learned: Learned, *, seed: int) -> NDArray[np.float64] | None:
