@@ -100,6 +100,9 @@ def next_round(
         labels do not.
     class_ : a class that you want more of, such as a rare one: asks for the images likeliest to be
         of it, the surest first, no near-duplicates. In place of a method.
+    views : what a strategy that looks at random views of an image sees: its ``features``, of which
+        a third drops out, or views of the ``pictures``, cropped, mirrored and in other light. Each
+        of these takes as long as encoding all images, once.
     seed : of every random draw; the same labels and the same seed give the same picks.
     collection : the images, where they live in memory.
     source : where the images are now, if they have moved.
