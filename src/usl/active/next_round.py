@@ -21,6 +21,7 @@ from usl.active.passed_over import pick_past
 from usl.active.picture_views import picture_views
 from usl.active.query import query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
+from usl.active.shared.feature_views import feature_views
 from usl.active.state import Learned, RunState, learn, likeliest, said_before, state_of
 from usl.core.errors import UsageError, did_you_mean
 from usl.core.methods import find_method
@@ -135,6 +136,8 @@ def next_round(
             seen = None
             if learned is not None and views == "pictures":
                 seen = picture_views(opened, learned.model, progress)
+            elif learned is not None:
+                seen = feature_views(state.features, learned.model, seed, KeepSearch())
             pick = partial(_query, state, learned, used, seen, seed, progress, method_params)
         found, passed = pick_past(pick, int(budget), state.candidates, state.audited)
         called, sure = likeliest(state, learned)

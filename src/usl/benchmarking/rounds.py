@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.active.contract import NEEDS_MODEL, ORACLE, STRATEGIES, Truth
+from usl.active.contract import NEEDS_MODEL, ORACLE, STRATEGIES, Truth, takes
 from usl.active.query import query
 from usl.benchmarking.ledger import FAILURE, ROUND, Ledger, Line
 from usl.benchmarking.plan import Entry, Plan, Rounds
@@ -193,8 +193,9 @@ class _Bench:
         return said, time.process_time() - began
 
     def _previous(self, curve: Curve, labeled: Rows, refit: Refit) -> Before:
-        """What was known a round before the last that is kept."""
-        if len(curve.picks) < 2:
+        """What was known a round before the last that is kept, where the strategy asks for it."""
+        kind, module = find_method([STRATEGIES, METHODS], curve.entry.method)
+        if len(curve.picks) < 2 or kind is METHODS or not takes(module, "previous"):
             return None
         earlier = labeled[: -len(curve.picks[-1])]
         return earlier, self._guess(earlier, refit)[0]
