@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from usl.active.contract import ORACLE, STRATEGIES
 from usl.benchmarking.ledger import Ledger, Line
 from usl.benchmarking.plan import Entry, Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.rounds import curve_key
 from usl.benchmarking.summary import Cell, Table
+from usl.core.methods import find_method
+from usl.selection.contract import METHODS
 
 CurveLines = list[Line]
 Points = Callable[[CurveLines], list[tuple[int, float]]]
@@ -66,7 +69,8 @@ def _table(plan: Plan, pools: Iterable[Pool], ledger: Ledger, points: Points) ->
         cell.setdefault(entry.name, {})[seed] = lines
         last = lines[-1]["coverage"], lines[-1]["balance"]
         figures.setdefault(entry.name, []).extend((*last, line["seconds"]) for line in lines[1:])
-    names = tuple(entry.name for entry in plan.methods if entry.name in figures)
+    entries = [entry for entry in plan.methods if entry.name in figures]
+    names = tuple(entry.name for entry in entries)
     found = []
     for (dataset, encoder, learner_name), curves in cells.items():
         seeds = [set(curves.get(name, {})) for name in names]
@@ -77,4 +81,6 @@ def _table(plan: Plan, pools: Iterable[Pool], ledger: Ledger, points: Points) ->
                 labels, own = int(values[0, 0, place, 0]), values[:, :, place, 1]
                 found.append(Cell(dataset, encoder, labels, learner_name, common, own))
     tables = {name: np.array(rows) for name, rows in figures.items()}
-    return Table(names, np.zeros(len(names), dtype=bool), tuple(found), tables)
+    modules = [find_method([STRATEGIES, METHODS], entry.method)[1] for entry in entries]
+    oracle = np.array([getattr(module, ORACLE, False) for module in modules], dtype=bool)
+    return Table(names, oracle, tuple(found), tables)

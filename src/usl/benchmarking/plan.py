@@ -53,7 +53,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from usl.active.contract import STRATEGIES
+from usl.active.contract import ORACLE, STRATEGIES
 from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.methods import Methods, find_method
 from usl.evaluation.compare import ANSWERS
@@ -306,10 +306,11 @@ def _entry(table: str, name: str, own: Any, folder: Path, kinds: Sequence[Method
         seeds = _at_least(f"{where}.seeds", params.pop("seeds"), 1)
     try:
         kind, module = find_method(kinds, method)
-        if table == "strategies" and getattr(module, "ORACLE", False):
-            raise UsageError("it reads the true labels, which no strategy may.")
+        oracle = getattr(module, ORACLE, False)
+        if table == "strategies" and oracle and kind is METHODS:
+            raise UsageError("it reads the true labels, and knows of no rounds.")
         answers = ANSWERS in inspect.signature(getattr(module, kind.function)).parameters
-        filled = {ANSWERS: None} if getattr(module, "ORACLE", False) and answers else {}
+        filled = {ANSWERS: None} if oracle and answers else {}
         kind.check(method, module, {**params, **filled})
     except UsageError as error:
         raise UsageError(f"[{table}] {name}: {error}") from error

@@ -3,7 +3,8 @@
 A *curve* is one strategy, asked and answered round by round, with one learner, from one start of
 one draw. Each round is a line of the ledger, and what a stopped curve has is not done again. The
 answers come from the draw's truth; a strategy sees the features, the labels given so far, numbered
-as it has seen classes, and what the learner makes of them.
+as it has seen classes, and what the learner makes of them, now and a round before. Only a marked
+oracle is told more (:class:`usl.active.contract.Truth`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.active.contract import NEEDS_MODEL, STRATEGIES
+from usl.active.contract import NEEDS_MODEL, ORACLE, STRATEGIES, Truth
 from usl.active.query import query
 from usl.benchmarking.ledger import FAILURE, ROUND, Ledger, Line
 from usl.benchmarking.plan import Entry, Plan, Rounds
@@ -31,6 +33,7 @@ from usl.selection.contract import METHODS
 from usl.training.refit import Refit
 
 Rows = NDArray[np.int64]
+Before = tuple[Rows, Guess] | None  # the labels of the round before, and what was said of them
 FIGURES = ("test", "balanced")  # of usl.evaluation.compare.learner_figures
 
 
@@ -136,14 +139,15 @@ class _Bench:
         done = len(curve.picks)
         labeled = np.array([row for picks in curve.picks for row in picks], dtype=np.int64)
         said = self._guess(labeled, refit)[0] if done else None
+        previous = self._previous(curve, labeled, refit)
         for number in range(done, self.rounds.rounds + 1):
             if said is None:
                 labeled, asked = self._start()
                 said, fitted = self._first(curve, labeled, refit)
                 new = labeled
             else:
-                new, asked = self._ask(curve, labeled, said, refit, number)
-                labeled = np.concatenate([labeled, new])
+                new, asked = self._ask(curve, labeled, said, previous, refit, number)
+                previous, labeled = (labeled, said), np.concatenate([labeled, new])
                 said, fitted = self._guess(labeled, refit)
             truth, figures = self.draw.train_truth, learner_figures(said, self.draw)
             count = len(np.unique(truth))
@@ -188,8 +192,21 @@ class _Bench:
         )
         return said, time.process_time() - began
 
+    def _previous(self, curve: Curve, labeled: Rows, refit: Refit) -> Before:
+        """What was known a round before the last that is kept."""
+        if len(curve.picks) < 2:
+            return None
+        earlier = labeled[: -len(curve.picks[-1])]
+        return earlier, self._guess(earlier, refit)[0]
+
     def _ask(
-        self, curve: Curve, labeled: Rows, said: Guess, refit: Refit, number: int
+        self,
+        curve: Curve,
+        labeled: Rows,
+        said: Guess,
+        previous: Before,
+        refit: Refit,
+        number: int,
     ) -> tuple[Rows, float]:
         """A round's questions, and the CPU seconds that they take.
 
@@ -202,6 +219,9 @@ class _Bench:
         several = len(found) > 1
         if not several and getattr(module, NEEDS_MODEL, False):
             method, params = "random", {}
+        truth = None
+        if getattr(module, ORACLE, False):
+            truth = Truth(self.draw.train_truth, partial(self._accuracy, labeled, refit))
         self.keep.saved = 0.0
         began = time.process_time()
         made = query(
@@ -211,13 +231,31 @@ class _Bench:
             classes=classes,
             method=method,
             predictions=said.probabilities if several else None,
+            previous=self._of_classes(found, previous),
             learner=refit,
+            truth=truth,
             seed=round_seed(self.seed, number),
             keep=self.keep,
             **params,
         )
         seconds = time.process_time() - began
         return made.indices, seconds + (self.keep.saved if number == 1 else 0.0)
+
+    def _of_classes(self, found: Rows, previous: Before) -> NDArray[np.float64] | None:
+        """What was said before, a column for each class ``found`` by now; None without a model."""
+        if previous is None:
+            return None
+        known = np.unique(self.draw.train_truth[previous[0]])
+        if len(known) < 2:
+            return None
+        said = np.zeros((len(self.draw.train), len(found)))
+        said[:, np.searchsorted(found, known)] = previous[1].probabilities
+        return said
+
+    def _accuracy(self, labeled: Rows, refit: Refit, rows: Rows) -> float:
+        """Of the test items, once ``rows`` are labelled too: what an oracle is told."""
+        said, _ = self._guess(np.concatenate([labeled, rows]), refit)
+        return float((said.test == self.draw.test_truth).mean())
 
 
 def round_seed(seed: int, number: int) -> int:
