@@ -59,9 +59,7 @@ class Discrepancy(Supervised):
     alone.
     """
 
-    def __init__(
-        self, backbone: Any, n_classes: int, *, seed: int = 0, flip: bool = True
-    ) -> None:
+    def __init__(self, backbone: Any, n_classes: int, *, seed: int = 0, flip: bool = True) -> None:
         super().__init__(backbone, n_classes, flip=flip, seed=seed, ema=0.0)
         with seeded(seed):
             self.auxiliary = nn.ModuleList(nn.Linear(backbone.dim, n_classes) for _ in range(2))
