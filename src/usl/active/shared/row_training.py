@@ -81,7 +81,7 @@ class Drawn:
 def looked_at(
     table: Table, rows: Rows, length: float, function: Callable[[Tensor], Tensor]
 ) -> Values:
-    """``function`` of each of ``rows``, scaled to ``length``, float64 [r]; no gradients are kept."""
+    """``function`` of each of ``rows``, scaled to ``length``, float64 [r]."""
     import torch
 
     found: list[Any] = []
