@@ -20,8 +20,8 @@ from usl.core.errors import DataError, UsageError
 from usl.core.files import atomic_write
 from usl.learning.backbone_file import KEY, BackboneRecord, read_record
 from usl.learning.blueprint import blueprint
-from usl.learning.seeded import seeded
 from usl.learning.sealed_file import check_seal, sealed
+from usl.learning.seeded import seeded
 
 
 class Backbone(nn.Module):  # type: ignore[misc]

@@ -61,7 +61,7 @@ class ResNet(nn.Module):  # type: ignore[misc]
         return self.stages(x)[-1].mean((2, 3))
 
     def stages(self, x: Any) -> list[Any]:
-        """The maps at the end of every stage, [b, width, h, w]; the features are the last's mean."""
+        """The maps at the end of every stage, [b, width, h, w]; features are the last's mean."""
         maps, x = [], self.stem(x)
         for number, block in enumerate(self.blocks, 1):
             x = block(x)

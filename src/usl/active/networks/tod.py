@@ -55,8 +55,8 @@ RECIPES = {
 class TemporalConsistency(Supervised):
     """Cross entropy, and what holds the outputs to those of the moving average.
 
-    What is kept are the last weights, as in the authors' code; the average is a target alone. Theirs
-    takes the statistics of the batch, ours the running ones.
+    What is kept are the last weights, as in the authors' code; the average is a target alone. It
+    normalises by the running statistics, theirs by those of the batch.
 
     Parameters
     ----------

@@ -6,7 +6,6 @@ the authors' code for pictures of 32 px.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 

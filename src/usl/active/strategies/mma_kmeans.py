@@ -24,6 +24,7 @@ from usl.numeric.table import as_table
 
 NAME = "MMA + k-means"
 NEEDS_MODEL = True
+TASK = "mixmatch"
 DRAWN = "k-means starts from random rows"
 BATCHES = {"batch_size": 4, "reassignment_ratio": 0.1, "max_iter": 1000}  # size: times the clusters
 
