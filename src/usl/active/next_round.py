@@ -7,6 +7,7 @@ in ``split.csv``, and whatever labels images goes on with them.
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,8 +20,16 @@ from usl.active.contract import DEFAULT, STRATEGIES, Query, refuse_oracle, takes
 from usl.active.likely import likely
 from usl.active.passed_over import pick_past
 from usl.active.query import query
-from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
+from usl.active.round_record import (
+    Chosen,
+    named_reasons,
+    plain,
+    record_of,
+    table_of,
+    tell_changes,
+)
 from usl.active.state import Learned, RunState, learn, likeliest, said_before, state_of
+from usl.active.tasks import asker_of
 from usl.core.errors import UsageError, did_you_mean
 from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
@@ -74,6 +83,7 @@ def next_round(
     *,
     method: str = DEFAULT,
     class_: str | None = None,
+    task: str | None = None,
     seed: int = 0,
     collection: Collection | None = None,
     source: str | None = None,
@@ -83,10 +93,10 @@ def next_round(
 ) -> NextRound:
     """Ask for ``budget`` images more, those whose labels would teach the most after what is known.
 
-    The default learner is trained on the labels there are, which takes seconds; the run's models
-    stay as they are. While fewer than two classes have a label, the default goes on as the first
-    selection began. Images that are labelled, called bad or undecidable, in an audit, or were asked
-    for before are never asked for again.
+    The default learner is trained on the labels there are, which takes seconds, or with ``task`` a
+    network on the images; the run's models stay as they are. While fewer than two classes have a
+    label, the default goes on as the first selection began. Images that are labelled, called bad or
+    undecidable, in an audit, or were asked for before are never asked for again.
 
     Parameters
     ----------
@@ -96,11 +106,16 @@ def next_round(
         labels do not.
     class_ : a class that you want more of, such as a rare one: asks for the images likeliest to be
         of it, the surest first, no near-duplicates. In place of a method.
+    task : train a network on the images, and ask through it. The task is what it learns: a method
+        of usl train that trains one, such as supervised, mixmatch or fixmatch; llal, mcdal,
+        revival, tod or vaal, made for the strategies of these names; or ``own``, the one that the
+        method was published with. Options of the training: --task NAME --help.
     seed : of every random draw; the same labels and the same seed give the same picks.
     collection : the images, where they live in memory.
     source : where the images are now, if they have moved.
     dry_run : say what would be asked for, and change nothing.
-    **method_params : the method's own parameters.
+    **method_params : the method's own parameters; with a task those of the training, too, which a
+        name belongs to that both have.
 
     Raises
     ------
@@ -109,7 +124,10 @@ def next_round(
     DataError : no run, or images that changed since the selection.
     """
     seed = seed_number(seed)
-    check_method(method, class_, method_params)
+    if task is None:
+        check_method(method, class_, method_params)
+    else:
+        check_task(method, task, class_, method_params)
     check_whole(budget)
     run = run if isinstance(run, Run) else Run.open(run)
     opened = open_run(run, collection=collection, source=source, progress=progress)
@@ -119,38 +137,41 @@ def next_round(
         check_budget(state, budget)
         if class_ is not None:
             check_class(state, class_)
-        learned = learn(state, seed=seed, progress=progress)
-        if class_ is not None and learned is not None:
-            used, pick = LIKELY, partial(_likely, state, learned, class_)
+        if task is None:
+            chosen = _through_learner(state, budget, method, class_, seed, progress, method_params)
         else:
-            used = _method_for(method, learned)
-            pick = partial(_query, state, learned, used, seed, progress, method_params)
-        found, passed = pick_past(pick, int(budget), state.candidates, state.audited)
-        called, sure = likeliest(state, learned)
+            from usl.active.network_round import through_network
+
+            chosen = through_network(
+                opened, state, budget, method, task, seed, progress, method_params, dry_run=dry_run
+            )
+        called, sure = likeliest(state, chosen.said)
         before = before_table(state.ids, called, sure, state.human)
         info = {
-            "method": used,
+            "method": chosen.method,
             **({} if class_ is None else {"class": class_}),
             "budget": int(budget),
             "seed": seed,
-            "parameters": plain(found.parameters),
+            "parameters": plain(chosen.query.parameters),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
-            **record_of(state, learned, called_of(before)),
-            "passed": [[str(state.ids[row]), place] for row, place in passed],
+            **record_of(state, chosen.said, called_of(before)),
+            **({} if chosen.network is None else {"network": plain(chosen.network)}),
+            "passed": [[str(state.ids[row]), place] for row, place in chosen.passed],
         }
-        table = table_of(state, found, called, sure)
-        asked = NextRound(
-            run, None, table[ID].to_pylist(), named_reasons(found.reasons, state.names), info
-        )
-        tell_changes(run, state, learned, info)
+        table = table_of(state, chosen.query, called, sure)
+        reasons = named_reasons(chosen.query.reasons, state.names)
+        asked = NextRound(run, None, table[ID].to_pylist(), reasons, info)
+        tell_changes(run, state, chosen.said, info)
         if dry_run:
             return asked
         try:
-            made = request_round(run, table, info, before=before, since=since)
+            made = request_round(run, table, info, before=before, since=since, files=chosen.files)
         except RoundAddedError:  # by another command: what it asks for is not asked for twice
             opened = replace(opened, split=checked_split(run, opened.collection))
             continue
+        if chosen.files:  # the round has them now
+            shutil.rmtree(chosen.files[0].parent, ignore_errors=True)
         return replace(asked, number=made.number)
 
 
@@ -177,6 +198,21 @@ def check_method(method: str, class_: str | None, params: dict[str, Any]) -> Non
         )
     refuse_oracle(method, module)
     kind.check(method, module, params)
+
+
+def check_task(method: str, task: str, class_: str | None, params: dict[str, Any]) -> None:
+    """UsageError for a network that cannot be asked through, as far as it can be told at once."""
+    asker = asker_of(method, task)
+    if class_ is not None:
+        raise UsageError("class: it goes by the default learner. Leave the task out, or the class.")
+    own, training = asker.divided(params)
+    asker.check(own)
+    of_task = asker.kind.parameters(asker.module)
+    asker.kind.check(
+        asker.task,
+        asker.module,
+        {name: value for name, value in training.items() if name in of_task},
+    )
 
 
 def check_budget(state: RunState, budget: int) -> None:
@@ -225,6 +261,25 @@ def _likely(
         predictions=learned.probabilities,
         candidates=candidates,
     )
+
+
+def _through_learner(
+    state: RunState,
+    budget: int,
+    method: str,
+    class_: str | None,
+    seed: int,
+    progress: Progress,
+    params: dict[str, Any],
+) -> Chosen:
+    """What the default learner on the run's features leads to."""
+    learned = learn(state, seed=seed, progress=progress)
+    if class_ is not None and learned is not None:
+        used, pick = LIKELY, partial(_likely, state, learned, class_)
+    else:
+        used = _method_for(method, learned)
+        pick = partial(_query, state, learned, used, seed, progress, params)
+    return Chosen(used, learned, *pick_past(pick, int(budget), state.candidates, state.audited))
 
 
 def _method_for(method: str, learned: Learned | None) -> str:
