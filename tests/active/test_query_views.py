@@ -57,13 +57,13 @@ class Linear:
 
 
 def naive_views(features, seed, count):
-    """Rows with three quarters of their features gone, block after block, of unit length."""
+    """Rows with a third of their features gone, block after block, of unit length."""
     for number in range(count):
         seen = []
         for first in range(0, len(features), 512):
             points = features[first : first + 512].astype(np.float64)
             drawn = np.random.default_rng([seed, number, first])
-            points[drawn.random(points.shape, dtype=np.float32) < 0.75] = 0
+            points[drawn.random(points.shape, dtype=np.float32) < 0.33] = 0
             seen.append(points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12))
         yield np.concatenate(seen)
 

@@ -10,28 +10,22 @@ import os
 import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from usl.active.contract import DEFAULT, STRATEGIES, Query, refuse_oracle, takes
-from usl.active.likely import likely
-from usl.active.passed_over import pick_past
-from usl.active.query import query
+from usl.active.contract import DEFAULT, STRATEGIES, refuse_oracle, takes
+from usl.active.learner_round import through_learner
 from usl.active.round_record import (
-    Chosen,
     named_reasons,
     plain,
     record_of,
     table_of,
     tell_changes,
 )
-from usl.active.state import Learned, RunState, learn, likeliest, said_before, state_of
-from usl.active.tasks import asker_of
+from usl.active.state import RunState, likeliest, state_of
+from usl.active.tasks import STRATEGY_KINDS, asker_of
 from usl.core.errors import UsageError, did_you_mean
 from usl.core.methods import find_method
+from usl.core.parameters import check_value
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.core.version import __version__
@@ -39,19 +33,14 @@ from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
 from usl.labeling.answers.requests import RoundAddedError, request_round, withdraw_round
 from usl.labeling.answers.sync import checked_split
-from usl.numeric.stage_cache import KeepSearch
 from usl.run.before import before_table, called_of
 from usl.run.folder import Run
 from usl.run.rounds import SelectionRound
 from usl.run.tables import ID
-from usl.selection.contract import DEFAULT as COLD_START
-from usl.selection.contract import METHODS
 from usl.selection.select import check_whole
-from usl.training.contract import DEFAULT as LEARNER
 from usl.training.open_run import open_run
 
-KINDS = [STRATEGIES, METHODS]
-LIKELY = "likely"  # what the record calls the way to pick of a class
+Seen = Literal["features", "pictures"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +73,7 @@ def next_round(
     method: str = DEFAULT,
     class_: str | None = None,
     task: str | None = None,
+    views: Seen = "features",
     seed: int = 0,
     collection: Collection | None = None,
     source: str | None = None,
@@ -126,6 +116,7 @@ def next_round(
     seed = seed_number(seed)
     if task is None:
         check_method(method, class_, method_params)
+        check_views(method, views)
     else:
         check_task(method, task, class_, method_params)
     check_whole(budget)
@@ -138,7 +129,9 @@ def next_round(
         if class_ is not None:
             check_class(state, class_)
         if task is None:
-            chosen = _through_learner(state, budget, method, class_, seed, progress, method_params)
+            chosen = through_learner(
+                opened, state, budget, method, class_, views, seed, progress, method_params
+            )
         else:
             from usl.active.network_round import through_network
 
@@ -191,7 +184,7 @@ def undo_round(run: Run | str | os.PathLike[str]) -> SelectionRound:
 
 def check_method(method: str, class_: str | None, params: dict[str, Any]) -> None:
     """UsageError for a method, or a class beside one, that can be refused at once."""
-    kind, module = find_method(KINDS, method)
+    kind, module = find_method(STRATEGY_KINDS, method)
     if class_ is not None and (method != DEFAULT or params):
         raise UsageError(
             "class: it says how to pick by itself. Leave the method out, or the class."
@@ -213,6 +206,14 @@ def check_task(method: str, task: str, class_: str | None, params: dict[str, Any
         asker.module,
         {name: value for name, value in training.items() if name in of_task},
     )
+
+
+def check_views(method: str, views: str) -> None:
+    """UsageError for views of pictures where the method looks at none."""
+    check_value("views", views, Seen)
+    kind, module = find_method(STRATEGY_KINDS, method)
+    if views == "pictures" and not (kind is STRATEGIES and takes(module, "views")):
+        raise UsageError(f"views: {method!r} does not look at views. Leave it out.")
 
 
 def check_budget(state: RunState, budget: int) -> None:
@@ -247,80 +248,3 @@ def check_class(state: RunState, name: str) -> None:
             f"class: {name!r} is the only class with a label, so nothing tells it from others. "
             "Label an image of another class first."
         )
-
-
-def _likely(
-    state: RunState, learned: Learned, class_: str, budget: int, candidates: NDArray[np.int64]
-) -> Query:
-    """The images likeliest to be of a class, by its name."""
-    return likely(
-        state.features,
-        budget,
-        wanted=state.names.index(class_),
-        labeled=state.labeled,
-        predictions=learned.probabilities,
-        candidates=candidates,
-    )
-
-
-def _through_learner(
-    state: RunState,
-    budget: int,
-    method: str,
-    class_: str | None,
-    seed: int,
-    progress: Progress,
-    params: dict[str, Any],
-) -> Chosen:
-    """What the default learner on the run's features leads to."""
-    learned = learn(state, seed=seed, progress=progress)
-    if class_ is not None and learned is not None:
-        used, pick = LIKELY, partial(_likely, state, learned, class_)
-    else:
-        used = _method_for(method, learned)
-        pick = partial(_query, state, learned, used, seed, progress, params)
-    return Chosen(used, learned, *pick_past(pick, int(budget), state.candidates, state.audited))
-
-
-def _method_for(method: str, learned: Learned | None) -> str:
-    """The method to pick by: while there is no model, the default goes on as a selection began.
-
-    To a selection method open requests count as covered, to a query strategy they do not.
-    """
-    return COLD_START if learned is None and method == DEFAULT else method
-
-
-def _query(
-    state: RunState,
-    learned: Learned | None,
-    method: str,
-    seed: int,
-    progress: Progress,
-    params: dict[str, Any],
-    budget: int,
-    candidates: NDArray[np.int64],
-) -> Query:
-    """Pick by a strategy, or by a selection method, to which open requests count as covered."""
-    labeled, classes = state.labeled, state.classes
-    kind, module = find_method(KINDS, method)
-    previous = None
-    if kind is METHODS:
-        labeled = np.sort(np.concatenate([labeled, state.open]))
-        classes = np.zeros(len(labeled), dtype=np.int64)  # coverage does not look at them
-    elif learned is not None and takes(module, "previous"):
-        previous = said_before(state, learned, seed=seed)
-    return query(
-        state.features,
-        budget,
-        labeled=labeled,
-        classes=classes,
-        method=method,
-        predictions=None if learned is None else learned.probabilities,
-        previous=previous,
-        learner=LEARNER if learned is None else learned.refit,
-        candidates=candidates,
-        seed=seed,
-        keep=KeepSearch(),
-        progress=progress,
-        **params,
-    )

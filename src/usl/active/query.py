@@ -74,8 +74,8 @@ def query(
     previous : float [n, C], those of the model before the newest labels, in the same columns; 0 for
         a class that had no label.
     views : ``views(count)`` gives so many tables like ``predictions``, one after another, by the
-        same model, of random views of the rows. By default three quarters of a row's features drop
-        out, and ``learner`` predicts the rest.
+        same model, of random views of the rows. By default a third of the features of a row drops
+        out, and ``learner`` predicts the rest (:mod:`usl.active.shared.feature_views`).
     learner : a training method on frozen features, or a :class:`usl.training.refit.Refit` of the
         same features, which serves one round after another.
     truth : what an oracle is told. No other method gets it.
@@ -121,7 +121,7 @@ def query(
     if truth is None:
         refuse_oracle(method, module)
     trained = _Learner(table, learner, keep, seed, known, numbers)
-    probabilities = _predictions(predictions, trained, n, numbers)
+    probabilities = _predictions(predictions, trained, numbers)
     if probabilities is None and getattr(module, NEEDS_MODEL, False):
         raise UsageError(
             f"method: {method!r} goes by what a model says, and fewer than two classes have a "
@@ -151,7 +151,10 @@ def query(
 
 
 class _Learner:
-    """The learner of a query and its labels, prepared when it is first needed."""
+    """The learner of a query and its labels, prepared when it is first needed.
+
+    ``several``: whether two classes have a label at least, so that it can be trained.
+    """
 
     def __init__(
         self,
@@ -165,6 +168,11 @@ class _Learner:
         self._table, self._learner, self._keep, self._seed = table, learner, keep, seed
         self._classes = np.full(len(table), -1)
         self._classes[labeled] = classes
+        self.several = len(np.unique(classes)) > 1
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._classes)
 
     def fit(self, classes: NDArray[Any], n_classes: int | None = None) -> Model:
         """The model of these labels, int64 [n], -1 where there is none."""
@@ -184,12 +192,12 @@ class _Learner:
 
 
 def _predictions(
-    given: ArrayLike | None, trained: _Learner, n: int, classes: NDArray[np.int64]
+    given: ArrayLike | None, trained: _Learner, classes: NDArray[np.int64]
 ) -> NDArray[np.float64] | None:
     """What a model says, float64 [n, C]; None while fewer than two classes have a label."""
     if given is None:
-        return trained.predict() if len(np.unique(classes)) > 1 else None
-    probabilities = table_of_probabilities(given, n)
+        return trained.predict() if trained.several else None
+    probabilities = table_of_probabilities(given, len(trained))
     if probabilities.shape[1] < 2:
         raise DataError("predictions: 1 class given; of a single class there is no doubt.")
     if probabilities.shape[1] <= classes.max(initial=-1):
@@ -214,6 +222,11 @@ def _views(given: Views | None, trained: _Learner, now: NDArray[np.float64] | No
     if now is None:
         return None
     if given is None:
+        if not trained.several:
+            raise UsageError(
+                "views: none given, and fewer than two classes have a label, so that no learner "
+                "can be trained to look at them. Label more first, or hand them in."
+            )
         return partial(trained.views, now.shape[1])
 
     def checked(count: int) -> Iterator[NDArray[np.float64]]:

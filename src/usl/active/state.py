@@ -21,7 +21,7 @@ from usl.run.split_csv import by_people
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
 from usl.training.labels import numbered
-from usl.training.models import train_probabilities
+from usl.training.models import Model, train_probabilities
 from usl.training.open_run import Opened, searched_width
 from usl.training.refit import Refit
 from usl.training.stages import frozen_stages
@@ -78,8 +78,9 @@ class Said:
 
 @dataclass(frozen=True, eq=False)
 class Learned(Said):
-    """The same of a learner on the features, which can learn other labels: ``refit``."""
+    """The same of a ``model`` on the features, whose learner can learn other labels: ``refit``."""
 
+    model: Model = field(kw_only=True)
     refit: Refit = field(kw_only=True)
 
 
@@ -136,7 +137,7 @@ def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:
     )
     model = refit.update(*every(state), len(state.names), seed=seed, progress=progress)
     said = train_probabilities(model, state.features)
-    return Learned(LEARNER, said, getattr(model, "estimate", 0.0) or None, refit=refit)
+    return Learned(LEARNER, said, getattr(model, "estimate", 0.0) or None, model=model, refit=refit)
 
 
 def said_before(state: RunState, learned: Learned, *, seed: int) -> NDArray[np.float64] | None:

@@ -10,8 +10,9 @@ and predictions: it then has a method ``wanted(images)``, of pictures 0..1 [b, c
 number each, [b], the largest first; and its module says ``FIGURE``, what that number is called in
 the round's table, and ``REASON``, why the first are asked for.
 
-A strategy's module may say ``TASK``, the task that it was published with. That of others is the
-task of the same name, if there is one, else ``supervised``.
+A strategy's module may say ``TASK``, the task that it was published with; that of others is the
+task of the same name, if there is one, else ``supervised``. It may say ``ON_NETWORK``, the strategy
+or selection method that stands in for it where features are a network's own.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ def asker_of(method: str, task: str = OWN) -> Asker:
     """
     if task == OWN:
         task = own_task(method)
+    if method in STRATEGIES.names():
+        method = getattr(STRATEGIES.load(method), "ON_NETWORK", method)
     require_torch(f"The task {task}")
     kind, module = find_method(KINDS, task)
     by_itself = kind is TASKS and task == method and hasattr(module.build, "wanted")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import usl
-from usl.active.strategies.mma_kmeans import partition, quotas
+from usl.active.strategies.mma_kmeans import quotas
+from usl.numeric.kmeans import kmeans
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +79,9 @@ def test_mma_kmeans_gives_each_cluster_its_share(pool, looked):
     margin = margins(pool, views[:2])
     given = {"clusters": 3, "views": lambda count: iter(views[:count])}
     found = asked(pool, 7, "mma_kmeans", **given)
-    own = partition(pool.features[pool.candidates], 3, 2)
-    shares = quotas(np.bincount(own), 7, np.random.default_rng(2))
+    rng = np.random.default_rng(2)
+    own = kmeans(pool.features[pool.candidates], 3, rng=rng, iterations=100).clusters
+    shares = quotas(np.bincount(own), 7, rng)
     expected = set()
     for one, share in enumerate(shares.tolist()):
         rows = [place for place in range(49) if own[place] == one]
@@ -99,14 +101,6 @@ def test_quotas_sum_to_the_budget_and_no_cluster_gives_more_than_it_has():
         found = quotas(sizes, budget, rng)
         assert found.sum() == budget
         assert (found <= sizes).all()
-
-
-def test_the_partition_finds_clumps():
-    rng = np.random.default_rng(1)
-    clump = np.arange(600) % 3
-    points = (10 * np.eye(3, 8)[clump] + rng.normal(size=(600, 8))).astype(np.float32)
-    own = partition(points, 3, 0)
-    assert len(set(zip(clump.tolist(), own.tolist(), strict=True))) == 3
 
 
 def test_cbssal_asks_for_the_largest_variance_over_a_row_and_its_views(pool, looked):

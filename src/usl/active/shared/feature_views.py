@@ -1,7 +1,10 @@
 """Random views of rows where there are no pictures to draw them from: features drop out.
 
-Three quarters of a row's features drop out, as in DropQuery (Gupte et al., TMLR 2024), which looks
-at rows of frozen encoders in this way; the rest is scaled to unit length, as all rows are.
+A third of a row's features drop out, as DropQuery (Gupte et al., TMLR 2024) looks at rows of frozen
+encoders, and the rest is scaled to unit length, as all rows are. DropQuery drops three quarters. A
+third leaves a view as near to its row, at a cosine of 0.82, as the features of a CIFAR-10 picture
+are on average after the views that MixMatch takes, mirrored or not and shifted by up to 4 of 32
+pixels (400 pictures, EfficientNet-lite1, standardised).
 
 A model that lets neighbours vote finds those of a view among the row and its own neighbours: a
 search of the whole table for every view would take minutes where this takes a second.
@@ -21,7 +24,7 @@ from usl.numeric.stage_cache import Keep
 from usl.numeric.table import Table
 from usl.training.models import Model, NeighborModel
 
-DROPOUT = 0.75  # of the features of a view
+DROPOUT = 0.33  # of the features of a view
 BLOCK = 512  # rows; fixed, because what drops out is drawn block by block
 
 

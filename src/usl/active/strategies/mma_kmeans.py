@@ -3,7 +3,8 @@
 Song, Berthelot, Rostamizadeh: Combining MixMatch and Active Learning for Better Accuracy with Fewer
 Labels (2019), ``diff2.aug-kmeanprop-embd`` in the authors' code. The doubt is that of
 :mod:`usl.active.strategies.mma`. k-means of the rows that may be asked for makes 20 clusters, and
-each gives its most doubtful rows, in proportion to its size.
+each gives its most doubtful rows, in proportion to its size. The authors' code finds the clusters
+by mini-batches; here all rows count in every step.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from usl.core.parameters import Positive
 from usl.core.progress import Progress
 from usl.core.words import counted
 from usl.numeric.arrays import Float32, Rows
+from usl.numeric.kmeans import kmeans
 from usl.numeric.table import as_table
 
 NAME = "MMA + k-means"
 NEEDS_MODEL = True
 TASK = "mixmatch"
 DRAWN = "k-means starts from random rows"
-BATCHES = {"batch_size": 4, "reassignment_ratio": 0.1, "max_iter": 1000}  # size: times the clusters
+ITERATIONS = 100
 
 
 def query(
@@ -51,9 +53,13 @@ def query(
     clusters : of the candidates (authors: 20); never more than there are.
     """
     first, second, margin = two_likeliest(mean_view(views, looks, candidates, progress))
-    own = partition(as_table(features).take(candidates), min(clusters, len(candidates)), seed)
+    rng = np.random.default_rng(seed)
+    points = as_table(features).take(candidates)
+    count = min(clusters, len(candidates))
+    found = kmeans(points, count, rng=rng, iterations=ITERATIONS, progress=progress)
+    own = found.clusters.astype(np.int64)
     sizes = np.bincount(own)
-    shares = quotas(sizes, budget, np.random.default_rng(seed))
+    shares = quotas(sizes, budget, rng)
     order = np.argsort(margin, kind="stable")
     parts = [order[own[order] == one][:share] for one, share in enumerate(shares.tolist())]
     taken = np.concatenate(parts)
@@ -66,15 +72,6 @@ def query(
     )
     parameters = {"looks": looks, "clusters": clusters}
     return Query(candidates[taken], reasons, {"margin": margin[taken]}, parameters)
-
-
-def partition(points: Float32, count: int, seed: int) -> Rows:
-    """The cluster of each of ``points`` [m, d], by mini-batches as in the authors' code; [m]."""
-    from sklearn.cluster import MiniBatchKMeans
-
-    batch = BATCHES["batch_size"] * count
-    found = MiniBatchKMeans(count, random_state=seed % 2**32, **{**BATCHES, "batch_size": batch})
-    return np.asarray(found.fit(points).labels_, dtype=np.int64)
 
 
 def quotas(sizes: Rows, budget: int, rng: np.random.Generator) -> Rows:
