@@ -100,6 +100,9 @@ def next_round(
         of usl train that trains one, such as supervised, mixmatch or fixmatch; llal, mcdal,
         revival, tod or vaal, made for the strategies of these names; or ``own``, the one that the
         method was published with. Options of the training: --task NAME --help.
+    views : what a strategy that looks at random views of an image sees: its ``features``, of which
+        a third drops out, or views of the ``pictures``, cropped, mirrored and in other light. Each
+        of these takes as long as encoding all images, once. With a task they are of pictures.
     seed : of every random draw; the same labels and the same seed give the same picks.
     collection : the images, where they live in memory.
     source : where the images are now, if they have moved.
