@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.learners import learner_rows, write_scores
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.outcome import Benchmark
@@ -15,7 +16,6 @@ from usl.benchmarking.plan import Plan
 from usl.benchmarking.plots import plot_gains, plot_ranks
 from usl.benchmarking.pools import TEST_MOST, Pool
 from usl.benchmarking.summary import Cell, Standing, Table, spreads, standings
-from usl.benchmarking.units import entry_key, selection_key
 from usl.core.files import atomic_write
 from usl.core.version import __version__
 from usl.data.formulas import guarded

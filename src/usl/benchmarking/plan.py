@@ -59,7 +59,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -67,7 +67,15 @@ from typing import Any
 
 from usl.active.contract import STRATEGIES
 from usl.benchmarking.datasets import DataSet, data_set
-from usl.benchmarking.entries import STRATEGY, Entry, asking_of, entry_of, method_of, one_of
+from usl.benchmarking.entries import (
+    STRATEGY,
+    Entry,
+    asking_of,
+    beginning,
+    entry_of,
+    method_of,
+    one_of,
+)
 from usl.benchmarking.plan_values import (
     BUILTIN,
     CLASSES,
@@ -219,9 +227,12 @@ def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
     learners = tuple(
         entry_of("learners", name, own, folder, kinds) for name, own in given["learners"].items()
     )
-    pretrained = tuple(
-        entry_of("pretrained", name, own, folder, [PRETRAINING])
+    pretrained = {
+        name: entry_of("pretrained", name, own, folder, [PRETRAINING])
         for name, own in given.get("pretrained", {}).items()
+    }
+    methods, learners = (
+        tuple(beginning(entry, pretrained) for entry in part) for part in (methods, learners)
     )
     _check_budgets(methods, datasets)
     _check_used(pretrained, datasets, [*methods, *learners])
@@ -248,7 +259,7 @@ def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
         reference,
         leave_out,
         rounds,
-        pretrained,
+        tuple(pretrained.values()),
     )
 
 
@@ -285,16 +296,16 @@ def _check_budgets(methods: Sequence[Entry], datasets: Sequence[DataSet]) -> Non
 
 
 def _check_used(
-    pretrained: Sequence[Entry], datasets: Sequence[DataSet], entries: Sequence[Entry]
+    pretrained: Iterable[str], datasets: Sequence[DataSet], entries: Sequence[Entry]
 ) -> None:
     """Refuse an encoder that is trained for nothing."""
     used = {name for dataset in datasets for name in dataset.encoders}
-    used |= {start for entry in entries for start in entry.starts()}
-    for encoder in pretrained:
-        if encoder.name not in used:
+    used |= {name for entry in entries if (name := entry.own_encoder()) is not None}
+    for name in pretrained:
+        if name not in used:
             raise UsageError(
-                f"[pretrained.{encoder.name}]: nothing uses it. Name it in encoders, or as the "
-                f'start of a network: start = "{encoder.name}".'
+                f"[pretrained.{name}]: nothing uses it. Name it in encoders, or as the start of a "
+                f'network: start = "{name}".'
             )
 
 
