@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from usl.active.contract import STRATEGIES
+from usl.active.contract import ORACLE, STRATEGIES
 from usl.benchmarking.network_options import check_network, check_pretraining
 from usl.benchmarking.plan_values import at_least, check_keys, in_numbers, number_of_labels
 from usl.core.errors import UsageError
@@ -64,9 +64,7 @@ class Entry:
 
     def is_oracle(self) -> bool:
         """Whether it reads the true labels, and so is only a yardstick."""
-        module = find_method([METHODS] if self.asking is None else [STRATEGIES, METHODS],
-                             self.method)[1]  # fmt: skip
-        return bool(getattr(module, "ORACLE", False))
+        return bool(getattr(find_method([METHODS, STRATEGIES], self.method)[1], ORACLE, False))
 
 
 @dataclass(frozen=True)
@@ -119,9 +117,9 @@ def entry_of(table: str, name: str, own: Any, folder: Path, kinds: Sequence[Meth
             return Entry(name, method, check_network(method, params, folder), seeds, network=True)
         if kind is PRETRAINING:
             return Entry(name, method, check_pretraining(method, params, folder), network=True)
-        oracle = bool(getattr(module, "ORACLE", False))
-        if table == "strategies" and oracle:
-            raise UsageError("it reads the true labels, which no strategy may.")
+        oracle = bool(getattr(module, ORACLE, False))
+        if STRATEGIES in kinds and kind is METHODS and oracle:
+            raise UsageError("it reads the true labels, and knows of no rounds.")
         answers = ANSWERS in inspect.signature(getattr(module, kind.function)).parameters
         kind.check(method, module, params | ({ANSWERS: None} if oracle and answers else {}))
     except UsageError as error:

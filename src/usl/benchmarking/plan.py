@@ -60,7 +60,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,16 @@ class Plan:
     leave_out: tuple[str, ...] = ()  # a second headline is given without these data sets
     rounds: Rounds | None = None
     pretrained: tuple[Entry, ...] = ()  # encoders that the plan trains
+
+    def of_seeds(self, seeds: int) -> Plan:
+        """The plan with its first draws alone, and the methods that take part in all of them."""
+        methods = tuple(entry for entry in self.methods if entry.on(seeds - 1))
+        return replace(self, seeds=seeds, methods=methods)
+
+    def fewer_seeds(self) -> list[int]:
+        """The numbers of draws that some method keeps to, the largest first."""
+        fewer = {entry.seeds for entry in self.methods if not entry.on(self.seeds - 1)}
+        return sorted((count for count in fewer if count is not None), reverse=True)
 
     def on_images(self) -> list[Entry]:
         """What needs the pictures of every data set: networks as learners, and in strategies."""

@@ -3,7 +3,8 @@
 A *curve* is one strategy, asked and answered round by round, with one learner, from one start of
 one draw. Each round is a line of the ledger, and what a stopped curve has is not done again. The
 answers come from the draw's truth; a strategy sees the features, the labels given so far, numbered
-as it has seen classes, and what the learner makes of them.
+as it has seen classes, and what the learner makes of them, now and a round before. Only a marked
+oracle is told more (:class:`usl.active.contract.Truth`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.benchmarking.asking import Respondent
+from usl.benchmarking.asking import Known, Respondent
 from usl.benchmarking.entries import Entry
 from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import FAILURE, ROUND, Ledger, Line
@@ -130,14 +131,16 @@ class _Bench:
         done = len(curve.picks)
         labeled = np.array([row for picks in curve.picks for row in picks], dtype=np.int64)
         said = answers.guess(labeled, refit)[0] if done else None
+        previous = self._previous(curve, labeled, refit)
         for number in range(done, self.rounds.rounds + 1):
             if said is None:
                 labeled, asked = answers.start(self.rounds.start, self.size)
                 said, fitted = self._first(learner, labeled, refit)
                 new = labeled
             else:
-                new, asked = answers.ask(curve.entry, self.batch, labeled, said, refit, number)
-                labeled = np.concatenate([labeled, new])
+                known = labeled, said
+                new, asked = answers.ask(curve.entry, self.batch, known, previous, refit, number)
+                previous, labeled = known, np.concatenate([labeled, new])
                 said, fitted = answers.guess(labeled, refit)
             truth, figures = draw.train_truth, learner_figures(said, draw)
             count = len(np.unique(truth))
@@ -151,6 +154,13 @@ class _Bench:
                 "fit_seconds": round(fitted, 3),
                 "picks": new.tolist(),
             }
+
+    def _previous(self, curve: Curve, labeled: Rows, refit: Refit) -> Known | None:
+        """What was known a round before the last that is kept."""
+        if len(curve.picks) < 2:
+            return None
+        earlier = labeled[: -len(curve.picks[-1])]
+        return earlier, self.answers.guess(earlier, refit)[0]
 
     def _first(self, learner: str, labeled: Rows, refit: Refit) -> tuple[Guess, float]:
         """What a learner says after the start."""

@@ -86,7 +86,12 @@ class Table:
 
 
 def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
-    """The finished cells of a plan; a method without a single score is left out."""
+    """The finished cells of a plan.
+
+    A method without a single score is left out, and one that keeps to fewer draws than the plan
+    has: :meth:`usl.benchmarking.plan.Plan.of_seeds` gives the table of those.
+    """
+    plan = plan.of_seeds(plan.seeds)
     learners = [(entry_key(learner), learner.name) for learner in plan.learners]
     scored = {key for key, _ in ledger.scores}
     keyed = [
