@@ -73,11 +73,7 @@ def benchmark(
 
     def keep(lines: list[Line]) -> None:
         failures.extend(line for line in lines if line["kind"] == FAILURE)
-        ledger.add(line for line in lines if line["kind"] != FAILURE)
-        for line in lines:
-            if line["kind"] == SCORE:  # the row is written: its checkpoints have served
-                folder = training_folder(Path(out), line["key"], line["learner_key"])
-                shutil.rmtree(folder, ignore_errors=True)
+        write_down([line for line in lines if line["kind"] != FAILURE], ledger)
 
     crashes: list[Crash] = []
     until = None if minutes is None else began + 60 * minutes
@@ -94,6 +90,15 @@ def benchmark(
         elif plan.rounds is None and ledger.selections:
             write_page(found, ledger)
     return found
+
+
+def write_down(lines: Sequence[Line], ledger: Ledger) -> None:
+    """Keep finished lines; the checkpoints of networks, whose lines they are, have served."""
+    ledger.add(lines)
+    for line in lines:
+        if line["kind"] == SCORE:
+            folder = training_folder(ledger.path.parent, line["key"], line["learner_key"])
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def opened(plan: Plan, progress: Progress = silent) -> list[Pool]:
