@@ -7,6 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import usl  # noqa: E402
+from usl.active.network import query_network  # noqa: E402
 from usl.benchmarking.keys import entry_key  # noqa: E402
 from usl.benchmarking.ledger import Ledger  # noqa: E402
 from usl.benchmarking.plan import read_plan  # noqa: E402
@@ -42,6 +44,18 @@ device = "cpu"
 precision = "32"
 checkpoint_minutes = 0
 {start}
+"""
+ASKING = """
+seeds = 1
+share = 1.0
+budgets = [7]
+encoders = ["pixels"]
+[datasets.dots]
+source = "dots.npz"
+[methods]
+{methods}
+[learners]
+nearest_mean = {{}}
 """
 ENCODER = """
 [pretrained.mine]
@@ -157,6 +171,45 @@ def test_an_encoder_is_trained_once_and_a_network_begins_with_it(dots, monkeypat
     longer = planned(dots, more=more, start='start = "mine"')
     assert opened(longer)[0].trained["mine"] != folder
     assert entry_key(longer.learners[1]) not in {key for _, key in ledger.scores}
+
+
+def test_a_strategy_asks_through_a_network_as_by_hand(dots):
+    """Two rounds after a start of two labels, each by a network that is trained on the pictures."""
+    task = 'task = { steps = 3, size = 8, batch_size = 4, device = "cpu", precision = "32" }'
+    asks = f'asks = {{ strategy = "tod", size = 3, batch = 2, {task} }}'
+    (dots / "plan.toml").write_text(ASKING.format(methods=asks))
+    plan = read_plan(dots / "plan.toml")
+    ledger = worked(plan, dots / "out")
+    (pool,) = opened(plan)
+    draw = pool.draw(0)
+    images = pool.pictures(draw)[0]
+    assert images.labels is None
+    labeled = usl.select(draw.train, 3, method="random", seed=0).indices
+    said = None
+    for number, batch in ((1, 2), (2, 2)):
+        found, numbers = np.unique(draw.train_truth[labeled], return_inverse=True)
+        assert len(found) == 2
+        classes = np.full(80, -1)
+        classes[labeled] = numbers
+        asked = query_network(
+            driver.Examples(images.images, images.ids, classes, np.ones(80), ""),
+            batch,
+            class_names=["0", "1"],
+            place=driver.Place(dots / f"r{number}", dots / f"r{number}.safetensors", lambda: None),
+            method="tod",
+            task="tod",
+            previous=said,
+            seed=int(np.random.default_rng([0, number]).integers(2**31)),
+            steps=3,
+            size=8,
+            batch_size=4,
+            device="cpu",
+            precision="32",
+        )
+        labeled, said = np.concatenate([labeled, asked.query.indices]), asked.predictions
+    (line,) = ledger.selections.values()
+    assert line["picks"] == labeled.tolist()
+    assert not training_folder(dots / "out", line["key"]).exists()
 
 
 def test_features_alone_are_refused(dots):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from usl.benchmarking.curve_page import write_curve_page
 from usl.benchmarking.curve_table import areas
-from usl.benchmarking.ledger import FAILURE, SCORE, Ledger, Line
+from usl.benchmarking.ledger import FAILURE, Ledger, Line
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.page import write_page
 from usl.benchmarking.plan import Plan, read_plan
@@ -96,9 +96,8 @@ def write_down(lines: Sequence[Line], ledger: Ledger) -> None:
     """Keep finished lines; the checkpoints of networks, whose lines they are, have served."""
     ledger.add(lines)
     for line in lines:
-        if line["kind"] == SCORE:
-            folder = training_folder(ledger.path.parent, line["key"], line["learner_key"])
-            shutil.rmtree(folder, ignore_errors=True)
+        keys = [line[name] for name in ("key", "learner_key") if name in line]
+        shutil.rmtree(training_folder(ledger.path.parent, *keys), ignore_errors=True)
 
 
 def opened(plan: Plan, progress: Progress = silent) -> list[Pool]:
