@@ -53,7 +53,13 @@ class Entry:
     @property
     def on_images(self) -> bool:
         """Whether it needs the pictures of a draw, beside the features."""
-        return self.network or (self.asking is not None and self.asking.model.network)
+        asks = self.asking is not None and self.asking.model.network
+        return self.network or self.end_to_end or asks
+
+    @property
+    def end_to_end(self) -> bool:
+        """Whether it is a selection method that trains the encoder."""
+        return bool(self.params.get("end_to_end"))
 
     def own_encoder(self) -> str | None:
         """The plan's own encoder that one of its networks begins with."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.benchmarking.asking import Respondent
+from usl.benchmarking.end_to_end import with_trainable
 from usl.benchmarking.entries import Entry
 from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import FAILURE, SCORE, SELECTION, Ledger, Line
@@ -235,8 +236,9 @@ def _pick(unit: Unit, job: Job, shared: Shared) -> tuple[Rows, float | None]:
     longest = shared.longest.get(entry.name)
     if longest is not None and is_nested(entry.method, len(longest), entry.params):
         return longest[: job.budget], None
+    params = with_trainable(entry, shared.draw, unit.pool, training_folder(unit.out, job.key))
     picks, seconds = timed_picks(
-        shared.draw, job.budget, entry.method, entry.params, unit.seed, shared.answers.keep
+        shared.draw, job.budget, entry.method, params, unit.seed, shared.answers.keep
     )
     shared.longest.setdefault(entry.name, picks)
     return picks, seconds
