@@ -114,7 +114,7 @@ class Recipe:
 
     def plan(self, preset: str, folder: Path) -> Plan:
         """The plan of a preset, with data sets in ``folder``; :class:`UsageError` if unsound."""
-        given = placed(self.presets[preset], folder)
+        given = placed(self.presets[preset], folder.absolute())
         given.setdefault("name", f"{self.label}, {preset}")
         return plan_of(given, f"{self.name}, {preset}", folder)
 
