@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import Ledger, Line
-from usl.benchmarking.plan import Entry, Plan
+from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.rounds import curve_key
 from usl.benchmarking.summary import Cell, Table

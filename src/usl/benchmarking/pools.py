@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.benchmarking.plan import DataSet, Plan
+from usl.benchmarking.datasets import DataSet
+from usl.benchmarking.plan import Plan
 from usl.core.errors import DataError, UsageError
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import array_digest, json_digest

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from usl.active.contract import NEEDS_MODEL, STRATEGIES
 from usl.active.query import query
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import FAILURE, ROUND, Ledger, Line
-from usl.benchmarking.plan import Entry, Plan, Rounds
+from usl.benchmarking.plan import Plan, Rounds
 from usl.benchmarking.pools import Draw, Pool
 from usl.benchmarking.units import ITEM, ROUNDED, SCORED, STARTED, entry_key, selection_key
 from usl.core.errors import UslError

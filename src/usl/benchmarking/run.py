@@ -13,7 +13,8 @@ from usl.benchmarking.curve_table import areas
 from usl.benchmarking.ledger import FAILURE, Ledger, Line
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.page import write_page
-from usl.benchmarking.plan import Plan, check_known, read_plan
+from usl.benchmarking.plan import Plan, read_plan
+from usl.benchmarking.plan_values import check_known
 from usl.benchmarking.pools import Pool, check_pools, open_pools
 from usl.benchmarking.rounds import curve_units
 from usl.benchmarking.summary import collect, standings

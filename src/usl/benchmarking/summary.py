@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import Ledger
-from usl.benchmarking.plan import Entry, Plan
+from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.units import entry_key, selection_key
 from usl.evaluation.compare import Estimate

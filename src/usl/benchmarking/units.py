@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import FAILURE, SCORE, SELECTION, Ledger, Line
-from usl.benchmarking.plan import Entry, Plan
+from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Draw, Pool
 from usl.core.errors import UslError
 from usl.core.hashing import json_digest
