@@ -157,14 +157,6 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         given = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, too
         raise DataError(f"{name} is not valid TOML: {error}.") from error
-    return plan_of(given, name, folder)
-
-
-def plan_of(given: dict[str, Any], name: str, folder: Path) -> Plan:
-    """Check a plan that has been read; ``name`` is told in messages.
-
-    Paths in it are relative to ``folder``. Raises :class:`UsageError` as :func:`read_plan` does.
-    """
     try:
         return plan_of(given, folder, Path(name).stem)
     except UsageError as error:

@@ -116,7 +116,10 @@ class Recipe:
         """The plan of a preset, with data sets in ``folder``; :class:`UsageError` if unsound."""
         given = placed(self.presets[preset], folder.absolute())
         given.setdefault("name", f"{self.label}, {preset}")
-        return plan_of(given, f"{self.name}, {preset}", folder)
+        try:
+            return plan_of(given, folder, given["name"])
+        except UsageError as error:
+            raise UsageError(f"recipe {self.name}, {preset}: {error}") from error
 
     def needs(self, preset: str) -> list[str]:
         """Names of the data sets and weights that a preset asks for."""
