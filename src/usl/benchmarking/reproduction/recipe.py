@@ -26,8 +26,11 @@
     cpu_minutes = 12
     gpu_hours = 900
 
-    [cpu]                            # plans of usl benchmark (docs/benchmark.md), key for key
-    [full]
+    [plan]                           # what the plans of both presets have in common
+    budgets = [40]
+
+    [cpu]                            # and what they have not; plans of usl benchmark, key for key
+    [full]                           # (docs/benchmark.md)
 
 A row and a column together say which result of the plan they are: ``dataset``, ``budget``,
 ``method``, ``learner``; what the plan has one of may be left out. A row whose method,
@@ -56,7 +59,7 @@ from usl.core.errors import UsageError, did_you_mean
 PRESETS = ("cpu", "full")
 PLACES = ("dataset", "budget", "method", "learner")
 KEYS = (
-    *("title", "protocol", "base", "columns", "rows", "marks", "says", "cost", "plot"),
+    *("title", "protocol", "base", "columns", "rows", "marks", "says", "cost", "plot", "plan"),
     *PRESETS,
 )
 ROW_KEYS = ("paper", "sd", "mark", "left_out", *PLACES)
@@ -194,12 +197,23 @@ def recipe_of(given: Mapping[str, Any], name: str) -> Recipe:
     unknown = [row.name for row in rows if row.mark and not set(row.mark) <= set("".join(marks))]
     if unknown:
         raise UsageError(f"{name}: [marks] does not say what the mark of {unknown[0]!r} means.")
-    presets = {preset: dict(given[preset]) for preset in PRESETS if preset in given}
+    presets = {
+        preset: merged(given.get("plan", {}), given[preset]) for preset in PRESETS if preset in given
+    }
     texts = {key: given.get(key, {}) for key in ("marks", "says", "cost")}
     return Recipe(
         name, given["title"], given["protocol"], given["columns"], tuple(rows), presets, base,
         **texts, plot=given.get("plot"),
     )  # fmt: skip
+
+
+def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset's plan: what both have and its own; tables are joined, other keys replaced."""
+    found = {**shared, **own}
+    for key, value in shared.items():
+        if isinstance(value, Mapping) and key in own:
+            found[key] = {**value, **own[key]}
+    return found
 
 
 def _number(value: Any) -> float:
