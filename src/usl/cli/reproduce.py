@@ -84,12 +84,15 @@ def show_plan(plan: dict[str, Any], *, as_json: bool) -> None:
         return
     say(f"Nothing is done; this is the plan of {plan['table']}, {plan['preset']}: {plan['title']}")
     say(plan["says"])
-    say(f"Cost: {plan['cost']}")
+    say(f"Cost: {plan['cost']}, {counted(plan['draws'], 'draw')}")
     for where in plan["data"].values():
         say(f"Data: {where}")
-    columns = list(next(iter(plan["rows"].values())))
-    rows = [[name, column, row[column]] for name, row in plan["rows"].items() for column in columns]
-    print_table(["row", "column", "runs"], rows)
+    rows = []
+    for name, row in plan["rows"].items():
+        missing = [f"{why}: {', '.join(columns)}" for why, columns in row["not_run"].items()]
+        rows += [[name if place == 0 else "", text] for place, text in enumerate(row["runs"])]
+        rows += [["" if row["runs"] else name, text] for text in missing]
+    print_table(["row", "runs"], rows)
 
 
 def _json(number: float) -> float | None:

@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from usl.benchmarking.datasets import DataSet
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import Ledger
-from usl.benchmarking.plan import DataSet, Entry, Plan
+from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.reproduction.measures import MEASURES, OF_PICKS, Measured, Seeds
 from usl.benchmarking.reproduction.recipe import Recipe, Row
 from usl.core.errors import UsageError
 from usl.evaluation.compare import Difference, paired_difference
+
+NOT_HERE = "not at this scale"
+NO_NUMBER = "–"
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,12 @@ def result_of(recipe: Recipe, plan: Plan, row: Row, column: str) -> Result | str
     for kind, things in known.items():
         found = one_of(recipe, row, column, kind, things, where.get(kind))
         if found is None:
-            return "not at this scale"
+            return NOT_HERE
         chosen[kind] = found
     budgets = {budget: budget for budget in chosen["dataset"].budgets}
     budget = one_of(recipe, row, column, "budget", budgets, where.get("budget"))
     if budget is None:
-        return "not at this scale"
+        return NOT_HERE
     learner = chosen.get("learner")
     return Result(measure, chosen["dataset"], budget, chosen["method"], learner)
 
@@ -160,22 +165,22 @@ def text_of(cell: Cell) -> str:
     if paper and not math.isnan(cell.paper_sd):
         paper += f" ± {cell.paper_sd:.{digits}f}"
     if not cell.ours:
-        return f"{paper or '-'} / {cell.why}"
+        return f"{paper or NO_NUMBER} / {NO_NUMBER if cell.why == NOT_HERE else cell.why}"
     ours = f"{cell.mean:.{digits}f}"
     if not math.isnan(cell.sd):
         ours += f" ± {cell.sd:.{digits}f}"
     ours += f" ({len(cell.ours)})"
     if not paper:
-        return f"- / {ours}"
+        return f"{NO_NUMBER} / {ours}"
     return f"{paper} / {ours} / {cell.mean - cell.paper:+.{digits}f}"
 
 
 def gain_text(cell: Cell, base: Cell) -> str:
     """What a row gains over the base: ``paper / ours [95% interval]``."""
     paper = cell.paper - base.paper
-    told = "-" if math.isnan(paper) else f"{paper:+.1f}"
+    told = NO_NUMBER if math.isnan(paper) else f"{paper:+.1f}"
     ours = cell.over(base)
     if ours is None:
-        return f"{told} /"
+        return f"{told} / {NO_NUMBER}"
     interval = "" if ours.n == 1 else f" [{ours.low:+.1f}, {ours.high:+.1f}]"
     return f"{told} / {ours.mean:+.1f}{interval}"

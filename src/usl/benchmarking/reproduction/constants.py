@@ -35,7 +35,7 @@ def table1() -> Printed:
 def table9() -> Printed:
     """The hyperparameters of ``usl_t``, preset ``paper``."""
     small, large = USL_T["paper"]
-    rows = [
+    rows: list[list[object]] = [
         ["adjustment factor alpha", small.training.alpha, large.training.alpha],
         ["temperature t", small.training.t, large.training.t],
         ["loss term weight lambda", small.training.lam, large.training.lam],
@@ -48,7 +48,7 @@ def table9() -> Printed:
 def table14() -> Printed:
     """The hyperparameters of ``usl``, preset ``paper``."""
     few, more, large = USL["paper"]
-    rows = [
+    rows: list[list[object]] = [
         ["k in kNN", few.k, more.k, large.k],
         ["momentum", few.momentum, more.momentum, large.momentum or "none"],
         ["horizon", few.horizon or "none", more.horizon or "none", large.horizon],

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import Ledger
-from usl.benchmarking.plan import Entry
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.units import entry_key, selection_key
 from usl.numeric.blocks import rows_per_block

@@ -20,7 +20,10 @@ from usl.core.files import atomic_write
 from usl.core.version import __version__
 
 PAGE, SHEET = "results.md", "results.csv"
-READ = "Each cell: the paper's number / ours ± sd (draws) / difference."
+READ = (
+    "Each cell: the paper's number / ours ± sd (draws) / difference. A dash: no number in the "
+    "paper, or not run at this scale."
+)
 SHEET_HEADER = (
     *("row", "column", "figure", "paper", "paper_sd", "ours", "sd", "n", "difference"),
     *("over", "gain", "gain_low", "gain_high", "why"),

@@ -44,7 +44,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -183,10 +183,10 @@ def recipe_of(given: Mapping[str, Any], name: str) -> Recipe:
     rows = []
     for row, own in given["rows"].items():
         _check_keys(own, ROW_KEYS, f"{name}, row {row!r}: ")
-        numbers = {key: tuple(map(_number, own.get(key, ()))) for key in ("paper", "sd")}
-        texts = {key: own.get(key, "") for key in ("mark", "left_out")}
+        paper, sd = (tuple(map(_number, own.get(key, ()))) for key in ("paper", "sd"))
+        mark, left_out = (str(own.get(key, "")) for key in ("mark", "left_out"))
         where = {key: own[key] for key in PLACES if key in own}
-        rows.append(Row(row, **numbers, **texts, where=where))
+        rows.append(Row(row, paper, sd, mark, left_out, where))
     for column, own in given["columns"].items():
         _check_keys(own, COLUMN_KEYS, f"{name}, column {column!r}: ")
         _check_keys({own.get("figure", "test"): 0}, MEASURES, f"{name}, column {column!r}: ")
@@ -198,7 +198,9 @@ def recipe_of(given: Mapping[str, Any], name: str) -> Recipe:
     if unknown:
         raise UsageError(f"{name}: [marks] does not say what the mark of {unknown[0]!r} means.")
     presets = {
-        preset: merged(given.get("plan", {}), given[preset]) for preset in PRESETS if preset in given
+        preset: merged(given.get("plan", {}), given[preset])
+        for preset in PRESETS
+        if preset in given
     }
     texts = {key: given.get(key, {}) for key in ("marks", "says", "cost")}
     return Recipe(
@@ -221,7 +223,7 @@ def _number(value: Any) -> float:
     return math.nan if value == "-" else float(value)
 
 
-def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def _check_keys(given: Mapping[str, Any], known: Collection[str], where: str) -> None:
     for key in given:
         if key not in known:
             raise UsageError(f"{where}unknown key {key!r}.{did_you_mean(key, known)}")

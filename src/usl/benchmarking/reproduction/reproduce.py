@@ -14,6 +14,7 @@ from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.reproduction.comparison import Cell, Result, cells_of, result_of
 from usl.benchmarking.reproduction.constants import PRINTED, Printed
+from usl.benchmarking.reproduction.figures import Shown, draw_figure
 from usl.benchmarking.reproduction.page import write_results
 from usl.benchmarking.reproduction.recipe import (
     PRESETS,
@@ -47,7 +48,7 @@ class Reproduced:
 
 
 def reproduce(
-    table: str,
+    table: str | Recipe,
     *,
     preset: Preset = "cpu",
     only: Sequence[str] | None = None,
@@ -65,7 +66,7 @@ def reproduce(
 
     Parameters
     ----------
-    table : table or figure, as table4 or fig7.
+    table : table or figure, as table4 or fig7; from Python also a recipe of one's own.
     preset : full, the paper's settings, or cpu, a reduction that each table describes.
     only : these rows of the table alone.
     out : folder of the results; the default is reproduced/TABLE-PRESET.
@@ -94,13 +95,15 @@ def reproduce(
     stamp(folder, recipe, preset)
     where = folder / ROWS
     found = benchmark(plan, where, jobs=jobs, minutes=minutes, progress=progress)
-    cells = cells_of(recipe, plan, rows, found.pools, Ledger(where))
-    write_results(recipe, preset, cells, found.pools, (), folder)
+    ledger = Ledger(where)
+    cells = cells_of(recipe, plan, rows, found.pools, ledger)
+    pictures = draw_figure(Shown(recipe, plan, cells, found.pools, ledger), folder)
+    write_results(recipe, preset, cells, found.pools, pictures[:1], folder)
     return Reproduced(recipe, preset, tuple(cells), found, folder)
 
 
 def plan_reproduction(
-    table: str,
+    table: str | Recipe,
     *,
     preset: Preset = "cpu",
     only: Sequence[str] | None = None,
@@ -116,18 +119,15 @@ def plan_reproduction(
     for name in recipe.needs(preset):
         place = known[name].found(Path(data))
         needs[name] = known[name].how(Path(data)) if place is None else f"at {place}"
-    told = {}
-    for row in rows:
-        results = {column: result_of(recipe, plan, row, column) for column in recipe.columns}
-        told[row.name] = {column: _told(result, plan) for column, result in results.items()}
     return {
         "table": recipe.name,
         "title": recipe.title,
         "preset": preset,
         "says": recipe.says.get(preset, ""),
         "cost": cost_of(recipe, preset),
+        "draws": plan.seeds,
         "data": needs,
-        "rows": told,
+        "rows": {row.name: told_of(recipe, plan, row) for row in rows},
     }
 
 
@@ -204,16 +204,15 @@ def stamp(folder: Path, recipe: Recipe, preset: str) -> None:
 
 
 def _opened(
-    table: str, preset: str, only: Sequence[str] | None, data: Path
+    table: str | Recipe, preset: str, only: Sequence[str] | None, data: Path
 ) -> tuple[Recipe, Plan, list[Row]]:
     """The recipe, its plan and the rows that are asked for; the plan has no other methods then."""
-    name = check_name(table)
-    if name in PRINTED:
+    if isinstance(table, str) and (name := check_name(table)) in PRINTED:
         raise UsageError(f"table: {label_of(name)} is printed, not run: usl reproduce {name}")
     if preset not in PRESETS:
         raise UsageError(f"preset: {preset!r} given; use {' or '.join(PRESETS)}."
                          + did_you_mean(preset, PRESETS))  # fmt: skip
-    recipe = read_recipe(name)
+    recipe = read_recipe(table) if isinstance(table, str) else table
     if preset not in recipe.presets:
         raise UsageError(f"preset: {recipe.label} has no preset {preset}: {recipe.says[preset]}")
     plan = recipe.plan(preset, data)
@@ -250,12 +249,18 @@ def restricted_to(recipe: Recipe, plan: Plan, rows: Sequence[Row]) -> Plan:
     )
 
 
-def _told(result: Result | str, plan: Plan) -> str:
-    """What a cell runs, in words."""
-    if isinstance(result, str):
-        return result
-    learner = "" if result.learner is None else f", {result.learner.name}"
-    seeds = plan.seeds if result.learner is None else min(plan.seeds, result.learner.seeds or 10**9)
-    return f"{result.entry.name} on {result.dataset.name}, {result.budget:,} labels{learner}, " + (
-        f"{seeds} draws"
-    )
+def told_of(recipe: Recipe, plan: Plan, row: Row) -> dict[str, Any]:
+    """What a row runs, in words: ``runs``; and ``not_run``, the columns by why they have none."""
+    learners: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
+    for column in recipe.columns:
+        result = result_of(recipe, plan, row, column)
+        if isinstance(result, str):
+            missing.setdefault(result, []).append(column)
+            continue
+        what = f"{result.entry.name} on {result.dataset.name}, {result.budget:,} labels"
+        names = learners.setdefault(what, [])
+        if result.learner is not None and result.learner.name not in names:
+            names.append(result.learner.name)
+    runs = [f"{what}: {', '.join(names) or 'the picks'}" for what, names in learners.items()]
+    return {"runs": runs, "not_run": missing}
