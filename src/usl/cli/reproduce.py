@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from usl.benchmarking.outcome import check_outcome
-from usl.benchmarking.reproduction.comparison import header_of
-from usl.benchmarking.reproduction.page import PAGE, READ, footnotes, gain_rows, table_rows
+from usl.benchmarking.reproduction.page import PAGE, READ, footnotes, gain_table
+from usl.benchmarking.reproduction.page import table as table_of
 from usl.benchmarking.reproduction.reproduce import (
     plan_reproduction,
     printed,
@@ -55,11 +55,12 @@ def reproduce(
         for line in footnotes(recipe, found.preset):
             say(line)
         say(READ)
-        print_table(header_of(recipe), table_rows(cells))
-        if gains := gain_rows(recipe, cells):
+        print_table(*table_of(recipe, cells))
+        header, gains = gain_table(recipe, cells)
+        if gains:
             say()
             say(f"Over {recipe.base}: paper / ours [95% interval of paired draws].")
-            print_table(["", *recipe.columns], gains)
+            print_table(header, gains)
         say(f"Written: {found.out / PAGE}")
     check_outcome(found.benchmark)
     if left := found.benchmark.left:

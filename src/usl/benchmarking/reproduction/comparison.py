@@ -147,15 +147,13 @@ def _first(recipe: Recipe, plan: Plan, row: Row) -> Entry | None:
     return None if isinstance(result, str) else result.entry
 
 
-def header_of(recipe: Recipe) -> list[str]:
-    """The header of the table: the columns, each with the words of its figure."""
-    words = {name: MEASURES[str(own.get("figure", "test"))][1] for name, own in _columns(recipe)}
-    same = len(set(words.values())) == 1
-    return ["", *(name if same else f"{name}: {words[name]}" for name in words)]
-
-
-def _columns(recipe: Recipe) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    return recipe.columns.items()
+def header_of(recipe: Recipe, columns: Sequence[str]) -> list[str]:
+    """The header over columns: their names, each with the words of its figure if they differ."""
+    figures = [str(recipe.columns[name].get("figure", "test")) for name in columns]
+    if len(set(figures)) == 1:
+        return list(columns)
+    words = [MEASURES[figure][1] for figure in figures]
+    return [f"{name} ({word})" for name, word in zip(columns, words, strict=True)]
 
 
 def text_of(cell: Cell) -> str:

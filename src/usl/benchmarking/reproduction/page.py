@@ -15,6 +15,7 @@ from usl.benchmarking.reproduction.comparison import (
     header_of,
     text_of,
 )
+from usl.benchmarking.reproduction.measures import OF_PICKS
 from usl.benchmarking.reproduction.recipe import Recipe
 from usl.core.files import atomic_write
 from usl.core.version import __version__
@@ -30,23 +31,33 @@ SHEET_HEADER = (
 )
 
 
-def table_rows(cells: Sequence[Cell]) -> list[list[str]]:
-    """The rows of the table as texts."""
+def table(recipe: Recipe, cells: Sequence[Cell]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table, as texts, without columns that have no number at all."""
+    columns = [
+        name
+        for name in recipe.columns
+        if any(cell.ours or not math.isnan(cell.paper) for cell in cells if cell.column == name)
+    ]
     rows: dict[str, list[str]] = {}
     for cell in cells:
-        rows.setdefault(cell.row.name, [cell.row.shown]).append(text_of(cell))
-    return list(rows.values())
+        if cell.column in columns:
+            rows.setdefault(cell.row.name, [cell.row.shown]).append(text_of(cell))
+    return ["", *header_of(recipe, columns)], list(rows.values())
 
 
-def gain_rows(recipe: Recipe, cells: Sequence[Cell]) -> list[list[str]]:
-    """What every row gains over the recipe's base, for the columns of accuracies; or nothing."""
-    base = {cell.column: cell for cell in cells if cell.row.name == recipe.base}
+def gain_table(recipe: Recipe, cells: Sequence[Cell]) -> tuple[list[str], list[list[str]]]:
+    """What every row gains over the recipe's base, in columns of learners that we have run.
+
+    Without rows where there is no base, or no number of ours.
+    """
+    base = {cell.column: cell for cell in cells if cell.row.name == recipe.base and cell.ours}
+    columns = [name for name, cell in base.items() if cell.measure not in OF_PICKS]
     rows: dict[str, list[str]] = {}
     for cell in cells:
-        if cell.row.name != recipe.base and cell.column in base:
+        if cell.row.name != recipe.base and cell.column in columns:
             own = rows.setdefault(cell.row.name, [cell.row.shown])
             own.append(gain_text(cell, base[cell.column]))
-    return list(rows.values())
+    return ["", *columns], list(rows.values())
 
 
 def footnotes(recipe: Recipe, preset: str) -> list[str]:
@@ -62,10 +73,11 @@ def write_results(
     """Write the page and the sheet, each whole or not at all."""
     lines = [f"# {recipe.label}: {recipe.title}", "", *markdown_lines(footnotes(recipe, preset))]
     lines += ["", f"usl {__version__}. {READ}", ""]
-    lines += markdown_table(header_of(recipe), table_rows(cells))
-    if gains := gain_rows(recipe, cells):
+    lines += markdown_table(*table(recipe, cells))
+    header, gains = gain_table(recipe, cells)
+    if gains:
         lines += ["", f"Over *{recipe.base}*: paper / ours [95% interval of paired draws].", ""]
-        lines += markdown_table(["", *recipe.columns], gains)
+        lines += markdown_table(header, gains)
     for picture in pictures:
         lines += ["", f"![{recipe.label}]({picture.name})"]
     lines += ["", *pool_table(pools)]
