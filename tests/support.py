@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-QUICK = {"refine": {"rounds": 1, "batches": 1}}  # parameters of strategies that take their time
+QUICK = {  # parameters of strategies that take their time
+    "refine": {"rounds": 1, "batches": 1},
+    "cbssal": {"looks": 2},
+    "core_gcn": {"steps": 20},
+    "uncertain_gcn": {"steps": 20},
+}
 
 
 def unit(rows):

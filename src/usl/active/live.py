@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from usl.active.contract import DEFAULT, STRATEGIES
+from usl.active.contract import DEFAULT, STRATEGIES, refuse_oracle
 from usl.core.errors import DataError, UsageError
 from usl.core.methods import find_method
 from usl.core.seeds import seed_number
@@ -77,7 +77,7 @@ def label_live(
     UsageError : no such strategy or learner; parameters that do not go together.
     DataError : as of :func:`usl.labeling.page.serve.serve`.
     """
-    find_method([STRATEGIES, METHODS], method)
+    refuse_oracle(method, find_method([STRATEGIES, METHODS], method)[1])
     FROZEN.load(learner)
     settings = {SUGGEST: bool(suggest), "method": method, "learner": learner}
     settings["seed"] = seed_number(seed)

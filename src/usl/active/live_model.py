@@ -13,6 +13,7 @@ from usl.labeling.answers.entries import LABEL
 from usl.labeling.answers.outcomes import OPEN, outcomes
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order
+from usl.numeric.arrays import TINY
 from usl.numeric.lazy_table import taken
 from usl.numeric.stage_cache import KeepSearch
 from usl.run.excluded import read_excluded
@@ -31,7 +32,8 @@ class Fitted:
 
     ``given`` the label of each labelled row, ``names`` the classes, ``chances`` float64 [n, C] of
     all rows, ``estimate`` the model's own guess at its accuracy, None without one; ``more`` and
-    ``changed`` as of :class:`Order`.
+    ``changed`` as of :class:`Order`; ``previous`` float64 [n, C] what the model before said, None
+    without one.
     """
 
     given: dict[int, str]
@@ -40,6 +42,7 @@ class Fitted:
     estimate: float | None
     more: int
     changed: float | None
+    previous: Probabilities | None = None
 
 
 class LiveModel:
@@ -97,7 +100,9 @@ class LiveModel:
         if self._fitted is None or self._fitted.given != given:
             self._fitted = self._fit(given, names, rows, classes, is_open)
         fitted = self._fitted
-        asked = self._asked(self._method, rows, classes, candidates, fitted.chances)
+        asked = self._asked(
+            self._method, rows, classes, candidates, fitted.chances, fitted.previous
+        )
         likeliest = fitted.chances[asked].argmax(axis=1)
         guesses = {
             self._ids[row]: (names[best], float(fitted.chances[row, best]))
@@ -134,7 +139,13 @@ class LiveModel:
         was, now = (one[open_rows].argmax(axis=1) for one in (before.chances, chances))
         changed = float((same[was] != now).mean()) if len(open_rows) else None
         more = len(given.keys() - before.given.keys())
-        return Fitted(given, names, chances, estimate, more, changed)
+        kept = np.flatnonzero(same >= 0)
+        previous = np.zeros_like(chances)
+        np.add.at(previous.T, same[kept], before.chances.T[kept])
+        # A class that is gone leaves rows that it held with less than 1 between the others.
+        whole = previous.sum(axis=1, keepdims=True)
+        previous = np.where(whole > 0, previous / np.maximum(whole, TINY), 1 / len(names))
+        return Fitted(given, names, chances, estimate, more, changed, previous)
 
     def _named(self, rows: NDArray[np.int64]) -> tuple[str, ...]:
         return tuple(self._ids[row] for row in rows.tolist())
@@ -146,6 +157,7 @@ class LiveModel:
         classes: NDArray[np.int64],
         candidates: NDArray[np.int64],
         chances: Probabilities | None = None,
+        previous: Probabilities | None = None,
     ) -> NDArray[np.int64]:
         """The rows that a strategy wants, the most wanted first; none at the end."""
         if not len(candidates):
@@ -157,6 +169,7 @@ class LiveModel:
             classes=classes,
             method=method,
             predictions=chances,
+            previous=previous,
             learner=self._refit,
             candidates=candidates,
             seed=self._seed,

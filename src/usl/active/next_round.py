@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.active.contract import DEFAULT, STRATEGIES, Query
+from usl.active.contract import DEFAULT, STRATEGIES, Query, refuse_oracle, takes
 from usl.active.likely import likely
 from usl.active.passed_over import pick_past
 from usl.active.query import query
 from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
-from usl.active.state import Learned, RunState, learn, likeliest, state_of
+from usl.active.state import Learned, RunState, learn, likeliest, said_before, state_of
 from usl.core.errors import UsageError, did_you_mean
 from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
@@ -175,11 +175,7 @@ def check_method(method: str, class_: str | None, params: dict[str, Any]) -> Non
         raise UsageError(
             "class: it says how to pick by itself. Leave the method out, or the class."
         )
-    if getattr(module, "ORACLE", False):
-        raise UsageError(
-            f"method: {method!r} reads the answers of all images, which nobody has here. Take "
-            f"another, such as {DEFAULT}."
-        )
+    refuse_oracle(method, module)
     kind.check(method, module, params)
 
 
@@ -251,9 +247,13 @@ def _query(
 ) -> Query:
     """Pick by a strategy, or by a selection method, to which open requests count as covered."""
     labeled, classes = state.labeled, state.classes
-    if find_method(KINDS, method)[0] is METHODS:
+    kind, module = find_method(KINDS, method)
+    previous = None
+    if kind is METHODS:
         labeled = np.sort(np.concatenate([labeled, state.open]))
         classes = np.zeros(len(labeled), dtype=np.int64)  # coverage does not look at them
+    elif learned is not None and takes(module, "previous"):
+        previous = said_before(state, learned, seed=seed)
     return query(
         state.features,
         budget,
@@ -261,6 +261,7 @@ def _query(
         classes=classes,
         method=method,
         predictions=None if learned is None else learned.probabilities,
+        previous=previous,
         learner=LEARNER if learned is None else learned.refit,
         candidates=candidates,
         seed=seed,

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usl.active.contract import DEFAULT, NEEDS_MODEL, STRATEGIES, Query
+from usl.active.contract import (
+    DEFAULT,
+    NEEDS_MODEL,
+    ORACLE,
+    STRATEGIES,
+    Query,
+    Truth,
+    Views,
+    refuse_oracle,
+    takes,
+)
+from usl.active.shared.feature_views import feature_views
 from usl.core.errors import DataError, UsageError
 from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
@@ -17,6 +29,7 @@ from usl.core.seeds import seed_number
 from usl.core.words import counted
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.stage_cache import NOTHING, Keep
+from usl.numeric.table import as_table
 from usl.numeric.unit_rows import check_table, unit_rows
 from usl.numeric.workspace import Workspace
 from usl.selection.contract import METHODS
@@ -36,7 +49,10 @@ def query(
     classes: ArrayLike,
     method: str = DEFAULT,
     predictions: ArrayLike | None = None,
+    previous: ArrayLike | None = None,
+    views: Views | None = None,
     learner: str | Refit = LEARNER,
+    truth: Truth | None = None,
     candidates: ArrayLike | None = None,
     seed: int = 0,
     keep: Keep = NOTHING,
@@ -55,8 +71,14 @@ def query(
     method : a query strategy, or any selection method, which then covers what the labels do not.
     predictions : float [n, C], class probabilities by the present model. Where a strategy asks for
         them and none are given, ``learner`` is trained.
+    previous : float [n, C], those of the model before the newest labels, in the same columns; 0 for
+        a class that had no label.
+    views : ``views(count)`` gives so many tables like ``predictions``, one after another, by the
+        same model, of random views of the rows. By default a third of a row's features drops out, and
+        ``learner`` predicts the rest (:mod:`usl.active.shared.feature_views`).
     learner : a training method on frozen features, or a :class:`usl.training.refit.Refit` of the
         same features, which serves one round after another.
+    truth : what an oracle is told. No other method gets it.
     candidates : rows (numbers or mask) that may be asked for; default all without a label.
     seed : of every random draw; the same in, the same picks, whatever the thread count.
     keep : where what depends on the features alone is kept between rounds.
@@ -96,31 +118,22 @@ def query(
             **method_params,
         )
         return Query(found.indices, (COVERAGE,) * budget, parameters=found.parameters)
-    asked = inspect.signature(module.query).parameters
-    trained = _Learner(table, learner, keep, seed)
-    several = len(np.unique(numbers)) > 1
-    if predictions is not None:
-        probabilities = table_of_probabilities(predictions, n)
-        if probabilities.shape[1] < 2:
-            raise DataError("predictions: 1 class given; of a single class there is no doubt.")
-        if probabilities.shape[1] <= numbers.max(initial=-1):
-            raise DataError(
-                f"predictions: {probabilities.shape[1]} classes, but a label is of class "
-                f"{numbers.max()}. Give a column for each class."
-            )
-    elif several:
-        probabilities = trained.predict(known, numbers)
-    else:
-        probabilities = None
+    if truth is None:
+        refuse_oracle(method, module)
+    trained = _Learner(table, learner, keep, seed, known, numbers)
+    probabilities = _predictions(predictions, trained, numbers)
     if probabilities is None and getattr(module, NEEDS_MODEL, False):
         raise UsageError(
             f"method: {method!r} goes by what a model says, and fewer than two classes have a "
             "label. Label more first, or take a method that needs no model, such as quorum."
         )
-    if "fit" in asked:
-        method_params["fit"] = trained.fit
-    if "keep" in asked:
-        method_params["keep"] = keep.of(table)
+    more: dict[str, Callable[[], Any]] = {
+        "fit": lambda: trained.fit,
+        "keep": lambda: keep.of(table),
+        "views": lambda: _views(views, trained, probabilities),
+        "previous": lambda: _previous(previous, probabilities),
+        "truth": lambda: truth if getattr(module, ORACLE, False) else None,
+    }
     made: Query = module.query(
         table,
         int(budget),
@@ -130,6 +143,7 @@ def query(
         candidates=allowed,
         seed=seed,
         progress=progress,
+        **{name: make() for name, make in more.items() if takes(module, name)},
         **method_params,
     )
     _check_promise(made, int(budget), allowed, method)
@@ -137,24 +151,99 @@ def query(
 
 
 class _Learner:
-    """The learner of a query, prepared when it is first needed."""
+    """The learner of a query and its labels, prepared when it is first needed.
 
-    def __init__(self, table: Any, learner: str | Refit, keep: Keep, seed: int) -> None:
+    ``several``: whether two classes have a label at least, so that it can be trained.
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        learner: str | Refit,
+        keep: Keep,
+        seed: int,
+        labeled: NDArray[np.int64],
+        classes: NDArray[np.int64],
+    ) -> None:
         self._table, self._learner, self._keep, self._seed = table, learner, keep, seed
+        self._classes = np.full(len(table), -1)
+        self._classes[labeled] = classes
+        self.several = len(np.unique(classes)) > 1
 
-    def fit(self, classes: NDArray[Any]) -> Model:
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._classes)
+
+    def fit(self, classes: NDArray[Any], n_classes: int | None = None) -> Model:
         """The model of these labels, int64 [n], -1 where there is none."""
         if isinstance(self._learner, str):
             self._learner = Refit(self._table, self._learner, keep=self._keep.of(self._table))
-        return self._learner.update(classes, seed=self._seed)
+        return self._learner.update(classes, n_classes=n_classes, seed=self._seed)
 
-    def predict(
-        self, labeled: NDArray[np.int64], classes: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def predict(self) -> NDArray[np.float64]:
         """The probabilities of every row, float64 [n, C]."""
-        every = np.full(len(self._table), -1)
-        every[labeled] = classes
-        return train_probabilities(self.fit(every), self._table)
+        return train_probabilities(self.fit(self._classes), self._table)
+
+    def views(self, n_classes: int, count: int) -> Iterator[NDArray[np.float64]]:
+        """What it says of views that are made of the features, ``count`` times [n, C]."""
+        model = self.fit(self._classes, n_classes)
+        keep = self._keep.of(self._table)
+        yield from feature_views(as_table(self._table), model, self._seed, keep)(count)
+
+
+def _predictions(
+    given: ArrayLike | None, trained: _Learner, classes: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """What a model says, float64 [n, C]; None while fewer than two classes have a label."""
+    if given is None:
+        return trained.predict() if trained.several else None
+    probabilities = table_of_probabilities(given, len(trained))
+    if probabilities.shape[1] < 2:
+        raise DataError("predictions: 1 class given; of a single class there is no doubt.")
+    if probabilities.shape[1] <= classes.max(initial=-1):
+        raise DataError(
+            f"predictions: {probabilities.shape[1]} classes, but a label is of class "
+            f"{classes.max()}. Give a column for each class."
+        )
+    return probabilities
+
+
+def _previous(
+    given: ArrayLike | None, now: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """What the model before said, in the columns of the present one."""
+    if given is None or now is None:
+        return None
+    return _as_predictions("previous", given, now)
+
+
+def _views(given: Views | None, trained: _Learner, now: NDArray[np.float64] | None) -> Views | None:
+    """What the model says of random views; None where there is none."""
+    if now is None:
+        return None
+    if given is None:
+        if not trained.several:
+            raise UsageError(
+                "views: none given, and fewer than two classes have a label, so that no learner "
+                "can be trained to look at them. Label more first, or hand them in."
+            )
+        return partial(trained.views, now.shape[1])
+
+    def checked(count: int) -> Iterator[NDArray[np.float64]]:
+        for number, table in enumerate(given(count)):
+            yield _as_predictions(f"views: number {number}", table, now)
+
+    return checked
+
+
+def _as_predictions(name: str, given: ArrayLike, now: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A table of probabilities with the rows and columns of another; :class:`DataError`."""
+    table = np.asarray(given)
+    if table.shape != now.shape:
+        raise DataError(
+            f"{name}: {table.shape} given; a table like predictions, {now.shape}, is needed."
+        )
+    return table_of_probabilities(table, len(now), name)
 
 
 def _labels(

@@ -132,6 +132,26 @@ def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:
     return Learned(refit, said, getattr(model, "estimate", 0.0) or None)
 
 
+def said_before(state: RunState, learned: Learned, *, seed: int) -> NDArray[np.float64] | None:
+    """What the learner would say without the labels of the newest round that has any, [n, C].
+
+    None where only the first selection has labels, or those before it are of fewer than two
+    classes.
+    """
+    classes, weights = every(state)
+    for one in reversed(state.run.rounds()[1:]):
+        newest = np.isin(state.ids, one.ids()) & (classes >= 0)
+        if newest.any():
+            classes[newest] = -1
+            break
+    else:
+        return None
+    if len(np.unique(classes[classes >= 0])) < 2:
+        return None
+    model = learned.refit.update(classes, weights, len(state.names), seed=seed)
+    return train_probabilities(model, state.features)
+
+
 def every(state: RunState) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The class number of every row, int64 [n], -1 without a label, and the weights [n]."""
     classes, weights = np.full(len(state.ids), -1), np.ones(len(state.ids))

@@ -129,7 +129,8 @@ def _areas(found: Benchmark, cell: Cell) -> list[str]:
             for other, place in ((o, methods.index(o)) for o in others)
         ]
         mean = f"{100 * cell.test[row].mean():.1f} ± {100 * spread[row]:.1f}"
-        rows.append([methods[row], mean, *gains])
+        name = methods[row] + (" (oracle)" if found.table.oracle[row] else "")
+        rows.append([name, mean, *gains])
     title = f"**{cell.dataset}**, {cell.encoder}, {len(cell.seeds)} seeds"
     return markdown_table([title, "area", *(f"over {other}" for other in others)], rows)
 

@@ -67,7 +67,8 @@ def _table(plan: Plan, pools: Iterable[Pool], ledger: Ledger, points: Points) ->
         cell.setdefault(entry.name, {})[seed] = lines
         last = lines[-1]["coverage"], lines[-1]["balance"]
         figures.setdefault(entry.name, []).extend((*last, line["seconds"]) for line in lines[1:])
-    names = tuple(entry.name for entry in plan.methods if entry.name in figures)
+    entries = [entry for entry in plan.methods if entry.name in figures]
+    names = tuple(entry.name for entry in entries)
     found = []
     for (dataset, encoder, learner_name), curves in cells.items():
         seeds = [set(curves.get(name, {})) for name in names]
@@ -78,4 +79,5 @@ def _table(plan: Plan, pools: Iterable[Pool], ledger: Ledger, points: Points) ->
                 labels, own = int(values[0, 0, place, 0]), values[:, :, place, 1]
                 found.append(Cell(dataset, encoder, labels, learner_name, common, own))
     tables = {name: np.array(rows) for name, rows in figures.items()}
-    return Table(names, np.zeros(len(names), dtype=bool), tuple(found), tables)
+    oracle = np.array([entry.is_oracle() for entry in entries], dtype=bool)
+    return Table(names, oracle, tuple(found), tables)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from usl.active.contract import STRATEGIES
+from usl.active.contract import ORACLE, STRATEGIES
 from usl.benchmarking.network_options import check_network, check_pretraining
 from usl.benchmarking.plan_values import at_least, check_keys, in_numbers, number_of_labels
 from usl.core.errors import UsageError
@@ -37,6 +37,7 @@ class Entry:
     seeds : only on so many of the first draws; None for all.
     asking : how a strategy comes to a budget; None for all others.
     network : whether it trains a network on the images.
+    begins : the encoder of the plan's own that such a network begins with.
     """
 
     name: str
@@ -45,17 +46,17 @@ class Entry:
     seeds: int | None = None
     asking: Asking | None = None
     network: bool = False
+    begins: Entry | None = None
 
     @property
     def on_images(self) -> bool:
         """Whether it needs the pictures of a draw, beside the features."""
         return self.network or (self.asking is not None and self.asking.model.network)
 
-    def starts(self) -> set[str]:
-        """The encoders that its networks begin with."""
-        networks = [self] if self.asking is None else [self, self.asking.model]
-        return {entry.params["start"] for entry in networks
-                if entry.network and "start" in entry.params}  # fmt: skip
+    def own_encoder(self) -> str | None:
+        """The plan's own encoder that one of its networks begins with."""
+        network = self if self.asking is None else self.asking.model
+        return None if network.begins is None else network.begins.name
 
     def on(self, seed: int) -> bool:
         """Whether it takes part in the draw of this seed."""
@@ -63,9 +64,7 @@ class Entry:
 
     def is_oracle(self) -> bool:
         """Whether it reads the true labels, and so is only a yardstick."""
-        module = find_method([METHODS] if self.asking is None else [STRATEGIES, METHODS],
-                             self.method)[1]  # fmt: skip
-        return bool(getattr(module, "ORACLE", False))
+        return bool(getattr(find_method([METHODS, STRATEGIES], self.method)[1], ORACLE, False))
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,9 @@ def entry_of(table: str, name: str, own: Any, folder: Path, kinds: Sequence[Meth
             return Entry(name, method, check_network(method, params, folder), seeds, network=True)
         if kind is PRETRAINING:
             return Entry(name, method, check_pretraining(method, params, folder), network=True)
-        oracle = bool(getattr(module, "ORACLE", False))
-        if table == "strategies" and oracle:
-            raise UsageError("it reads the true labels, which no strategy may.")
+        oracle = bool(getattr(module, ORACLE, False))
+        if STRATEGIES in kinds and kind is METHODS and oracle:
+            raise UsageError("it reads the true labels, and knows of no rounds.")
         answers = ANSWERS in inspect.signature(getattr(module, kind.function)).parameters
         kind.check(method, module, params | ({ANSWERS: None} if oracle and answers else {}))
     except UsageError as error:
@@ -173,6 +172,18 @@ def one_of(where: str, own: Any, folder: Path, kind: Methods) -> Entry:
     table, _, key = where.partition(".")
     found = entry_of(table, key, given, folder, [kind])
     return Entry(found.method, found.method, found.params, network=found.network)
+
+
+def beginning(entry: Entry, encoders: Mapping[str, Entry]) -> Entry:
+    """The same entry, where a network's ``start`` is one of the plan's own encoders."""
+    if entry.asking is not None:
+        model = beginning(entry.asking.model, encoders)
+        return replace(entry, asking=replace(entry.asking, model=model))
+    start = entry.params.get("start")
+    if not entry.network or start is None or start not in encoders:
+        return entry
+    others = {name: value for name, value in entry.params.items() if name != "start"}
+    return replace(entry, params=others, begins=encoders[start])
 
 
 def _parameters(table: str, name: str, own: Any) -> dict[str, Any]:

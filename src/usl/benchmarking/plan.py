@@ -59,15 +59,23 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from usl.active.contract import STRATEGIES
 from usl.benchmarking.datasets import DataSet, data_set
-from usl.benchmarking.entries import STRATEGY, Entry, asking_of, entry_of, method_of, one_of
+from usl.benchmarking.entries import (
+    STRATEGY,
+    Entry,
+    asking_of,
+    beginning,
+    entry_of,
+    method_of,
+    one_of,
+)
 from usl.benchmarking.plan_values import (
     BUILTIN,
     CLASSES,
@@ -136,6 +144,16 @@ class Plan:
     leave_out: tuple[str, ...] = ()  # a second headline is given without these data sets
     rounds: Rounds | None = None
     pretrained: tuple[Entry, ...] = ()  # encoders that the plan trains
+
+    def of_seeds(self, seeds: int) -> Plan:
+        """The plan with its first draws alone, and the methods that take part in all of them."""
+        methods = tuple(entry for entry in self.methods if entry.on(seeds - 1))
+        return replace(self, seeds=seeds, methods=methods)
+
+    def fewer_seeds(self) -> list[int]:
+        """The numbers of draws that some method keeps to, the largest first."""
+        fewer = {entry.seeds for entry in self.methods if not entry.on(self.seeds - 1)}
+        return sorted((count for count in fewer if count is not None), reverse=True)
 
     def on_images(self) -> list[Entry]:
         """What needs the pictures of every data set: networks as learners, and in strategies."""
@@ -219,9 +237,12 @@ def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
     learners = tuple(
         entry_of("learners", name, own, folder, kinds) for name, own in given["learners"].items()
     )
-    pretrained = tuple(
-        entry_of("pretrained", name, own, folder, [PRETRAINING])
+    pretrained = {
+        name: entry_of("pretrained", name, own, folder, [PRETRAINING])
         for name, own in given.get("pretrained", {}).items()
+    }
+    methods, learners = (
+        tuple(beginning(entry, pretrained) for entry in part) for part in (methods, learners)
     )
     _check_budgets(methods, datasets)
     _check_used(pretrained, datasets, [*methods, *learners])
@@ -248,7 +269,7 @@ def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
         reference,
         leave_out,
         rounds,
-        pretrained,
+        tuple(pretrained.values()),
     )
 
 
@@ -285,16 +306,16 @@ def _check_budgets(methods: Sequence[Entry], datasets: Sequence[DataSet]) -> Non
 
 
 def _check_used(
-    pretrained: Sequence[Entry], datasets: Sequence[DataSet], entries: Sequence[Entry]
+    pretrained: Iterable[str], datasets: Sequence[DataSet], entries: Sequence[Entry]
 ) -> None:
     """Refuse an encoder that is trained for nothing."""
     used = {name for dataset in datasets for name in dataset.encoders}
-    used |= {start for entry in entries for start in entry.starts()}
-    for encoder in pretrained:
-        if encoder.name not in used:
+    used |= {name for entry in entries if (name := entry.own_encoder()) is not None}
+    for name in pretrained:
+        if name not in used:
             raise UsageError(
-                f"[pretrained.{encoder.name}]: nothing uses it. Name it in encoders, or as the "
-                f'start of a network: start = "{encoder.name}".'
+                f"[pretrained.{name}]: nothing uses it. Name it in encoders, or as the start of a "
+                f'network: start = "{name}".'
             )
 
 

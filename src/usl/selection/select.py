@@ -178,8 +178,10 @@ def checked_predictions(given: ArrayLike | None, n: int, method: str) -> NDArray
     return table_of_probabilities(given, n)
 
 
-def table_of_probabilities(given: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Predictions as float64 [n, C], checked.
+def table_of_probabilities(
+    given: ArrayLike, n: int, name: str = "predictions"
+) -> NDArray[np.float64]:
+    """Predictions as float64 [n, C], checked; ``name`` is what messages call them.
 
     Raises :class:`DataError` for no table of n rows, or a row that is no distribution over the
     classes.
@@ -187,7 +189,7 @@ def table_of_probabilities(given: ArrayLike, n: int) -> NDArray[np.float64]:
     table = np.asarray(given)
     if table.ndim != 2 or len(table) != n or not np.issubdtype(table.dtype, np.number):
         raise DataError(
-            f"predictions: {table.dtype} {table.shape} given; class probabilities [{n}, classes] "
+            f"{name}: {table.dtype} {table.shape} given; class probabilities [{n}, classes] "
             "are needed, a row per item."
         )
     table = table.astype(np.float64)
@@ -198,7 +200,7 @@ def table_of_probabilities(given: ArrayLike, n: int) -> NDArray[np.float64]:
     ):
         if wrong.any():
             raise DataError(
-                f"predictions: row {int(wrong.argmax())} {fault}"
+                f"{name}: row {int(wrong.argmax())} {fault}"
                 f"{more_such(int(wrong.sum()), 'row')}. "
                 "Give class probabilities, such as a softmax."
             )

@@ -107,10 +107,26 @@ class NeighborModel(ArrayModel):
         They are the same for every model of these items, ``k`` and ``power``.
         """
         found, distances = nearest(features, self.train, min(self.k, len(self.train)))
+        return found, self._shares(distances)
+
+    def links_among(
+        self, features: Float32, known: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """As :meth:`links`, looked for among these training items alone, int64 [q, m]."""
+        others = self.train[known]
+        lengths = np.einsum("qmd,qmd->qm", others, others)
+        squared = lengths + np.einsum("qd,qd->q", features, features)[:, None]
+        squared -= 2 * np.einsum("qmd,qd->qm", others, features)
+        distances = np.sqrt(np.maximum(squared, 0))
+        best = np.argsort(distances, axis=1, kind="stable")[:, : self.k]
+        found = np.take_along_axis(known, best, axis=1)
+        return found, self._shares(np.take_along_axis(distances, best, axis=1))
+
+    def _shares(self, distances: Float32) -> NDArray[np.float64]:
+        """The weights of neighbours at these distances, rows of sum 1."""
         weights = similarity(distances, self.power)
         weights[weights.sum(axis=1) == 0] = 1.0
-        weights /= weights.sum(axis=1, keepdims=True)
-        return found, weights
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
     def vote(self, found: NDArray[np.int64], weights: NDArray[np.float64]) -> Probabilities:
         """Probabilities of the items with these :meth:`links`, float64 [q, C]."""

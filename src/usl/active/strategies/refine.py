@@ -15,15 +15,15 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.active.contract import STRATEGIES, Fit, Query
+from usl.active.contract import Fit, Query
+from usl.active.shared.asked_within import asked_within
 from usl.active.shared.head import check_two_classes
 from usl.active.shared.temperature import calibrated_temperature
 from usl.active.strategies import uherding
 from usl.core.parameters import Between, NotNegative, Positive
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress
 from usl.numeric.arrays import Float32, Rows
-from usl.numeric.table import Table, as_table
-from usl.selection.contract import METHODS
+from usl.numeric.table import as_table
 
 NAME = "REFINE"
 NEEDS_MODEL = True
@@ -83,7 +83,9 @@ def query(
                 part = np.sort(rng.choice(pool, size, replace=False, shuffle=False))
                 drawn = int(rng.integers(1 << 31))
                 asked.append(
-                    _asked(table, budget, labeled, classes, predictions, part, name, drawn, params)
+                    asked_within(
+                        table, budget, labeled, classes, predictions, part, name, drawn, params
+                    )
                 )
                 done += 1
                 progress(done, total, "ensemble")
@@ -102,32 +104,3 @@ def query(
     )
     used = {"rounds": rounds, "batches": batches, "share": share, "left": len(pool)}
     return Query(found.indices, found.reasons, found.figures, {**used, **found.parameters})
-
-
-def _asked(
-    table: Table,
-    budget: int,
-    labeled: Rows,
-    classes: Rows,
-    predictions: NDArray[np.float64],
-    part: Rows,
-    name: str,
-    seed: int,
-    params: dict[str, Any],
-) -> Rows:
-    """What one strategy asks for where there are only the labels and ``part`` of the rows."""
-    rows = np.union1d(labeled, part)
-    given: dict[str, Any] = {
-        "labeled": np.searchsorted(rows, labeled),
-        "candidates": np.searchsorted(rows, part),
-        "seed": seed,
-        "progress": silent,
-        **params,
-    }
-    points = table.take(rows)
-    if name in METHODS.built_in():
-        found = METHODS.load(name).pick(points, budget, **given)
-    else:
-        given |= {"classes": classes, "predictions": predictions[rows]}
-        found = STRATEGIES.load(name).query(points, budget, **given)
-    return np.asarray(rows[found.indices])

@@ -31,8 +31,11 @@ class Classifier(nn.Module):  # type: ignore[misc]
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 whatever the precision of the backbone."""
-        features = self.backbone(images)
-        with torch.autocast(images.device.type, enabled=False):
+        return self.classify(self.backbone(images))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits [b, C] of the backbone's features [b, dim]."""
+        with torch.autocast(features.device.type, enabled=False):
             return self.head(features.float())
 
 
