@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from usl.benchmarking.keys import selection_key
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.plots import Theme, new_figure, save_themed
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.reproduction.comparison import Cell, Result, result_of
 from usl.benchmarking.reproduction.measures import MEASURES, OF_PICKS
+from usl.benchmarking.reproduction.pictures import pictures
 from usl.benchmarking.reproduction.recipe import Recipe
-from usl.benchmarking.units import selection_key
 
 POINTS: dict[str, Any] = {"marker": "o", "ms": 3.5, "lw": 1.4}
 Found = list[tuple[Cell, Result]]  # what was measured, and which result it is
@@ -155,4 +156,5 @@ PLOTS: dict[str, Callable[[Shown, Theme], Any]] = {
     "parameters": parameters,
     "classes": classes,
     "budgets": budgets,
+    "pictures": pictures,
 }

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.benchmarking.entries import Entry
+from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.pools import Pool
-from usl.benchmarking.units import entry_key, selection_key
 from usl.numeric.blocks import rows_per_block
 from usl.selection.methods.usl import PRESETS
 
