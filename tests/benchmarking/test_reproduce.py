@@ -153,9 +153,16 @@ def test_a_table_of_the_papers_numbers_and_ours(toy):
     ):
         assert text in page
     assert found.benchmark.left == 0
-    only = restricted_to(recipe, recipe.plan("cpu", toy), [recipe.row("LAMBDA 2")])
+    chosen = recipe_of({**TINY, "base": None}, "table4").chosen(["LAMBDA 2", "nearest mean"])
+    only = restricted_to(chosen, chosen.plan("cpu", toy))
     assert [entry.name for entry in only.methods] == ["two"]
-    with pytest.raises(UsageError, match=r"no row 'lambda2'\. Did you mean 'lambda 2'"):
+    assert chosen.rows[0].paper == {"nearest mean": 60}
+    kept = recipe.chosen(["lambda 2", "changed"])
+    assert ([row.name for row in kept.rows], [*kept.columns]) == (
+        ["lambda 0", "lambda 2"],
+        ["changed"],
+    )
+    with pytest.raises(UsageError, match=r"no row or column 'lambda2'\. Did you mean 'lambda 2'"):
         reproduce(recipe, data=toy, only=["lambda2"])
 
     stamp = toy / "out" / "reproduction.json"

@@ -1,4 +1,4 @@
-"""The lists in usl_selections: whole, as their hashes say, and of the classes their authors state."""
+"""The lists in usl_selections: as their hashes say, and of the classes that their authors state."""
 
 from __future__ import annotations
 

@@ -116,18 +116,16 @@ def one_of(
     )
 
 
-def cells_of(
-    recipe: Recipe, plan: Plan, rows: Sequence[Row], pools: Iterable[Pool], ledger: Ledger
-) -> list[Cell]:
+def cells_of(recipe: Recipe, plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> list[Cell]:
     """All cells of a table, row by row, with what the ledger has."""
     by_name = {pool.dataset: pool for pool in pools}
     first = next((r for row in recipe.rows for r in [_first(recipe, plan, row)] if r), None)
     measured = None if first is None else Measured(ledger, plan.seeds, first)
     found = []
-    for row in rows:
-        for place, column in enumerate(recipe.columns):
+    for row in recipe.rows:
+        for column in recipe.columns:
             about = row, column
-            paper, sd = row.of_paper(place), row.sd[place] if place < len(row.sd) else math.nan
+            paper, sd = row.paper.get(column, math.nan), row.sd.get(column, math.nan)
             result = result_of(recipe, plan, *about)
             measure = str(recipe.columns[column].get("figure", "test"))
             if isinstance(result, str):

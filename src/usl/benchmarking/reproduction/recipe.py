@@ -42,10 +42,9 @@ or column whose learner, a preset's plan does not have is told as not run at tha
 
 from __future__ import annotations
 
-import math
 import tomllib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -72,21 +71,17 @@ class Row:
 
     Attributes
     ----------
-    paper : its numbers in the order of the columns, NaN where it has none; ``sd`` likewise.
+    paper, sd : its numbers by column, of those where it has any.
     mark : of a footnote. ``left_out`` : why no plan has it.
     where : which results of a plan it is, by the keys of :data:`PLACES`.
     """
 
     name: str
-    paper: tuple[float, ...] = ()
-    sd: tuple[float, ...] = ()
+    paper: Mapping[str, float] = field(default_factory=dict)
+    sd: Mapping[str, float] = field(default_factory=dict)
     mark: str = ""
     left_out: str = ""
     where: Mapping[str, Any] = field(default_factory=dict)
-
-    def of_paper(self, column: int) -> float:
-        """The paper's number in a column, or NaN."""
-        return self.paper[column] if column < len(self.paper) else math.nan
 
     @property
     def shown(self) -> str:
@@ -128,15 +123,27 @@ class Recipe:
         """Names of the data sets and weights that a preset asks for."""
         return named_in(self.presets[preset])
 
-    def row(self, name: str) -> Row:
-        """A row by its name, in any case of letters; :class:`UsageError` names the nearest."""
-        known = {row.name.lower(): row for row in self.rows}
-        if name.lower() not in known:
-            raise UsageError(
-                f"only: {self.label} has no row {name!r}.{did_you_mean(name, known)} It has: "
-                f"{', '.join(row.name for row in self.rows)}."
-            )
-        return known[name.lower()]
+    def chosen(self, only: Sequence[str]) -> Recipe:
+        """The recipe with the rows and columns that are named alone; all where none is.
+
+        The row that gains are told over stays.
+        Raises :class:`UsageError` for a name that is neither; it names the nearest.
+        """
+        rows = {row.name.lower(): row for row in self.rows}
+        columns = {name.lower(): name for name in self.columns}
+        for name in only:
+            if name.lower() not in rows | columns:
+                known = [*(row.name for row in self.rows), *self.columns]
+                raise UsageError(
+                    f"only: {self.label} has no row or column {name!r}.{did_you_mean(name, known)} "
+                    f"It has: {', '.join(known)}."
+                )
+        wanted = [name.lower() for name in only]
+        kept = tuple(row for key, row in rows.items() if key in wanted)
+        if kept:
+            kept = tuple(row for row in self.rows if row in kept or row.name == self.base)
+        shown = {name: self.columns[name] for key, name in columns.items() if key in wanted}
+        return replace(self, rows=kept or self.rows, columns=shown or self.columns)
 
 
 def recipe_names() -> list[str]:
@@ -183,7 +190,7 @@ def recipe_of(given: Mapping[str, Any], name: str) -> Recipe:
     rows = []
     for row, own in given["rows"].items():
         _check_keys(own, ROW_KEYS, f"{name}, row {row!r}: ")
-        paper, sd = (tuple(map(_number, own.get(key, ()))) for key in ("paper", "sd"))
+        paper, sd = (_numbers(given["columns"], own.get(key, ())) for key in ("paper", "sd"))
         mark, left_out = (str(own.get(key, "")) for key in ("mark", "left_out"))
         where = {key: own[key] for key in PLACES if key in own}
         rows.append(Row(row, paper, sd, mark, left_out, where))
@@ -218,9 +225,9 @@ def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _number(value: Any) -> float:
-    """A number of the paper's; a dash is none."""
-    return math.nan if value == "-" else float(value)
+def _numbers(columns: Collection[str], given: Sequence[Any]) -> dict[str, float]:
+    """Numbers of the first columns, by their names; a dash is none."""
+    return {name: float(value) for name, value in zip(columns, given, strict=False) if value != "-"}
 
 
 def _check_keys(given: Mapping[str, Any], known: Collection[str], where: str) -> None:

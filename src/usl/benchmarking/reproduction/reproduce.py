@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def reproduce(
     ----------
     table : table or figure, as table4 or fig7; from Python also a recipe of one's own.
     preset : full, the paper's settings, or cpu, a reduction that each table describes.
-    only : these rows of the table alone.
+    only : these rows and columns of the table alone, and the row that gains are told over.
     out : folder of the results; the default is reproduced/TABLE-PRESET.
     data : folder that holds the data sets and weights. Nothing is fetched; what is missing is
         named, with how to get it.
@@ -83,7 +84,7 @@ def reproduce(
     DataError : a data set that is missing, or differs from its checksum; a folder with results of
         another version or plan.
     """
-    recipe, plan, rows = _opened(table, preset, only, Path(data))
+    recipe, plan = _opened(table, preset, only, Path(data))
     check_gpu(recipe, preset, gpu)
     known = standard_sets()
     for name in recipe.needs(preset):
@@ -96,7 +97,7 @@ def reproduce(
     where = folder / ROWS
     found = benchmark(plan, where, jobs=jobs, minutes=minutes, progress=progress)
     ledger = Ledger(where)
-    cells = cells_of(recipe, plan, rows, found.pools, ledger)
+    cells = cells_of(recipe, plan, found.pools, ledger)
     pictures = draw_figure(Shown(recipe, plan, cells, found.pools, ledger), folder)
     write_results(recipe, preset, cells, found.pools, pictures[:1], folder)
     return Reproduced(recipe, preset, tuple(cells), found, folder)
@@ -113,7 +114,7 @@ def plan_reproduction(
 
     Opens nothing but recipes; parameters and errors as there.
     """
-    recipe, plan, rows = _opened(table, preset, only, Path(data))
+    recipe, plan = _opened(table, preset, only, Path(data))
     known = standard_sets()
     needs = {}
     for name in recipe.needs(preset):
@@ -127,7 +128,7 @@ def plan_reproduction(
         "cost": cost_of(recipe, preset),
         "draws": plan.seeds,
         "data": needs,
-        "rows": {row.name: told_of(recipe, plan, row) for row in rows},
+        "rows": {row.name: told_of(recipe, plan, row) for row in recipe.rows},
     }
 
 
@@ -205,8 +206,8 @@ def stamp(folder: Path, recipe: Recipe, preset: str) -> None:
 
 def _opened(
     table: str | Recipe, preset: str, only: Sequence[str] | None, data: Path
-) -> tuple[Recipe, Plan, list[Row]]:
-    """The recipe, its plan and the rows that are asked for; the plan has no other methods then."""
+) -> tuple[Recipe, Plan]:
+    """The recipe and its plan, of the rows and columns that are asked for."""
     if isinstance(table, str) and (name := check_name(table)) in PRINTED:
         raise UsageError(f"table: {label_of(name)} is printed, not run: usl reproduce {name}")
     if preset not in PRESETS:
@@ -216,22 +217,22 @@ def _opened(
     if preset not in recipe.presets:
         raise UsageError(f"preset: {recipe.label} has no preset {preset}: {recipe.says[preset]}")
     plan = recipe.plan(preset, data)
-    rows = [recipe.row(name) for name in only] if only else list(recipe.rows)
-    return recipe, restricted_to(recipe, plan, rows) if only else plan, rows
+    if not only:
+        return recipe, plan
+    recipe = recipe.chosen(only)
+    return recipe, restricted_to(recipe, plan)
 
 
-def restricted_to(recipe: Recipe, plan: Plan, rows: Sequence[Row]) -> Plan:
-    """The plan with no more than some rows need; :class:`UsageError` where that is nothing."""
-    results = [
-        result
-        for row in rows
-        for column in recipe.columns
-        if isinstance(result := result_of(recipe, plan, row, column), Result)
+def restricted_to(recipe: Recipe, plan: Plan) -> Plan:
+    """The plan with no more than a recipe needs; :class:`UsageError` where that is nothing."""
+    found = [
+        result_of(recipe, plan, row, column) for row in recipe.rows for column in recipe.columns
     ]
+    results = [result for result in found if isinstance(result, Result)]
     if not results:
-        why = result_of(recipe, plan, rows[0], next(iter(recipe.columns)))
-        raise UsageError(f"only: nothing to run of {rows[0].name!r}: {why}.")
+        raise UsageError(f"only: nothing to run of {recipe.rows[0].name!r}: {found[0]}.")
     methods = {result.entry.name for result in results}
+    learners = {result.learner.name for result in results if result.learner is not None}
     budgets: dict[str, set[int]] = {}
     for result in results:
         budgets.setdefault(result.dataset.name, set()).add(result.budget)
@@ -244,6 +245,8 @@ def restricted_to(recipe: Recipe, plan: Plan, rows: Sequence[Row]) -> Plan:
             if dataset.name in budgets
         ),
         methods=kept,
+        learners=tuple(entry for entry in plan.learners if entry.name in learners)
+        or plan.learners[:1],
         reference=plan.reference if plan.reference in methods else kept[0].name,
         leave_out=(),
     )
