@@ -164,3 +164,22 @@ def test_what_the_selection_excluded_is_never_asked_for(made, live):
     finally:
         (run.path / EXCLUDED).unlink()
     assert not set(wanted) & set(again.images)
+
+
+def test_a_strategy_is_told_what_the_model_before_said(made, live):
+    run, _, truth = made
+    model, store = LiveModel(open_run(run), live[1], method="tod", learner="logistic"), live[1]
+    rows = [int(np.flatnonzero(truth == one)[0]) for one in (0, 2, 1)]
+    give(store, truth, model._ids, rows[:2])
+    model.order()
+    give(store, truth, model._ids, rows[2:])
+    order = model.order()
+    features = open_run(run).space.features
+    _, last = margins(features, rows[:2], [0, 1])
+    _, now = margins(features, rows, [0, 2, 1])
+    previous = np.zeros((N, 3))
+    previous[:, [0, 2]] = last.probabilities(features)
+    change = ((now.probabilities(features) - previous) ** 2).sum(axis=1)
+    ranked = [row for row in np.argsort(-change, kind="stable").tolist() if row not in rows]
+    assert list(order.images) == [model._ids[row] for row in ranked[:AHEAD]]
+    assert list(model.order().images) == list(order.images), "nothing is new"

@@ -84,6 +84,11 @@ def test_a_strategy_has_the_task_that_it_was_published_with(method, task):
     assert (asker.task, asker.by_itself) == (task, False)
 
 
+def test_core_set_of_a_semi_supervised_network_is_core_set_on_its_features():
+    asker = asker_of("coreset_ssl")
+    assert (asker.method, asker.task) == ("coreset", "mixmatch")
+
+
 def test_a_task_ranks_by_itself_only_for_its_own_strategy():
     assert asker_of("llal").by_itself
     assert not asker_of("margin", "llal").by_itself

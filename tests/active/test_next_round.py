@@ -11,8 +11,12 @@ import pytest
 import usl
 from killed import all_names, kill_everywhere, quick_folder
 from round_run import CLASSES, fill_in, make_run, requested, truth
+from usl.active import learner_round as asking
 from usl.active import next_round as module
-from usl.core.errors import UsageError, UslWarning
+from usl.active.contract import Query
+from usl.active.state import learn, state_of
+from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.progress import silent
 from usl.labeling.answers.entries import BAD, LABEL, UNSURE
 from usl.labeling.answers.requests import request_round, withdraw_round
 from usl.labeling.answers.rounds import draw_audit, round_images
@@ -21,6 +25,7 @@ from usl.labeling.answers.sync import sync
 from usl.run.before import before_table, read_before
 from usl.run.folder import Run
 from usl.run.picks import read_picks
+from usl.training.open_run import open_run
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* have no label yet"),
@@ -379,3 +384,46 @@ def test_a_killed_round_is_there_or_not(run, monkeypatch, tmp_path):
 
         kill_everywhere(monkeypatch, prepare_undo, withdraw_round, check_undo)
         assert set(seen) == {1, 2}
+
+
+def test_strategies_are_told_what_was_said_before_the_labels_of_the_last_round(run, monkeypatch):
+    told = []
+    monkeypatch.setattr(asking, "query", lambda *given, **more: told.append(more) or ask(more))
+
+    def ask(more):
+        return Query(more["candidates"][:2], ("first",) * 2)
+
+    usl.next_round(run, 2, method="tod", dry_run=True)
+    assert told[0]["previous"] is None, "only the first selection has labels"
+    first = usl.next_round(run, 2, method="margin")
+    assert told[1]["previous"] is None, "margin does not ask for it"
+    said = told[1]["predictions"]
+    usl.next_round(run, 1, method="margin")
+    fill_in(run, first.ids)
+    usl.next_round(run, 2, method="tod", dry_run=True)
+    np.testing.assert_array_equal(told[-1]["previous"], said)
+    assert not np.array_equal(told[-1]["predictions"], said)
+
+
+def test_views_of_pictures_are_predicted_by_the_model_of_the_round(run, monkeypatch):
+    seen = np.random.default_rng(0).normal(size=(2, 60, 8)).astype(np.float32)
+    seen /= np.linalg.norm(seen, axis=2, keepdims=True)
+
+    def each_view(collection, space, count, *, progress):
+        assert (len(space.rows), count) == (60, 2)
+        yield from seen[:count]
+
+    with pytest.raises(DataError, match="views are made of images"):
+        usl.next_round(run, 3, method="mma", views="pictures")
+    monkeypatch.setattr("usl.features.views.each_view", each_view)
+    found = usl.next_round(run, 3, method="mma", views="pictures", dry_run=True)
+    state = state_of(open_run(run))
+    learned = learn(state, seed=0, progress=silent)
+    mean = sum(learned.model.probabilities(rows) for rows in seen) / 2
+    margin = np.diff(np.sort(mean, axis=1)[:, -2:])[:, 0]
+    order = state.candidates[np.argsort(margin[state.candidates], kind="stable")]
+    assert found.ids == state.ids[order[:3]].tolist()
+    with pytest.raises(UsageError, match="views: 'margin' does not look at views"):
+        usl.next_round(run, 3, method="margin", views="pictures")
+    with pytest.raises(UsageError, match="views: 'picture' is unknown"):
+        usl.next_round(run, 3, method="mma", views="picture")

@@ -129,6 +129,10 @@ def test_strategies_networks_and_encoders_are_read(tmp_path, monkeypatch):
     assert (own.params, own.asking.start.method) == ({"fisher": "binary"}, "quorum")
     assert (own.asking.model.method, own.asking.model.params) == ("supervised", {"steps": 7})
     assert own.on_images
+    own_task = (
+        read_plan(asking_plan(tmp_path, TASK, "task = { steps = 3 }")).methods[2].asking.model
+    )
+    assert (own_task.method, own_task.network) == ("supervised", True)
     assert own.asking.steps(4, 10) == [1, 1, 1, 1]
     (fixmatch,) = plan.learners
     assert (fixmatch.network, fixmatch.seeds, fixmatch.params["tau"]) == (True, 2, 0.9)
@@ -156,7 +160,8 @@ def test_labels_of_the_start_and_of_each_round():
         ("size = 2\n", "size = 2\nmodel = 3\n", 'asking.model: 3 given; write "NAME", or'),
         ("size = 2\n", 'size = 2\nmodel = "fixmatch"\n', "Unknown method 'fixmatch'"),
         (TASK, 'model = "poisson", ' + TASK, "methods.own: model and task exclude each other"),
-        (TASK, 'task = "poisson"', r"\[methods\] own.task: Unknown method 'poisson'"),
+        (TASK, "task = { method = 'fixmatch', tua = 1 }", "Did you mean 'tau'"),
+        (TASK, 'task = "poisson"', r"\[methods\] own.task: Unknown task 'poisson'"),
         ("seeds = 2 }\nown", "seeds = 0 }\nown", "methods.few.seeds: 0 given"),
         ("seeds = 4", 'seeds = 4\nreference = "few"', "reference: 'few' has fewer seeds than"),
         ('strategy = "margin"', 'strategy = "margins"', r"few: Unknown .* Did you mean 'margin'"),

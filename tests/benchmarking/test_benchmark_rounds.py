@@ -19,6 +19,7 @@ from usl.benchmarking.plan import read_plan
 from usl.benchmarking.pools import check_pools
 from usl.benchmarking.rounds import curve_units
 from usl.benchmarking.run import benchmark, opened
+from usl.benchmarking.summary import standings
 from usl.core.errors import UsageError
 
 RESTORE = Path(__file__).parents[2] / "benchmarks" / "restore.py"
@@ -34,6 +35,18 @@ def query(features, budget, *, labeled, classes, predictions, candidates, seed, 
     assert sorted(set(classes.tolist())) == list(range(classes.max() + 1))
     assert predictions is None or predictions.shape == (len(features), classes.max() + 1)
     return Query(candidates[:budget])
+'''
+TOLD = '''
+import numpy as np
+from pathlib import Path
+from usl.active.contract import Query
+
+def query(features, budget, *, labeled, classes, predictions, candidates, seed, progress, previous):
+    """Ask for candidates apart, and write down what is known."""
+    previous = np.empty(0) if previous is None else previous
+    told = {{"labeled": labeled, "classes": classes, "said": predictions, "before": previous}}
+    np.savez(Path("{folder}") / f"{{len(labeled)}}.npz", **told)
+    return Query(candidates[:: len(candidates) // budget][:budget])
 '''
 PLAN = """
 seeds = {seeds}
@@ -230,6 +243,46 @@ def test_from_plan_to_page_and_on_from_published_rows(flowers, tmp_path):
         for key, lines in Ledger(out).curves.items()
         if lines[0]["method"] != "mine"
     }
+
+
+def test_a_strategy_is_told_what_the_learner_said_a_round_before(flowers, tmp_path):
+    (flowers / "told.py").write_text(TOLD.format(folder=tmp_path.as_posix()))
+    strategies = 'told = { method = "told.py" }'
+    plan = planned(flowers, strategies, size=2, batch=2, rounds=4, learners="nearest_mean = {}")
+    paths = [tmp_path / f"{labels}.npz" for labels in (2, 4, 6, 8)]
+    whole = done(plan, tmp_path / "whole")
+    (pool,) = opened(plan)
+    truth = pool.draw(0).train_truth
+    told = [dict(np.load(path, allow_pickle=False)) for path in paths]
+    assert told[0]["before"].size == 0
+    grown = []
+    for last, now in pairwise(told):
+        was, found = (np.unique(truth[one["labeled"]]) for one in (last, now))
+        expected = np.zeros((len(truth), len(found)))
+        for column, one in enumerate(was):
+            expected[:, found.tolist().index(one)] = last["said"][:, column]
+        np.testing.assert_array_equal(now["before"], expected)
+        grown.append(len(found) > len(was))
+    assert any(grown)
+    done(plan, tmp_path / "again", most=3)
+    before = paths[-1].read_bytes(), paths[-2].read_bytes()
+    again = done(plan, tmp_path / "again")
+    assert (paths[-1].read_bytes(), paths[-2].read_bytes()) == before
+    assert curves_of(again)["told", 0][-1]["picks"] == curves_of(whole)["told", 0][-1]["picks"]
+
+
+def test_an_oracle_among_strategies_has_no_rank(flowers, tmp_path):
+    plan = planned(flowers, "random = {}\nmargin = {}\nboss = { batches = 4 }", rounds=1)
+    ledger = done(plan, tmp_path)
+    table = areas(plan, opened(plan), ledger)
+    assert dict(zip(table.methods, table.oracle.tolist(), strict=True)) == {
+        "random": False,
+        "margin": False,
+        "boss": True,
+    }
+    ranks = {one.method: one.rank.mean for one in standings(table, "random")}
+    assert np.isnan(ranks["boss"])
+    assert {ranks["random"], ranks["margin"]} <= {1.0, 1.5, 2.0}
 
 
 @pytest.mark.parametrize(

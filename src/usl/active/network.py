@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -16,14 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from usl.active.contract import DEFAULT, Query
 from usl.active.outputs import Outputs
+from usl.active.passed_over import Passed, pick_past
 from usl.active.query import query
-from usl.active.tasks import OWN, asker_of
+from usl.active.tasks import OWN, STRATEGY_KINDS, Asker, asker_of
 from usl.core.errors import DataError, UsageError
+from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.learning.loop_options import LoopOptions
 from usl.learning.pictures import Pictures
 from usl.numeric.arrays import Float32
+from usl.selection.contract import METHODS
 from usl.selection.select import check_budget, row_numbers, table_of_probabilities
 from usl.training.models import Probabilities
 from usl.training.shared.student import Student
@@ -45,6 +49,7 @@ class NetworkQuery:
     trained : the network, written where the place said, and its last layer. ``parameters`` are the
         settings of the training.
     task : what it learned.
+    passed : audited rows that were passed over: :func:`usl.active.passed_over.pick_past`.
     """
 
     query: Query
@@ -52,6 +57,7 @@ class NetworkQuery:
     predictions: Probabilities
     trained: Trained
     task: str
+    passed: Passed
 
 
 def query_network(
@@ -63,6 +69,8 @@ def query_network(
     method: str = DEFAULT,
     task: str = OWN,
     candidates: ArrayLike | None = None,
+    audited: ArrayLike = (),
+    pending: ArrayLike = (),
     previous: ArrayLike | None = None,
     seed: int = 0,
     params: Mapping[str, Any] = MappingProxyType({}),
@@ -84,6 +92,8 @@ def query_network(
     task : what the network learns: a method of ``usl train`` that trains one, or of
         ``active/networks``; ``own`` is the one that the strategy was published with.
     candidates : rows (numbers or mask) that may be asked for; default all without a label.
+    audited : rows of an audit, which are passed over.
+    pending : rows that are asked for already; a selection method takes them for covered.
     previous : float [n, C], what the network of the round before said.
     params : the strategy's own parameters.
     **training : of the task, and of :func:`usl.training.train_network.train_network`.
@@ -97,43 +107,28 @@ def query_network(
     seed = seed_number(seed)
     asker = asker_of(method, task)
     asker.check(dict(params))
+    if training.get("last_epochs"):
+        raise UsageError("last_epochs: of a network that asks only the last weights are kept.")
     n = len(examples.ids)
     check_two_classes(examples.classes)
     free = np.arange(n) if candidates is None else row_numbers(candidates, n, "candidates")
     free = free[examples.classes[free] < 0]
     check_budget(budget, len(free), "row")
     before = None if previous is None else _previous(previous, n, len(class_names))
+    pick = partial(_pick, asker, examples, seed, progress, params, before, pending)
 
-    def look(done: Student, pictures: Pictures) -> tuple[Query, Float32, Probabilities]:
+    def look(done: Student, pictures: Pictures) -> tuple[Any, ...]:
         hardware = LoopOptions.taken_from(training)[0].hardware
         outputs = Outputs(done, pictures, hardware.fabric().device, seed, progress)
-        features, predictions = outputs.seen()
         read = pictures.rows
-        allowed = np.flatnonzero(np.isin(read, free))
-        check_budget(budget, len(allowed), "picture")
-        if asker.by_itself:
-            made = most_wanted(outputs.wanted(), budget, allowed, asker.module)
-        else:
-            labeled = np.flatnonzero(examples.classes[read] >= 0)
-            made = query(
-                features,
-                budget,
-                labeled=labeled,
-                classes=examples.classes[read][labeled],
-                method=asker.method,
-                predictions=predictions,
-                learner=HEAD,
-                candidates=allowed,
-                views=outputs.views,
-                previous=None if before is None else before[read],
-                seed=seed,
-                progress=progress,
-                **params,
-            )
-        every = np.zeros((n, features.shape[1]), np.float32)
+        features, predictions = outputs.seen()
         said = np.full((n, len(class_names)), 1 / len(class_names))
+        every = np.zeros((n, features.shape[1]), np.float32)
         every[read], said[read] = features, predictions
-        return replace(made, indices=read[made.indices]), every, said
+        allowed, barred = (read[np.isin(read, rows)] for rows in (free, audited))
+        check_budget(budget, len(allowed), "picture")
+        made, passed = pick_past(partial(pick, outputs, every, said), budget, allowed, barred)
+        return made, passed, every, said
 
     trained = train_network(
         asker.module,
@@ -145,10 +140,54 @@ def query_network(
         progress=progress,
         kind=asker.kind,
         look=look,
-        **training,
+        **{**training, "last_epochs": 0},
     )
-    asked, features, predictions = trained.seen
-    return NetworkQuery(asked, features, predictions, replace(trained, seen=None), asker.task)
+    made, passed, features, predictions = trained.seen
+    trained = replace(trained, seen=None)
+    return NetworkQuery(made, features, predictions, trained, asker.task, passed)
+
+
+def _pick(
+    asker: Asker,
+    examples: Examples,
+    seed: int,
+    progress: Progress,
+    params: Mapping[str, Any],
+    before: Probabilities | None,
+    pending: ArrayLike,
+    outputs: Outputs,
+    features: Float32,
+    predictions: Probabilities,
+    budget: int,
+    candidates: NDArray[np.int64],
+) -> Query:
+    """Pick of the candidates by the task itself, or by the strategy; rows of the examples."""
+    read = outputs.pictures.rows
+    places = np.searchsorted(read, candidates)
+    if asker.by_itself:
+        made = most_wanted(outputs.wanted(), budget, places, asker.module)
+        return replace(made, indices=read[made.indices])
+    labeled = np.flatnonzero(examples.classes[read] >= 0)
+    classes = examples.classes[read][labeled]
+    if find_method(STRATEGY_KINDS, asker.method)[0] is METHODS:
+        labeled = np.union1d(labeled, np.flatnonzero(np.isin(read, pending)))
+        classes = np.zeros(len(labeled), np.int64)  # coverage does not look at them
+    made = query(
+        features[read],
+        budget,
+        labeled=labeled,
+        classes=classes,
+        method=asker.method,
+        predictions=predictions[read],
+        learner=HEAD,
+        candidates=places,
+        views=outputs.views,
+        previous=None if before is None else before[read],
+        seed=seed,
+        progress=progress,
+        **params,
+    )
+    return replace(made, indices=read[made.indices])
 
 
 def most_wanted(

@@ -74,8 +74,8 @@ def query(
     previous : float [n, C], those of the model before the newest labels, in the same columns; 0 for
         a class that had no label.
     views : ``views(count)`` gives so many tables like ``predictions``, one after another, by the
-        same model, of random views of the rows. By default a third of a row's features drops out, and
-        ``learner`` predicts the rest (:mod:`usl.active.shared.feature_views`).
+        same model, of random views of the rows. By default a third of the features of a row drops
+        out, and ``learner`` predicts the rest (:mod:`usl.active.shared.feature_views`).
     learner : a training method on frozen features, or a :class:`usl.training.refit.Refit` of the
         same features, which serves one round after another.
     truth : what an oracle is told. No other method gets it.

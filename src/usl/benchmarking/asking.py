@@ -130,16 +130,19 @@ class Respondent:
         if previous is None:
             return None
         known = np.unique(self.draw.train_truth[previous[0]])
-        if len(known) < 2:
-            return None
-        said = np.zeros((len(self.draw.train), len(found)))
-        said[:, np.searchsorted(found, known)] = previous[1].probabilities
-        return said
+        return None if len(known) < 2 else in_columns(previous[1].probabilities, known, found)
 
     def _accuracy(self, labeled: Rows, refit: Refit, rows: Rows) -> float:
         """Of the test items, once ``rows`` are labelled too: what an oracle is told."""
         said, _ = self.guess(np.concatenate([labeled, rows]), refit)
         return float((said.test == self.draw.test_truth).mean())
+
+
+def in_columns(said: NDArray[np.float64], known: Rows, found: Rows) -> NDArray[np.float64]:
+    """Probabilities of the ``known`` classes, in columns of all that are ``found`` by now."""
+    every = np.zeros((len(said), len(found)))
+    every[:, np.searchsorted(found, known)] = said
+    return every
 
 
 def round_seed(seed: int, number: int) -> int:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from usl.active.contract import ORACLE, STRATEGIES
+from usl.active.tasks import KINDS as TASKS
+from usl.active.tasks import OWN, PLAIN, asker_of, own_task
 from usl.benchmarking.network_options import check_network, check_pretraining
 from usl.benchmarking.plan_values import at_least, check_keys, in_numbers, number_of_labels
 from usl.core.errors import UsageError
@@ -21,7 +23,7 @@ from usl.core.methods import Methods, find_method
 from usl.evaluation.compare import ANSWERS
 from usl.pretraining.contract import METHODS as PRETRAINING
 from usl.selection.contract import METHODS
-from usl.training.contract import FROZEN, NETWORKS
+from usl.training.contract import FROZEN
 
 STRATEGY = "strategy"
 ASKING_KEYS = {"start": object, "size": object, "batch": object, "model": object, "task": object}
@@ -113,8 +115,9 @@ def entry_of(table: str, name: str, own: Any, folder: Path, kinds: Sequence[Meth
         seeds = at_least(f"{table}.{name}.seeds", params.pop("seeds"), 1)
     try:
         kind, module = find_method(kinds, method)
-        if kind is NETWORKS:
-            return Entry(name, method, check_network(method, params, folder), seeds, network=True)
+        if kind in TASKS:
+            params = check_network(kind, method, params, folder)
+            return Entry(name, method, params, seeds, network=True)
         if kind is PRETRAINING:
             return Entry(name, method, check_pretraining(method, params, folder), network=True)
         oracle = bool(getattr(module, ORACLE, False))
@@ -141,12 +144,22 @@ def method_of(name: str, own: Any, folder: Path, asking: Mapping[str, Any]) -> E
     said = {key: params.pop(key) for key in ASKING_KEYS if key in params}
     told = {"method": params.pop(STRATEGY), **params}
     entry = entry_of("methods", name, told, folder, [STRATEGIES, METHODS])
-    how = asking_of(where, {**_without_rival(asking, said), **said}, folder)
+    how = asking_of(where, {**_without_rival(asking, said), **said}, folder, entry.method)
+    if how.model.network:
+        try:
+            asker_of(entry.method, how.model.method).check(dict(entry.params))
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
     return Entry(name, entry.method, entry.params, entry.seeds, how)
 
 
-def asking_of(where: str, own: Mapping[str, Any], folder: Path) -> Asking:
-    """How strategies ask, from the table ``[asking]`` or from an entry's own keys."""
+def asking_of(
+    where: str, own: Mapping[str, Any], folder: Path, strategy: str | None = None
+) -> Asking:
+    """How strategies ask, from the table ``[asking]`` or, of one, from an entry's own keys.
+
+    A task that names no method is the one that the strategy was published with.
+    """
     check_keys(own, ASKING_KEYS, f"{where}.")
     if "model" in own and "task" in own:
         raise UsageError(f"{where}: model and task exclude each other. Leave one out.")
@@ -156,13 +169,17 @@ def asking_of(where: str, own: Mapping[str, Any], folder: Path) -> Asking:
     )
     start = one_of(f"{where}.start", own.get("start", "random"), folder, METHODS)
     if "task" in own:
-        model = one_of(f"{where}.task", own["task"], folder, NETWORKS)
+        task = own["task"]
+        if task == OWN or (isinstance(task, dict) and task.get("method", OWN) == OWN):
+            name = PLAIN if strategy is None else own_task(strategy)
+            task = {**(task if isinstance(task, dict) else {}), "method": name}
+        model = one_of(f"{where}.task", task, folder, *TASKS)
     else:
         model = one_of(f"{where}.model", own.get("model", "logistic"), folder, FROZEN)
     return Asking(start, size, batch, model)
 
 
-def one_of(where: str, own: Any, folder: Path, kind: Methods) -> Entry:
+def one_of(where: str, own: Any, folder: Path, *kinds: Methods) -> Entry:
     """A method that is named by itself, ``"random"``, or ``{ method = ..., <parameters> }``."""
     given = {"method": own} if isinstance(own, str) else own
     if not isinstance(given, dict) or "method" not in given:
@@ -170,7 +187,7 @@ def one_of(where: str, own: Any, folder: Path, kind: Methods) -> Entry:
             f'{where}: {own!r} given; write "NAME", or {{ method = "NAME" }} and its parameters.'
         )
     table, _, key = where.partition(".")
-    found = entry_of(table, key, given, folder, [kind])
+    found = entry_of(table, key, given, folder, kinds)
     return Entry(found.method, found.method, found.params, network=found.network)
 
 

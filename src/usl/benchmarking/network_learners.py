@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.active.tasks import KINDS
 from usl.benchmarking.entries import Entry
 from usl.benchmarking.pools import Draw, Pool
+from usl.core.methods import find_method
 from usl.core.progress import silent
 from usl.data.collection import Collection
 from usl.evaluation.compare import Guess, guess_by
@@ -34,7 +36,7 @@ def network_guess(
     """
 
     def predict(classes: NDArray[np.int64]) -> tuple[Probabilities, Probabilities]:
-        given = {**learner.params, **_start(learner, pool)}
+        given = options_of(learner, pool)
         return _predictions(classes, pool.pictures(draw), learner.method, given, seed, folder)
 
     return guess_by(picks, draw, predict)
@@ -45,16 +47,18 @@ def training_seconds(learner: Entry, n: int) -> float:
     from usl.learning.recipe import recipe_of
 
     given = learner.params
-    module = NETWORKS.load(learner.method)
+    module = find_method(KINDS, learner.method)[1]
     recipe = recipe_of(module, learner.method, given.get("preset", "cpu"))
     views = given.get("batch_size", recipe.batch_size) * (1 + 2 * given.get("ratio", recipe.ratio))
     stages = network_stages(learner.method, n, given.get("steps", recipe.steps), views)
     return CORES * sum(stage.seconds or 0.0 for stage in stages)
 
 
-def _start(learner: Entry, pool: Pool) -> dict[str, str]:
-    """The encoder of the plan's own that a network begins with, if any."""
-    return {} if learner.begins is None else {"start": str(pool.trained[learner.begins.name])}
+def options_of(network: Entry, pool: Pool) -> dict[str, Any]:
+    """The options of a network's training, an encoder of the plan's own by its folder."""
+    if network.begins is None:
+        return dict(network.params)
+    return {**network.params, "start": str(pool.trained[network.begins.name])}
 
 
 def _predictions(

@@ -12,15 +12,17 @@ from usl.core.errors import UsageError, did_you_mean
 from usl.core.methods import KEYWORD, Methods, listed, named_parameters
 from usl.core.parameters import check_value
 from usl.pretraining.contract import METHODS as PRETRAINING
-from usl.training.contract import NETWORKS
 
-OURS = ("seed", "progress", "begin", "resume", "probe", "overwrite", "method", "tensorboard")
+OURS = {"seed", "progress", "begin", "resume", "probe", "overwrite", "method", "tensorboard"}
+OURS |= {"kind", "look"}
 COUNTS = ("steps", "epochs", "batch_size", "size", "last_epochs")  # whole numbers from 1
 PLACES = ("start", "init")  # encoders, which may be files beside the plan
 
 
-def check_network(method: str, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The options of a training by a method of ``training/networks``, files made absolute.
+def check_network(
+    kind: Methods, method: str, given: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    """The options of a training by a network of this ``kind``, files made absolute.
 
     Raises
     ------
@@ -31,10 +33,10 @@ def check_network(method: str, given: Mapping[str, Any], folder: Path) -> dict[s
     """
     from usl.features.contract import require_torch
 
-    require_torch(f"the learner {method}")
+    require_torch(f"the network {method}")
     from usl.training.train_network import train_network
 
-    return _checked(NETWORKS, method, given, train_network, folder)
+    return _checked(kind, method, given, train_network, folder)
 
 
 def check_pretraining(method: str, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from usl.benchmarking.curve_page import write_curve_page
 from usl.benchmarking.curve_table import areas
-from usl.benchmarking.ledger import FAILURE, SCORE, Ledger, Line
+from usl.benchmarking.ledger import FAILURE, Ledger, Line
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.page import write_page
 from usl.benchmarking.plan import Plan, read_plan
@@ -73,11 +73,7 @@ def benchmark(
 
     def keep(lines: list[Line]) -> None:
         failures.extend(line for line in lines if line["kind"] == FAILURE)
-        ledger.add(line for line in lines if line["kind"] != FAILURE)
-        for line in lines:
-            if line["kind"] == SCORE:  # the row is written: its checkpoints have served
-                folder = training_folder(Path(out), line["key"], line["learner_key"])
-                shutil.rmtree(folder, ignore_errors=True)
+        write_down([line for line in lines if line["kind"] != FAILURE], ledger)
 
     crashes: list[Crash] = []
     until = None if minutes is None else began + 60 * minutes
@@ -94,6 +90,14 @@ def benchmark(
         elif plan.rounds is None and ledger.selections:
             write_page(found, ledger)
     return found
+
+
+def write_down(lines: Sequence[Line], ledger: Ledger) -> None:
+    """Keep finished lines; the checkpoints of networks, whose lines they are, have served."""
+    ledger.add(lines)
+    for line in lines:
+        keys = [line[name] for name in ("key", "learner_key") if name in line]
+        shutil.rmtree(training_folder(ledger.path.parent, *keys), ignore_errors=True)
 
 
 def opened(plan: Plan, progress: Progress = silent) -> list[Pool]:

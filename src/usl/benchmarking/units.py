@@ -19,6 +19,7 @@ from usl.benchmarking.asking import Respondent
 from usl.benchmarking.entries import Entry
 from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import FAILURE, SCORE, SELECTION, Ledger, Line
+from usl.benchmarking.network_asking import network_picks
 from usl.benchmarking.network_learners import network_guess, training_seconds
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Draw, Pool
@@ -215,9 +216,9 @@ def _learned(unit: Unit, job: Job, picks: Rows, key: str, learner: Entry, shared
     return guess(picks, shared.draw, module, params, unit.seed, shared.answers.links)
 
 
-def training_folder(out: Path, key: str, learner_key: str) -> Path:
-    """Where the checkpoints of a network lie, by the keys of the line that it makes."""
-    return out / TRAININGS / f"{key}-{learner_key}"
+def training_folder(out: Path, *keys: str) -> Path:
+    """Where the checkpoints of networks lie, by the keys of the line that they make."""
+    return out / TRAININGS / "-".join(keys)
 
 
 def _pick(unit: Unit, job: Job, shared: Shared) -> tuple[Rows, float | None]:
@@ -225,7 +226,12 @@ def _pick(unit: Unit, job: Job, shared: Shared) -> tuple[Rows, float | None]:
     entry = job.entry
     if entry.asking is not None:
         sizes = entry.asking.steps(job.budget, len(unit.pool.names))
-        return shared.answers.picks(entry, entry.asking, sizes)
+        if not entry.on_images:
+            return shared.answers.picks(entry, entry.asking, sizes)
+        folder = training_folder(unit.out, job.key)
+        return network_picks(
+            entry, entry.asking, sizes, shared.answers, shared.draw, unit.pool, folder
+        )
     longest = shared.longest.get(entry.name)
     if longest is not None and is_nested(entry.method, len(longest), entry.params):
         return longest[: job.budget], None

@@ -63,7 +63,18 @@ def is_plain(value: str) -> bool:
 
 HARMLESS: Mapping[str, Callable[[str], bool]] = {
     **dict.fromkeys(
-        ["method", "learner", "to", "format", "preset", "as_", "device", "precision", "use"],
+        [
+            "method",
+            "learner",
+            "task",
+            "to",
+            "format",
+            "preset",
+            "as_",
+            "device",
+            "precision",
+            "use",
+        ],
         is_word,
     ),
     "network": is_network,

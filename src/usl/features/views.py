@@ -7,7 +7,7 @@ have equal views wherever they lie, so that rows are cached by content like thos
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,19 @@ def view_features(
 ) -> Views:
     """``count`` views of every image of a space, in that space: float16 [count, r, d].
 
+    As of :func:`each_view`.
+    """
+    result = np.empty((count, *space.features.shape), dtype=np.float16)
+    for number, rows in enumerate(each_view(collection, space, count, progress=progress)):
+        result[number] = rows
+    return result
+
+
+def each_view(
+    collection: Collection, space: Space, count: int, *, progress: Progress = silent
+) -> Iterator[NDArray[Any]]:
+    """``count`` views of every image of a space, in that space, one after another: [r, d].
+
     Parameters
     ----------
     collection : the one the space was opened on.
@@ -48,17 +61,15 @@ def view_features(
     """
     if collection.images is None:
         raise DataError(
-            f"{collection.source}: holds features, and views are made of images. Train without "
+            f"{collection.source}: holds features, and views are made of images. Do without "
             "views, or select from the images themselves."
         )
     encoder = open_encoder(space.embedding.encoder.name, fetch=False)  # it is here by now
     encoder = as_recorded(encoder, space.record())
     images = collection.take(space.rows)
-    result = np.empty((count, *space.features.shape), dtype=np.float16)
     for number in range(count):
         rows = embed(images, View(encoder, number), on_corrupt="fail", progress=progress).rows
-        result[number] = space.preprocessing.transform(rows)
-    return result
+        yield space.preprocessing.transform(rows)
 
 
 class View(Encoder):
