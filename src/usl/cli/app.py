@@ -42,6 +42,7 @@ VERBS = (
     "evaluate",
     "report",
     "benchmark",
+    "reproduce",
     "pretrain",
 )
 EPILOGUE = """\
