@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -14,6 +16,7 @@ from usl.learning.augment import (  # noqa: E402
     COMATCH,
     EMAN,
     FIFTH,
+    FIXMATCH_PYTORCH,
     USB,
     InnerCrop,
     MoCoV2,
@@ -27,6 +30,7 @@ from usl.learning.augment import (  # noqa: E402
     comatch_views,
     view_pair,
 )
+from usl.learning.augment.pipelines import ViewPair  # noqa: E402
 
 ALL = [
     SimCLR(24),
@@ -184,8 +188,9 @@ def test_comatch_has_two_different_strong_views():
 
 def test_pairs_of_views_by_name():
     assert view_pair("fixmatch", 24, flip=False) == (Weak(24, flip=False), Strong(24, flip=False))
+    assert view_pair("fixmatch-pytorch", 24) == (Weak(24), Strong(24, policy=FIXMATCH_PYTORCH))
     assert view_pair("usb", 24) == (Weak(24), Strong(24, ops=3, policy=USB))
-    for name in ("fixmatch", "eman", "usb", "usb-large"):
+    for name in get_args(ViewPair):
         assert [view.flip for view in view_pair(name, 24, flip=False)] == [False, False], name
 
 

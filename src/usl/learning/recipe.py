@@ -46,6 +46,10 @@ class Recipe:
         """
         return "wrn28_8" if self.network == "wrn28_2" and classes >= 100 else self.network
 
+    def with_parameters(self, **given: Any) -> Recipe:
+        """The same recipe, but for these parameters of ``build``."""
+        return replace(self, parameters={**self.parameters, **given})
+
 
 def recipe_of(
     module: ModuleType,
@@ -72,9 +76,5 @@ def recipe_of(
             f"preset: {method!r} has no preset {preset!r}.{did_you_mean(preset, recipes)} "
             f"It has: {', '.join(recipes)}."
         )
-    found = recipes[preset]
-    return replace(
-        found,
-        optimizer=found.optimizer.changed(**optimizer),
-        parameters={**found.parameters, **(given or {})},
-    )
+    found = recipes[preset].with_parameters(**(given or {}))
+    return replace(found, optimizer=found.optimizer.changed(**optimizer))

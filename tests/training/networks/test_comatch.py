@@ -228,7 +228,6 @@ def test_the_released_cifar_run_smooths_from_the_seventh_step_on(monkeypatch):
     for number in range(8):
         driver.step(number)
     assert asked == [False] * 6 + [True] * 2
-    assert comatch.RECIPES["imagenet"].parameters["smooth_from"] == (1_281_167 - 12_820) // 640
 
 
 def test_a_full_memory_is_not_used_too_early():

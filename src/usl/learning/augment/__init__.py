@@ -17,7 +17,15 @@ from usl.learning.augment.pipelines import (
     comatch_views,
     view_pair,
 )
-from usl.learning.augment.randaugment import COMATCH, EMAN, FIXMATCH, SCAN, USB, Policy
+from usl.learning.augment.randaugment import (
+    COMATCH,
+    EMAN,
+    FIXMATCH,
+    FIXMATCH_PYTORCH,
+    SCAN,
+    USB,
+    Policy,
+)
 from usl.learning.augment.scan import Scan
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "EMAN",
     "FIFTH",
     "FIXMATCH",
+    "FIXMATCH_PYTORCH",
     "INCEPTION",
     "SCAN",
     "USB",

@@ -18,6 +18,7 @@ from usl.learning.augment.randaugment import (
     COMATCH,
     EMAN,
     FIXMATCH,
+    FIXMATCH_PYTORCH,
     USB,
     Policy,
     cutout_,
@@ -178,8 +179,9 @@ class Strong(Augmentation):
             views = random_resized_crop(images, self.size, self.scale, self.flip, generator)
         rand_augment_(views, self.ops, policy, generator)
         if self.cutout:
-            fill, whole, random = policy.cutout_fill, policy.whole_cutout, policy.random_cutout
-            cutout_(views, self.cutout, fill, whole, generator, random=random)
+            how = {"random": policy.random_cutout, "ends": policy.filled_ends}
+            fill, whole = policy.cutout_fill, policy.whole_cutout
+            cutout_(views, self.cutout, fill, whole, generator, **how)
         return views
 
 
@@ -188,7 +190,7 @@ def comatch_views(size: int) -> tuple[Strong, SimCLR]:
     return Strong(size, policy=COMATCH), SimCLR(size, scale=FIFTH)
 
 
-ViewPair = Literal["fixmatch", "eman", "usb", "usb-large"]
+ViewPair = Literal["fixmatch", "fixmatch-pytorch", "eman", "usb", "usb-large"]
 
 
 def view_pair(name: ViewPair, size: int, flip: bool = True) -> tuple[Augmentation, Augmentation]:
@@ -196,9 +198,11 @@ def view_pair(name: ViewPair, size: int, flip: bool = True) -> tuple[Augmentatio
 
     Parameters
     ----------
-    name : ``fixmatch`` (Sohn et al. 2020); ``eman``, of EMAN and DebiasPL on ImageNet: random
-        boxes, and RandAugment(2, 10) without cutout; ``usb``, of FlexMatch, FreeMatch and SoftMatch
-        on CIFAR: RandAugment(3, 5) of USB; ``usb-large``, the same for ImageNet.
+    name : ``fixmatch`` (Sohn et al. 2020); ``fixmatch-pytorch``, the same with a cutout that is a
+        pixel longer, as in the code this project's paper took; ``eman``, of EMAN and DebiasPL on
+        ImageNet: random boxes, and RandAugment(2, 10) without cutout; ``usb``, of FlexMatch,
+        FreeMatch and SoftMatch on CIFAR: RandAugment(3, 5) of USB; ``usb-large``, the same for
+        ImageNet.
 
     Raises
     ------
@@ -217,4 +221,5 @@ def view_pair(name: ViewPair, size: int, flip: bool = True) -> tuple[Augmentatio
         return Weak(size, flip), Strong(size, ops=3, flip=flip, policy=USB)
     if name == "usb-large":
         return InnerCrop(size, flip), Strong(size, ops=3, flip=flip, policy=USB, scale=INCEPTION)
-    return Weak(size, flip), Strong(size, flip=flip)
+    policy = FIXMATCH_PYTORCH if name == "fixmatch-pytorch" else FIXMATCH
+    return Weak(size, flip), Strong(size, flip=flip, policy=policy)

@@ -27,6 +27,8 @@ from usl.training.shared.comatch_losses import graph_loss, pseudo_label_graph, s
 from usl.training.shared.comatch_memory import PseudoLabels
 from usl.training.shared.student import Classifier, Student, labeled_loss
 
+EPOCH = -(-(1_281_167 - 12_820) // 640)  # steps of the ImageNet run until all images are seen
+
 RECIPES = {
     # 208 views a step; five batches in the memory.
     "cpu": Recipe(
@@ -45,22 +47,24 @@ RECIPES = {
         labeled_in_unlabeled=False,
         steps=2**19,
         # Smoothing waits for the step after the five that fill the memory (it > queue_batch).
-        parameters={"alignment": True, "slope": 0.1, "smooth_from": 6},
+        parameters={"alignment": True, "slope": 0.1, "smooth_from": 6, "ema_warmup": False},
         network="wrn28_2",
     ),
-    # The authors' settings for 1% labels: 400 epochs of 640 images a step, and smoothing from the
-    # second on. The momentum is 0.99 in their first epoch.
+    # The authors' settings for 1% labels: 400 epochs of 1,982 steps of 640 images. In the first the
+    # momentum is lower, and nothing is smoothed; the graph's loss weighs 1, in the tenth 10.
     "imagenet": Recipe(
         Optimizer("sgd", lr=0.1, weight_decay=1e-4, decay_all=True, nesterov=True),
         batch_size=160,
         ratio=4,
         labeled_in_unlabeled=False,
-        steps=800_000,
+        steps=400 * EPOCH,
         parameters={
             "alignment": True,
             "window": 128,
             "momentum_encoder": True,
             "ema": 0.996,
+            "ema_first": 0.99,
+            "ema_warmup": False,
             "projection": 128,
             "temperature": 0.1,
             "queue": 30_000,
@@ -68,8 +72,9 @@ RECIPES = {
             "edge": 0.3,
             "lam": 10.0,
             "lam_c": 10.0,
-            "ramp": 20_000,
-            "smooth_from": 1981,
+            "ramp": 10 * EPOCH,
+            "stairs": 10,
+            "smooth_from": EPOCH,
         },
         network="resnet50",
     ),
@@ -105,6 +110,7 @@ class CoMatch(Student):
     lam : lambda_u, weight of the pseudo-labels' loss.
     lam_c : lambda_c, weight of the graph's loss.
     ramp : steps over which that weight rises; 0 for none.
+    stairs : in so many equal stairs; 0 for a slope.
     temperature : T of the softmax over similarities.
     projection : width of the embeddings that are compared.
     edge : similarity from which two pseudo-labels are joined in the graph, at most 1.
@@ -112,6 +118,7 @@ class CoMatch(Student):
         five batches, labelled and unlabelled, in the authors' CIFAR settings. Smoothing begins
         when the memory is full ...
     smooth_from : ... but not before so many steps.
+    ema_first : momentum of the moving average in those steps; None for the same all along.
     slope : of the projection's activation below 0, a LeakyReLU; 0 for ReLU.
     alpha : share of the own prediction in a pseudo-label; the rest is the memory's.
     alignment : make pseudo-labels of all classes equally frequent. Only where they are; the
@@ -133,11 +140,13 @@ class CoMatch(Student):
         lam: Annotated[float, NotNegative] = 1.0,
         lam_c: Annotated[float, NotNegative] = 1.0,
         ramp: Annotated[int, NotNegative] = 0,
+        stairs: Annotated[int, NotNegative] = 0,
         temperature: Annotated[float, Positive] = 0.2,
         projection: Annotated[int, Positive] = 64,
         edge: Annotated[float, Between(0, 1)] = 0.8,
         queue: Annotated[int, Positive] = 2560,
         smooth_from: Annotated[int, NotNegative] = 0,
+        ema_first: Annotated[float | None, Between(0, 1)] = None,
         slope: Annotated[float, NotNegative] = 0.0,
         alpha: Annotated[float, Between(0, 1)] = 0.9,
         alignment: bool = False,
@@ -165,9 +174,9 @@ class CoMatch(Student):
         strong = (SimCLR(size, scale=FIFTH),) * 2 if momentum_encoder else comatch_views(size)
         self.strong = [replace(view, flip=flip) for view in strong]
         self.widths = [projection, n_classes]
-        self.tau, self.lam, self.lam_c, self.ramp = tau, lam, lam_c, ramp
+        self.tau, self.lam, self.lam_c, self.ramp, self.stairs = tau, lam, lam_c, ramp, stairs
         self.temperature, self.edge, self.momentum_encoder = temperature, edge, momentum_encoder
-        self.smooth_from = smooth_from
+        self.smooth_from, self.ema_first = smooth_from, ema_first
         self.past = Ring(queue if momentum_encoder else 0, sum(self.widths))
         self._fresh: list[Tensor] = []
 
@@ -193,14 +202,28 @@ class CoMatch(Student):
         supervised = labeled_loss(seen.labeled, views["classes"], views["weights"])
         unsupervised, counted = soft_label_loss(seen.strong, pseudo, self.tau)
         contrast = graph_loss(seen.first, seen.second, past, graph, self.temperature)
-        risen = ((self.steps + 1) / self.ramp).clamp(max=1) if self.ramp else 1.0
-        return supervised + self.lam * unsupervised + self.lam_c * risen * contrast, {
+        return supervised + self.lam * unsupervised + self.lam_c * self.risen() * contrast, {
             "labeled_loss": supervised.detach(),
             "unlabeled_loss": unsupervised.detach(),
             "graph_loss": contrast.detach(),
             "above_tau": counted,
             "edges": (graph > 0).sum(1).float().mean(),
         }
+
+    def risen(self) -> float:
+        """The share of its weight that the graph's loss has in this step."""
+        if not self.ramp:
+            return 1.0
+        done = min(self.ramp, int(self.steps) + 1)
+        return (
+            -(-done * self.stairs // self.ramp) / self.stairs if self.stairs else done / self.ramp
+        )
+
+    def momentum_of(self, step: int) -> float:
+        """As in :class:`Student`, but for the first steps."""
+        if self.ema_first is not None and step < self.smooth_from:
+            return self.ema_first
+        return super().momentum_of(step)
 
     def look(self, views: Views) -> Seen:
         """Pass the views through the networks; in one batch, so that they share statistics."""

@@ -18,8 +18,10 @@ from usl.training.shared.student import Student, labeled_loss
 
 RECIPES = {
     "cpu": replace(FIXMATCH["cpu"], ratio=0),
-    "cifar": replace(FIXMATCH["cifar"], ratio=0),
-    "imagenet": replace(FIXMATCH["imagenet"], ratio=0, parameters={"crop": True}),
+    "cifar": replace(FIXMATCH["cifar"], ratio=0, parameters={"ema_warmup": False}),
+    "imagenet": replace(
+        FIXMATCH["imagenet"], ratio=0, parameters={"crop": True, "ema_warmup": False}
+    ),
 }
 
 
