@@ -35,6 +35,7 @@ from usl.learning.augment.pipelines import ViewPair  # noqa: E402
 ALL = [
     SimCLR(24),
     SimCLR(24, strength=1.0, blur=True),
+    SimCLR(24, strength=1.0, blur=True, tensorflow=True),
     MoCoV2(24),
     Weak(24),
     Strong(24),
@@ -162,6 +163,7 @@ ERASING = transforms.RandomErasing(p=1.0, value=MEAN)  # its 0 comes after the n
             pil_pipelines.usb_large(21, pil_pipelines.usb_rand_augment),
         ),
         (SimCLR(24), pil_pipelines.simclr(24)),
+        (SimCLR(24, tensorflow=True), pil_pipelines.simclr_release(24)),
         (SimCLR(24, strength=1.0, blur=True), pil_pipelines.simclr(24, 1.0, True)),
         (MoCoV2(24), pil_pipelines.moco_v2(24)),
         (Strong(24), pil_pipelines.fixmatch_strong(24)),

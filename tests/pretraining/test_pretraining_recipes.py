@@ -12,6 +12,7 @@ from usl.pretraining.methods import cld, moco, simclr  # noqa: E402
 
 def task_of(method, preset, backbone):
     backbone.mean = torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1)
+    backbone.std = torch.tensor([0.2023, 0.1994, 0.2010]).view(1, 3, 1, 1)
     parameters = {**method.RECIPES[preset].parameters, "queue": 8}
     if method is simclr:
         del parameters["queue"]
@@ -34,7 +35,10 @@ def test_simclr_on_cifar(tiny):
     task = task_of(simclr, "cifar", tiny(0))
     assert task.temperature == 0.5
     # data_util.py: area_range=(0.08, 1.0); model_util.py: use_bn in every layer.
-    assert task.augmentation == SimCLR(8, strength=0.5, blur=False, scale=(0.08, 1.0))
+    assert task.augmentation == SimCLR(8, scale=(0.08, 1.0), tensorflow=True)
+    # data_util.py, preprocess_image: convert_image_dtype, 0 to 1, and nothing more.
+    assert (task.backbone.mean == 0).all()
+    assert (task.backbone.std == 1).all()
     assert names(task.head) == ["Linear", "BatchNorm1d", "ReLU", "Linear", "ScaledBatchNorm"]
     assert task.head[-1].num_features == 128
 
@@ -47,7 +51,8 @@ def test_simclr_on_imagenet(tiny):
     assert chosen.lr == pytest.approx(0.3 * 4096 / 256)
     task = task_of(simclr, "imagenet", tiny(0))
     assert task.temperature == 0.1
-    assert task.augmentation == SimCLR(8, strength=1.0, blur=True, scale=(0.08, 1.0))
+    imagenet = SimCLR(8, strength=1.0, blur=True, scale=(0.08, 1.0), tensorflow=True)
+    assert task.augmentation == imagenet
     assert names(task.head)[-1] == "ScaledBatchNorm"
 
 

@@ -26,6 +26,7 @@ class Recipe:
     labeled_in_unlabeled : the labelled images are among the unlabelled ones.
     parameters : of ``build``, those that differ from its defaults.
     network : a file of ``usl.learning.networks``.
+    whole : boxes are drawn in whole pictures; otherwise these are cut to their centre squares.
     last_epochs : so many of the last epochs' averages are kept beside the final one.
     """
 
@@ -37,6 +38,7 @@ class Recipe:
     labeled_in_unlabeled: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     network: str = "compact"
+    whole: bool = False
     last_epochs: int = 0
 
     def network_for(self, classes: int = 0) -> str:

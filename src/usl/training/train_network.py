@@ -239,7 +239,8 @@ def train_network(
     batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
     total = steps or recipe.steps
     expect(progress, *network_stages(method, len(examples.images), total, batch * (1 + 2 * mu)))
-    pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
+    how: dict[str, Any] = {"name": examples.name, "progress": progress, "whole": recipe.whole}
+    pictures = open_pictures(examples.images, backbone.size, **how)
     classes, weights = examples.classes[pictures.rows], examples.weights[pictures.rows]
     if labeled_in_unlabeled is None:
         labeled_in_unlabeled = recipe.labeled_in_unlabeled
@@ -267,6 +268,7 @@ def train_network(
         "ratio": streams.ratio,
         "labeled_in_unlabeled": labeled_in_unlabeled,
         **({"last_epochs": last} if last else {}),
+        **({"whole": True} if recipe.whole else {}),
         "images": json_digest(ids.tolist()),
         "labels": json_digest([class_names, classes.tolist(), weights.tolist()]),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from usl.learning.augment.batches import Augmentation
+from usl.learning.augment.batches import Augmentation, view_of
 from usl.learning.augment.pipelines import (
     FIFTH,
     INCEPTION,
@@ -49,5 +49,6 @@ __all__ = [
     "ViewPair",
     "Weak",
     "comatch_views",
+    "view_of",
     "view_pair",
 ]

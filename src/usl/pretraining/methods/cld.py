@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from usl.core.parameters import AtLeast, Between, NotNegative, Positive
-from usl.learning.augment import FIFTH, Augmentation, MoCoV2, SimCLR
+from usl.learning.augment import FIFTH, Augmentation, MoCoV2, SimCLR, view_of
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.recipe import Recipe
@@ -66,6 +66,7 @@ RECIPES = {
             "shared": True,
         },
         network="resnet50",
+        whole=True,
     ),
 }
 
@@ -173,9 +174,9 @@ class CLD(Task):
 
         With ``split`` also the ``order`` of the keys, int64 [b].
         """
-        views = two_views(self.augmentation, batch["images"], generator)
+        views = two_views(self.augmentation, batch, generator)
         if self.contrast is not None:
-            views["third"] = self.augmentation(batch["images"], generator)
+            views["third"] = view_of(batch, "images", self.augmentation, generator)
             views |= self.contrast.order(len(views["third"]), generator)
         return views
 

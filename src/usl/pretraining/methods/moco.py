@@ -53,6 +53,7 @@ RECIPES = {
         batch_size=256,
         epochs=800,
         network="resnet50",
+        whole=True,
     ),
 }
 
@@ -178,7 +179,7 @@ class MoCo(Task):
 
         With ``split`` also the ``order`` of the keys, int64 [b], or [2 b] if symmetric.
         """
-        views = two_views(self.augmentation, batch["images"], generator)
+        views = two_views(self.augmentation, batch, generator)
         keys = len(views["second"]) * (2 if self.symmetric else 1)
         return views | self.contrast.order(keys, generator)
 

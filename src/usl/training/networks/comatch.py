@@ -15,7 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from usl.core.parameters import AtLeast, Between, NotNegative, Positive
-from usl.learning.augment import FIFTH, ResizedCropFlip, SimCLR, Weak, comatch_views
+from usl.learning.augment import (
+    FIFTH,
+    ResizedCropFlip,
+    SimCLR,
+    Weak,
+    comatch_views,
+    view_of,
+)
 from usl.learning.ema import teacher_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
@@ -77,6 +84,7 @@ RECIPES = {
             "smooth_from": EPOCH,
         },
         network="resnet50",
+        whole=True,
     ),
 }
 
@@ -185,9 +193,9 @@ class CoMatch(Student):
         first, second = self.strong
         return {
             **super().views(batch, generator),
-            "weak": self.weak(batch["unlabeled"], generator),
-            "first": first(batch["unlabeled"], generator),
-            "second": second(batch["unlabeled"], generator),
+            "weak": view_of(batch, "unlabeled", self.weak, generator),
+            "first": view_of(batch, "unlabeled", first, generator),
+            "second": view_of(batch, "unlabeled", second, generator),
         }
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:

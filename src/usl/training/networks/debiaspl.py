@@ -46,6 +46,7 @@ RECIPES = {
             "ema_warmup": False,
         },
         network="resnet50",
+        whole=True,
     ),
 }
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from usl.learning.augment import ViewPair, view_pair
+from usl.learning.augment import ViewPair, view_of, view_pair
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -55,6 +55,7 @@ RECIPES = {
         labeled_in_unlabeled=False,  # EMAN draws from the other 99%
         parameters={"tau": 0.7, "lam": 10.0, "eman": True, "ema_warmup": False},
         network="resnet50",
+        whole=True,
     ),
 }
 
@@ -93,8 +94,8 @@ class Consistency(Student):
         """As in :class:`Student`, and ``weak`` and ``strong`` views of the unlabelled images."""
         return {
             **super().views(batch, generator),
-            "weak": self.weak(batch["unlabeled"], generator),
-            "strong": self.strong(batch["unlabeled"], generator),
+            "weak": view_of(batch, "unlabeled", self.weak, generator),
+            "strong": view_of(batch, "unlabeled", self.strong, generator),
         }
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:

@@ -39,6 +39,7 @@ RECIPES = {
         steps=2_000_000,
         parameters={"views": "usb-large", "ema_warmup": False},
         network="resnet50",
+        whole=True,
     ),
 }
 

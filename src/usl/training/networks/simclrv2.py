@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from usl.core.errors import UsageError
 from usl.core.parameters import Between, Positive
-from usl.learning.augment import Augmentation, MoCoV2, ResizedCropFlip
+from usl.learning.augment import Augmentation, MoCoV2, ResizedCropFlip, view_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -40,6 +40,7 @@ ONE_PERCENT = Recipe(
     steps=1500,
     parameters={"jitter": True, "distill_share": 0.0},
     network="resnet50",
+    whole=True,
 )
 FEW = Recipe(
     Optimizer("lars", lr=0.16, weight_decay=0.0, schedule="constant"),
@@ -47,6 +48,7 @@ FEW = Recipe(
     steps=1200,
     parameters={"jitter": True, "distill_share": 0.0},
     network="resnet50",
+    whole=True,
 )
 RECIPES = {
     "cpu": Recipe(Optimizer("lars", lr=0.3, weight_decay=0.0), batch_size=32, ratio=4, steps=900),
@@ -196,7 +198,7 @@ class SimCLRv2(Student):
                 "ratio: 0 leaves nothing to distil on. Use at least 1, or distill_share 0."
             )
         if self.distilling:
-            views["unlabeled"] = self.weak(batch["unlabeled"], generator)
+            views["unlabeled"] = view_of(batch, "unlabeled", self.weak, generator)
         return views
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from usl.learning.augment import Augmentation, Weak
+from usl.learning.augment import Augmentation, Weak, view_of
 from usl.learning.ema import follow, teacher_of
 from usl.learning.loop import Task, Views
 from usl.learning.precision import full_precision
@@ -86,7 +86,7 @@ class Student(Task):
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """``labeled``, a weak view, with ``classes`` and ``weights``."""
         return {
-            "labeled": self.weak(batch["images"], generator),
+            "labeled": view_of(batch, "images", self.weak, generator),
             "classes": batch["classes"],
             "weights": batch["weights"],
         }
