@@ -75,6 +75,20 @@ def test_moco_on_cifar(tiny):
     assert task.augmentation == MoCoV2(8, blur=False, scale=(0.08, 1.0))
 
 
+def test_moco_on_imagenet(tiny):
+    # amazon-science's EMAN, README: MoCoEMAN, --warmup-epoch 10, --moco-t 0.2, --cos; main_moco.py:
+    # -b 256, --lr 0.03, --wd 1e-4, --moco-k 65536, --moco-m 0.999; the paper, 6.8: 800 epochs.
+    recipe = moco.RECIPES["imagenet"]
+    chosen = recipe.optimizer
+    assert (recipe.batch_size, recipe.epochs) == (256, 800)
+    assert (chosen.lr, chosen.weight_decay, chosen.schedule) == (0.03, 1e-4, "cosine")
+    assert chosen.warmup == 10 / 800
+    task = task_of(moco, "imagenet", tiny(0))
+    assert (task.contrast.encoder.momentum, task.contrast.encoder.bn) == (0.999, "eman")
+    assert task.contrast.temperature == 0.2
+    assert task.augmentation == MoCoV2(8, blur=True, scale=(0.2, 1.0))
+
+
 def test_cld_on_cifar(tiny):
     # frank-xwang/CLD-UnsupervisedLearning, scripts/cifar/train_cifar10_moco_cld.sh and
     # train_cifar_moco_cld.py: bs=256, bs_lr=0.03 per 128, --warmup-epoch 5 of 200, cosine,
@@ -108,6 +122,7 @@ def test_cld_on_imagenet(tiny):
     assert (task.temperature, task.group_temperature) == (0.2, 0.4)
     encoder = task.contrast.encoder
     assert (encoder.momentum, encoder.bn, encoder.splits) == (0.999, "split", 8)
+    assert task.parts == 8  # every device looks for clusters among its own images
     # models/ResNet.py: fc, linear and ReLU, before instDis and groupDis.
     assert names(task.hidden) == ["Linear", "ReLU"]
     assert names(task.instance_head) == names(task.group_head) == ["NormalizedLinear"]

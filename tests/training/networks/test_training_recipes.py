@@ -29,6 +29,8 @@ from usl.training.networks import (  # noqa: E402
     flexmatch,
     freematch,
     mixmatch,
+    simclrv2,
+    simclrv2_cld,
     softmatch,
     supervised,
 )
@@ -172,6 +174,25 @@ def test_the_teacher_of_the_literature_moves_evenly(method, preset):
     found = [task.momentum_of(step) for step in (1, 5, 1981, 1982, 2**20)]
     large = method is comatch and preset == "imagenet"
     assert found == ([0.99] * 3 + [0.996] * 2 if large else [0.999] * 5)
+
+
+@pytest.mark.parametrize(
+    ("method", "preset"),
+    [
+        (fixmatch, "imagenet"),  # EMAN and DebiasPL, models/fixmatch.py: nn.Linear as it is
+        (debiaspl, "imagenet"),
+        (supervised, "imagenet"),
+        (comatch, "imagenet"),  # imagenet/resnet.py
+        (simclrv2_cld, "cifar"),  # semisup-simclrv2-cld: the same
+        (simclrv2, "cifar"),
+    ],
+)
+def test_last_layers_begin_as_torchs(method, preset):
+    width = Tiny.dim
+    head = method.build(Tiny(), 1000, **method.RECIPES[preset].parameters).classifier.head
+    for numbers in (head.weight, head.bias):
+        assert numbers.abs().max().item() == pytest.approx(width**-0.5, rel=0.01)
+        assert numbers.std().item() == pytest.approx((width * 3) ** -0.5, rel=0.05)
 
 
 def test_the_teacher_of_a_short_training_starts_faster():

@@ -47,9 +47,10 @@ RECIPES = {
         },
         network="resnet18",
     ),
-    # MoCo v2; the paper of this project uses 800 epochs (6.8).
+    # MoCo v2 with EMAN, as in its authors' code: 10 epochs of warm-up; the paper of this project
+    # uses 800 epochs (6.8).
     "imagenet": Recipe(
-        Optimizer("sgd", lr=0.03, weight_decay=1e-4, decay_all=True),
+        Optimizer("sgd", lr=0.03, weight_decay=1e-4, decay_all=True, warmup=10 / 800),
         batch_size=256,
         epochs=800,
         network="resnet50",

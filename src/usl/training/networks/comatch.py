@@ -7,12 +7,11 @@ regularization", ICCV 2021; the equations are in :mod:`usl.training.shared.comat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from usl.core.parameters import AtLeast, Between, NotNegative, Positive
 from usl.learning.augment import (
@@ -32,7 +31,8 @@ from usl.learning.ring import Ring
 from usl.pretraining.heads import projection_head
 from usl.training.shared.comatch_losses import graph_loss, pseudo_label_graph, soft_label_loss
 from usl.training.shared.comatch_memory import PseudoLabels
-from usl.training.shared.student import Classifier, Student, labeled_loss
+from usl.training.shared.comatch_networks import Seen, both, taught
+from usl.training.shared.student import Student, labeled_loss
 
 EPOCH = -(-(1_281_167 - 12_820) // 640)  # steps of the ImageNet run until all images are seen
 
@@ -72,6 +72,8 @@ RECIPES = {
             "ema": 0.996,
             "ema_first": 0.99,
             "ema_warmup": False,
+            "uniform_head": True,
+            "bn": "split",
             "projection": 128,
             "temperature": 0.1,
             "queue": 30_000,
@@ -87,21 +89,6 @@ RECIPES = {
         whole=True,
     ),
 }
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the networks say of the views; only the first four carry gradients.
-
-    The second embeddings do not either if they are those of a momentum encoder.
-    """
-
-    labeled: Tensor
-    strong: Tensor
-    first: Tensor
-    second: Tensor
-    steady: Tensor  # logits of the labelled and then the weak views
-    embeddings: Tensor  # of the same
 
 
 class CoMatch(Student):
@@ -132,9 +119,11 @@ class CoMatch(Student):
     alignment : make pseudo-labels of all classes equally frequent. Only where they are; the
         presets cifar and imagenet do so, as the authors do.
     window : batches whose mean prediction the alignment goes by, 2 or more.
-    momentum_encoder : the moving average, its batch statistics averaged too, gives pseudo-labels
-        and second embeddings, and the graph reaches over a queue; weak views are random crops and
-        flips, strong ones crops, flips and colours.
+    momentum_encoder : the moving average gives pseudo-labels and second embeddings, and the graph
+        reaches over a queue; weak views are random crops and flips, strong ones crops, flips and
+        colours.
+    bn : batch normalisation of the momentum encoder: ``eman`` by statistics that are averaged like
+        its weights, ``split`` by those of an eighth of the batch, shuffled, as on eight devices.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
@@ -160,12 +149,15 @@ class CoMatch(Student):
         alignment: bool = False,
         window: Annotated[int, AtLeast(2)] = 32,
         momentum_encoder: bool = False,
+        bn: Literal["eman", "split"] = "eman",
         flip: bool = True,
         **shared: Any,
     ) -> None:
         size = backbone.size
         weak = ResizedCropFlip(size, FIFTH, flip) if momentum_encoder else Weak(size, flip)
-        super().__init__(backbone, n_classes, weak, momentum_encoder, seed=seed, **shared)
+        self.split = momentum_encoder and bn == "split"
+        eman = momentum_encoder and not self.split
+        super().__init__(backbone, n_classes, weak, eman, seed=seed, **shared)
         generator = torch.Generator().manual_seed(seed)
         head = projection_head(backbone.dim, projection, generator=generator, slope=slope)
         # Inside the classifier, so that it moves the teacher's with the rest.
@@ -189,14 +181,21 @@ class CoMatch(Student):
         self._fresh: list[Tensor] = []
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
-        """As in :class:`Student`; ``weak``, ``first`` and ``second`` views of unlabelled images."""
+        """As in :class:`Student`; ``weak``, ``first`` and ``second`` views of unlabelled images.
+
+        With ``split`` also the ``order`` in which the momentum encoder sees them, int64 [b + 2 u].
+        """
         first, second = self.strong
-        return {
+        views = {
             **super().views(batch, generator),
             "weak": view_of(batch, "unlabeled", self.weak, generator),
             "first": view_of(batch, "unlabeled", first, generator),
             "second": view_of(batch, "unlabeled", second, generator),
         }
+        if self.split:
+            count = len(views["labeled"]) + 2 * len(views["weak"])
+            views["order"] = torch.randperm(count, generator=generator, device=generator.device)
+        return views
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
         """L = L_x + lambda_u L_u + lambda_c L_c."""
@@ -240,7 +239,8 @@ class CoMatch(Student):
         if self.momentum_encoder:
             logits, rows = both(self.classifier, torch.cat([labeled, first]))
             with torch.no_grad():
-                steady, keys = both(self.teacher, torch.cat([labeled, weak, second]))
+                images = torch.cat([labeled, weak, second])
+                steady, keys = taught(self.teacher, images, views.get("order"))
             return Seen(
                 logits[:b], logits[b:], rows[b:], keys[b + u :], steady[: b + u], keys[: b + u]
             )
@@ -249,6 +249,12 @@ class CoMatch(Student):
         _, first, second = rows[b:].split(u)
         steady, keys = logits[: b + u].detach(), rows[: b + u].detach()
         return Seen(logits[:b], strong, first, second, steady, keys)
+
+    def train(self, mode: bool = True) -> CoMatch:
+        """The momentum encoder normalises by its batches with ``split``, and only then."""
+        super().train(mode)
+        self.teacher.train(mode and self.split)
+        return self
 
     def after_step(self) -> None:
         """Move the teacher, and fill the memories: backward needed them as the loss saw them."""
@@ -260,12 +266,3 @@ class CoMatch(Student):
 
 
 build = CoMatch
-
-
-def both(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [b, C] and embeddings, unit rows [b, d], float32 whatever the backbone's precision."""
-    features = classifier.backbone(images)
-    with torch.autocast(images.device.type, enabled=False):
-        features = features.float()
-        rows = classifier.projection(features)
-        return classifier.head(features), functional.normalize(rows, dim=1)

@@ -22,8 +22,8 @@ from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
 from usl.learning.ranks import gather
 from usl.learning.recipe import Recipe
+from usl.training.networks.fixmatch import EMAN, FixMatch, pseudo_label_loss
 from usl.training.networks.fixmatch import RECIPES as FIXMATCH
-from usl.training.networks.fixmatch import FixMatch, pseudo_label_loss
 
 GROUP_TEMPERATURE = 0.07
 
@@ -43,7 +43,7 @@ RECIPES = {
             "eman": True,
             "pairs": 2,
             "group": 0.1,
-            "ema_warmup": False,
+            **EMAN,
         },
         network="resnet50",
         whole=True,

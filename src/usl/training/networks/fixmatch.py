@@ -21,6 +21,9 @@ from usl.learning.precision import full_precision
 from usl.learning.recipe import Recipe
 from usl.training.shared.student import Student, labeled_loss
 
+# Its teacher's pace is constant, and its last layer begins as torch's.
+EMAN = {"ema_warmup": False, "uniform_head": True}
+
 RECIPES = {
     "cpu": Recipe(
         Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
@@ -53,7 +56,7 @@ RECIPES = {
         ratio=5,
         steps=200_000,
         labeled_in_unlabeled=False,  # EMAN draws from the other 99%
-        parameters={"tau": 0.7, "lam": 10.0, "eman": True, "ema_warmup": False},
+        parameters={"tau": 0.7, "lam": 10.0, "eman": True, **EMAN},
         network="resnet50",
         whole=True,
     ),

@@ -96,7 +96,8 @@ def build(
         its teacher's size, 1 for a smaller one.
     jitter : change colours and blur, too; otherwise views are random crops and flips.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    linear : train a linear layer on the frozen network and nothing else, as ``simclrv2_cld`` does.
+    linear : train a linear layer on the frozen network and nothing else, as ``simclrv2_cld`` does,
+        from torch's initial weights.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def build(
                 f"linear: nothing but a linear layer is trained, but head_layers is {head_layers} "
                 f"and distill_share {distill_share}. Use 0 for both."
             )
-        return SimCLRv2CLD(backbone, n_classes, weak, seed=seed)
+        return SimCLRv2CLD(backbone, n_classes, weak, seed=seed, uniform_head=True)
     return SimCLRv2(
         backbone,
         n_classes,

@@ -13,16 +13,20 @@ from usl.learning.augment import Augmentation, Weak, view_of
 from usl.learning.ema import follow, teacher_of
 from usl.learning.loop import Task, Views
 from usl.learning.precision import full_precision
+from usl.pretraining.heads import linear
 
 
 class Classifier(nn.Module):  # type: ignore[misc]
     """A backbone and a linear head: pictures 0..1 [b, c, h, w] to logits [b, C]."""
 
-    def __init__(self, backbone: Any, n_classes: int, seed: int) -> None:
+    def __init__(self, backbone: Any, n_classes: int, seed: int, uniform: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(backbone.dim, n_classes)
         generator = torch.Generator().manual_seed(seed)
+        if uniform:
+            self.head = linear(backbone.dim, n_classes, generator)
+            return
+        self.head = nn.Linear(backbone.dim, n_classes)
         with torch.no_grad():
             nn.init.xavier_normal_(self.head.weight, generator=generator)
             self.head.bias.zero_()
@@ -45,6 +49,8 @@ class Student(Task):
     ema : momentum of the moving average that is kept: the share of it that stays in a step.
     ema_warmup : in step t that share is at most (1 + t) / (10 + t), so that a short training does
         not end with the memory of its first weights. Off in the literature's presets.
+    uniform_head : the last layer begins uniform within 1 / sqrt(width), as torch begins a linear
+        layer; else normal (Glorot).
     """
 
     def __init__(
@@ -57,9 +63,10 @@ class Student(Task):
         seed: int = 0,
         ema: float = 0.999,
         ema_warmup: bool = True,
+        uniform_head: bool = False,
     ) -> None:
         super().__init__()
-        self.classifier = Classifier(backbone, n_classes, seed)
+        self.classifier = Classifier(backbone, n_classes, seed, uniform_head)
         self.teacher = teacher_of(self.classifier).eval()
         self.ema, self.ema_warmup, self.eman, self.frozen = ema, ema_warmup, eman, False
         self.weak = weak or Weak(backbone.size)
