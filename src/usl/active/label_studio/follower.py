@@ -172,9 +172,6 @@ class Follower:
         for _ in self._shown.send_wanted():
             if self._news.is_set():
                 return True
-        for _ in self._shown.send_unwanted():
-            if self._news.is_set():
-                return True
         while (left := self._worked + QUIET - time.monotonic()) > 0:
             if self._sleep(min(left, max(0.05, self._look - time.monotonic()))):
                 return True

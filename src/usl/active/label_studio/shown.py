@@ -1,19 +1,21 @@
 """What the tasks of a project show: for each task its image, and the prediction that it has now.
 
 Predictions that have changed are sent, and no others. Label Studio takes about a tenth of a second
-for one, so what is wanted next goes first, then what is wanted no more. All others follow many at
-once, while nobody works: that keeps Label Studio busy for seconds.
+for one, so what comes next goes first, with as few new scores as the order needs; then what does
+not come next any more. All others follow many at once, while nobody works: that keeps Label Studio
+busy for seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from usl.active.label_studio.annotations import Data
+from usl.active.label_studio.ascending import ascending
 from usl.active.label_studio.backend import Backend
 from usl.active.label_studio.project import MODEL, Project
-from usl.active.label_studio.standing import WANTED, Stand
+from usl.active.label_studio.standing import ORDERED, Stand
 
 BATCH = 500  # predictions in one request
 DRIFT = 0.25  # a score may differ by so much, where the class has not changed
@@ -26,6 +28,11 @@ class Sent:
     number: int
     label: str | None
     score: float
+
+    @property
+    def told(self) -> tuple[float, str | None]:
+        """What it says."""
+        return self.score, self.label
 
 
 class Shown:
@@ -81,8 +88,7 @@ class Shown:
                 self._project.remove_prediction(one["id"])
             else:
                 score = one["score"]
-                label = _label(one)
-                self._sent[task] = Sent(one["id"], label, -1.0 if score is None else score)
+                self._sent[task] = Sent(one["id"], _label(one), -1.0 if score is None else score)
 
     def add_missing(self) -> int:
         """Give a prediction to the tasks that have none; how many they were."""
@@ -94,26 +100,26 @@ class Shown:
         return len(missing)
 
     def send_wanted(self) -> Iterator[None]:
-        """Send what the newest order wants next, one at a time, until the caller stops asking."""
-        for image in self._backend.standing.wanted():
-            stand = self._backend.standing.of(image)
-            for task in self.tasks_of(image):
-                if self._differs(task, stand, exactly=True):
-                    yield
-                    self._change(task, stand)
+        """Send what comes next, then what came next before, one task at a time.
 
-    def send_unwanted(self) -> Iterator[None]:
-        """Send what former orders wanted, one at a time."""
-        low = [task for task, sent in self._sent.items() if sent.score < WANTED]
-        for task in low:
-            stand = self._stand(task)
-            if stand.score >= WANTED:
+        Stops where the caller stops asking; then nothing is half done.
+        """
+        tasks = [task for image in self._backend.standing.wanted() for task in self.tasks_of(image)]
+        tasks = [task for task in tasks if task in self._sent]
+        scores = ascending([self._sent[task].score for task in tasks], ORDERED)
+        for task, score in zip(tasks, scores, strict=True):
+            stand = replace(self._stand(task), score=score)
+            if (score, self._backend.shown(stand)) != self._sent[task].told:
                 yield
                 self._change(task, stand)
+        left = [task for task, sent in self._sent.items() if sent.score < ORDERED]
+        for task in sorted(set(left) - set(tasks)):
+            yield
+            self._change(task, self._stand(task))
 
     def send_changed(self) -> Iterator[None]:
         """Send all others that have changed, a batch at a time."""
-        changed = [task for task in self._sent if self._differs(task, self._stand(task))]
+        changed = [task for task in self._sent if self._differs(task)]
         alone = [task for task in changed if task not in self._shared]
         for start in range(0, len(alone), BATCH):
             yield
@@ -132,14 +138,11 @@ class Shown:
     def _stand(self, task: int) -> Stand:
         return self._backend.standing.of(self._images.get(task))
 
-    def _differs(self, task: int, stand: Stand, *, exactly: bool = False) -> bool:
-        sent = self._sent.get(task)
-        if sent is None:
-            return False  # it is new, and will be added
-        if exactly and sent.score != stand.score:
-            return True
-        label = self._backend.shown(stand)
-        return sent.label != label or abs(sent.score - stand.score) > DRIFT
+    def _differs(self, task: int) -> bool:
+        """Whether a prediction has another class by now, or quite another score."""
+        sent, stand = self._sent[task], self._stand(task)
+        drift = abs(sent.score - stand.score)
+        return sent.label != self._backend.shown(stand) or drift > DRIFT
 
     def _change(self, task: int, stand: Stand) -> None:
         sent = self._sent[task]

@@ -4,11 +4,12 @@ Label Studio knows one number per prediction, the score, and both of its orders 
 sampling *Uncertainty sampling* serves the task with the lowest one, and the data manager sorts by
 it. So the score says when an image is wanted, the lowest first, and no probability:
 
-- the images of the newest order have the lowest scores, below those of every order before, so that
-  a new order holds as soon as its own scores are there;
-- all others follow by the model's confidence, the least sure first; before there is a model as the
-  run would ask for them;
-- what has an answer, or is not to be asked for, comes last.
+- below 0.1 are the tasks that come next, where this server may write into Label Studio
+  (:mod:`usl.active.label_studio.shown`);
+- from 0.1 the images of the newest order;
+- from 0.2 all others by the model's confidence, the least sure first; before there is a model as
+  the run would ask for them;
+- at 1 what has an answer, or is not to be asked for.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ from usl.labeling.answers.answered import Answered
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order
 
-WANTED, LAST = 0.1, 1.0  # scores below the first are of an order; the second is of what is done
-LEVELS = 1_000  # orders until the scores of an order begin at the top again
+NEXT = 10  # images that are kept in order
+ORDERED, OTHERS, LAST = (
+    0.1,
+    0.2,
+    1.0,
+)  # the least scores of an order, of others, and of what is done
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Standing:
         self.taken: Callable[[str], None] = lambda fault: None
         self._first = {image: place for place, image in enumerate(first)}
         self._answered = Answered(store)
-        self._order, self._level = Order(), LEVELS
+        self._order = Order()
         self._places: dict[str, int] = {}
         self._lock = threading.Lock()
         self._fault = ""
@@ -74,8 +79,6 @@ class Standing:
     def take(self, order: Order) -> None:
         """Go on with a newer order."""
         with self._lock:
-            if order.images != self._order.images:
-                self._level = self._level - 1 if self._level > 0 else LEVELS - 1
             self._order = order
             self._places = {image: place for place, image in enumerate(order.images[:AHEAD])}
         self.taken("")
@@ -86,9 +89,9 @@ class Standing:
             return self._answered.follow()
 
     def wanted(self) -> list[str]:
-        """The images of the newest order that nobody has answered, the most wanted first."""
+        """The images that come next: nobody has answered them, the most wanted first."""
         with self._lock:
-            return [one for one in self._places if not self._answered.is_answered(one)]
+            return [one for one in self._places if not self._answered.is_answered(one)][:NEXT]
 
     def of(self, image: str | None) -> Stand:
         """Where an image stands; None is one that the run does not have."""
@@ -101,6 +104,7 @@ class Standing:
         if image is None or place is None or self._answered.is_answered(image):
             return LAST
         if image in self._places:
-            return WANTED * (self._level * AHEAD + self._places[image]) / (LEVELS * AHEAD)
+            share = self._places[image] / AHEAD
+            return round(ORDERED + (OTHERS - ORDERED) * share, 4)
         rest = sure if label is not None else place / len(self._first)
-        return round(WANTED + (LAST - WANTED) * min(rest, 0.999), 4)
+        return round(OTHERS + (LAST - OTHERS) * min(rest, 0.999), 4)
