@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 LEAST = 1e-6  # between two scores; where there is no such room left, all are given anew
 
@@ -20,11 +21,11 @@ def ascending(now: Sequence[float], top: float) -> list[float]:
     stay = _longest_run([score if 0 < score < top else None for score in now])
     found = [0.0, *now, top]
     marks = [0, *(place + 1 for place in stay), len(now) + 1]
-    for left, right in zip(marks, marks[1:], strict=False):
+    for left, right in pairwise(marks):
         step = (found[right] - found[left]) / (right - left)
         for place in range(left + 1, right):
             found[place] = found[left] + step * (place - left)
-    gaps = [after - before for before, after in zip(found, found[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(found)]
     if min(gaps) < LEAST:
         return [top * (place + 1) / (len(now) + 1) for place in range(len(now))]
     return found[1:-1]

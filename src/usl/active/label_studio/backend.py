@@ -116,11 +116,24 @@ class Backend:
             found = read_interface(config)
             for name in found.choices:  # the page and the report know them, too
                 self.store.add_class(name_for(self.store, name))
-            self._choices = {name_for(self.store, name): name for name in reversed(found.choices)}
             if before is not None:
                 self._tell_changes(before, found)
             self.interface = found
+            self._name_choices()
             return found
+
+    def _name_choices(self) -> None:
+        """Find the choice of each class, which may have another name on the page by now."""
+        names = () if self.interface is None else reversed(self.interface.choices)
+        self._choices = {name_for(self.store, name): name for name in names}
+
+    def follow(self) -> bool:
+        """Take in what others have answered or renamed; whether there was anything."""
+        with self._lock:
+            if not self.standing.follow():
+                return False
+            self._name_choices()
+            return True
 
     def _tell_changes(self, before: Interface, now: Interface) -> None:
         new = [name for name in now.choices if name not in before.choices]
@@ -136,6 +149,7 @@ class Backend:
 
     def predict(self, tasks: Sequence[Data]) -> list[Data]:
         """One prediction for each task, in their order."""
+        self.follow()
         return [self.prediction(self.standing.of(self.image_of(task))) for task in tasks]
 
     def image_of(self, task: Data) -> str | None:
@@ -189,7 +203,7 @@ class Backend:
         """Say of which annotations nothing came."""
         for note in done.notes:
             self.tell_of("annotation", note)
-        self.standing.follow()
+        self.follow()
 
     def _reconfigure(self, project: Data) -> None:
         config = project.get("label_config")

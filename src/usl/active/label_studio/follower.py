@@ -83,10 +83,12 @@ class Follower:
     def _work(self) -> None:
         while not self._closing:
             try:
-                self._once()
+                busy = self._once()
                 if self._away:
                     self._away = False
                     self._tell(f"{self._project.api.url} is back.")
+                if not busy:
+                    self._sleep(max(0.05, self._look - time.monotonic()))
             except AwayError as error:
                 if not self._away:
                     self._away = True
@@ -101,8 +103,8 @@ class Follower:
         self._look, self._new_tasks = 0.0, True
         self._sleep(RETRY)
 
-    def _once(self) -> None:
-        """Do what is due, the most urgent first, then wait for news."""
+    def _once(self) -> bool:
+        """Do what is due, the most urgent first; whether there is something to do at once."""
         if not self._connected:
             self._begin()
         if self._new_tasks:
@@ -111,8 +113,7 @@ class Follower:
         if time.monotonic() >= self._look:
             self._catch_up()
         self._news.clear()
-        if not self._send_until_news():
-            self._sleep(max(0.05, self._look - time.monotonic()))
+        return self._send_until_news()
 
     def _begin(self) -> None:
         try:

@@ -239,7 +239,7 @@ def _tick(backend: Backend, stopped: threading.Event) -> None:
     """Learn from what others answer, on the labelling page say."""
     while not stopped.wait(TICK):
         with suppress(DataError):  # said where the next answer comes
-            if backend.standing.follow():
+            if backend.follow():
                 backend.wake()
 
 
