@@ -84,6 +84,11 @@ class Pictures:
         pictures, shapes = self._read(rows)
         return {name: pictures, **({name + SHAPES: shapes} if self.whole else {})}
 
+    def on(self, device: Any, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Pictures on a device, and the shapes of whole ones; None where nothing was squeezed."""
+        pictures, shapes = self._read(rows)
+        return pictures.to(device), shapes.to(device) if self.whole else None
+
     def _read(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         if self._stored is not None:
             return torch.from_numpy(self._stored[rows]), torch.from_numpy(self._shapes[rows])
@@ -200,20 +205,20 @@ def encode(backbone: nn.Module, pictures: Pictures, device: Any = "cpu") -> torc
     parts = []
     with torch.inference_mode():
         for start in range(0, len(rows), PASS):
-            batch = pictures.named("images", rows[start : start + PASS])
-            images, shapes = batch["images"].to(device), batch.get("images" + SHAPES)
-            seen = (
-                at_size(images, backbone.size)
-                if shapes is None
-                else central_square(images, backbone.size, shapes.to(device))
-            )
+            images, shapes = pictures.on(device, rows[start : start + PASS])
+            seen = at_size(images, backbone.size, shapes)
             parts.append(backbone(seen).float().cpu())
     backbone.train(was_training)
     return torch.cat(parts)
 
 
-def at_size(images: torch.Tensor, size: int) -> torch.Tensor:
-    """uint8 pictures [b, c, h, w] as floats 0..1 at the side a network takes."""
+def at_size(images: torch.Tensor, size: int, shapes: torch.Tensor | None = None) -> torch.Tensor:
+    """uint8 pictures [b, c, h, w] as floats 0..1 at the side a network takes.
+
+    Of whole pictures that were squeezed, with these ``shapes``, their centre squares.
+    """
+    if shapes is not None:
+        return central_square(images, size, shapes)
     pixels = images.float() / 255
     if pixels.shape[-1] == size:
         return pixels
