@@ -75,12 +75,12 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def check_round_trip(make, after=3, **loop):
+def check_round_trip(make, after=3, lr=0.01, **loop):
     """After some steps, a new task with the old one's state makes the same next, to the bit."""
-    kept = Loop(make(0), lr=0.01, **loop)
+    kept = Loop(make(0), lr=lr, **loop)
     for step in range(after):
         kept.step(step)
-    renewed = Loop(make(5), lr=0.01, **loop)
+    renewed = Loop(make(5), lr=lr, **loop)
     assert not same(kept.task.state_dict(), renewed.task.state_dict())
     renewed.task.load_state_dict(state_of(kept.task))
     losses = [each.step(after)[0] for each in (kept, renewed)]

@@ -11,6 +11,7 @@ import pytest
 import usl
 from killed import all_names, kill_everywhere, quick_folder
 from round_run import CLASSES, fill_in, make_run, requested, truth
+from usl.active import learner_round as asking
 from usl.active import next_round as module
 from usl.active.contract import Query
 from usl.active.state import learn, state_of
@@ -387,7 +388,7 @@ def test_a_killed_round_is_there_or_not(run, monkeypatch, tmp_path):
 
 def test_strategies_are_told_what_was_said_before_the_labels_of_the_last_round(run, monkeypatch):
     told = []
-    monkeypatch.setattr(module, "query", lambda *given, **more: told.append(more) or ask(more))
+    monkeypatch.setattr(asking, "query", lambda *given, **more: told.append(more) or ask(more))
 
     def ask(more):
         return Query(more["candidates"][:2], ("first",) * 2)

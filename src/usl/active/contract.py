@@ -32,7 +32,8 @@ Others are handed only to a strategy that asks for them in its signature:
   a benchmark has one to give: a yardstick, never a competitor.
 
 Bounds of its own parameters stand in the signature, as in a selection method. A module may say
-``NAME``, how people write it; ``NEEDS_MODEL = True`` if it is nothing without predictions (it is
+``NAME``, how people write it; ``TASK``, what a network learns that it asks through
+(:mod:`usl.active.tasks`); ``NEEDS_MODEL = True`` if it is nothing without predictions (it is
 then refused while there are none); ``DRAWN``, why rows of another order give other picks, as good.
 It may say ``needed`` and ``seconds`` as a selection method does.
 """

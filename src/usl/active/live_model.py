@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from usl.active.query import query
 from usl.active.shared.feature_views import feature_views
-from usl.labeling.answers.entries import LABEL
-from usl.labeling.answers.outcomes import OPEN, outcomes
+from usl.labeling.answers.entries import LABEL, SKIP, Answer
+from usl.labeling.answers.outcomes import OPEN, current, outcomes
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order
 from usl.numeric.arrays import TINY
@@ -60,14 +61,25 @@ class LiveModel:
     store : its answers.
     method : the query strategy; ``learner`` the training method on frozen features.
     seed : of every random draw.
+    whole : guess the class of every image, not only of those that are asked for.
+    skipped_last : ask for what somebody has skipped only when nothing else is left.
     """
 
     def __init__(
-        self, opened: Opened, store: Store, *, method: str, learner: str, seed: int = 0
+        self,
+        opened: Opened,
+        store: Store,
+        *,
+        method: str,
+        learner: str,
+        seed: int = 0,
+        whole: bool = False,
+        skipped_last: bool = False,
     ) -> None:
         train = opened.subsets == "train"
         rows = np.flatnonzero(train)
         self._store, self._method, self._seed = store, method, seed
+        self._whole, self._skipped_last = whole, skipped_last
         self._ids: list[str] = opened.ids[rows].tolist()
         self._row_of = {name: row for row, name in enumerate(self._ids)}
         self._features = taken(opened.space.features, rows)
@@ -84,7 +96,8 @@ class LiveModel:
     def order(self) -> Order:
         """What to ask next, by all answers there are now."""
         seen = self._store.last_id()
-        answers = outcomes(self._store.history())
+        history = self._store.history()
+        answers = outcomes(history)
         given: dict[int, str] = {}
         is_open = np.ones(len(self._ids), dtype=bool)
         for name, one in answers.items():
@@ -95,7 +108,7 @@ class LiveModel:
                     given[row] = str(one.label)
         rows = np.array(sorted(given), dtype=np.int64)
         names, classes = numbered([given[row] for row in rows.tolist()])
-        candidates = np.flatnonzero(is_open & ~self._barred)
+        candidates = self._candidates(is_open, history)
         if len(names) < 2:
             self._fitted = None
             return Order(self._named(self._cold(rows, classes, candidates)), seen=seen)
@@ -103,10 +116,11 @@ class LiveModel:
             self._fitted = self._fit(given, names, rows, classes, is_open)
         fitted = self._fitted
         asked = self._asked(self._method, rows, classes, candidates, fitted)
-        likeliest = fitted.chances[asked].argmax(axis=1)
+        told = np.arange(len(self._ids)) if self._whole else asked
+        likeliest = fitted.chances[told].argmax(axis=1)
         guesses = {
-            self._ids[row]: (names[best], float(fitted.chances[row, best]))
-            for row, best in zip(asked.tolist(), likeliest.tolist(), strict=True)
+            self._ids[row]: (names[best], round(float(fitted.chances[row, best]), 4))
+            for row, best in zip(told.tolist(), likeliest.tolist(), strict=True)
         }
         estimate = fitted.estimate
         if estimate is not None:  # a person's label counts as right
@@ -114,6 +128,17 @@ class LiveModel:
         return Order(
             self._named(asked), guesses, seen, len(rows), fitted.more, estimate, fitted.changed
         )
+
+    def _candidates(
+        self, is_open: NDArray[np.bool_], history: Sequence[Answer]
+    ) -> NDArray[np.int64]:
+        """The rows that may be asked for."""
+        free = is_open & ~self._barred
+        if self._skipped_last:
+            skipped = {one.image_id for one in current(history).values() if one.kind == SKIP}
+            fresh = free & ~np.isin(self._ids, sorted(skipped))
+            free = fresh if fresh.any() else free
+        return np.flatnonzero(free)
 
     def _fit(
         self,

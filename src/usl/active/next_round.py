@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from usl.active.contract import DEFAULT, STRATEGIES, Query, Views, refuse_oracle, takes
-from usl.active.likely import likely
-from usl.active.passed_over import pick_past
-from usl.active.picture_views import picture_views
-from usl.active.query import query
-from usl.active.round_record import named_reasons, plain, record_of, table_of, tell_changes
-from usl.active.shared.feature_views import feature_views
-from usl.active.state import Learned, RunState, learn, likeliest, said_before, state_of
+from usl.active.contract import DEFAULT, STRATEGIES, refuse_oracle, takes
+from usl.active.learner_round import through_learner
+from usl.active.round_record import (
+    named_reasons,
+    plain,
+    record_of,
+    table_of,
+    tell_changes,
+)
+from usl.active.state import RunState, likeliest, state_of
+from usl.active.tasks import STRATEGY_KINDS, asker_of
 from usl.core.errors import UsageError, did_you_mean
 from usl.core.methods import find_method
 from usl.core.parameters import check_value
@@ -33,20 +32,14 @@ from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
 from usl.labeling.answers.requests import RoundAddedError, request_round, withdraw_round
 from usl.labeling.answers.sync import checked_split
-from usl.numeric.stage_cache import KeepSearch
 from usl.run.before import before_table, called_of
 from usl.run.folder import Run
 from usl.run.rounds import SelectionRound
 from usl.run.tables import ID
-from usl.selection.contract import DEFAULT as COLD_START
-from usl.selection.contract import METHODS
 from usl.selection.select import check_whole
-from usl.training.contract import DEFAULT as LEARNER
 from usl.training.open_run import open_run
 
-KINDS = [STRATEGIES, METHODS]
 Seen = Literal["features", "pictures"]
-LIKELY = "likely"  # what the record calls the way to pick of a class
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +71,7 @@ def next_round(
     *,
     method: str = DEFAULT,
     class_: str | None = None,
+    task: str | None = None,
     views: Seen = "features",
     seed: int = 0,
     collection: Collection | None = None,
@@ -88,10 +82,10 @@ def next_round(
 ) -> NextRound:
     """Ask for ``budget`` images more, those whose labels would teach the most after what is known.
 
-    The default learner is trained on the labels there are, which takes seconds; the run's models
-    stay as they are. While fewer than two classes have a label, the default goes on as the first
-    selection began. Images that are labelled, called bad or undecidable, in an audit, or were asked
-    for before are never asked for again.
+    The default learner is trained on the labels there are, which takes seconds, or with ``task`` a
+    network on the images; the run's models stay as they are. While fewer than two classes have a
+    label, the default goes on as the first selection began. Images that are labelled, called bad or
+    undecidable, in an audit, or were asked for before are never asked for again.
 
     Parameters
     ----------
@@ -101,14 +95,19 @@ def next_round(
         labels do not.
     class_ : a class that you want more of, such as a rare one: asks for the images likeliest to be
         of it, the surest first, no near-duplicates. In place of a method.
+    task : train a network on the images, and ask through it. The task is what it learns: a method
+        of usl train that trains one, such as supervised, mixmatch or fixmatch; llal, mcdal,
+        revival, tod or vaal, made for the strategies of these names; or ``own``, the one that the
+        method was published with. Options of the training: --task NAME --help.
     views : what a strategy that looks at random views of an image sees: its ``features``, of which
         a third drops out, or views of the ``pictures``, cropped, mirrored and in other light. Each
-        of these takes as long as encoding all images, once.
+        of these takes as long as encoding all images, once. With a task they are of pictures.
     seed : of every random draw; the same labels and the same seed give the same picks.
     collection : the images, where they live in memory.
     source : where the images are now, if they have moved.
     dry_run : say what would be asked for, and change nothing.
-    **method_params : the method's own parameters.
+    **method_params : the method's own parameters; with a task those of the training, too, which a
+        name belongs to that both have.
 
     Raises
     ------
@@ -117,7 +116,10 @@ def next_round(
     DataError : no run, or images that changed since the selection.
     """
     seed = seed_number(seed)
-    check_method(method, class_, method_params)
+    if task is None:
+        check_method(method, class_, method_params)
+    else:
+        check_task(method, task, class_, method_params)
     check_views(method, views)
     check_whole(budget)
     run = run if isinstance(run, Run) else Run.open(run)
@@ -128,40 +130,38 @@ def next_round(
         check_budget(state, budget)
         if class_ is not None:
             check_class(state, class_)
-        learned = learn(state, seed=seed, progress=progress)
-        if class_ is not None and learned is not None:
-            used, pick = LIKELY, partial(_likely, state, learned, class_)
+        if task is None:
+            chosen = through_learner(
+                opened, state, budget, method, class_, views, seed, progress, method_params
+            )
         else:
-            used = _method_for(method, learned)
-            seen = None
-            if learned is not None and views == "pictures":
-                seen = picture_views(opened, learned.model, progress)
-            elif learned is not None:
-                seen = feature_views(state.features, learned.model, seed, KeepSearch())
-            pick = partial(_query, state, learned, used, seen, seed, progress, method_params)
-        found, passed = pick_past(pick, int(budget), state.candidates, state.audited)
-        called, sure = likeliest(state, learned)
+            from usl.active.network_round import through_network
+
+            chosen = through_network(
+                opened, state, budget, method, task, seed, progress, method_params, dry_run=dry_run
+            )
+        called, sure = likeliest(state, chosen.said)
         before = before_table(state.ids, called, sure, state.human)
         info = {
-            "method": used,
+            "method": chosen.method,
             **({} if class_ is None else {"class": class_}),
             "budget": int(budget),
             "seed": seed,
-            "parameters": plain(found.parameters),
+            "parameters": plain(chosen.query.parameters),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "version": __version__,
-            **record_of(state, learned, called_of(before)),
-            "passed": [[str(state.ids[row]), place] for row, place in passed],
+            **record_of(state, chosen.said, called_of(before)),
+            **({} if chosen.network is None else {"network": plain(chosen.network)}),
+            "passed": [[str(state.ids[row]), place] for row, place in chosen.passed],
         }
-        table = table_of(state, found, called, sure)
-        asked = NextRound(
-            run, None, table[ID].to_pylist(), named_reasons(found.reasons, state.names), info
-        )
-        tell_changes(run, state, learned, info)
+        table = table_of(state, chosen.query, called, sure)
+        reasons = named_reasons(chosen.query.reasons, state.names)
+        asked = NextRound(run, None, table[ID].to_pylist(), reasons, info)
+        tell_changes(run, state, chosen.said, info)
         if dry_run:
             return asked
         try:
-            made = request_round(run, table, info, before=before, since=since)
+            made = request_round(run, table, info, before=before, since=since, files=chosen.files)
         except RoundAddedError:  # by another command: what it asks for is not asked for twice
             opened = replace(opened, split=checked_split(run, opened.collection))
             continue
@@ -184,7 +184,7 @@ def undo_round(run: Run | str | os.PathLike[str]) -> SelectionRound:
 
 def check_method(method: str, class_: str | None, params: dict[str, Any]) -> None:
     """UsageError for a method, or a class beside one, that can be refused at once."""
-    kind, module = find_method(KINDS, method)
+    kind, module = find_method(STRATEGY_KINDS, method)
     if class_ is not None and (method != DEFAULT or params):
         raise UsageError(
             "class: it says how to pick by itself. Leave the method out, or the class."
@@ -193,11 +193,28 @@ def check_method(method: str, class_: str | None, params: dict[str, Any]) -> Non
     kind.check(method, module, params)
 
 
+def check_task(method: str, task: str, class_: str | None, params: dict[str, Any]) -> None:
+    """UsageError for a network that cannot be asked through, as far as it can be told at once."""
+    asker = asker_of(method, task)
+    if class_ is not None:
+        raise UsageError("class: it goes by the default learner. Leave the task out, or the class.")
+    own, training = asker.divided(params)
+    asker.check(own)
+    of_task = asker.kind.parameters(asker.module)
+    asker.kind.check(
+        asker.task,
+        asker.module,
+        {name: value for name, value in training.items() if name in of_task},
+    )
+
+
 def check_views(method: str, views: str) -> None:
     """UsageError for views of pictures where the method looks at none."""
     check_value("views", views, Seen)
-    kind, module = find_method(KINDS, method)
-    if views == "pictures" and not (kind is STRATEGIES and takes(module, "views")):
+    if views == "features":
+        return
+    kind, module = find_method(STRATEGY_KINDS, method)
+    if not (kind is STRATEGIES and takes(module, "views")):
         raise UsageError(f"views: {method!r} does not look at views. Leave it out.")
 
 
@@ -233,63 +250,3 @@ def check_class(state: RunState, name: str) -> None:
             f"class: {name!r} is the only class with a label, so nothing tells it from others. "
             "Label an image of another class first."
         )
-
-
-def _likely(
-    state: RunState, learned: Learned, class_: str, budget: int, candidates: NDArray[np.int64]
-) -> Query:
-    """The images likeliest to be of a class, by its name."""
-    return likely(
-        state.features,
-        budget,
-        wanted=state.names.index(class_),
-        labeled=state.labeled,
-        predictions=learned.probabilities,
-        candidates=candidates,
-    )
-
-
-def _method_for(method: str, learned: Learned | None) -> str:
-    """The method to pick by: while there is no model, the default goes on as a selection began.
-
-    To a selection method open requests count as covered, to a query strategy they do not.
-    """
-    return COLD_START if learned is None and method == DEFAULT else method
-
-
-def _query(
-    state: RunState,
-    learned: Learned | None,
-    method: str,
-    views: Views | None,
-    seed: int,
-    progress: Progress,
-    params: dict[str, Any],
-    budget: int,
-    candidates: NDArray[np.int64],
-) -> Query:
-    """Pick by a strategy, or by a selection method, to which open requests count as covered."""
-    labeled, classes = state.labeled, state.classes
-    kind, module = find_method(KINDS, method)
-    previous = None
-    if kind is METHODS:
-        labeled = np.sort(np.concatenate([labeled, state.open]))
-        classes = np.zeros(len(labeled), dtype=np.int64)  # coverage does not look at them
-    elif learned is not None and takes(module, "previous"):
-        previous = said_before(state, learned, seed=seed)
-    return query(
-        state.features,
-        budget,
-        labeled=labeled,
-        classes=classes,
-        method=method,
-        predictions=None if learned is None else learned.probabilities,
-        previous=previous,
-        views=views,
-        learner=LEARNER if learned is None else learned.refit,
-        candidates=candidates,
-        seed=seed,
-        keep=KeepSearch(),
-        progress=progress,
-        **params,
-    )

@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.contract import Query
-from usl.active.state import Learned, RunState
+from usl.active.passed_over import Passed
+from usl.active.state import RunState, Said
 from usl.core.errors import DataError, UslWarning
 from usl.core.words import counted, verb_for
 from usl.run.before import Called, changes, read_before
 from usl.run.folder import Run
 from usl.run.tables import ID
 from usl.selection.contract import DEFAULT as COLD_START
-from usl.training.contract import DEFAULT as LEARNER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +28,28 @@ if TYPE_CHECKING:
 MOST_NAMED = 3  # images that a note names
 
 
-def record_of(state: RunState, learned: Learned | None, now: Called) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What a round is to ask for.
+
+    Attributes
+    ----------
+    method : how it was picked.
+    said : what a learner says before it; None where nothing can be learned yet.
+    query, passed : the picks, and the audited images that were passed over.
+    network : the settings of the network that was trained for it, if one was.
+    files : of that network, by name, to be kept with the round.
+    """
+
+    method: str
+    said: Said | None
+    query: Query
+    passed: Passed
+    network: dict[str, Any] | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def record_of(state: RunState, learned: Said | None, now: Called) -> dict[str, Any]:
     """What is known before a round, and what has changed since the one before."""
     estimate = None if learned is None else learned.estimate
     former = state.run.rounds()[-1]
@@ -40,14 +63,14 @@ def record_of(state: RunState, learned: Learned | None, now: Called) -> dict[str
         "labels": len(state.labeled),
         "classes": state.counts(),
         "open": len(state.open),
-        "learner": None if learned is None else LEARNER,
+        "learner": None if learned is None else learned.learner,
         "estimate": None if estimate is None else round(estimate, 4),
         "predicted": dict(Counter(now.machine.values()).most_common()),
         "since": since,
     }
 
 
-def tell_changes(run: Run, state: RunState, learned: Learned | None, info: dict[str, Any]) -> None:
+def tell_changes(run: Run, state: RunState, learned: Said | None, info: dict[str, Any]) -> None:
     """Say what a person should know of the labels before a round."""
     notes, since = [], info["since"]
     number = run.rounds()[-1].number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -65,16 +65,23 @@ class RunState:
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
-    """A learner of the labels of a state, what it says, and how right it thinks that is.
+class Said:
+    """What a learner of the labels of a state says, and how right it thinks that is.
 
-    ``probabilities`` float64 [n, C] of ``model``; ``estimate`` None where the learner has none.
+    ``learner`` is its name; ``probabilities`` float64 [n, C]; ``estimate`` None where it has none.
     """
 
-    refit: Refit
-    model: Model
+    learner: str
     probabilities: NDArray[np.float64]
-    estimate: float | None
+    estimate: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Learned(Said):
+    """The same of a ``model`` on the features, whose learner can learn other labels: ``refit``."""
+
+    model: Model = field(kw_only=True)
+    refit: Refit = field(kw_only=True)
 
 
 def state_of(opened: Opened) -> RunState:
@@ -130,7 +137,7 @@ def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:
     )
     model = refit.update(*every(state), len(state.names), seed=seed, progress=progress)
     said = train_probabilities(model, state.features)
-    return Learned(refit, model, said, getattr(model, "estimate", 0.0) or None)
+    return Learned(LEARNER, said, getattr(model, "estimate", 0.0) or None, model=model, refit=refit)
 
 
 def said_before(state: RunState, learned: Learned, *, seed: int) -> NDArray[np.float64] | None:
@@ -160,7 +167,7 @@ def every(state: RunState) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return classes, weights
 
 
-def likeliest(state: RunState, learned: Learned | None) -> tuple[list[Any], NDArray[np.float64]]:
+def likeliest(state: RunState, learned: Said | None) -> tuple[list[Any], NDArray[np.float64]]:
     """What every row is called, None where nothing is known, and how sure that is, NaN likewise."""
     n = len(state.ids)
     called, sure = np.full(n, None, dtype=object), np.full(n, np.nan)

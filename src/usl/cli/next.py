@@ -10,21 +10,30 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from usl.active.contract import STRATEGIES
 from usl.active.next_round import NextRound, next_round, undo_round
+from usl.active.tasks import STRATEGY_KINDS, asker_of
 from usl.active.until import until as advice_until
-from usl.cli.options import verb
+from usl.cli.options import Sources, verb
 from usl.cli.shared import FLAG, DryRun, Json
 from usl.cli.until import print_until
 from usl.console import bars, note, print_json, print_table, say
 from usl.core.errors import UsageError
 from usl.core.words import counted, quoted, verb_for
-from usl.selection.contract import METHODS
 
 MOST_SHOWN = 5  # images that are named with their reasons
 
 
-@verb(next_round, choice="method", kinds=[STRATEGIES, METHODS])
+def task_options(method: str, task: str) -> Sources:
+    """What a network that a method asks through has as options."""
+    asker = asker_of(method, task)
+    title = f"Parameters of {method}" if asker.by_itself else f"Parameters of the task {asker.task}"
+    from usl.learning.loop_options import LoopOptions
+    from usl.training.train_network import train_network
+
+    return {"Training a network": [train_network, LoopOptions], title: [asker.module.build]}
+
+
+@verb(next_round, choice="method", kinds=STRATEGY_KINDS, beside={"task": task_options})
 def next(
     run: Path,
     /,
@@ -90,6 +99,8 @@ def say_asked(asked: NextRound) -> None:
     grounds = grounds if info["labels"] else "without a label"
     doing = "Would ask" if asked.number is None else f"Round {asked.number}: asks"
     how = f"likely {info['class']}" if "class" in info else f"by {info['method']}"
+    if network := info.get("network"):
+        how += f", through a network ({network['method']}, {counted(network['steps'], 'step')})"
     say(f"{doing} for {counted(len(asked.ids), 'image')} more, {how}, {grounds}.")
     if estimate := info["estimate"]:
         say(

@@ -43,6 +43,9 @@ class Verb:
     kinds : the kinds of methods it chooses among; none if they cannot be imported here.
     find : a method by name or path.
     shared : what the methods of a kind have as options in common.
+    beside : by the name of an option, what its value brings as options beside those of the method:
+        a function of the method and of that value. Its options hide others of the same name, and
+        so does what it has under a title.
     """
 
     show: Callable[..., None]
@@ -54,6 +57,7 @@ class Verb:
     kinds: Sequence[Methods] = ()
     find: Callable[[str], tuple[Methods, ModuleType]] | None = None
     shared: Callable[[Methods], Sources] = lambda _: {}
+    beside: Mapping[str, Callable[[str, str], Sources]] = dataclasses.field(default_factory=dict)
 
     def command(self, tokens: Sequence[str]) -> Callable[..., None]:
         """The verb as a function with all options that a command line may give it."""
@@ -87,6 +91,10 @@ class Verb:
         kind, module = (self.find or functools.partial(find_method, self.kinds))(chosen)
         function = getattr(module, kind.function)
         sources: Sources = {f"Parameters of {chosen}": [function], **self.shared(kind)}
+        for option, more in self.beside.items():
+            if value := chosen_in(tokens, f"--{option}", ""):
+                first = more(chosen, value)
+                sources = {**first, **{key: sources[key] for key in sources if key not in first}}
         functions = list(itertools.chain(*sources.values()))
         hidden = {*known, *kind.shared}
         given = itertools.chain(*map(named_parameters, functions))

@@ -21,6 +21,7 @@ from usl.core.files import atomic_write
 from usl.learning.backbone_file import KEY, BackboneRecord, read_record
 from usl.learning.blueprint import blueprint
 from usl.learning.sealed_file import check_seal, sealed
+from usl.learning.seeded import seeded
 
 
 class Backbone(nn.Module):  # type: ignore[misc]
@@ -56,13 +57,25 @@ class Backbone(nn.Module):  # type: ignore[misc]
 
         Under autocast the features have its precision.
         """
+        return self.network(self._normal(images))
+
+    def stages(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """What every stage of the network says of pictures, [b, width] each; features come last.
+
+        Maps are averaged over their places. Only for a network that tells its stages: it then has
+        ``widths``, those of its stages.
+        """
+        return [one.mean((2, 3)) for one in self.network.stages(self._normal(images))]
+
+    def _normal(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures as the network takes them."""
         if not images.is_floating_point():
             raise UsageError(
                 f"a backbone takes pictures with values 0 to 1, these are {images.dtype}: "
                 "divide by 255, or augment them first."
             )
         normal = (images - self.mean) / self.std  # grey is broadcast to the three means
-        return self.network(normal.contiguous(memory_format=torch.channels_last))
+        return normal.contiguous(memory_format=torch.channels_last)
 
 
 def new_backbone(
@@ -100,9 +113,7 @@ def new_backbone(
         raise UsageError(f"size: {size} given; use at least 1 px.")
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise UsageError("mean, std: three numbers each, those of std above 0.")
-    # Only the CPU's generator is seeded: torch.manual_seed would change those of every device.
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.random.default_generator.manual_seed(seed)
+    with seeded(seed):
         return Backbone(name, plan.build(), size, mean, std)
 
 

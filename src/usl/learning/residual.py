@@ -38,12 +38,13 @@ class ResNet(nn.Module):  # type: ignore[misc]
     Attributes
     ----------
     dim : width of the features, that of the last stage.
+    widths : channels of every stage.
     """
 
     def __init__(self, stem: nn.Conv2d, widths: tuple[int, ...], depth: int) -> None:
         """``depth`` blocks in each stage; ``stem`` is followed by BN and ReLU."""
         super().__init__()
-        self.dim = widths[-1]
+        self.dim, self.widths, self.depth = widths[-1], widths, depth
         self.stem = nn.Sequential(stem, nn.BatchNorm2d(stem.out_channels), nn.ReLU(inplace=True))
         blocks = []
         before = stem.out_channels
@@ -57,7 +58,16 @@ class ResNet(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Any) -> Any:
         """Normalised pictures [b, 3, h, w] to features [b, dim]."""
-        return self.blocks(self.stem(x)).mean((2, 3))
+        return self.stages(x)[-1].mean((2, 3))
+
+    def stages(self, x: Any) -> list[Any]:
+        """The maps at the end of every stage, [b, width, h, w]; features are the last's mean."""
+        maps, x = [], self.stem(x)
+        for number, block in enumerate(self.blocks, 1):
+            x = block(x)
+            if number % self.depth == 0:
+                maps.append(x)
+        return maps
 
 
 def initialise(network: nn.Module) -> None:

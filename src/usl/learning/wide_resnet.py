@@ -57,6 +57,7 @@ class WideResNet(nn.Module):  # type: ignore[misc]
     Attributes
     ----------
     dim : width of the features, 64 times ``width``.
+    widths : channels of every group.
     """
 
     def __init__(self, depth: int, width: int) -> None:
@@ -77,9 +78,23 @@ class WideResNet(nn.Module):  # type: ignore[misc]
         self.blocks = nn.Sequential(*blocks)
         self.bn = batch_norm(before)
         self.relu = nn.LeakyReLU(0.1, inplace=True)
-        self.dim = before
+        self.dim, self.each = before, each
+        self.widths = tuple(STEM * width << group for group in range(GROUPS))
         initialise(self)
 
     def forward(self, x: Any) -> Any:
         """Normalised pictures [b, 3, h, w] to features [b, dim]."""
-        return self.relu(self.bn(self.blocks(self.stem(x)))).mean((2, 3))
+        return self.stages(x)[-1].mean((2, 3))
+
+    def stages(self, x: Any) -> list[Any]:
+        """The maps at the end of every group, the last one after BN and activation.
+
+        They are [b, width, h, w]; the features are the last's mean.
+        """
+        maps, x = [], self.stem(x)
+        for number, block in enumerate(self.blocks, 1):
+            x = block(x)
+            if number % self.each == 0:
+                maps.append(x)
+        maps[-1] = self.relu(self.bn(x))
+        return maps

@@ -6,6 +6,8 @@ record is the section ``selection`` of ``run.json``. A later one is a folder ``r
     round.json              what made it: method, budget, seed, parameters, what was known then
     selection.csv .parquet  the picks, best first, with their reasons and figures
     before.parquet          what every image was called before the round: :mod:`usl.run.before`
+    trained.safetensors     the network that it asked through, and its last layer, where one was
+    model.npz               trained for it  (usl next --task)
     .coming, .withdrawn     its requests are to be written into ``split.csv``, or taken out of it
 
 A marker is there for a moment alone, unless a command is killed; then the next one finishes what
@@ -20,6 +22,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
@@ -105,6 +108,7 @@ def add_round(
     info: Mapping[str, Any],
     *,
     before: pa.Table | None = None,
+    files: Mapping[str, bytes] = MappingProxyType({}),
     coming: bool = False,
 ) -> SelectionRound:
     """Add a round with the next number: its picks, as of :meth:`usl.Selection.table` with ids.
@@ -114,6 +118,7 @@ def add_round(
     Parameters
     ----------
     before : what every image was called until then, a table of :mod:`usl.run.before`.
+    files : what else is written into its folder, by name.
     coming : its requests are yet to be written into the split file.
 
     Raises
@@ -133,6 +138,8 @@ def add_round(
                 write_picks(temporary, table)
                 if before is not None:
                     write_table(temporary / BEFORE, before)
+                for name, content in files.items():
+                    (temporary / name).write_bytes(content)
                 write_json(temporary / RECORD, dict(info))
                 if coming:
                     (temporary / COMING).touch()

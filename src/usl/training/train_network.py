@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.hashing import json_digest
+from usl.core.methods import Methods
 from usl.core.progress import Progress, expect
 from usl.data.collection import Collection
 from usl.features.contract import Encoder
@@ -28,7 +29,7 @@ from usl.features.start_backbone import start_backbone
 from usl.learning.backbone import save_backbone
 from usl.learning.loop import run_loop
 from usl.learning.loop_options import LoopOptions
-from usl.learning.pictures import open_pictures
+from usl.learning.pictures import Pictures, open_pictures
 from usl.learning.recipe import recipe_of
 from usl.run.folder import Run
 from usl.run.identity import check_identity
@@ -59,6 +60,11 @@ class Examples:
     classes: NDArray[np.int64]
     weights: NDArray[np.float64]
     name: str
+
+    def take(self, rows: NDArray[np.int64]) -> Examples:
+        """Those of some rows, such as the ones whose pictures can be read."""
+        images, ids = self.images.take(rows), self.ids[rows]
+        return Examples(images, ids, self.classes[rows], self.weights[rows], self.name)
 
 
 def fit_network(
@@ -152,13 +158,17 @@ def start_of(run: Run, model: str | None, given: Mapping[str, Any]) -> str | Enc
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network as an encoder file and a linear model on its features."""
+    """A trained network as an encoder file and a linear model on its features.
+
+    ``seen`` : what a look at the finished task gave, where there was one.
+    """
 
     encoder: Path
     preprocessing: Preprocessing
     model: LinearModel
     parameters: dict[str, Any]
     history: list[dict[str, Any]]
+    seen: Any = None
 
 
 @dataclass(frozen=True)
@@ -196,9 +206,14 @@ def train_network(
     labeled_in_unlabeled: bool | None = None,
     last_epochs: int | None = None,
     progress: Progress,
+    kind: Methods = NETWORKS,
+    look: Callable[[Student, Pictures], Any] = lambda task, pictures: None,
     **params: Any,
 ) -> Trained:
-    """Train a network by one method of this room.
+    """Train a network by one method of this room, or of another ``kind`` of the same shape.
+
+    ``look`` is called once the trained network is written, with the task and the pictures that it
+    was trained on, before they go.
 
     Parameters
     ----------
@@ -228,7 +243,7 @@ def train_network(
     TrainingFailedError : a loss that is not finite; the last checkpoint is kept.
     """
     options, method_params = LoopOptions.taken_from(params)
-    NETWORKS.check(method, module, method_params)
+    kind.check(method, module, method_params)
     changed = {"lr": lr, "weight_decay": weight_decay}
     recipe = recipe_of(module, method, preset or PRESET, method_params, **changed)
     if recipe.ratio and ratio == 0:
@@ -239,22 +254,18 @@ def train_network(
     batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
     total = steps or recipe.steps
     expect(progress, *network_stages(method, len(examples.images), total, batch * (1 + 2 * mu)))
-    pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
-    classes, weights = examples.classes[pictures.rows], examples.weights[pictures.rows]
-    if labeled_in_unlabeled is None:
-        labeled_in_unlabeled = recipe.labeled_in_unlabeled
-    labeled, unlabeled = divided(classes, labeled_in_unlabeled, examples.name, recipe.ratio)
+    how: dict[str, Any] = {"name": examples.name, "progress": progress, "whole": recipe.whole}
+    pictures = open_pictures(examples.images, backbone.size, **how)
+    read = examples.take(pictures.rows)
+    inside = recipe.labeled_in_unlabeled if labeled_in_unlabeled is None else labeled_in_unlabeled
+    streams = _streams(pictures, read, recipe.ratio, batch, mu, inside, seed)
     task: Student = module.build(backbone, len(class_names), seed=seed, **recipe.parameters)
     if frozen:
         task.freeze()
-    streams = Streams(
-        pictures, labeled, classes[labeled], weights[labeled], unlabeled, batch, mu, seed
-    )
     told = "labels of this collection" if supervision == "none" else supervision
     last = epochs_to_keep(last_epochs, recipe.last_epochs, total)
     keeper = LastEpochs(place.folder, last, total, class_names, told, resume=options.resume)
-    task.prepare(images=len(pictures), unlabeled=len(unlabeled), steps=total)
-    ids = examples.ids[pictures.rows]
+    task.prepare(images=len(pictures), unlabeled=len(streams.unlabeled), steps=total)
     settings = {
         "method": method,
         "preset": preset or PRESET,
@@ -265,10 +276,11 @@ def train_network(
         "frozen": frozen,
         "batch_size": streams.batch_size,
         "ratio": streams.ratio,
-        "labeled_in_unlabeled": labeled_in_unlabeled,
+        "labeled_in_unlabeled": inside,
         **({"last_epochs": last} if last else {}),
-        "images": json_digest(ids.tolist()),
-        "labels": json_digest([class_names, classes.tolist(), weights.tolist()]),
+        **({"whole": True} if recipe.whole else {}),
+        "images": json_digest(read.ids.tolist()),
+        "labels": json_digest([class_names, read.classes.tolist(), read.weights.tolist()]),
     }
     history = run_loop(
         task,
@@ -282,16 +294,18 @@ def train_network(
         options=options,
         monitor=keeper if last else None,
         monitor_every=EPOCH,
-        ids=ids,
+        ids=read.ids,
         label=method,
         progress=progress,
     )
     place.check()
     if last:
         keeper.copy_to(place.encoder.parent)
-    about = {"method": method, "preset": settings["preset"], "labels": len(labeled), "seed": seed}
+    count = len(streams.labeled)
+    about = {"method": method, "preset": settings["preset"], "labels": count, "seed": seed}
     done = {**settings, "steps": total, "optimizer": repr(recipe.optimizer)}
-    return _written(task.kept, place, told, about, done, history)
+    trained = _written(task.kept, place, told, about, done, history)
+    return replace(trained, seen=look(task, pictures))
 
 
 def _written(
@@ -311,6 +325,21 @@ def _written(
         settings,
         history,
     )
+
+
+def _streams(
+    pictures: Pictures,
+    read: Examples,
+    needed: int,
+    batch_size: int,
+    ratio: int,
+    labeled_in_unlabeled: bool,
+    seed: int,
+) -> Streams:
+    """The batches of pictures that could be read; ``needed`` is the ratio of the recipe."""
+    labeled, unlabeled = divided(read.classes, labeled_in_unlabeled, read.name, needed)
+    classes, weights = read.classes[labeled], read.weights[labeled]
+    return Streams(pictures, labeled, classes, weights, unlabeled, batch_size, ratio, seed)
 
 
 def divided(

@@ -24,6 +24,7 @@ from usl.numeric.arrays import Float32
 
 NAME = "CBSSAL"
 NEEDS_MODEL = True
+TASK = "mixmatch"
 DRAWN = "looks at random views of the rows"
 
 

@@ -4,9 +4,9 @@ Sener, Savarese: Active Learning for Convolutional Neural Networks: A Core-Set A
 with a semi-supervised learner in place of a supervised one, as Gao et al. (ECCV 2020) compare it.
 Their k-centre works on the features of the trained network. On frozen features nothing is trained
 below the head, and k-centre of the features themselves is ``coreset``; what semi-supervised
-learning does shape is the answer. So the distance of two rows is that of their probabilities. Hand
-the features of a network that was trained semi-supervised to ``coreset`` for the method as it was
-published.
+learning does shape is the answer. So the distance of two rows is that of their probabilities. Asked
+through a network (:mod:`usl.active.tasks`), it is ``coreset`` on the features that MixMatch has
+trained, the method as it was published.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from usl.selection.shared.farthest_first import farthest_first
 
 NAME = "CoreSetSSL"
 NEEDS_MODEL = True
+TASK, ON_NETWORK = "mixmatch", "coreset"
 
 
 def query(

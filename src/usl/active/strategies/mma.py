@@ -22,6 +22,7 @@ from usl.numeric.arrays import Float32
 
 NAME = "MMA"
 NEEDS_MODEL = True
+TASK = "mixmatch"
 DRAWN = "looks at random views of the rows"
 
 

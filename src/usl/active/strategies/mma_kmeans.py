@@ -26,6 +26,7 @@ from usl.numeric.table import as_table
 
 NAME = "MMA + k-means"
 NEEDS_MODEL = True
+TASK = "mixmatch"
 DRAWN = "k-means starts from random rows"
 ITERATIONS = 100
 

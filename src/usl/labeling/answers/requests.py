@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import UsageError
@@ -43,7 +44,13 @@ class RoundAddedError(Exception):
 
 
 def request_round(
-    run: Run, table: pa.Table, info: Mapping[str, Any], *, before: pa.Table, since: list[int]
+    run: Run,
+    table: pa.Table,
+    info: Mapping[str, Any],
+    *,
+    before: pa.Table,
+    since: list[int],
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> SelectionRound:
     """Add a round to a run, and its images to the requests of the split file.
 
@@ -52,6 +59,7 @@ def request_round(
     table : its picks with ids, best first.
     info, before : its record and what images were called before it: :mod:`usl.run.rounds`.
     since : the numbers of the rounds that there were when it was chosen.
+    files : what else its folder is to hold, by name.
 
     Raises
     ------
@@ -61,7 +69,7 @@ def request_round(
     with writing(run.path, run.identity):
         if [one.number for one in run.rounds()] != since:
             raise RoundAddedError
-        made = add_round(run.path, table, info, before=before, coming=True)
+        made = add_round(run.path, table, info, before=before, files=files, coming=True)
     settle_rounds(run)
     return made
 

@@ -1,0 +1,1 @@
+"""What query strategies train on the images, one file each: see :mod:`usl.active.tasks`."""
