@@ -7,7 +7,10 @@ import numpy as np
 QUICK = {  # parameters of strategies that take their time
     "refine": {"rounds": 1, "batches": 1},
     "core_gcn": {"steps": 20},
+    "llal": {"steps": 20},
+    "mcdal": {"steps": 20},
     "uncertain_gcn": {"steps": 20},
+    "vaal": {"steps": 5},
 }
 
 

@@ -48,7 +48,7 @@ def one_labeled_class():
     return features, labeled, np.array([1, 1]), p
 
 
-THROUGH_A_HEAD = {"alfamix", "bald", "dropquery", "refine"}  # which needs two classes
+THROUGH_A_HEAD = {"alfamix", "bald", "dropquery", "llal", "mcdal", "refine"}  # of two classes
 POOLS = (ordinary, all_alike, pairs_and_zeros, certain, two_classes, a_thousand_classes)
 
 
@@ -75,9 +75,8 @@ def test_odd_pools_are_served(method, pool, budget):
 @pytest.mark.parametrize("method", sorted(set(STRATEGIES.names()) - THROUGH_A_HEAD))
 def test_labels_of_one_class_are_enough_where_predictions_are_given(method):
     features, labeled, classes, predictions = one_labeled_class()
-    found = usl.query(
-        features, 3, labeled=labeled, classes=classes, method=method, predictions=predictions
-    )
+    given = {"labeled": labeled, "classes": classes, "predictions": predictions}
+    found = usl.query(features, 3, method=method, **given, **QUICK.get(method, {}))
     assert len(found.indices) == 3
 
 
