@@ -87,8 +87,8 @@ def trained(
 
     from usl.active.shared.discrepancy import agreed_loss, apart_loss
 
-    # Rows keep their length of 1. At sqrt(d), which other layers are made for, the classifiers are so
-    # sure of everything that they agree the most where they are wrong.
+    # Rows keep their length of 1. At sqrt(d), which layers and rates are made for, the classifiers
+    # soon are so sure of everything that where they differ says nothing about their errors.
     n, width, n_classes = len(table), table.shape[1], int(classes.max()) + 1
     rng = np.random.default_rng(seed)
     known = Drawn(table, labeled, rng)
