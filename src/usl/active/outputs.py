@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from usl.learning.pictures import PASS, Pictures, at_size
 from usl.numeric.arrays import TINY
 from usl.training.shared.student import Student
 
-Shapes = Tensor | None  # of whole pictures that were squeezed
+Shapes: TypeAlias = Tensor | None  # of whole pictures that were squeezed
 STREAM = 2  # of the random views, apart from those of the training
 VIEWS, LOOK = "views", "looking"  # what progress calls them
 
@@ -82,7 +82,7 @@ class Outputs:
 
         return np.asarray(torch.cat(list(self._passes(look, LOOK))).numpy())
 
-    def _passes(self, look: Callable[[Tensor], Any], label: str) -> Iterator[Any]:
+    def _passes(self, look: Callable[..., Any], label: str) -> Iterator[Any]:
         """``look`` of all pictures, raw on the device, ``PASS`` at a time."""
         every = np.arange(len(self.pictures))
         for start in range(0, len(every), PASS):

@@ -254,8 +254,9 @@ def train_network(
     batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
     total = steps or recipe.steps
     expect(progress, *network_stages(method, len(examples.images), total, batch * (1 + 2 * mu)))
-    how: dict[str, Any] = {"name": examples.name, "progress": progress, "whole": recipe.whole}
-    pictures = open_pictures(examples.images, backbone.size, **how)
+    pictures = open_pictures(
+        examples.images, backbone.size, whole=recipe.whole, name=examples.name, progress=progress
+    )
     read = examples.take(pictures.rows)
     inside = recipe.labeled_in_unlabeled if labeled_in_unlabeled is None else labeled_in_unlabeled
     streams = _streams(pictures, read, recipe.ratio, batch, mu, inside, seed)
@@ -301,9 +302,8 @@ def train_network(
     place.check()
     if last:
         keeper.copy_to(place.encoder.parent)
-    count = len(streams.labeled)
-    about = {"method": method, "preset": settings["preset"], "labels": count, "seed": seed}
     done = {**settings, "steps": total, "optimizer": repr(recipe.optimizer)}
+    about = {"labels": len(streams.labeled), "seed": seed}
     trained = _written(task.kept, place, told, about, done, history)
     return replace(trained, seen=look(task, pictures))
 
@@ -317,7 +317,8 @@ def _written(
     history: list[dict[str, Any]],
 ) -> Trained:
     """Write the trained network; with its last layer, what the training leaves."""
-    save_backbone(place.encoder, kept.backbone, told, **about)
+    trained_by = {key: settings[key] for key in ("method", "preset")}
+    save_backbone(place.encoder, kept.backbone, told, **trained_by, **about)
     return Trained(
         place.encoder,
         Preprocessing(kept.backbone.dim, unit=False),
