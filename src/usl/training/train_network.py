@@ -306,7 +306,7 @@ def train_network(
 
 
 def _ratio(method: str, recipe: Recipe, given: int | None) -> int:
-    """Unlabelled images per labelled one. UsageError for none, where the method learns from them."""
+    """Unlabelled images per labelled one; UsageError for none where a method learns from them."""
     if recipe.ratio and given == 0:
         raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
     return recipe.ratio if given is None else given
