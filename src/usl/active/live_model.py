@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.query import query
+from usl.active.shared.feature_views import feature_views
 from usl.labeling.answers.entries import LABEL, SKIP, Answer
 from usl.labeling.answers.outcomes import OPEN, current, outcomes
 from usl.labeling.answers.store import Store
@@ -20,7 +21,7 @@ from usl.numeric.stage_cache import KeepSearch
 from usl.run.excluded import read_excluded
 from usl.selection.contract import DEFAULT as COLD_START
 from usl.training.labels import numbered
-from usl.training.models import Probabilities, train_probabilities
+from usl.training.models import Model, Probabilities, train_probabilities
 from usl.training.open_run import Opened, searched_width
 from usl.training.refit import Refit
 
@@ -29,7 +30,7 @@ AHEAD = 24  # images of an order: more than a few people answer during a refit
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model of some labels.
+    """A ``model`` of some labels.
 
     ``given`` the label of each labelled row, ``names`` the classes, ``chances`` float64 [n, C] of
     all rows, ``estimate`` the model's own guess at its accuracy, None without one; ``more`` and
@@ -37,6 +38,7 @@ class Fitted:
     without one.
     """
 
+    model: Model
     given: dict[int, str]
     names: list[str]
     chances: Probabilities
@@ -113,9 +115,7 @@ class LiveModel:
         if self._fitted is None or self._fitted.given != given:
             self._fitted = self._fit(given, names, rows, classes, is_open)
         fitted = self._fitted
-        asked = self._asked(
-            self._method, rows, classes, candidates, fitted.chances, fitted.previous
-        )
+        asked = self._asked(self._method, rows, classes, candidates, fitted)
         told = np.arange(len(self._ids)) if self._whole else asked
         likeliest = fitted.chances[told].argmax(axis=1)
         guesses = {
@@ -156,7 +156,7 @@ class LiveModel:
         estimate = getattr(model, "estimate", 0.0) or None
         before = self._fitted
         if before is None:
-            return Fitted(given, names, chances, estimate, len(rows), None)
+            return Fitted(model, given, names, chances, estimate, len(rows), None)
         present = self._store.names().present  # a class may have another name by now
         number: dict[Any, int] = {name: place for place, name in enumerate(names)}
         same = np.array([number.get(present(name), -1) for name in before.names])
@@ -170,7 +170,7 @@ class LiveModel:
         # A class that is gone leaves rows that it held with less than 1 between the others.
         whole = previous.sum(axis=1, keepdims=True)
         previous = np.where(whole > 0, previous / np.maximum(whole, TINY), 1 / len(names))
-        return Fitted(given, names, chances, estimate, more, changed, previous)
+        return Fitted(model, given, names, chances, estimate, more, changed, previous)
 
     def _named(self, rows: NDArray[np.int64]) -> tuple[str, ...]:
         return tuple(self._ids[row] for row in rows.tolist())
@@ -181,20 +181,22 @@ class LiveModel:
         rows: NDArray[np.int64],
         classes: NDArray[np.int64],
         candidates: NDArray[np.int64],
-        chances: Probabilities | None = None,
-        previous: Probabilities | None = None,
+        fitted: Fitted | None = None,
     ) -> NDArray[np.int64]:
         """The rows that a strategy wants, the most wanted first; none at the end."""
         if not len(candidates):
             return candidates
+        said: dict[str, Any] = {}
+        if fitted is not None:
+            views = feature_views(self._features, fitted.model, self._seed, KeepSearch())
+            said = {"predictions": fitted.chances, "previous": fitted.previous, "views": views}
         found = query(
             self._features,
             min(AHEAD, len(candidates)),
             labeled=rows,
             classes=classes,
             method=method,
-            predictions=chances,
-            previous=previous,
+            **said,
             learner=self._refit,
             candidates=candidates,
             seed=self._seed,
