@@ -22,12 +22,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from usl.benchmarking.curve_page import COLUMNS
+from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import ROUND, SCORE, SELECTION, Ledger, Line
 from usl.benchmarking.plan import Plan, read_plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.rounds import curve_key
 from usl.benchmarking.run import opened
-from usl.benchmarking.units import entry_key, selection_key
 from usl.core.errors import UsageError, UslError
 
 Row = dict[str, str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from usl.benchmarking.entries import Asking, Entry
 from usl.benchmarking.plan import read_plan
 from usl.core.errors import DataError, UsageError
 
@@ -78,7 +79,7 @@ def test_a_plan_is_read(tmp_path, monkeypatch):
         ),
         ("c = 1.0", "c = -1", r"\[learners\] logistic: c: -1 given; it must be above 0"),
         ('method = "usl"', 'method = "mine.py"', "mine.py does not exist"),
-        ("poisson", "fixmatch", r"\[learners\] fixmatch: Unknown method"),
+        ("poisson", "poison", r"\[learners\] poison: Unknown method .* Did you mean .poisson"),
     ],
 )
 def test_a_wrong_plan_names_the_key_and_the_file(tmp_path, monkeypatch, old, new, message):
@@ -88,6 +89,107 @@ def test_a_wrong_plan_names_the_key_and_the_file(tmp_path, monkeypatch, old, new
     with pytest.raises(UsageError, match=message) as error:
         read_plan(path)
     assert str(path) in str(error.value)
+
+
+ASKING = """
+[asking]
+start = { method = "usl", k = 5 }
+size = 2
+[methods]
+random = {}
+few = { strategy = "margin", seeds = 2 }
+own = { strategy = "bait", fisher = "binary", start = "quorum", size = 1, batch = 1, TASK }
+"""
+NETWORKS = """
+[learners]
+fixmatch = { preset = "cpu", network = "compact", steps = 9, tau = 0.9, start = "mine", seeds = 2 }
+[pretrained.mine]
+method = "cld"
+epochs = 3
+seed = 1
+"""
+TASK = 'task = { method = "supervised", steps = 7 }'
+
+
+def asking_plan(folder, old="", new=""):
+    text = GOOD[: GOOD.index("[methods]")].replace("imbalance = 10\n", "")
+    text += ASKING.replace("TASK", TASK) + NETWORKS
+    assert old in text
+    return written(folder, text.replace(old, new))
+
+
+def test_strategies_networks_and_encoders_are_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARDEN", "/garden")
+    plan = read_plan(asking_plan(tmp_path))
+    _, few, own = plan.methods
+    assert (few.method, few.seeds, few.on(1), few.on(2)) == ("margin", 2, True, False)
+    assert (few.asking.start.method, few.asking.start.params) == ("usl", {"k": 5})
+    assert (few.asking.model.method, few.on_images) == ("logistic", False)
+    assert few.asking.steps(9, 10) == [2, 7]
+    assert (own.params, own.asking.start.method) == ({"fisher": "binary"}, "quorum")
+    assert (own.asking.model.method, own.asking.model.params) == ("supervised", {"steps": 7})
+    assert own.on_images
+    own_task = (
+        read_plan(asking_plan(tmp_path, TASK, "task = { steps = 3 }")).methods[2].asking.model
+    )
+    assert (own_task.method, own_task.network) == ("supervised", True)
+    assert own.asking.steps(4, 10) == [1, 1, 1, 1]
+    (fixmatch,) = plan.learners
+    assert (fixmatch.network, fixmatch.seeds, fixmatch.params["tau"]) == (True, 2, 0.9)
+    (mine,) = plan.pretrained
+    assert (mine.name, mine.method, mine.params) == ("mine", "cld", {"epochs": 3, "seed": 1})
+
+
+def test_labels_of_the_start_and_of_each_round():
+    random = Entry("random", "random")
+    for size, batch, budget, found in (
+        (None, None, 40, [20, 20]),
+        (None, None, 41, [20, 21]),
+        ("classes", 20, 60, [10, 20, 20, 10]),
+        (1, "classes", 5, [1, 4]),
+    ):
+        assert Asking(random, size, batch, random).steps(budget, classes=10) == found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("size = 2\n", "sice = 2\n", "unknown key 'asking.sice'. Did you mean 'size'"),
+        ("size = 2\n", "size = 0\n", "asking.size: 0 given; use whole numbers from 1"),
+        ("size = 2\n", "size = 3\n", "methods.few: 3 labels of the start leave no question of 3"),
+        ("size = 2\n", "size = 2\nmodel = 3\n", 'asking.model: 3 given; write "NAME", or'),
+        ("size = 2\n", 'size = 2\nmodel = "fixmatch"\n', "Unknown method 'fixmatch'"),
+        (TASK, 'model = "poisson", ' + TASK, "methods.own: model and task exclude each other"),
+        (TASK, "task = { method = 'fixmatch', tua = 1 }", "Did you mean 'tau'"),
+        (TASK, 'task = "poisson"', r"\[methods\] own.task: Unknown task 'poisson'"),
+        ("seeds = 2 }\nown", "seeds = 0 }\nown", "methods.few.seeds: 0 given"),
+        ("seeds = 4", 'seeds = 4\nreference = "few"', "reference: 'few' has fewer seeds than"),
+        ('strategy = "margin"', 'strategy = "margins"', r"few: Unknown .* Did you mean 'margin'"),
+        ('strategy = "margin"', 'strategy = "margin", k = 2', "'margin' has no parameter 'k'"),
+        ('strategy = "margin"', 'strategy = "margin", method = "usl"', "method and strategy exclu"),
+        ("steps = 9", "stepps = 9", r"fixmatch: Method 'fixmatch' has no .* Did you mean 'steps'"),
+        ("steps = 9", "steps = 0", r"\[learners\] fixmatch: steps: 0 given"),
+        ("tau = 0.9", "tau = 'x'", r"\[learners\] fixmatch: tau: 'x' given; it must be a num"),
+        ("tau = 0.9", "resume = true", "Method 'fixmatch' has no parameter 'resume'"),
+        ('preset = "cpu"', 'preset = "gpu"', "'fixmatch' has no preset 'gpu'. Did you mean 'cpu'"),
+        ('"compact"', '"compakt"', "unknown network 'compakt'. Did you mean 'compact'"),
+        ("epochs = 3", "epoch = 3", "Method 'cld' has no parameter 'epoch'. Did you mean 'epochs'"),
+        ('start = "mine"', "frozen = true", r"\[pretrained.mine\]: nothing uses it"),
+        ('encoders = ["pixels"]', "[encoders.mine]", r"described .*: \[pretrained.NAME\]"),
+    ],
+)
+def test_a_wrong_strategy_or_training_names_the_key(tmp_path, monkeypatch, old, new, message):
+    monkeypatch.setenv("GARDEN", "/garden")
+    path = asking_plan(tmp_path, old, new)
+    with pytest.raises(UsageError, match=message):
+        read_plan(path)
+
+
+def test_asking_without_a_strategy(tmp_path, monkeypatch):
+    monkeypatch.setenv("GARDEN", "/garden")
+    path = written(tmp_path, GOOD + "[asking]\nsize = 2\n")
+    with pytest.raises(UsageError, match=r"\[asking\] is for strategies, and \[methods\] names"):
+        read_plan(path)
 
 
 def test_a_variable_that_is_not_set(tmp_path, monkeypatch):

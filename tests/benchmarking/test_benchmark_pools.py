@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from usl.benchmarking.plan import DataSet, Entry, Plan
+from usl.benchmarking.datasets import DataSet
+from usl.benchmarking.entries import Entry
+from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import check_pools, open_pools, thinned
 from usl.core.errors import DataError, UsageError
 

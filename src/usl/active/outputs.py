@@ -17,6 +17,7 @@ from usl.learning.pictures import PASS, Pictures, at_size
 from usl.numeric.arrays import TINY
 from usl.training.shared.student import Student
 
+Shapes = Tensor | None  # of whole pictures that were squeezed
 STREAM = 2  # of the random views, apart from those of the training
 VIEWS, LOOK = "views", "looking"  # what progress calls them
 
@@ -41,8 +42,8 @@ class Outputs:
         """
         kept = self.task.kept.to(self.device).eval()
 
-        def look(images: Tensor) -> tuple[Tensor, Tensor]:
-            features = kept.backbone(at_size(images, kept.backbone.size)).float()
+        def look(images: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
+            features = kept.backbone(at_size(images, kept.backbone.size, shapes)).float()
             return features.cpu(), kept.head(features).double().softmax(1).cpu()
 
         features, predictions = zip(*self._passes(look, LOOK), strict=True)
@@ -60,9 +61,14 @@ class Outputs:
             seed = int(np.random.SeedSequence([self.seed, STREAM, number]).generate_state(1)[0])
             batches = iter(range(len(self.pictures)))
 
-            def look(images: Tensor, seed: int = seed, batches: Iterator[int] = batches) -> Tensor:
+            def look(
+                images: Tensor,
+                shapes: Shapes,
+                seed: int = seed,
+                batches: Iterator[int] = batches,
+            ) -> Tensor:
                 generator = step_generator(seed, next(batches), 0, self.device)
-                return kept(self.task.weak(images, generator)).double().softmax(1).cpu()
+                return kept(self.task.weak(images, generator, shapes)).double().softmax(1).cpu()
 
             yield torch.cat(list(self._passes(look, VIEWS))).numpy()
 
@@ -71,8 +77,8 @@ class Outputs:
         task: Any = self.task.to(self.device).eval()
         size = self.task.kept.backbone.size
 
-        def look(images: Tensor) -> Tensor:
-            return task.wanted(at_size(images, size)).double().cpu()
+        def look(images: Tensor, shapes: Shapes) -> Tensor:
+            return task.wanted(at_size(images, size, shapes)).double().cpu()
 
         return np.asarray(torch.cat(list(self._passes(look, LOOK))).numpy())
 
@@ -81,5 +87,5 @@ class Outputs:
         every = np.arange(len(self.pictures))
         for start in range(0, len(every), PASS):
             with torch.inference_mode():
-                yield look(self.pictures(every[start : start + PASS]).to(self.device))
+                yield look(*self.pictures.on(self.device, every[start : start + PASS]))
             self.progress(min(start + PASS, len(every)), len(every), label)

@@ -21,7 +21,7 @@ from usl.benchmarking.page import (
     pool_table,
     unfinished,
 )
-from usl.benchmarking.plan import CLASSES
+from usl.benchmarking.plan_values import CLASSES
 from usl.benchmarking.plots import plot_curves, plot_gains, plot_ranks
 from usl.benchmarking.pools import TEST_MOST
 from usl.benchmarking.rounds import FIGURES

@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from usl.active.contract import ORACLE, STRATEGIES
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import Ledger, Line
-from usl.benchmarking.plan import Entry, Plan
+from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.rounds import curve_key
 from usl.benchmarking.summary import Cell, Table
-from usl.core.methods import find_method
-from usl.selection.contract import METHODS
 
 CurveLines = list[Line]
 Points = Callable[[CurveLines], list[tuple[int, float]]]
@@ -81,6 +79,5 @@ def _table(plan: Plan, pools: Iterable[Pool], ledger: Ledger, points: Points) ->
                 labels, own = int(values[0, 0, place, 0]), values[:, :, place, 1]
                 found.append(Cell(dataset, encoder, labels, learner_name, common, own))
     tables = {name: np.array(rows) for name, rows in figures.items()}
-    modules = [find_method([STRATEGIES, METHODS], entry.method)[1] for entry in entries]
-    oracle = np.array([getattr(module, ORACLE, False) for module in modules], dtype=bool)
+    oracle = np.array([entry.is_oracle() for entry in entries], dtype=bool)
     return Table(names, oracle, tuple(found), tables)

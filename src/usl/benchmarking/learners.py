@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Pool
 from usl.benchmarking.summary import Cell, Table, over_cells, standings
-from usl.benchmarking.units import entry_key, selection_key
 from usl.core.files import atomic_write
 
 SCORES = "learners.csv"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.learners import learner_rows, write_scores
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.plots import plot_gains, plot_ranks
 from usl.benchmarking.pools import TEST_MOST, Pool
-from usl.benchmarking.summary import Cell, Standing, Table, spreads, standings
-from usl.benchmarking.units import entry_key, selection_key
+from usl.benchmarking.summary import Cell, Standing, Table, collect, spreads, standings
 from usl.core.files import atomic_write
 from usl.core.version import __version__
 from usl.data.formulas import guarded
@@ -48,6 +48,11 @@ def _page(found: Benchmark, ledger: Ledger, plots: list[Path]) -> list[str]:
     if plan.leave_out and (rest := table.without(plan.leave_out)).cells:
         lines += [f"## Without {' and '.join(plan.leave_out)}", ""]
         lines += [*headline(standings(rest, found.reference), found.reference), ""]
+    for seeds in plan.fewer_seeds():
+        few = collect(plan.of_seeds(seeds), found.pools, ledger)
+        if few.cells and found.reference in few.methods:
+            lines += [f"## On the first {seeds} draws", ""]
+            lines += [*headline(standings(few, found.reference), found.reference), ""]
     learners = list(dict.fromkeys(cell.learner for cell in table.cells))
     if len(learners) > 1:
         lines += ["## By learner", "", *by_learner(table, found.reference, learners), ""]
@@ -89,7 +94,8 @@ def pool_table(pools: Iterable[Pool]) -> list[str]:
 def unfinished(found: Benchmark) -> list[str]:
     """What a plan asks for and the tables do not have."""
     lines = []
-    missing = {entry.name for entry in found.plan.methods} - set(found.table.methods)
+    whole = found.plan.of_seeds(found.plan.seeds).methods
+    missing = {entry.name for entry in whole} - set(found.table.methods)
     if missing:
         lines += ["", f"**Without a result: {', '.join(sorted(missing))}.**"]
     if found.left:

@@ -22,10 +22,24 @@
     usl = {}
     usl-k20 = { method = "usl", k = 20 }
     mine = { method = "./mine.py" }
+    refine = { strategy = "refine", seeds = 3 }  # a query strategy; of the draws, the first three
+    canvass-quorum = { strategy = "canvass", start = "quorum", size = 10 }
 
-    [learners]                       # training methods on frozen features
+    [asking]                         # what the strategies among them share
+    start = "random"                 # selection method of the first labels
+    size = 20                        # labels of the start; default: half the budget
+    batch = 20                       # labels of each later round; default: all that is left
+    model = "logistic"               # learner whose predictions a strategy sees; or a network,
+    # task = { method = "supervised", steps = 500 }  which is trained on the images in every round
+
+    [learners]                       # training methods on frozen features, and networks
     logistic = {}
     label_spreading = { seeds = 10 } # of the draws, the first so many
+    fixmatch = { preset = "cpu", network = "compact", steps = 1500, start = "cld" }
+
+    [pretrained.cld]                 # an encoder of the plan's own: what usl pretrain takes
+    method = "cld"                   # encoders = ["cld"] is then a name like any other
+    epochs = 20
 
 A plan with rounds (:mod:`usl.benchmarking.rounds`) has, in place of budgets and ``[methods]``::
 
@@ -43,26 +57,39 @@ A plan with rounds (:mod:`usl.benchmarking.rounds`) has, in place of budgets and
 
 from __future__ import annotations
 
-import inspect
 import os
-import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from usl.active.contract import ORACLE, STRATEGIES
+from usl.active.contract import STRATEGIES
+from usl.benchmarking.datasets import DataSet, data_set
+from usl.benchmarking.entries import (
+    STRATEGY,
+    Entry,
+    asking_of,
+    beginning,
+    entry_of,
+    method_of,
+    one_of,
+)
+from usl.benchmarking.plan_values import (
+    BUILTIN,
+    CLASSES,
+    at_least,
+    check_keys,
+    check_known,
+    in_numbers,
+    number_of_labels,
+)
 from usl.core.errors import DataError, UsageError, did_you_mean
-from usl.core.methods import Methods, find_method
-from usl.evaluation.compare import ANSWERS
+from usl.pretraining.contract import METHODS as PRETRAINING
 from usl.selection.contract import METHODS
-from usl.training.contract import FROZEN
+from usl.training.contract import FROZEN, NETWORKS
 
-BUILTIN = "builtin:"
-CLASSES = "classes"
-SPACE = ("center", "standardize", "pca")
 PLAN_KEYS = {
     "name": str,
     "seeds": int,
@@ -74,48 +101,13 @@ PLAN_KEYS = {
     "leave_out": list,
     "datasets": dict,
     "methods": dict,
+    "asking": dict,
     "learners": dict,
+    "pretrained": dict,
     "rounds": dict,
     "strategies": dict,
 }
 ROUNDS_KEYS = {"start": object, "size": object, "batch": object, "rounds": int, "rival": str}
-SET_KEYS = {
-    "source": str,
-    "encoders": list,
-    "budgets": list,
-    "most": int,
-    "imbalance": float,
-    "center": bool,
-    "standardize": bool,
-    "pca": int,
-    "options": dict,
-    "supervision": str,
-}
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """One data set of a plan; see the module's docstring for the keys."""
-
-    name: str
-    source: str
-    encoders: tuple[str, ...]
-    budgets: tuple[int, ...]
-    most: int
-    imbalance: float | None = None
-    space: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the source's reader
-    supervision: str | None = None  # what features that are given rest on, for the tables
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A method, strategy or learner under its name in the tables; ``seeds``: of a learner."""
-
-    name: str
-    method: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +127,7 @@ class Rounds:
 
     def labels(self, classes: int) -> tuple[int, int]:
         """The labels of the start and of each round, for so many classes."""
-        size, batch = (classes if n == CLASSES else int(n) for n in (self.size, self.batch))
-        return size, batch
+        return in_numbers(self.size, classes), in_numbers(self.batch, classes)
 
 
 @dataclass(frozen=True)
@@ -152,6 +143,21 @@ class Plan:
     reference: str
     leave_out: tuple[str, ...] = ()  # a second headline is given without these data sets
     rounds: Rounds | None = None
+    pretrained: tuple[Entry, ...] = ()  # encoders that the plan trains
+
+    def of_seeds(self, seeds: int) -> Plan:
+        """The plan with its first draws alone, and the methods that take part in all of them."""
+        methods = tuple(entry for entry in self.methods if entry.on(seeds - 1))
+        return replace(self, seeds=seeds, methods=methods)
+
+    def fewer_seeds(self) -> list[int]:
+        """The numbers of draws that some method keeps to, the largest first."""
+        fewer = {entry.seeds for entry in self.methods if not entry.on(self.seeds - 1)}
+        return sorted((count for count in fewer if count is not None), reverse=True)
+
+    def on_images(self) -> list[Entry]:
+        """What needs the pictures of every data set: networks as learners, and in strategies."""
+        return [entry for entry in (*self.methods, *self.learners) if entry.on_images]
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:
@@ -170,11 +176,22 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, too
         raise DataError(f"{name} is not valid TOML: {error}.") from error
     try:
-        return _plan(given, folder, Path(name).stem)
+        return plan_of(given, folder, Path(name).stem)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
+
+
+def plan_of(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
+    """A plan out of its TOML; paths in it are relative to ``folder``.
+
+    Raises :class:`UsageError` as :func:`read_plan`; ``title`` is that of a plan without a name.
+    """
+    try:
+        return _plan(given, folder, title)
+    except UsageError:
+        raise
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-        raise UsageError(f"{name}: a value of a kind that has no place there ({error}).") from error
+        raise UsageError(f"a value of a kind that has no place there ({error}).") from error
 
 
 def _text(path: str) -> tuple[str, str, Path]:
@@ -200,9 +217,12 @@ def _text(path: str) -> tuple[str, str, Path]:
         raise DataError(f"{path} is not a plan, a TOML file ({error}).") from error
 
 
-def _plan(given: dict[str, Any], folder: Path, stem: str) -> Plan:
-    _check_keys(given, PLAN_KEYS, "")
-    seeds = _at_least("seeds", given.get("seeds", 20), 1)
+def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
+    if isinstance(given.get("encoders"), dict):
+        raise UsageError("encoders: a list of names. Encoders that the plan trains are described "
+                         "in tables of another name: [pretrained.NAME].")  # fmt: skip
+    check_keys(given, PLAN_KEYS, "")
+    seeds = at_least("seeds", given.get("seeds", 20), 1)
     share = float(given.get("share", 0.8))
     if not 0 < share <= 1:
         raise UsageError(f"share: {share} given; it must be above 0 and at most 1.")
@@ -211,22 +231,92 @@ def _plan(given: dict[str, Any], folder: Path, stem: str) -> Plan:
     for table in ("datasets", compared, "learners"):
         if not given.get(table):
             raise UsageError(f"[{table}] is missing or empty; name at least one.")
-    datasets = tuple(_data_set(name, own, given, folder) for name, own in given["datasets"].items())
-    kinds = [STRATEGIES, METHODS] if compared == "strategies" else [METHODS]
-    methods, learners = (
-        tuple(_entry(table, name, own, folder, of) for name, own in given[table].items())
-        for table, of in ((compared, kinds), ("learners", [FROZEN]))
+    datasets = tuple(data_set(name, own, given, folder) for name, own in given["datasets"].items())
+    methods = tuple(_methods(given, folder))
+    kinds = [FROZEN] if "rounds" in given else [FROZEN, NETWORKS]
+    learners = tuple(
+        entry_of("learners", name, own, folder, kinds) for name, own in given["learners"].items()
     )
+    pretrained = {
+        name: entry_of("pretrained", name, own, folder, [PRETRAINING])
+        for name, own in given.get("pretrained", {}).items()
+    }
+    methods, learners = (
+        tuple(beginning(entry, pretrained) for entry in part) for part in (methods, learners)
+    )
+    _check_budgets(methods, datasets)
+    _check_used(pretrained, datasets, [*methods, *learners])
     names = [entry.name for entry in methods]
     rounds = _rounds(given["rounds"], folder, names) if "rounds" in given else None
-    reference = given.get("reference", "random" if "random" in names else names[0])
+    whole = [entry.name for entry in methods if entry.on(seeds - 1)]
+    if not whole:
+        raise UsageError(f"[methods]: none takes part in all {seeds} draws. Leave a seeds out.")
+    reference = given.get("reference", "random" if "random" in whole else whole[0])
     check_known("reference", [reference], names)
+    if reference not in whole:
+        raise UsageError(f"reference: {reference!r} has fewer seeds than the plan. Name another.")
     check_known("leave_out", given.get("leave_out", []), given["datasets"])
     leave_out = tuple(given.get("leave_out", ()))
     if len(leave_out) == len(datasets):
         raise UsageError("leave_out: names every data set; keep at least one.")
-    title = given.get("name", stem)
-    return Plan(title, seeds, share, datasets, methods, learners, reference, leave_out, rounds)
+    return Plan(
+        given.get("name", title),
+        seeds,
+        share,
+        datasets,
+        methods,
+        learners,
+        reference,
+        leave_out,
+        rounds,
+        tuple(pretrained.values()),
+    )
+
+
+def _methods(given: Mapping[str, Any], folder: Path) -> Iterator[Entry]:
+    """What is compared: strategies in a plan with rounds, else selection methods and both."""
+    if "rounds" in given:
+        for name, own in given["strategies"].items():
+            yield entry_of("strategies", name, own, folder, [STRATEGIES, METHODS])
+        return
+    asking = given.get("asking", {})
+    asking_of("asking", asking, folder)  # a fault in it is its own, not the first entry's
+    entries = [method_of(name, own, folder, asking) for name, own in given["methods"].items()]
+    if "asking" in given and not any(entry.asking for entry in entries):
+        raise UsageError(
+            "[asking] is for strategies, and [methods] names none. Write NAME = "
+            f'{{ {STRATEGY} = "..." }}, or leave it out.'
+        )
+    yield from entries
+
+
+def _check_budgets(methods: Sequence[Entry], datasets: Sequence[DataSet]) -> None:
+    """Refuse a start that leaves nothing to ask; one by classes is looked at when they are known.
+
+    See :func:`usl.benchmarking.pools.check_pools`.
+    """
+    for entry in methods:
+        if entry.asking is not None and entry.asking.size != CLASSES:
+            for dataset in datasets:
+                for budget in dataset.budgets:
+                    try:
+                        entry.asking.steps(budget, classes=1)
+                    except UsageError as error:
+                        raise UsageError(f"methods.{entry.name}: {error}") from error
+
+
+def _check_used(
+    pretrained: Iterable[str], datasets: Sequence[DataSet], entries: Sequence[Entry]
+) -> None:
+    """Refuse an encoder that is trained for nothing."""
+    used = {name for dataset in datasets for name in dataset.encoders}
+    used |= {name for entry in entries if (name := entry.own_encoder()) is not None}
+    for name in pretrained:
+        if name not in used:
+            raise UsageError(
+                f"[pretrained.{name}]: nothing uses it. Name it in encoders, or as the start of a "
+                f'network: start = "{name}".'
+            )
 
 
 def _check_rounds_apart(given: Mapping[str, Any]) -> None:
@@ -239,129 +329,23 @@ def _check_rounds_apart(given: Mapping[str, Any]) -> None:
         if budgets:
             key, instead = budgets[0], "size and batch in [rounds]"
         raise UsageError(f"{key} has no place in a plan with rounds. Write {instead}.")
+    if "rounds" in given and "asking" in given:
+        raise UsageError("[asking] has no place in a plan with rounds. [rounds] says it for all.")
     if "strategies" in given and "rounds" not in given:
         raise UsageError("[strategies] ask in rounds. Add the table [rounds], or write [methods].")
 
 
 def _rounds(own: Mapping[str, Any], folder: Path, strategies: Sequence[str]) -> Rounds:
-    _check_keys(own, ROUNDS_KEYS, "rounds.")
-    start = own.get("start", "random")
-    start = {"method": start} if isinstance(start, str) else start
-    if not isinstance(start, dict) or "method" not in start:
-        raise UsageError('rounds.start: write "random", or { method = "quorum" } and parameters.')
-    size, batch = own.get("size", CLASSES), own.get("batch", CLASSES)
-    for key, count in (("size", size), ("batch", batch)):
-        if isinstance(count, bool) or (count != CLASSES and not isinstance(count, int)):
-            raise UsageError(f'rounds.{key}: {count!r} given; use "{CLASSES}" or a whole number.')
-        if count != CLASSES:
-            _at_least(f"rounds.{key}", count, 1)
+    check_keys(own, ROUNDS_KEYS, "rounds.")
+    size, batch = (
+        number_of_labels(f"rounds.{key}", own.get(key, CLASSES)) for key in ("size", "batch")
+    )
     if (rival := own.get("rival")) is not None:
         check_known("rounds.rival", [rival], strategies)
     return Rounds(
-        _entry("rounds", str(start["method"]), start, folder, [METHODS]),
+        one_of("rounds.start", own.get("start", "random"), folder, METHODS),
         size,
         batch,
-        _at_least("rounds.rounds", own.get("rounds", 10), 1),
+        at_least("rounds.rounds", own.get("rounds", 10), 1),
         rival,
     )
-
-
-def _data_set(name: str, own: Any, shared: dict[str, Any], folder: Path) -> DataSet:
-    where = f"datasets.{name}"
-    if not isinstance(own, dict) or "source" not in own:
-        raise UsageError(f"[{where}] needs a source: a path, or builtin:fashion_mnist.")
-    _check_keys(own, SET_KEYS, f"{where}.")
-    budgets = own.get("budgets", shared.get("budgets", []))
-    if not budgets and "rounds" not in shared:
-        raise UsageError(f"{where}.budgets is missing: a list of numbers of labels.")
-    for budget in budgets:
-        _at_least(f"{where}.budgets", budget, 1)
-    imbalance = own.get("imbalance")
-    if imbalance is not None and imbalance < 1:
-        raise UsageError(f"{where}.imbalance: {imbalance} given; use at least 1, the largest class "
-                         "over the smallest.")  # fmt: skip
-    return DataSet(
-        name,
-        _source(own["source"], folder, where),
-        tuple(own.get("encoders", shared.get("encoders", ["auto"]))),
-        tuple(sorted(set(budgets))),
-        _at_least(f"{where}.most", own.get("most", shared.get("most", 10_000)), 2),
-        None if imbalance is None else float(imbalance),
-        {key: own[key] for key in SPACE if key in own},
-        own.get("options", {}),
-        own.get("supervision"),
-    )
-
-
-def _entry(table: str, name: str, own: Any, folder: Path, kinds: Sequence[Methods]) -> Entry:
-    where = f"{table}.{name}"
-    if not isinstance(own, dict):
-        raise UsageError(f"{where}: {own!r} given; write {name} = {{}} or its parameters.")
-    params = dict(own)
-    method = str(params.pop("method", name))
-    if method.endswith(".py"):
-        method = str(folder / Path(method).expanduser())
-    seeds = None
-    if table == "learners" and "seeds" in params:
-        seeds = _at_least(f"{where}.seeds", params.pop("seeds"), 1)
-    try:
-        kind, module = find_method(kinds, method)
-        oracle = getattr(module, ORACLE, False)
-        if table == "strategies" and oracle and kind is METHODS:
-            raise UsageError("it reads the true labels, and knows of no rounds.")
-        answers = ANSWERS in inspect.signature(getattr(module, kind.function)).parameters
-        filled = {ANSWERS: None} if oracle and answers else {}
-        kind.check(method, module, {**params, **filled})
-    except UsageError as error:
-        raise UsageError(f"[{table}] {name}: {error}") from error
-    return Entry(name, method, params, seeds)
-
-
-def _source(given: str, folder: Path, where: str) -> str:
-    """The source with variables filled in, relative to the plan's folder."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match.group(1) or match.group(2)
-        if name not in os.environ:
-            raise UsageError(
-                f"{where}.source names ${name}, which is not set. Set it to the folder of your "
-                f"data: export {name}=/path/to/data"
-            )
-        return os.environ[name]
-
-    filled = re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, given)
-    if filled.startswith(BUILTIN) or Path(filled).expanduser().is_absolute():
-        return filled
-    return str(folder / filled)
-
-
-def _check_keys(given: Mapping[str, Any], known: Mapping[str, type], prefix: str) -> None:
-    for key, value in given.items():
-        if key not in known:
-            listing = ", ".join(known)
-            raise UsageError(
-                f"unknown key {prefix + key!r}.{did_you_mean(key, known)} Known keys: {listing}."
-            )
-        kind = known[key]
-        fits = isinstance(value, (int, float) if kind is float else kind)
-        if not fits or (isinstance(value, bool) and kind is not bool):
-            words = {str: "text", int: "a whole number", float: "a number", bool: "true or false",
-                     list: "a list", dict: "a table"}  # fmt: skip
-            raise UsageError(f"{prefix}{key}: {value!r} given; it must be {words[kind]}.")
-
-
-def check_known(key: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """:class:`UsageError` for a name that the plan does not have."""
-    known = list(known)
-    for name in given:
-        if name not in known:
-            raise UsageError(
-                f"{key}: {name!r} is not in this plan.{did_you_mean(str(name), known)} "
-                f"There is {', '.join(known)}."
-            )
-
-
-def _at_least(where: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{where}: {value!r} given; use whole numbers from {least}.")
-    return value

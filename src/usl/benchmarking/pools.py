@@ -7,14 +7,19 @@ features; only the scoring, the thinning of classes and the marked oracle look a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.benchmarking.plan import DataSet, Plan
+from usl.benchmarking.datasets import DataSet
+from usl.benchmarking.encoders import trained_encoders
+from usl.benchmarking.entries import Entry
+from usl.benchmarking.plan import Plan
 from usl.core.errors import DataError, UsageError
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import array_digest, json_digest
@@ -45,6 +50,9 @@ class Pool:
     space : center, standardize, pca.
     key : hash of all that a draw depends on beside the seed.
     supervision : what the encoder was trained with.
+    collection : how the data set is opened again: its source and the options of its reader.
+    items : int64 [n], the rows of that collection.
+    trained : folders of the plan's own encoders, trained on this data set.
     """
 
     dataset: str
@@ -61,6 +69,9 @@ class Pool:
     space: dict[str, Any]
     key: str
     supervision: str
+    collection: tuple[str, dict[str, Any]] = ("", {})
+    items: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+    trained: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -85,14 +96,22 @@ class Pool:
         own = raw[rows]
         space = Preprocessing.fit(own, **self.space)
         train, other = (np.asarray(space.transform(part)) for part in (own, raw[test]))
-        return Draw(train, self.classes[rows], other, self.classes[test], rows)
+        return Draw(train, self.classes[rows], other, self.classes[test], rows, test, space)
+
+    def pictures(self, draw: Draw) -> tuple[Collection, Collection]:
+        """The images of a draw, to learn from and to test on, without their labels."""
+        source, options = self.collection
+        every = replace(open_collection(source, **options), labels=None)
+        return every.take(self.items[draw.rows]), every.take(self.items[draw.test_rows])
 
 
 @dataclass(frozen=True)
 class Draw(Data):
-    """A seed's images, ``rows`` int64 [r] of the collection."""
+    """A seed's images: ``rows`` int64 [n] and ``test_rows`` int64 [q] of the pool, in a space."""
 
     rows: Rows
+    test_rows: Rows
+    space: Preprocessing
 
 
 def thinned(rows: Rows, classes: Rows, imbalance: float, rng: np.random.Generator) -> Rows:
@@ -112,12 +131,24 @@ def thinned(rows: Rows, classes: Rows, imbalance: float, rng: np.random.Generato
     return rows[kept]
 
 
-def open_pools(dataset: DataSet, share: float, progress: Progress = silent) -> list[Pool]:
+def open_pools(
+    dataset: DataSet,
+    share: float,
+    progress: Progress = silent,
+    *,
+    pretrained: Mapping[str, Entry] = MappingProxyType({}),
+    on_images: Sequence[Entry] = (),
+) -> list[Pool]:
     """Open a data set and encode it with each of its encoders; rows come from the cache.
+
+    Parameters
+    ----------
+    pretrained : the encoders that the plan trains. Those that are used here are trained first.
+    on_images : the plan's entries that train networks.
 
     Raises
     ------
-    DataError : the source cannot be read, or knows no labels.
+    DataError : the source cannot be read, knows no labels, or holds no images to train on.
     UsageError : a budget larger than a draw.
     """
     collection = open_collection(dataset.source, **dataset.options)
@@ -126,12 +157,27 @@ def open_pools(dataset: DataSet, share: float, progress: Progress = silent) -> l
             f"{dataset.source} holds no labels, so nothing can be measured on it. "
             "Class folders, a label column or a labels array are needed."
         )
+    if on_images and collection.images is None:
+        raise DataError(
+            f"{dataset.source} holds features alone, and {on_images[0].name} trains a network on "
+            "images. Name a source of images, or leave the network out."
+        )
     encoders = (GIVEN,) if collection.features is not None else dataset.encoders
-    return [_open_pool(dataset, collection, encoder, share, progress) for encoder in encoders]
+    used = {*encoders, *(entry.own_encoder() for entry in on_images)}
+    wanted = {name: entry for name, entry in pretrained.items() if name in used}
+    trained = trained_encoders(wanted, collection, progress)
+    return [
+        _open_pool(dataset, collection, encoder, share, trained, progress) for encoder in encoders
+    ]
 
 
 def _open_pool(
-    dataset: DataSet, collection: Collection, encoder: str, share: float, progress: Progress
+    dataset: DataSet,
+    collection: Collection,
+    encoder: str,
+    share: float,
+    trained: Mapping[str, Path],
+    progress: Progress,
 ) -> Pool:
     assert collection.labels is not None
     known = np.array([label is not None for label in collection.labels])
@@ -139,7 +185,8 @@ def _open_pool(
     used = _of_use(dataset, collection, used)
     part = collection.take(used)
     assert part.labels is not None
-    embedding = embed(part, "auto" if encoder == GIVEN else encoder, progress=progress)
+    name = str(trained.get(encoder, "auto" if encoder == GIVEN else encoder))
+    embedding = embed(part, name, progress=progress)
     part = part.take(embedding.kept)
     assert part.labels is not None
     names, classes = np.unique(part.labels.astype(str), return_inverse=True)
@@ -155,7 +202,7 @@ def _open_pool(
     given = dataset.supervision if encoder == GIVEN else None
     pool = Pool(
         dataset=dataset.name,
-        encoder=embedding.encoder.name,
+        encoder=encoder if encoder in trained else embedding.encoder.name,
         features=path,
         classes=classes.astype(np.int64),
         names=tuple(names.tolist()),
@@ -168,6 +215,9 @@ def _open_pool(
         space=space,
         key=json_digest([*about, sorted(space.items())]),
         supervision=given or embedding.encoder.supervision,
+        collection=(dataset.source, dict(dataset.options)),
+        items=used[embedding.kept],
+        trained=trained,
     )
     if not len(pool.test) and pool.size == len(pool.train):
         raise DataError(
@@ -193,12 +243,10 @@ def _of_use(dataset: DataSet, collection: Collection, rows: Rows) -> Rows:
 def check_pools(plan: Plan, pools: list[Pool]) -> None:
     """Refuse what no draw can serve, before anything is computed.
 
-    Raises :class:`UsageError`: a budget, with all rounds, above the images of a draw, or below the
-    number of classes for ``stratified``.
+    Raises :class:`UsageError`: a budget, with all rounds, above the images of a draw; a start that
+    leaves nothing to ask; fewer labels than classes for ``stratified``.
     """
     rounds = plan.rounds
-    methods = plan.methods if rounds is None else (rounds.start,)
-    needing = [entry.name for entry in methods if entry.method == "stratified"]
     for pool in pools:
         size = len(pool.rows(0)[0])
         more = 0 if rounds is None else rounds.rounds * rounds.labels(len(pool.names))[1]
@@ -211,9 +259,26 @@ def check_pools(plan: Plan, pools: list[Pool]) -> None:
                     f"datasets.{pool.dataset}{key}: {budget + more} labels, but a draw holds "
                     f"{size} images. Take {less} or a larger share."
                 )
-            if needing and budget < len(pool.names):
-                raise UsageError(
-                    f"datasets.{pool.dataset}: {budget} labels are too few for "
-                    f"{needing[0]}, which takes one of each of the {len(pool.names)} classes. "
-                    "Raise the budget, or leave the method out."
-                )
+            try:
+                _check_stratified(plan, pool, budget)
+            except UsageError as error:
+                raise UsageError(f"datasets.{pool.dataset}: {error}") from error
+
+
+def _check_stratified(plan: Plan, pool: Pool, budget: int) -> None:
+    """Refuse fewer labels than classes where one of each is taken."""
+    first = [(entry, budget) for entry in plan.methods]
+    if plan.rounds is not None:
+        first = [(plan.rounds.start, budget)]
+    for entry, labels in first:
+        if entry.asking is not None:
+            try:
+                labels = entry.asking.steps(budget, len(pool.names))[0]
+            except UsageError as error:
+                raise UsageError(f"methods.{entry.name}: {error}") from error
+            entry = entry.asking.start
+        if entry.method == "stratified" and labels < len(pool.names):
+            raise UsageError(
+                f"{labels} labels are too few for {entry.name}, which takes one of each of the "
+                f"{len(pool.names)} classes. Raise the budget, or leave the method out."
+            )

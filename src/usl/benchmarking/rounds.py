@@ -9,31 +9,26 @@ oracle is told more (:class:`usl.active.contract.Truth`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.active.contract import NEEDS_MODEL, ORACLE, STRATEGIES, Truth
-from usl.active.query import query
+from usl.benchmarking.asking import Known, Respondent
+from usl.benchmarking.entries import Entry
+from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import FAILURE, ROUND, Ledger, Line
-from usl.benchmarking.plan import Entry, Plan, Rounds
-from usl.benchmarking.pools import Draw, Pool
-from usl.benchmarking.units import ITEM, ROUNDED, SCORED, STARTED, entry_key, selection_key
+from usl.benchmarking.plan import Plan, Rounds
+from usl.benchmarking.pools import Pool
+from usl.benchmarking.units import ITEM, ROUNDED, SCORED, STARTED
 from usl.core.errors import UslError
 from usl.core.hashing import json_digest
-from usl.core.methods import find_method
-from usl.evaluation.compare import Guess, Links, guess_of, learner_figures, timed_picks
+from usl.evaluation.compare import Guess, learner_figures
 from usl.evaluation.metrics import balance, coverage
-from usl.numeric.stage_cache import KeepInMemory
-from usl.selection.contract import METHODS
 from usl.training.refit import Refit
 
 Rows = NDArray[np.int64]
-Before = tuple[Rows, Guess] | None  # the labels of the round before, and what was said of them
 FIGURES = ("test", "balanced")  # of usl.evaluation.compare.learner_figures
 
 
@@ -70,7 +65,8 @@ class CurveUnit:
     def work(self) -> Iterator[Line]:
         """Do what is missing and yield a line per round; an error is a line ``failure``."""
         size, batch = self.rounds.labels(len(self.pool.names))
-        bench = _Bench(self.pool.draw(self.seed), self.seed, self.rounds, size, batch)
+        answers = Respondent(self.pool.draw(self.seed), self.seed)
+        bench = _Bench(answers, self.rounds, size, batch)
         for curve in self.curves:
             about = {
                 "key": curve.key,
@@ -120,36 +116,33 @@ def curve_key(rounds: Rounds, pool: Pool, seed: int, entry: Entry, learner: Entr
 
 @dataclass
 class _Bench:
-    """A draw, and what its curves share: starts, learners, neighbours, stages of strategies."""
+    """The curves of a draw, and what the learners say after its start."""
 
-    draw: Draw
-    seed: int
+    answers: Respondent
     rounds: Rounds
     size: int
     batch: int
-    keep: KeepInMemory = field(default_factory=KeepInMemory)
-    links: Links = field(default_factory=dict)
-    refits: dict[str, Refit] = field(default_factory=dict)
-    start: tuple[Rows, float] | None = None
     firsts: dict[str, tuple[Guess, float]] = field(default_factory=dict)
 
     def rounds_of(self, curve: Curve) -> Iterator[Line]:
         """The missing rounds of a curve, 0 the start."""
-        refit = self._refit(curve.learner)
+        answers, learner = self.answers, entry_key(curve.learner)
+        refit, draw = answers.refit(curve.learner), answers.draw
         done = len(curve.picks)
         labeled = np.array([row for picks in curve.picks for row in picks], dtype=np.int64)
-        said = self._guess(labeled, refit)[0] if done else None
+        said = answers.guess(labeled, refit)[0] if done else None
         previous = self._previous(curve, labeled, refit)
         for number in range(done, self.rounds.rounds + 1):
             if said is None:
-                labeled, asked = self._start()
-                said, fitted = self._first(curve, labeled, refit)
+                labeled, asked = answers.start(self.rounds.start, self.size)
+                said, fitted = self._first(learner, labeled, refit)
                 new = labeled
             else:
-                new, asked = self._ask(curve, labeled, said, previous, refit, number)
-                previous, labeled = (labeled, said), np.concatenate([labeled, new])
-                said, fitted = self._guess(labeled, refit)
-            truth, figures = self.draw.train_truth, learner_figures(said, self.draw)
+                known = labeled, said
+                new, asked = answers.ask(curve.entry, self.batch, known, previous, refit, number)
+                previous, labeled = known, np.concatenate([labeled, new])
+                said, fitted = answers.guess(labeled, refit)
+            truth, figures = draw.train_truth, learner_figures(said, draw)
             count = len(np.unique(truth))
             yield {
                 "round": number,
@@ -162,102 +155,15 @@ class _Bench:
                 "picks": new.tolist(),
             }
 
-    def _refit(self, learner: Entry) -> Refit:
-        key = entry_key(learner)
-        if key not in self.refits:
-            self.refits[key] = Refit(self.draw.train, learner.method, **learner.params)
-        return self.refits[key]
-
-    def _start(self) -> tuple[Rows, float]:
-        """The first picks, the same for all, and their seconds."""
-        if self.start is None:
-            by = self.rounds.start
-            self.start = timed_picks(
-                self.draw, self.size, by.method, by.params, self.seed, self.keep
-            )
-        return self.start
-
-    def _first(self, curve: Curve, labeled: Rows, refit: Refit) -> tuple[Guess, float]:
-        """What a learner says after the start."""
-        key = entry_key(curve.learner)
-        if key not in self.firsts:
-            self.firsts[key] = self._guess(labeled, refit)
-        return self.firsts[key]
-
-    def _guess(self, labeled: Rows, refit: Refit) -> tuple[Guess, float]:
-        """What a learner says of all items after these labels, and the CPU seconds that takes."""
-        began = time.process_time()
-        said = guess_of(
-            labeled, self.draw, lambda classes: refit.update(classes, seed=self.seed), self.links
-        )
-        return said, time.process_time() - began
-
-    def _previous(self, curve: Curve, labeled: Rows, refit: Refit) -> Before:
+    def _previous(self, curve: Curve, labeled: Rows, refit: Refit) -> Known | None:
         """What was known a round before the last that is kept."""
         if len(curve.picks) < 2:
             return None
         earlier = labeled[: -len(curve.picks[-1])]
-        return earlier, self._guess(earlier, refit)[0]
+        return earlier, self.answers.guess(earlier, refit)[0]
 
-    def _ask(
-        self,
-        curve: Curve,
-        labeled: Rows,
-        said: Guess,
-        previous: Before,
-        refit: Refit,
-        number: int,
-    ) -> tuple[Rows, float]:
-        """A round's questions, and the CPU seconds that they take.
-
-        What depends on the features alone counts in the first round. Where a strategy goes by a
-        model, and only one class has a label so far, the round is drawn at random.
-        """
-        found, classes = np.unique(self.draw.train_truth[labeled], return_inverse=True)
-        method, params = curve.entry.method, curve.entry.params
-        module = find_method([STRATEGIES, METHODS], method)[1]
-        several = len(found) > 1
-        if not several and getattr(module, NEEDS_MODEL, False):
-            method, params = "random", {}
-        truth = None
-        if getattr(module, ORACLE, False):
-            truth = Truth(self.draw.train_truth, partial(self._accuracy, labeled, refit))
-        self.keep.saved = 0.0
-        began = time.process_time()
-        made = query(
-            self.draw.train,
-            self.batch,
-            labeled=labeled,
-            classes=classes,
-            method=method,
-            predictions=said.probabilities if several else None,
-            previous=self._of_classes(found, previous),
-            learner=refit,
-            truth=truth,
-            seed=round_seed(self.seed, number),
-            keep=self.keep,
-            **params,
-        )
-        seconds = time.process_time() - began
-        return made.indices, seconds + (self.keep.saved if number == 1 else 0.0)
-
-    def _of_classes(self, found: Rows, previous: Before) -> NDArray[np.float64] | None:
-        """What was said before, a column for each class ``found`` by now; None without a model."""
-        if previous is None:
-            return None
-        known = np.unique(self.draw.train_truth[previous[0]])
-        if len(known) < 2:
-            return None
-        said = np.zeros((len(self.draw.train), len(found)))
-        said[:, np.searchsorted(found, known)] = previous[1].probabilities
-        return said
-
-    def _accuracy(self, labeled: Rows, refit: Refit, rows: Rows) -> float:
-        """Of the test items, once ``rows`` are labelled too: what an oracle is told."""
-        said, _ = self._guess(np.concatenate([labeled, rows]), refit)
-        return float((said.test == self.draw.test_truth).mean())
-
-
-def round_seed(seed: int, number: int) -> int:
-    """The seed of a draw's round: the same for all strategies, another in every round."""
-    return int(np.random.default_rng([seed, number]).integers(2**31))
+    def _first(self, learner: str, labeled: Rows, refit: Refit) -> tuple[Guess, float]:
+        """What a learner says after the start."""
+        if learner not in self.firsts:
+            self.firsts[learner] = self.answers.guess(labeled, refit)
+        return self.firsts[learner]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +14,18 @@ from usl.benchmarking.curve_table import areas
 from usl.benchmarking.ledger import FAILURE, Ledger, Line
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.page import write_page
-from usl.benchmarking.plan import Plan, check_known, read_plan
+from usl.benchmarking.plan import Plan, read_plan
+from usl.benchmarking.plan_values import check_known
 from usl.benchmarking.pools import Pool, check_pools, open_pools
-from usl.benchmarking.rounds import curve_units
+from usl.benchmarking.rounds import CurveUnit, curve_units
 from usl.benchmarking.summary import collect, standings
-from usl.benchmarking.units import units_of
-from usl.benchmarking.workers import Crash, Unit, run_units
+from usl.benchmarking.units import Unit, networks_to_come, training_folder, units_of
+from usl.benchmarking.workers import Crash, run_units
 from usl.core.errors import DataError, UsageError
-from usl.core.progress import Progress, silent
+from usl.core.progress import Progress, Stage, silent
 from usl.numeric.blocks import thread_count
+
+LINES, NETWORKS = "lines", "networks"  # what progress calls the two passes
 
 
 def benchmark(
@@ -69,17 +73,16 @@ def benchmark(
 
     def keep(lines: list[Line]) -> None:
         failures.extend(line for line in lines if line["kind"] == FAILURE)
-        ledger.add(line for line in lines if line["kind"] != FAILURE)
+        write_down([line for line in lines if line["kind"] != FAILURE], ledger)
 
     crashes: list[Crash] = []
+    until = None if minutes is None else began + 60 * minutes
     try:
-        crashes = run_units(
-            left_to_do(plan, pools, ledger),
-            keep,
-            jobs=jobs,
-            until=None if minutes is None else began + 60 * minutes,
-            progress=progress,
-        )
+        for name, units, later in passes(plan, pools, ledger):
+            stages = [Stage(NETWORKS, sum(later) / jobs)] if later else []
+            crashes += run_units(
+                units, keep, jobs=jobs, until=until, name=name, later=stages, progress=progress
+            )
     finally:  # Ctrl-C as well: the tables of what is there
         found = summarized(plan, pools, ledger, failures, crashes, Path(out))
         if plan.rounds is not None and ledger.curves:
@@ -89,12 +92,26 @@ def benchmark(
     return found
 
 
+def write_down(lines: Sequence[Line], ledger: Ledger) -> None:
+    """Keep finished lines; the checkpoints of networks, whose lines they are, have served."""
+    ledger.add(lines)
+    for line in lines:
+        keys = [line[name] for name in ("key", "learner_key") if name in line]
+        shutil.rmtree(training_folder(ledger.path.parent, *keys), ignore_errors=True)
+
+
 def opened(plan: Plan, progress: Progress = silent) -> list[Pool]:
     """The pools of a plan, encoded, with the budgets that it asks for."""
     pools: list[Pool] = []
     for dataset in plan.datasets:
         try:
-            pools += open_pools(dataset, plan.share, progress)
+            pools += open_pools(
+                dataset,
+                plan.share,
+                progress,
+                pretrained={entry.name: entry for entry in plan.pretrained},
+                on_images=plan.on_images(),
+            )
         except (DataError, UsageError) as error:
             raise type(error)(f"datasets.{dataset.name}: {error}") from error
     if plan.rounds is None:
@@ -116,15 +133,36 @@ def summarized(
     if table.methods and base not in table.methods:
         base = table.methods[0]
     ranked = standings(table, base) if table.cells else []
-    left = len(left_to_do(plan, pools, ledger))
+    units = left_to_do(plan, pools, ledger)
+    left = len({(unit.pool.key, unit.seed) for unit in units})
     return Benchmark(
         plan, tuple(pools), table, base, ranked, left, tuple(failures), tuple(crashes), out
     )
 
 
-def left_to_do(plan: Plan, pools: list[Pool], ledger: Ledger) -> Sequence[Unit]:
-    """The draws with something that the ledger does not hold."""
+def left_to_do(plan: Plan, pools: list[Pool], ledger: Ledger) -> Sequence[Unit | CurveUnit]:
+    """What the ledger does not hold, draw by draw."""
     return (units_of if plan.rounds is None else curve_units)(plan, pools, ledger)
+
+
+def passes(
+    plan: Plan, pools: list[Pool], ledger: Ledger
+) -> Iterator[tuple[str, Sequence[Unit | CurveUnit], list[float]]]:
+    """The name of a pass over what is left to do, its units, and the seconds of what comes after.
+
+    Networks learn in a second pass from the picks of the first.
+    """
+    if plan.rounds is not None:
+        yield LINES, curve_units(plan, pools, ledger), []
+        return
+    first = units_of(plan, pools, ledger)
+    later = networks_to_come(plan, pools, ledger)
+    yield LINES, first, later
+    begun = {job.about for unit in first for job in unit.jobs}  # and may have failed
+    if later:
+        units = units_of(plan, pools, ledger)
+        new = [unit for unit in units if begun.isdisjoint(job.about for job in unit.jobs)]
+        yield NETWORKS, new, []
 
 
 def restricted(plan: Plan, names: Sequence[str] | None) -> Plan:

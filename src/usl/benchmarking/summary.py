@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from usl.benchmarking.entries import Entry
+from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import Ledger
-from usl.benchmarking.plan import Entry, Plan
+from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Pool
-from usl.benchmarking.units import entry_key, selection_key
 from usl.evaluation.compare import Estimate
-from usl.selection.known_methods import is_oracle
 
 RESAMPLES = 2_000
 Values = NDArray[np.float64]
@@ -86,7 +86,12 @@ class Table:
 
 
 def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
-    """The finished cells of a plan; a method without a single score is left out."""
+    """The finished cells of a plan.
+
+    A method without a single score is left out, and one that keeps to fewer draws than the plan
+    has: :meth:`usl.benchmarking.plan.Plan.of_seeds` gives the table of those.
+    """
+    plan = plan.of_seeds(plan.seeds)
     learners = [(entry_key(learner), learner.name) for learner in plan.learners]
     scored = {key for key, _ in ledger.scores}
     keyed = [
@@ -120,7 +125,7 @@ def collect(plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> Table:
             if len(whole):
                 seeds = tuple(int(seed) for seed in whole)
                 cells.append(Cell(pool.dataset, pool.encoder, budget, shown, seeds, test[:, whole]))
-    oracle = np.array([is_oracle(entry.method) for entry in entries], dtype=bool)
+    oracle = np.array([entry.is_oracle() for entry in entries], dtype=bool)
     tables = {name: np.array(rows, dtype=np.float64) for name, rows in figures.items()}  # None: NaN
     return Table(names, oracle, tuple(cells), tables)
 

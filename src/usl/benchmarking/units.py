@@ -1,11 +1,11 @@
 """A unit of work of a benchmark: one draw of one pool, with every method, budget and learner.
 
-They share what depends on the draw alone: the space, densities, the neighbour graph.
+They share what depends on the draw alone: the space, densities, the neighbour graph. What trains a
+network is a unit of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,31 +15,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.benchmarking.asking import Respondent
+from usl.benchmarking.end_to_end import with_trainable
+from usl.benchmarking.entries import Entry
+from usl.benchmarking.keys import entry_key, selection_key
 from usl.benchmarking.ledger import FAILURE, SCORE, SELECTION, Ledger, Line
-from usl.benchmarking.plan import Entry, Plan
+from usl.benchmarking.network_asking import network_picks
+from usl.benchmarking.network_learners import network_guess, training_seconds
+from usl.benchmarking.plan import Plan
 from usl.benchmarking.pools import Draw, Pool
 from usl.core.errors import UslError
-from usl.core.hashing import json_digest
-from usl.core.version import __version__
-from usl.evaluation.compare import Links, guess, learner_figures, timed_picks
+from usl.evaluation.compare import Guess, guess, learner_figures, timed_picks
 from usl.evaluation.metrics import balance, coverage
-from usl.numeric.stage_cache import KeepInMemory
 from usl.selection.known_methods import is_nested
 from usl.selection.stages import seconds_of
 from usl.training.contract import FROZEN
 
 Rows = NDArray[np.int64]
 ROUNDED = 6  # digits of what is written
+TRAININGS = "trainings"  # folder of the networks' checkpoints, until their rows are written
 STARTED, SCORED, ITEM = 1.5, 0.03, 1e-5  # seconds: a process, a score, and each item of one
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A draw and what is to be done on it; ``known``: the picks that are kept already, by key."""
+    """A draw and what is to be done on it; ``out``: the benchmark's folder."""
 
     pool: Pool
     seed: int
     jobs: tuple[Job, ...]
+    out: Path
 
     @property
     def name(self) -> str:
@@ -56,18 +61,27 @@ class Unit:
         found: list[float] = []
         picked: set[str] = set()
         for job in self.jobs:
-            name, method, params = job.entry.name, job.entry.method, job.entry.params
+            entry = job.entry
             if job.picks is None:
-                again = name in picked and is_nested(method, max(self.pool.budgets), params)
-                found.append(0.0 if again else seconds_of(method, n, width, job.budget, params))
-            picked.add(name)
-            found += [SCORED + ITEM * n] * len(job.learners)
+                again = entry.name in picked and self._nested(entry)
+                found.append(0.0 if again else _seconds(entry, n, width, job.budget))
+            picked.add(entry.name)
+            found += [
+                training_seconds(learner, n) if learner.network else SCORED + ITEM * n
+                for _, learner in job.learners
+            ]
         return [found[0] + STARTED, *found[1:]]
+
+    def _nested(self, entry: Entry) -> bool:
+        """Whether the first picks of its largest budget are those of a smaller one."""
+        return entry.asking is None and is_nested(
+            entry.method, max(self.pool.budgets), entry.params
+        )
 
     def work(self) -> Iterator[Line]:
         """Do the jobs and yield their lines; a method's error is a line of kind ``failure``."""
         draw = self.pool.draw(self.seed)
-        shared = Shared(draw)
+        shared = Shared(draw, Respondent(draw, self.seed))
         for job in self.jobs:
             about = {
                 "key": job.key,
@@ -93,50 +107,78 @@ class Job:
     learners: tuple[tuple[str, Entry], ...]  # (key, learner)
     picks: tuple[int, ...] | None = None
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What tells it from all others: the keys of its lines."""
+        return (self.key, *(key for key, _ in self.learners))
+
+    @property
+    def alone(self) -> bool:
+        """Whether it takes as long as all others of a draw together."""
+        return self.entry.on_images or any(learner.network for _, learner in self.learners)
+
 
 def units_of(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[Unit]:
-    """What is left to do, seed by seed: a benchmark that is stopped has whole seeds to show."""
-    units = [
-        Unit(pool, seed, tuple(_jobs(plan, pool, seed, ledger)))
-        for seed in range(plan.seeds)
-        for pool in pools
-    ]
-    return [unit for unit in units if unit.jobs]
+    """What is left to do, seed by seed: a benchmark that is stopped has whole seeds to show.
+
+    A network learns from picks that are known; those of a unit before it are known once that is
+    done, and it then is among the units that are left.
+    """
+    out, units = ledger.path.parent, []
+    for seed in range(plan.seeds):
+        for pool in pools:
+            jobs = list(_jobs(plan, pool, seed, ledger))
+            together = tuple(job for job in jobs if not job.alone)
+            units += [Unit(pool, seed, together, out)] if together else []
+            units += [Unit(pool, seed, (job,), out) for job in jobs if job.alone]
+    return units
 
 
 def _jobs(plan: Plan, pool: Pool, seed: int, ledger: Ledger) -> Iterator[Job]:
     for budget in sorted(pool.budgets, reverse=True):  # nested methods pick once, for the largest
         for entry in plan.methods:
+            if not entry.on(seed):
+                continue
             key = selection_key(pool, seed, budget, entry)
             made = ledger.selections.get(key)
-            learners = tuple(
+            learners = [
                 (entry_key(learner), learner)
                 for learner in plan.learners
-                if (learner.seeds is None or seed < learner.seeds)
-                and (key, entry_key(learner)) not in ledger.scores
-            )
-            if made is None or learners:
-                picks = None if made is None else tuple(made["picks"])
-                yield Job(key, entry, budget, learners, picks)
+                if learner.on(seed) and (key, entry_key(learner)) not in ledger.scores
+            ]
+            quick = tuple(pair for pair in learners if not pair[1].network)
+            picks = None if made is None else tuple(made["picks"])
+            if picks is None or quick:
+                yield Job(key, entry, budget, quick, picks)
+            for pair in learners if picks is not None else ():
+                if pair[1].network:
+                    yield Job(key, entry, budget, (pair,), picks)
 
 
-def selection_key(pool: Pool, seed: int, budget: int, entry: Entry) -> str:
-    """Hash of all that a selection depends on."""
-    return json_digest([pool.key, seed, budget, *_about(entry)])
+def networks_to_come(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[float]:
+    """Seconds of the trainings that learn from picks which are not known yet."""
+    return [
+        training_seconds(learner, pool.size)
+        for pool in pools
+        for seed in range(plan.seeds)
+        for budget in pool.budgets
+        for entry in plan.methods
+        if entry.on(seed) and selection_key(pool, seed, budget, entry) not in ledger.selections
+        for learner in plan.learners
+        if learner.network and learner.on(seed)
+    ]
 
 
-def entry_key(entry: Entry) -> str:
-    """Hash of a method or learner with its parameters."""
-    return json_digest(_about(entry))
-
-
-def _about(entry: Entry) -> list[Any]:
-    """A method of ours is as its version; a user's own, as the content of its file."""
-    code = __version__
-    if entry.method.endswith(".py"):
-        code = hashlib.sha256(Path(entry.method).read_bytes()).hexdigest()
-    method = Path(entry.method).name
-    return [method, code, sorted(entry.params.items())]
+def _seconds(entry: Entry, n: int, width: int, budget: int) -> float:
+    """What the picks of an entry may take on one core."""
+    how = entry.asking
+    if how is None:
+        return seconds_of(entry.method, n, width, budget, entry.params)
+    rounds = len(how.steps(budget, 1 if how.size is None else min(budget - 1, 10))) - 1
+    started = seconds_of(how.start.method, n, width, budget, how.start.params)
+    if how.model.network:
+        return started + rounds * training_seconds(how.model, n)
+    return started + rounds * (SCORED + 2 * ITEM * n)
 
 
 def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterator[Line]:
@@ -155,8 +197,7 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
             "picks": picks.tolist(),
         }
     for key, learner in job.learners:
-        module, params = shared.learner(key, learner)
-        said = guess(picks, draw, module, params, unit.seed, shared.links)
+        said = _learned(unit, job, picks, key, learner, shared)
         figures = learner_figures(said, draw)
         yield {
             "kind": SCORE,
@@ -167,28 +208,50 @@ def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterat
         }
 
 
+def _learned(unit: Unit, job: Job, picks: Rows, key: str, learner: Entry, shared: Shared) -> Guess:
+    """What a learner says after the picks of a job."""
+    if learner.network:
+        folder = training_folder(unit.out, job.key, key)
+        return network_guess(picks, shared.draw, unit.pool, learner, unit.seed, folder)
+    module, params = shared.learner(key, learner)
+    return guess(picks, shared.draw, module, params, unit.seed, shared.answers.links)
+
+
+def training_folder(out: Path, *keys: str) -> Path:
+    """Where the checkpoints of networks lie, by the keys of the line that they make."""
+    return out / TRAININGS / "-".join(keys)
+
+
 def _pick(unit: Unit, job: Job, shared: Shared) -> tuple[Rows, float | None]:
     """A job's picks and the seconds they took; None where they are the first of a larger budget."""
-    name, method = job.entry.name, job.entry.method
-    longest = shared.longest.get(name)
-    if longest is not None and is_nested(method, len(longest), job.entry.params):
+    entry = job.entry
+    if entry.asking is not None:
+        sizes = entry.asking.steps(job.budget, len(unit.pool.names))
+        if not entry.on_images:
+            return shared.answers.picks(entry, entry.asking, sizes)
+        folder = training_folder(unit.out, job.key)
+        return network_picks(
+            entry, entry.asking, sizes, shared.answers, shared.draw, unit.pool, folder
+        )
+    longest = shared.longest.get(entry.name)
+    if longest is not None and is_nested(entry.method, len(longest), entry.params):
         return longest[: job.budget], None
+    params = with_trainable(entry, shared.draw, unit.pool, training_folder(unit.out, job.key))
     picks, seconds = timed_picks(
-        shared.draw, job.budget, method, job.entry.params, unit.seed, shared.keep
+        shared.draw, job.budget, entry.method, params, unit.seed, shared.answers.keep
     )
-    shared.longest.setdefault(name, picks)
+    shared.longest.setdefault(entry.name, picks)
     return picks, seconds
 
 
 @dataclass
 class Shared:
-    """What the jobs of a unit share: stages of selections, neighbours that learners ask for."""
+    """What the jobs of a unit share: what strategies do, and what learners ask for."""
 
     draw: Draw
-    keep: KeepInMemory = field(default_factory=KeepInMemory)
+    answers: Respondent
     learners: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     prepared: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
-    links: Links = field(default_factory=dict)
     longest: dict[str, Rows] = field(default_factory=dict)  # each method's, of its largest budget
 
     def learner(self, key: str, entry: Entry) -> tuple[Any, dict[str, Any]]:

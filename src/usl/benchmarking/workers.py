@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -60,6 +60,8 @@ def run_units(
     *,
     jobs: int,
     until: float | None = None,
+    name: str = "lines",
+    later: Sequence[Stage] = (),
     progress: Progress = silent,
 ) -> list[Crash]:
     """Work on all units, ``jobs`` at a time, each on one core; returns those that crashed.
@@ -68,13 +70,14 @@ def run_units(
     ----------
     keep : called with lines as they come, in this process.
     until : :func:`time.monotonic` after which no more unit is begun.
+    name, later : what progress calls this work, and what comes after it.
     """
     waiting = list(units)
     planned = [unit.seconds() for unit in waiting]
     sizes = list(chain(*planned))
     total, finished = len(sizes), 0  # lines
-    expect(progress, Stage("lines", sum(sizes) / jobs, sizes=sizes), Stage("tables", TABLES))
-    progress(0, total, "lines")
+    expect(progress, Stage(name, sum(sizes) / jobs, sizes=sizes), *later, Stage("tables", TABLES))
+    progress(0, total, name)
     due = dict(zip(map(id, waiting), map(len, planned), strict=True))
     waiting.reverse()
     running: dict[Connection, tuple[Unit, Any]] = {}
@@ -108,7 +111,7 @@ def run_units(
                             keep(said)
                             due[id(unit)] -= len(said)
                             finished += len(said)
-                            progress(finished, total, "lines")
+                            progress(finished, total, name)
                             continue
                         if said != DONE:
                             crashes.append(Crash(unit, said))
@@ -117,7 +120,7 @@ def run_units(
                     process.join(GRACE)
                     if missing := due.pop(id(unit)):  # what failed has fewer lines
                         finished += missing
-                        progress(finished, total, "lines")
+                        progress(finished, total, name)
         finally:
             for _, process in running.values():
                 process.kill()

@@ -244,6 +244,25 @@ def guess_of(
     links: Links | None = None,
 ) -> Guess:
     """As :func:`guess`, by any learner: ``fit(classes)``, int64 [n], -1 where there is none."""
+
+    def predict(classes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        model = fit(classes)
+        own = train_probabilities(model, data.train)
+        return own, _probabilities(model, data.test, links)
+
+    return guess_by(picks, data, predict)
+
+
+def guess_by(
+    picks: NDArray[np.int64],
+    data: Data,
+    predict: Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> Guess:
+    """As :func:`guess`, by whatever tells the probabilities of all items.
+
+    ``predict(classes)``, as of a ``fit``, gives those of the train and of the test items, float64
+    [n, K] and [q, K].
+    """
     n = len(data.train)
     rest = np.ones(n, dtype=bool)
     rest[picks] = False
@@ -253,10 +272,8 @@ def guess_of(
         return Guess(test, train, rest, np.ones((n, 1)))
     classes = np.full(n, -1, dtype=np.int64)
     classes[picks] = numbers
-    model = fit(classes)
-    own = train_probabilities(model, data.train)
-    test = found[_probabilities(model, data.test, links).argmax(axis=1)]
-    return Guess(test, found[own.argmax(axis=1)], rest, own)
+    own, other = predict(classes)
+    return Guess(found[other.argmax(axis=1)], found[own.argmax(axis=1)], rest, own)
 
 
 def score(
