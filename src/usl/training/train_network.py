@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -302,7 +302,8 @@ def train_network(
         keeper.copy_to(place.encoder.parent)
     done = {**settings, "steps": total, "optimizer": repr(recipe.optimizer)}
     about = {"labels": len(streams.labeled), "seed": seed}
-    return _written(task.kept, place, told, about, done, history, look(task, pictures))
+    trained = _written(task.kept, place, told, about, done, history)
+    return replace(trained, seen=look(task, pictures))  # it may move the task to a GPU
 
 
 def _ratio(method: str, recipe: Recipe, given: int | None) -> int:
@@ -319,7 +320,6 @@ def _written(
     about: Mapping[str, Any],
     settings: dict[str, Any],
     history: list[dict[str, Any]],
-    seen: Any,
 ) -> Trained:
     """Write the trained network; with its last layer, what the training leaves."""
     trained_by = {key: settings[key] for key in ("method", "preset")}
@@ -330,7 +330,6 @@ def _written(
         LinearModel(*(value.detach().double().numpy() for value in kept.head.parameters())),
         settings,
         history,
-        seen,
     )
 
 
