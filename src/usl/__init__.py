@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from usl.active.add_images import add_images
     from usl.active.next_round import next_round, undo_round
     from usl.active.query import query
+    from usl.benchmarking.reproduction.reproduce import reproduce
     from usl.benchmarking.run import benchmark
     from usl.data import Collection, open_collection
     from usl.evaluation.evaluate import evaluate
@@ -64,6 +65,7 @@ __all__ = [
     "predict",
     "pretrain",
     "query",
+    "reproduce",
     "select",
     "select_within",
     "start_run",
@@ -94,6 +96,7 @@ _HOMES = {
     "predict": "usl.training.predict",
     "pretrain": "usl.pretraining.pretrain",
     "query": "usl.active.query",
+    "reproduce": "usl.benchmarking.reproduction.reproduce",
     "select": "usl.selection.select",
     "select_within": "usl.selection.constraints.select_within",
     "start_run": "usl.selection.start_run",

@@ -6,6 +6,7 @@ Every number is the one of the source that is named, not of our code: boxes are 
 from __future__ import annotations
 
 import random
+from functools import cache
 
 import numpy as np
 import torch
@@ -27,6 +28,70 @@ def simclr(size, strength=0.5, blur=False, least=0.08):
         kernel = 2 * max(1, size // 20) + 1
         steps.append(transforms.RandomApply([transforms.GaussianBlur(kernel)], p=0.5))
     return transforms.Compose([*steps, transforms.ToTensor()])
+
+
+def tensorflow_box(h, w, area=(0.08, 1.0), ratios=(3 / 4, 4 / 3), covered=0.1):
+    """sample_distorted_bounding_box_op.cc with the whole picture as the object: y, x, h, w."""
+    f = np.float32
+    least, most = (f(share) * f(w) * f(h) for share in area)
+    for _ in range(100):
+        ratio = f(random.random()) * (f(ratios[1]) - f(ratios[0])) + f(ratios[0])
+        low, high = (int(np.rint(np.sqrt(bound / ratio))) for bound in (least, most))
+        if np.rint(f(high) * ratio) > w:
+            high = int((w + 0.5 - 1e-7) / ratio)
+            high -= bool(np.rint(f(high) * ratio) > w)
+        high = min(high, h)
+        low = min(low, high)
+        height = low + random.randrange(high - low + 1)
+        height += bool(int(np.rint(f(height) * ratio)) * height < least)
+        height -= bool(int(np.rint(f(height) * ratio)) * height > most)
+        width = int(np.rint(f(height) * ratio))
+        if not least <= width * height <= most or not (0 < width <= w and 0 < height <= h):
+            continue
+        if width * height / (w * h) < covered:
+            continue
+        y = random.randrange(h - height) if height < h else 0
+        x = random.randrange(w - width) if width < w else 0
+        return y, x, height, width
+    return 0, 0, h, w
+
+
+def tensorflow_bicubic(pixels, size):
+    """resize_bicubic_op.cc with half_pixel_centers, float [h, w, c] to [size, size, c]."""
+    rows, columns = (keys_weights(side, size) for side in pixels.shape[:2])
+    return np.moveaxis(rows @ (np.moveaxis(pixels, 2, 0) @ columns.T), 0, 2)
+
+
+@cache
+def keys_weights(source, size):
+    """Of the old pixels in each new one, [size, source]: four of them, a = -1/2."""
+    found = np.zeros((size, source))
+    for new in range(size):
+        old = (new + 0.5) * source / size - 0.5
+        for pixel in range(int(np.floor(old)) - 1, int(np.floor(old)) + 3):
+            x = abs(pixel - old)
+            near = ((-0.5 + 2) * x - (-0.5 + 3)) * x * x + 1
+            far = ((-0.5 * x - 5 * -0.5) * x + 8 * -0.5) * x - 4 * -0.5
+            if 0 <= pixel < source:
+                found[new, pixel] = near if x <= 1 else far
+    return found / found.sum(1, keepdims=True)
+
+
+def tensorflow_crop(size):
+    """google-research/simclr, data_util.py, crop_and_resize of one picture."""
+
+    def crop(image):
+        y, x, height, width = tensorflow_box(image.height, image.width)
+        box = np.asarray(image)[y : y + height, x : x + width] / 255
+        resized = tensorflow_bicubic(box, size).clip(0, 1)
+        return Image.fromarray((resized * 255).round().astype(np.uint8))
+
+    return crop
+
+
+def simclr_release(size, strength=0.5):
+    """The same pipeline, its crops drawn and resized by TensorFlow; for CIFAR it has no blur."""
+    return transforms.Compose([tensorflow_crop(size), *simclr(size, strength).transforms[1:]])
 
 
 def pillow_blur(image):

@@ -147,6 +147,18 @@ def test_blur_is_torchvisions(radius):
         torch.testing.assert_close(ours[i], theirs, atol=1e-5, rtol=0)
 
 
+def test_a_blur_that_sees_black_beyond_the_edges():
+    """google-research/simclr: depthwise_conv2d with padding SAME, which adds zeros."""
+    images, radius = photos()[:2] / 255, 3
+    ours = gaussian_blur(images, torch.tensor([0.4, 1.6]), radius, black=True)
+    for i, sigma in enumerate((0.4, 1.6)):
+        bell = torch.exp(-(torch.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+        bell /= bell.sum()
+        kernel = (bell[:, None] * bell).expand(3, 1, -1, -1)
+        theirs = torch.nn.functional.conv2d(images[i], kernel, padding="same", groups=3)
+        torch.testing.assert_close(ours[i], theirs, atol=1e-5, rtol=0)
+
+
 def test_a_wide_blur_is_pillows_away_from_the_edges():
     images = photos(4)
     ours = gaussian_blur(images / 255, torch.full((4,), 1.5), 16)[:, :, 5:-5, 5:-5]

@@ -1,10 +1,13 @@
-"""Plots of a benchmark, as SVG: average ranks, and gains over the reference by budget."""
+"""Plots of a benchmark, as SVG: average ranks, and gains over the reference by budget.
+
+And what all plots share: the style, figures without pyplot, and files in light and dark.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +41,54 @@ STYLE: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a page: of words and axes, of the grid, of what is not named, of the ground.
+
+    ``colors`` are those of what is named, in fixed order.
+    """
+
+    ink: str
+    line: str
+    grey: str
+    ground: str
+    colors: tuple[str, ...]
+
+    def style(self) -> dict[Any, Any]:
+        """For matplotlib."""
+        inks = {key: self.ink for key, value in STYLE.items() if value == INK}
+        lines = {key: self.line for key, value in STYLE.items() if value == LINE}
+        ground = {"figure.facecolor": self.ground, "axes.facecolor": self.ground}
+        return {**STYLE, **inks, **lines, **ground, "savefig.facecolor": self.ground}
+
+
+LIGHT = Theme(INK, LINE, GREY, "#ffffff", COLORS)
+DARK = Theme(
+    *("#d5dae0", "#3d444d", "#6b737d", "#14181d"),
+    ("#6aa9e9", "#f0a05f", "#62c592", "#e07db3", "#a99af0", "#d1b03f"),
+)
+
+
+def save_themed(draw: Callable[[Theme], Any], path: Path) -> list[Path]:
+    """Draw a figure on light and on dark ground, each as SVG and as PNG; ``path`` has no ending.
+
+    Returns the files, the light SVG first: NAME.svg, NAME.png, NAME-dark.svg, NAME-dark.png.
+    """
+    import matplotlib as mpl
+
+    files = []
+    for theme, name in ((LIGHT, path.name), (DARK, f"{path.name}-dark")):
+        with mpl.rc_context(theme.style()):
+            figure = draw(theme)
+            files.append(_save(figure, path.with_name(f"{name}.svg")))
+            files.append(_save(figure, path.with_name(f"{name}.png")))
+    return files
+
+
 def plot_ranks(ranked: list[Standing], path: Path) -> Path:
     """A dot per method at its average rank, with the interval; the best at the top, no oracles."""
     with _styled():
-        figure, axes = _figure(1, 1, width=6.4, height=0.8 + 0.24 * len(ranked))
+        figure, axes = new_figure(1, 1, width=6.4, height=0.8 + 0.24 * len(ranked))
         ranked = [standing for standing in ranked if not math.isnan(standing.rank.mean)]
         places = np.arange(len(ranked))[::-1]
         for place, standing in zip(places, ranked, strict=True):
@@ -140,7 +187,7 @@ def plot_growth(
     A dotted line shows growth in proportion to x, through the last point of the first curve.
     """
     with _styled():
-        figure, axes = _figure(1, 1, width=6.4, height=3.8)
+        figure, axes = new_figure(1, 1, width=6.4, height=3.8)
         for number, (name, points) in enumerate(curves):
             color = COLORS[number] if number < len(COLORS) else GREY
             axes.plot(*zip(*points, strict=True), color=color, label=name, **GROWTH)
@@ -170,7 +217,7 @@ def _styled() -> Any:
     return mpl.rc_context(STYLE)
 
 
-def _figure(rows: int, columns: int, *, width: float, height: float) -> Any:
+def new_figure(rows: int, columns: int, *, width: float, height: float) -> Any:
     """A figure without pyplot, which would keep it in a global list."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -187,7 +234,7 @@ def _panels(table: Table) -> tuple[Any, Any, list[list[Cell]]]:
         sets.setdefault((cell.dataset, cell.encoder), []).append(cell)
     columns = min(3, len(sets))
     rows = math.ceil(len(sets) / columns)
-    figure, panels = _figure(rows, columns, width=3.1 * columns + 1.4, height=2.5 * rows)
+    figure, panels = new_figure(rows, columns, width=3.1 * columns + 1.4, height=2.5 * rows)
     flat = np.ravel(panels)
     for axes, (dataset, encoder) in zip(flat, sets, strict=False):
         axes.set_title(f"{dataset}\n{encoder}", fontsize=9)
@@ -208,6 +255,9 @@ def _finish(figure: Any, panels: Any, used: int, *, others: bool) -> None:
 
 
 def _save(figure: Any, path: Path) -> Path:
+    """Write a figure in the format of the path's ending."""
+    kind = path.suffix.removeprefix(".")
+    details = {"metadata": {"Date": None}} if kind == "svg" else {"dpi": 150}
     with atomic_write(path) as handle:
-        figure.savefig(handle, format="svg", metadata={"Date": None})
+        figure.savefig(handle, format=kind, **details)
     return path

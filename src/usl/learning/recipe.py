@@ -26,6 +26,7 @@ class Recipe:
     labeled_in_unlabeled : the labelled images are among the unlabelled ones.
     parameters : of ``build``, those that differ from its defaults.
     network : a file of ``usl.learning.networks``.
+    whole : boxes are drawn in whole pictures; otherwise these are cut to their centre squares.
     last_epochs : so many of the last epochs' averages are kept beside the final one.
     """
 
@@ -37,6 +38,7 @@ class Recipe:
     labeled_in_unlabeled: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
     network: str = "compact"
+    whole: bool = False
     last_epochs: int = 0
 
     def network_for(self, classes: int = 0) -> str:
@@ -45,6 +47,10 @@ class Recipe:
         The literature takes the wider WRN-28-8 for the 100 classes of CIFAR-100.
         """
         return "wrn28_8" if self.network == "wrn28_2" and classes >= 100 else self.network
+
+    def with_parameters(self, **given: Any) -> Recipe:
+        """The same recipe, but for these parameters of ``build``."""
+        return replace(self, parameters={**self.parameters, **given})
 
 
 def recipe_of(
@@ -72,9 +78,5 @@ def recipe_of(
             f"preset: {method!r} has no preset {preset!r}.{did_you_mean(preset, recipes)} "
             f"It has: {', '.join(recipes)}."
         )
-    found = recipes[preset]
-    return replace(
-        found,
-        optimizer=found.optimizer.changed(**optimizer),
-        parameters={**found.parameters, **(given or {})},
-    )
+    found = recipes[preset].with_parameters(**(given or {}))
+    return replace(found, optimizer=found.optimizer.changed(**optimizer))

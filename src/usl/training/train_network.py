@@ -254,7 +254,8 @@ def train_network(
     batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
     total = steps or recipe.steps
     expect(progress, *network_stages(method, len(examples.images), total, batch * (1 + 2 * mu)))
-    pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
+    how: dict[str, Any] = {"name": examples.name, "progress": progress, "whole": recipe.whole}
+    pictures = open_pictures(examples.images, backbone.size, **how)
     read = examples.take(pictures.rows)
     inside = recipe.labeled_in_unlabeled if labeled_in_unlabeled is None else labeled_in_unlabeled
     streams = _streams(pictures, read, recipe.ratio, batch, mu, inside, seed)
@@ -277,6 +278,7 @@ def train_network(
         "ratio": streams.ratio,
         "labeled_in_unlabeled": inside,
         **({"last_epochs": last} if last else {}),
+        **({"whole": True} if recipe.whole else {}),
         "images": json_digest(read.ids.tolist()),
         "labels": json_digest([class_names, read.classes.tolist(), read.weights.tolist()]),
     }

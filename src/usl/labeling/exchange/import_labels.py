@@ -34,6 +34,7 @@ from usl.labeling.exchange.incoming import (
     weigh,
 )
 from usl.labeling.exchange.names import Finder
+from usl.labeling.exchange.released_lists import RELEASED, is_released, read_list
 from usl.labeling.exchange.rows import columns_note
 from usl.run.folder import Run
 from usl.run.identity import writing
@@ -95,7 +96,8 @@ def import_file(
     ----------
     run : run folder.
     path : file or folder with labels; its format is told by its content.
-    format : name of the format, where its content does not tell.
+    format : name of the format, where its content does not tell; released: a list of images that
+        was published, whose labels the source itself knows.
     annotator : who gave the answers; by default whom the file names, else the format's name.
     source : where the images are now, if they have moved; needed only for tools that name files
         by their path.
@@ -113,7 +115,11 @@ def import_file(
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.")
     name = format or guess_format(path)
-    given: list[Given] = format_module(name, READERS).read(path)
+    given: list[Given]
+    if name == RELEASED:
+        given = read_list(path, run.collection(source))
+    else:
+        given = format_module(name, READERS).read(path)
     tool = Path(name).stem if name.endswith(".py") else name
     who = None if annotator is None else tidy("annotator", annotator)
     progress(1, 3, "read")
@@ -121,7 +127,7 @@ def import_file(
     bring_up_to_date(run)
     before = run.split()
     given, renamed = by_present_names(run, given)
-    found = match(given, Finder(before.ids.tolist(), lambda: _files(run, before, source)))
+    found = match(given, Finder(before.ids.tolist(), lambda: files_of(run, before, source)))
     if not found.known:
         shown = ", ".join(repr(one.image) for one in found.unknown[:3]) or "no entries at all"
         raise DataError(
@@ -178,6 +184,8 @@ def guess_format(path: Path) -> str:
 
     Raises :class:`DataError` when no format, or more than one, recognises it.
     """
+    if is_released(path):
+        return RELEASED
     known = import_formats()
     found = [name for name in known if format_module(name, READERS).recognizes(path)]
     if len(found) == 1:
@@ -254,7 +262,7 @@ def _summary(
     )
 
 
-def _files(run: Run, split: Split, source: str | None) -> list[str]:
+def files_of(run: Run, split: Split, source: str | None) -> list[str]:
     """The absolute path of each image's file, "" where there is none."""
     try:
         collection = run.collection(source)

@@ -29,7 +29,7 @@ RECIPES = {
     "cifar": replace(
         FIXMATCH["cifar"],
         optimizer=FIXMATCH["cifar"].optimizer.changed(weight_decay=5e-4),
-        parameters={"views": "usb"},
+        parameters={"views": "usb", "ema_warmup": False},
     ),
     # The configuration the authors released, made for 100,000 labels.
     "imagenet": Recipe(
@@ -37,8 +37,9 @@ RECIPES = {
         batch_size=32,
         ratio=7,
         steps=2_000_000,
-        parameters={"views": "usb-large"},
+        parameters={"views": "usb-large", "ema_warmup": False},
         network="resnet50",
+        whole=True,
     ),
 }
 

@@ -1,0 +1,249 @@
+"""The paper's tables again: recipes, data sets, refusals, the figures, and our numbers beside."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from usl.benchmarking.ledger import Ledger
+from usl.benchmarking.reproduction import standard
+from usl.benchmarking.reproduction.comparison import Result, result_of
+from usl.benchmarking.reproduction.constants import table9, table14
+from usl.benchmarking.reproduction.measures import mean_distances
+from usl.benchmarking.reproduction.page import SHEET
+from usl.benchmarking.reproduction.recipe import read_recipe, recipe_names, recipe_of
+from usl.benchmarking.reproduction.reproduce import (
+    PRINTED,
+    plan_reproduction,
+    reproduce,
+    restricted_to,
+)
+from usl.cli.app import main
+from usl.core.errors import DataError, UsageError
+
+RUN = [name for name in recipe_names() if name not in PRINTED]
+PRESETS = [(name, preset) for name in RUN for preset in read_recipe(name).presets]
+
+TINY = {
+    "title": "Tiny",
+    "protocol": "none",
+    "base": "lambda 0",
+    "columns": {
+        "nearest mean": {"learner": "nearest_mean"},
+        "changed": {"figure": "changed"},
+        "density": {"figure": "density"},
+    },
+    "rows": {
+        "lambda 0": {"paper": [50], "method": "zero"},
+        "lambda 2": {"paper": [60], "mark": "*", "method": "two"},
+        "elsewhere": {"paper": [70], "method": "third"},
+        "never": {"paper": [80], "left_out": "no code"},
+    },
+    "marks": {"*": "a note"},
+    "says": {"cpu": "a toy", "full": "the whole"},
+    "cost": {"cpu_minutes": 1, "gpu_hours": 2_000},
+    "plan": {
+        "seeds": 2,
+        "budgets": [9],
+        "datasets": {"toy": {"source": "toy.npz"}},
+        "learners": {"nearest_mean": {}},
+    },
+    "cpu": {
+        "methods": {
+            "zero": {"method": "usl", "k": 5, "lam": 0.0},
+            "two": {"method": "usl", "k": 5, "lam": 2.0},
+        }
+    },
+    "full": {
+        "methods": {"zero": {"method": "usl", "k": 5, "lam": 0.0}, "third": {"method": "usl"}}
+    },
+}
+
+
+@pytest.fixture
+def toy(tmp_path):
+    rng = np.random.default_rng(1)
+    truth = np.arange(180) % 3
+    features = rng.normal(size=(180, 6)) + 2 * np.eye(6)[truth]
+    np.savez(tmp_path / "toy.npz", features=features, labels=truth.astype(str))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_every_row_of_every_recipe_says_what_it_runs(name, preset, tmp_path):
+    pytest.importorskip("torch")
+    recipe = read_recipe(name)
+    plan = recipe.plan(preset, tmp_path)
+    found = [
+        result_of(recipe, plan, row, column) for row in recipe.rows for column in recipe.columns
+    ]
+    named = {result.entry.name for result in found if isinstance(result, Result)}
+    assert named == {entry.name for entry in plan.methods}  # nothing is run that no row shows
+    assert recipe.says[preset]
+    told = plan_reproduction(name, preset=preset, data=tmp_path)
+    assert all(str(tmp_path) in how for how in told["data"].values())
+    assert told["data"] or "builtin:" in plan.datasets[0].source
+
+
+def test_every_number_of_a_recipe_has_a_result_in_one_of_its_presets(tmp_path):
+    pytest.importorskip("torch")
+    for name in RUN:
+        recipe = read_recipe(name)
+        plans = [recipe.plan(preset, tmp_path) for preset in recipe.presets]
+        for row in recipe.rows:
+            found = [
+                result_of(recipe, plan, row, column) for plan in plans for column in recipe.columns
+            ]
+            assert row.left_out or any(isinstance(result, Result) for result in found), (name, row)
+
+
+def test_tables_of_constants_are_the_papers():
+    # Table 9 and Table 14 of the paper, as printed there.
+    assert [row[1:] for row in table9()[2]] == [
+        ["5", "2.5"], ["0.25", "0.5"], ["5", "0.5"], ["20", "20"], ["0.5", "0.5"],
+    ]  # fmt: skip
+    found = {name: cells for name, *cells in table14()[2]}
+    assert found["k in kNN"] == ["400", "400", "20"]
+    assert found["momentum"][:2] == ["0.9", "0.9"]
+    assert found["horizon"][2] == "64"
+    assert list(zip(found["alpha"], found["lambda"], strict=True)) == [
+        ("0.5", "0.5"), ("1", "1"), ("0.5", "1.5"),
+    ]  # fmt: skip
+    assert found["iterations"][:2] == ["10", "10"]
+
+
+def test_a_table_of_the_papers_numbers_and_ours(toy):
+    recipe = recipe_of(TINY, "table4")
+    found = reproduce(recipe, data=toy, out=toy / "out", jobs=1)
+    with open(toy / "out" / SHEET, encoding="utf-8") as handle:
+        rows = {(row["row"], row["column"]): row for row in csv.DictReader(handle)}
+    ledger = Ledger(toy / "out" / "benchmark")
+    by_name = {}  # accuracies of the ledger, by method
+    for (key, _), score in ledger.scores.items():
+        made = ledger.selections[key]
+        by_name.setdefault(made["method"], {})[made["seed"]] = 100 * score["test"]
+    for row, method, paper in (("lambda 0", "zero", 50), ("lambda 2", "two", 60)):
+        own = np.array([by_name[method][seed] for seed in (0, 1)])
+        cell = rows[row, "nearest mean"]
+        assert float(cell["ours"]) == pytest.approx(own.mean(), abs=1e-4)
+        assert float(cell["sd"]) == pytest.approx(own.std(ddof=1), abs=1e-4)
+        assert float(cell["difference"]) == pytest.approx(own.mean() - paper, abs=1e-4)
+        assert cell["n"] == "2"
+    gain = np.mean([by_name["two"][s] - by_name["zero"][s] for s in (0, 1)])
+    assert float(rows["lambda 2", "nearest mean"]["gain"]) == pytest.approx(gain, abs=1e-4)
+    assert rows["elsewhere", "nearest mean"]["why"] == "not at this scale"
+    assert rows["never", "nearest mean"]["why"] == "no code"
+    picks = {
+        (line["method"], line["seed"]): set(line["picks"]) for line in ledger.selections.values()
+    }
+    changed = np.mean([1 - len(picks["two", s] & picks["zero", s]) / 9 for s in (0, 1)])
+    assert changed > 0
+    assert float(rows["lambda 2", "changed"]["ours"]) == pytest.approx(100 * changed)
+    assert float(rows["lambda 0", "density"]["ours"]) == 1
+    page = (toy / "out" / "results.md").read_text(encoding="utf-8")
+    for text in (
+        "# Table 4: Tiny",
+        "cpu: a toy",
+        "* a note.",
+        "| lambda 2* | 60.0 / ",
+        "| never | 80.0 / no",
+    ):
+        assert text in page
+    assert found.benchmark.left == 0
+    chosen = recipe_of({**TINY, "base": None}, "table4").chosen(["LAMBDA 2", "nearest mean"])
+    only = restricted_to(chosen, chosen.plan("cpu", toy))
+    assert [entry.name for entry in only.methods] == ["two"]
+    assert chosen.rows[0].paper == {"nearest mean": 60}
+    kept = recipe.chosen(["lambda 2", "changed"])
+    assert ([row.name for row in kept.rows], [*kept.columns]) == (
+        ["lambda 0", "lambda 2"],
+        ["changed"],
+    )
+    with pytest.raises(UsageError, match=r"no row or column 'lambda2'\. Did you mean 'lambda 2'"):
+        reproduce(recipe, data=toy, only=["lambda2"])
+
+    stamp = toy / "out" / "reproduction.json"
+    stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "version": "0.0.1"}))
+    with pytest.raises(DataError, match=r"begun by usl 0\.0\.1.*Give another --out"):
+        reproduce(recipe, data=toy, out=toy / "out", jobs=1)
+
+
+def test_mean_distances_to_the_nearest_others():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(50, 4))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    asked = [3, 17]
+    expected = [
+        np.mean(sorted(np.linalg.norm(rows[i] - rows[j]) for j in range(50) if j != i)[:7])
+        for i in asked
+    ]
+    assert mean_distances(rows, rows[asked], 7) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_gpu_that_is_asked_for_and_is_not_there(toy, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    recipe = recipe_of(TINY, "table4")
+    with pytest.raises(UsageError, match=r"2,000 GPU-hours.*--preset cpu"):
+        reproduce(recipe, preset="full", data=toy, out=toy / "full")
+    with pytest.raises(UsageError, match="asks for a GPU"):
+        reproduce(recipe, gpu=True, data=toy, out=toy / "full")
+    assert not (toy / "full").exists()
+
+
+def test_a_data_set_that_is_missing_or_differs(tmp_path):
+    with pytest.raises(DataError) as missing:
+        reproduce("table10", data=tmp_path, out=tmp_path / "out")
+    for text in ("CIFAR-10 is not at", "cifar-10-python.tar.gz", str(tmp_path)):
+        assert text in str(missing.value)
+    blood = standard.standard_sets()["bloodmnist"]
+    (tmp_path / "bloodmnist.npz").write_bytes(b"something else")
+    with pytest.raises(DataError, match=r"checksum is .*; that of BloodMNIST is 7053d0359d879ad8"):
+        blood.check(tmp_path / "bloodmnist.npz")
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    np.savez(tmp_path / "cifar10.npz", train_images=images, train_labels=np.arange(4)[:, None])
+    with pytest.raises(DataError, match="checksum of its train labels"):
+        reproduce("table10", data=tmp_path, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_label_digests_do_not_depend_on_the_names_of_classes():
+    assert standard.label_digest(["cat", "dog", "cat"]) == standard.label_digest([7, 1, 7])
+    assert standard.label_digest(["cat", "dog", "cat"]) != standard.label_digest([7, 1, 1])
+
+
+def test_names_of_tables_on_the_command_line(capsys):
+    assert main(["reproduce", "tabel10"]) == 2
+    assert "Did you mean 'table10'?" in capsys.readouterr().err
+    assert main(["reproduce"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"  {name} " in listed for name in recipe_names())
+    assert main(["reproduce", "14"]) == 0
+    assert "horizon" in capsys.readouterr().out
+    assert main(["reproduce", "fig7", "--preset", "ful", "--dry-run"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("titel", "x", "unknown key 'titel'. Did you mean 'title'?"),
+        ("base", "lambda 1", "is no row. Did you mean"),
+        ("marks", {}, "does not say what the mark of 'lambda 2'"),
+        ("rows", {"a": {"methd": "zero"}}, "Did you mean 'method'?"),
+        ("columns", {"a": {"figure": "densty"}}, "Did you mean 'density'?"),
+    ],
+)
+def test_a_recipe_that_does_not_fit(key, value, text):
+    with pytest.raises(UsageError) as refused:
+        recipe_of({**TINY, key: value}, "table4")
+    assert text in str(refused.value)
+
+
+def test_a_row_that_two_results_fit_is_refused(toy):
+    plan = {**TINY["plan"], "budgets": [6, 9]}
+    recipe = recipe_of({**TINY, "plan": plan}, "table4")
+    with pytest.raises(UsageError, match="say which budget; the plan has 6, 9"):
+        plan_reproduction(recipe, data=toy)
