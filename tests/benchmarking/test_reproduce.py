@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from usl.benchmarking.ledger import Ledger
+from usl.benchmarking.plots import LIGHT
 from usl.benchmarking.reproduction import standard
 from usl.benchmarking.reproduction.comparison import Result, result_of
 from usl.benchmarking.reproduction.constants import table9, table14
+from usl.benchmarking.reproduction.figures import PLOTS, Shown, class_counts
 from usl.benchmarking.reproduction.measures import mean_distances
 from usl.benchmarking.reproduction.page import SHEET
 from usl.benchmarking.reproduction.recipe import read_recipe, recipe_names, recipe_of
@@ -31,6 +34,7 @@ TINY = {
     "title": "Tiny",
     "protocol": "none",
     "base": "lambda 0",
+    "plot": "parameters",
     "columns": {
         "nearest mean": {"learner": "nearest_mean"},
         "changed": {"figure": "changed"},
@@ -153,6 +157,24 @@ def test_a_table_of_the_papers_numbers_and_ours(toy):
     ):
         assert text in page
     assert found.benchmark.left == 0
+    names = ("table4.svg", "table4.png", "table4-dark.svg", "table4-dark.png")
+    assert all((toy / "out" / name).stat().st_size > 1000 for name in names)
+    assert "![Table 4](table4.svg)" in page
+    shown = Shown(recipe, recipe.plan("cpu", toy), found.cells, found.benchmark.pools, ledger)
+    cell, result = shown.found()[0]
+    (pool,) = found.benchmark.pools
+    counts = []  # of classes, the most frequent first, straight from the picks
+    for seed in (0, 1):
+        picks = next(
+            line["picks"]
+            for line in ledger.selections.values()
+            if (line["method"], line["seed"]) == ("zero", seed)
+        )
+        counts.append(sorted(np.bincount(pool.draw(seed).train_truth[picks], minlength=3))[::-1])
+    assert cell.row.name == "lambda 0"
+    assert class_counts(shown, pool, result).tolist() == np.mean(counts, axis=0).tolist()
+    for plot in ("classes", "budgets"):  # drawn whatever they show
+        assert PLOTS[plot](replace(shown, recipe=replace(recipe, plot=plot)), LIGHT).axes
     chosen = recipe_of({**TINY, "base": None}, "table4").chosen(["LAMBDA 2", "nearest mean"])
     only = restricted_to(chosen, chosen.plan("cpu", toy))
     assert [entry.name for entry in only.methods] == ["two"]

@@ -130,12 +130,12 @@ def budgets(shown: Shown, theme: Theme) -> Any:
     found = {(cell.row.name, cell.column): of for cell, of in shown.found()}
     lines: dict[str, list[tuple[int, float, float]]] = {}
     for cell in shown.cells:
-        budget = cell.row.where.get("budget", shown.recipe.columns[cell.column].get("budget"))
         of = found.get((cell.row.name, cell.column))
-        name = cell.row.name.split(",")[0]
-        if budget is not None:
-            ours = cell.mean if of is not None else math.nan
-            lines.setdefault(name, []).append((int(budget), ours, cell.paper))
+        said = {**cell.row.where, **shown.recipe.columns[cell.column]}.get("budget")
+        budget = said if of is None else of.budget
+        if budget is not None and cell.measure not in OF_PICKS:
+            name = cell.row.name.split(",")[0]
+            lines.setdefault(name, []).append((int(budget), cell.mean, cell.paper))
     for place, (name, points) in enumerate(lines.items()):
         color = theme.colors[place] if place < len(theme.colors) else theme.grey
         x, own, paper = map(np.array, zip(*sorted(points), strict=True))
