@@ -36,15 +36,16 @@ TINY = {
     "base": "lambda 0",
     "plot": "parameters",
     "columns": {
+        "a network": {"learner": "fixmatch"},
         "nearest mean": {"learner": "nearest_mean"},
         "changed": {"figure": "changed"},
         "density": {"figure": "density"},
     },
     "rows": {
-        "lambda 0": {"paper": [50], "method": "zero"},
-        "lambda 2": {"paper": [60], "mark": "*", "method": "two"},
-        "elsewhere": {"paper": [70], "method": "third"},
-        "never": {"paper": [80], "left_out": "no code"},
+        "lambda 0": {"paper": ["-", 50], "method": "zero"},
+        "lambda 2": {"paper": ["-", 60], "mark": "*", "method": "two"},
+        "elsewhere": {"paper": ["-", 70], "method": "third"},
+        "never": {"paper": ["-", 80], "left_out": "no code"},
     },
     "marks": {"*": "a note"},
     "says": {"cpu": "a toy", "full": "the whole"},
@@ -255,6 +256,7 @@ def test_names_of_tables_on_the_command_line(capsys):
         ("base", "lambda 1", "is no row. Did you mean"),
         ("marks", {}, "does not say what the mark of 'lambda 2'"),
         ("rows", {"a": {"methd": "zero"}}, "Did you mean 'method'?"),
+        ("rows", {"lambda 0": {"learner": "logistic"}}, "both say the learner. Leave one out."),
         ("columns", {"a": {"figure": "densty"}}, "Did you mean 'density'?"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def one_of(
 def cells_of(recipe: Recipe, plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> list[Cell]:
     """All cells of a table, row by row, with what the ledger has."""
     by_name = {pool.dataset: pool for pool in pools}
-    first = next((r for row in recipe.rows for r in [_first(recipe, plan, row)] if r), None)
+    first = first_of(recipe, plan)
     measured = None if first is None else Measured(ledger, plan.seeds, first)
     found = []
     for row in recipe.rows:
@@ -139,10 +140,12 @@ def cells_of(recipe: Recipe, plan: Plan, pools: Iterable[Pool], ledger: Ledger) 
     return found
 
 
-def _first(recipe: Recipe, plan: Plan, row: Row) -> Entry | None:
-    """The method of a row, by its first column."""
-    result = result_of(recipe, plan, row, next(iter(recipe.columns)))
-    return None if isinstance(result, str) else result.entry
+def first_of(recipe: Recipe, plan: Plan) -> Entry | None:
+    """The method of the first row that the plan has."""
+    for row, column in itertools.product(recipe.rows, recipe.columns):
+        if isinstance(result := result_of(recipe, plan, row, column), Result):
+            return result.entry
+    return None
 
 
 def header_of(recipe: Recipe, columns: Sequence[str]) -> list[str]:

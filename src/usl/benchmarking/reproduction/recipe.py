@@ -197,6 +197,14 @@ def recipe_of(given: Mapping[str, Any], name: str) -> Recipe:
     for column, own in given["columns"].items():
         _check_keys(own, COLUMN_KEYS, f"{name}, column {column!r}: ")
         _check_keys({own.get("figure", "test"): 0}, MEASURES, f"{name}, column {column!r}: ")
+    said = {key: name for name, own in given["columns"].items() for key in own}
+    for row in rows:
+        if twice := row.where.keys() & said.keys():
+            key = min(twice)
+            raise UsageError(
+                f"{name}: row {row.name!r} and column {said[key]!r} both say the {key}. Leave one "
+                "out."
+            )
     base = given.get("base")
     if base is not None and base not in given["rows"]:
         raise UsageError(f"{name}: base: {base!r} is no row.{did_you_mean(base, given['rows'])}")
