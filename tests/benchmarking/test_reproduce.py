@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +33,7 @@ TINY = {
     "title": "Tiny",
     "protocol": "none",
     "base": "lambda 0",
-    "plot": "parameters",
+    "plots": ["parameters"],
     "columns": {
         "a network": {"learner": "fixmatch"},
         "nearest mean": {"learner": "nearest_mean"},
@@ -88,6 +87,7 @@ def test_every_row_of_every_recipe_says_what_it_runs(name, preset, tmp_path):
     named = {result.entry.name for result in found if isinstance(result, Result)}
     assert named == {entry.name for entry in plan.methods}  # nothing is run that no row shows
     assert recipe.says[preset]
+    assert set(recipe.plots) <= set(PLOTS)
     told = plan_reproduction(name, preset=preset, data=tmp_path)
     assert all(str(tmp_path) in how for how in told["data"].values())
     assert told["data"] or "builtin:" in plan.datasets[0].source
@@ -175,7 +175,7 @@ def test_a_table_of_the_papers_numbers_and_ours(toy):
     assert cell.row.name == "lambda 0"
     assert class_counts(shown, pool, result).tolist() == np.mean(counts, axis=0).tolist()
     for plot in ("classes", "budgets"):  # drawn whatever they show
-        assert PLOTS[plot](replace(shown, recipe=replace(recipe, plot=plot)), LIGHT).axes
+        assert PLOTS[plot](shown)(LIGHT).axes
     chosen = recipe_of({**TINY, "base": None}, "table4").chosen(["LAMBDA 2", "nearest mean"])
     only = restricted_to(chosen, chosen.plan("cpu", toy))
     assert [entry.name for entry in only.methods] == ["two"]
