@@ -44,8 +44,9 @@ def pictures(shown: Shown) -> Callable[[Theme], Any]:
             name: picture_grid(collection, picks, drawn.train_truth[picks], len(pool.names), theme)
             for name, picks in panels.items()
         }
-        width = sum(grid.shape[1] for grid in grids.values()) / 110 + 1
-        figure, axes = new_figure(1, len(grids), width=width, height=len(pool.names) / 2)
+        widths = [grid.shape[1] for grid in grids.values()]  # so that all pictures are as large
+        size = {"width": sum(widths) / 100 + 0.5, "height": len(pool.names) * SIDE / 100 + 0.4}
+        figure, axes = new_figure(1, len(grids), **size, ratios=widths)
         for panel, (name, grid) in zip(np.ravel(axes), grids.items(), strict=True):
             panel.imshow(grid)
             panel.set_title(name, fontsize=8)
