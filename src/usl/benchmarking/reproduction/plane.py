@@ -38,7 +38,9 @@ def plane(shown: Shown) -> Callable[[Theme], Any]:
         for number in range(CLASSES):
             own = points[truth == number]
             color = theme.colors[number]
-            panel.scatter(*own.T, s=2, color=color, alpha=0.25, lw=0, label=pool.names[number])
+            panel.scatter(
+                *own.T, s=2, color=color, alpha=0.25, lw=0, label=f"class {pool.names[number]}"
+            )
         panel.scatter(*points[first].T, marker="*", color=theme.ink, label="picked", **MARKS)
         panel.scatter(*points[last].T, marker="x", color=theme.ink, label="least dense", **MARKS)
         panel.set_xticks([])
