@@ -7,8 +7,11 @@ import numpy as np
 QUICK = {  # parameters of strategies that take their time
     "refine": {"rounds": 1, "batches": 1},
     "core_gcn": {"steps": 20},
+    "llal": {"steps": 20},
+    "mcdal": {"steps": 20},
     "uncertain_gcn": {"steps": 20},
     "cbssal": {"looks": 2},
+    "vaal": {"steps": 5},
 }
 
 

@@ -43,6 +43,7 @@ METHOD_ROOMS = (
     "features/encoders",
     "labeling/formats",
     "active/strategies",
+    "active/networks",
 )
 
 

@@ -56,7 +56,6 @@ def test_the_network_and_what_it_learned_are_kept_with_the_round(run):
     _, names = load_model(last.path / "model.npz")
     assert names == ["green", "red"]
     assert (last.path / "trained.safetensors").is_file()
-    assert not (run.path / "training" / "next").exists()
     assert set(read_picks(last.path).column("predicted").to_pylist()) <= {"green", "red"}
 
 

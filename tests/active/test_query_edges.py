@@ -49,7 +49,7 @@ def one_labeled_class():
 
 
 FAIR = {name for name in STRATEGIES.names() if not hasattr(STRATEGIES.load(name), ORACLE)}
-THROUGH_A_HEAD = {"alfamix", "bald", "dropquery", "refine", "revival"}  # which needs two classes
+THROUGH_A_HEAD = {"alfamix", "bald", "dropquery", "llal", "mcdal", "refine", "revival"}  # of two
 OF_VIEWS = {"cbssal", "mma", "mma_kmeans"}  # which the learner of two classes predicts
 OF_FEW_LABELS = sorted(FAIR - THROUGH_A_HEAD - OF_VIEWS)
 POOLS = (ordinary, all_alike, pairs_and_zeros, certain, two_classes, a_thousand_classes)
@@ -78,9 +78,8 @@ def test_odd_pools_are_served(method, pool, budget):
 @pytest.mark.parametrize("method", OF_FEW_LABELS)
 def test_labels_of_one_class_are_enough_where_predictions_are_given(method):
     features, labeled, classes, predictions = one_labeled_class()
-    found = usl.query(
-        features, 3, labeled=labeled, classes=classes, method=method, predictions=predictions
-    )
+    given = {"labeled": labeled, "classes": classes, "predictions": predictions}
+    found = usl.query(features, 3, method=method, **given, **QUICK.get(method, {}))
     assert len(found.indices) == 3
 
 

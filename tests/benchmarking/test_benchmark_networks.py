@@ -212,6 +212,36 @@ def test_a_strategy_asks_through_a_network_as_by_hand(dots):
     assert not training_folder(dots / "out", line["key"]).exists()
 
 
+@pytest.mark.filterwarnings("ignore:usl_t:")
+def test_usl_t_trains_the_encoder_of_the_pool(dots):
+    """End to end the picks are those of ``usl select`` on the draw's pictures."""
+    few = "steps = 3, heads = 1, k = 5, epochs = 1, batch_size = 8"
+    text = ASKING.format(methods=f'usl_t = {{ end_to_end = true, {few}, preset = "threshold" }}')
+    (dots / "plan.toml").write_text(text.replace('["pixels"]', '["mine"]') + ENCODER)
+    plan = read_plan(dots / "plan.toml")
+    (pool,) = opened(plan)
+    ledger = worked(plan, dots / "out")
+    (line,) = ledger.selections.values()
+    images = pool.pictures(pool.draw(0))[0]
+    made = start_run(
+        images,
+        7,
+        dots / "run",
+        method="usl_t",
+        model=str(pool.trained["mine"]),
+        end_to_end=True,
+        steps=3,
+        heads=1,
+        k=5,
+        epochs=1,
+        batch_size=8,
+        preset="threshold",
+    )
+    split = made.split()
+    assert images.ids[line["picks"]].tolist() == split.ids[split.requested()].tolist()
+    assert not training_folder(dots / "out", line["key"]).exists()
+
+
 def test_features_alone_are_refused(dots):
     np.savez(dots / "dots.npz", features=np.eye(9), labels=np.arange(9).astype(str))
     plan = planned(dots, share=0.8)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +19,6 @@ from usl.data.image_source import Images
 from usl.labeling.answers.called_now import classes_now, names_now
 from usl.learning.backbone import load_backbone
 from usl.learning.pictures import encode, open_pictures
-from usl.run.folder import Run
 from usl.run.identity import check_identity
 from usl.run.models import MODEL, NETWORK
 from usl.training.models import Probabilities, load_model, save_model
@@ -44,8 +42,7 @@ def through_network(
 ) -> Chosen:
     """Train a network on the images of a run, and pick through it.
 
-    Its files lie in the run, in a folder of their own, until the round has them; of a ``dry_run``
-    nothing stays.
+    Its checkpoint lies in the run, as that of ``usl train`` does; of a ``dry_run`` nothing stays.
 
     Raises
     ------
@@ -68,14 +65,15 @@ def through_network(
     previous = None
     if asker.sees("previous"):
         previous = said_before(state, images, source.source, progress)
-    with _folder(state.run, dry_run) as folder:
+    with TemporaryDirectory() as working:
+        folder, network = Path(working), Path(working) / NETWORK
         made = query_network(
             Examples(images, state.ids, *every(state), source.source),
             budget,
             class_names=state.names,
             place=Place(
-                folder,
-                folder / NETWORK,
+                folder if dry_run else state.run.path / FOLDER / NEXT,
+                network,
                 lambda: check_identity(state.run.path, state.run.identity),
             ),
             method=method,
@@ -90,24 +88,15 @@ def through_network(
             **training,
         )
         save_model(folder / MODEL, made.trained.model, state.names)
+        files = {file.name: file.read_bytes() for file in (network, folder / MODEL)}
     return Chosen(
         method,
         Said(made.task, made.predictions),
         made.query,
         made.passed,
         made.trained.parameters,
-        () if dry_run else (folder / NETWORK, folder / MODEL),
+        files,
     )
-
-
-@contextmanager
-def _folder(run: Run, dry_run: bool) -> Iterator[Path]:
-    """Where the training writes."""
-    if not dry_run:
-        yield run.path / FOLDER / NEXT
-        return
-    with TemporaryDirectory() as folder:
-        yield Path(folder)
 
 
 def said_before(

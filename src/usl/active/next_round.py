@@ -7,7 +7,6 @@ in ``split.csv``, and whatever labels images goes on with them.
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -119,9 +118,9 @@ def next_round(
     seed = seed_number(seed)
     if task is None:
         check_method(method, class_, method_params)
-        check_views(method, views)
     else:
         check_task(method, task, class_, method_params)
+    check_views(method, views)
     check_whole(budget)
     run = run if isinstance(run, Run) else Run.open(run)
     opened = open_run(run, collection=collection, source=source, progress=progress)
@@ -166,8 +165,6 @@ def next_round(
         except RoundAddedError:  # by another command: what it asks for is not asked for twice
             opened = replace(opened, split=checked_split(run, opened.collection))
             continue
-        if chosen.files:  # the round has them now
-            shutil.rmtree(chosen.files[0].parent, ignore_errors=True)
         return replace(asked, number=made.number)
 
 
@@ -214,8 +211,10 @@ def check_task(method: str, task: str, class_: str | None, params: dict[str, Any
 def check_views(method: str, views: str) -> None:
     """UsageError for views of pictures where the method looks at none."""
     check_value("views", views, Seen)
+    if views == "features":
+        return
     kind, module = find_method(STRATEGY_KINDS, method)
-    if views == "pictures" and not (kind is STRATEGIES and takes(module, "views")):
+    if not (kind is STRATEGIES and takes(module, "views")):
         raise UsageError(f"views: {method!r} does not look at views. Leave it out.")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class Chosen:
     said : what a learner says before it; None where nothing can be learned yet.
     query, passed : the picks, and the audited images that were passed over.
     network : the settings of the network that was trained for it, if one was.
-    files : of that network, to be kept with the round.
+    files : of that network, by name, to be kept with the round.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Chosen:
     query: Query
     passed: Passed
     network: dict[str, Any] | None = None
-    files: tuple[Path, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def record_of(state: RunState, learned: Said | None, now: Called) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Pool:
         own = raw[rows]
         space = Preprocessing.fit(own, **self.space)
         train, other = (np.asarray(space.transform(part)) for part in (own, raw[test]))
-        return Draw(train, self.classes[rows], other, self.classes[test], rows, test)
+        return Draw(train, self.classes[rows], other, self.classes[test], rows, test, space)
 
     def pictures(self, draw: Draw) -> tuple[Collection, Collection]:
         """The images of a draw, to learn from and to test on, without their labels."""
@@ -107,10 +107,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Draw(Data):
-    """A seed's images: ``rows`` int64 [n] and ``test_rows`` int64 [q] of the pool."""
+    """A seed's images: ``rows`` int64 [n] and ``test_rows`` int64 [q] of the pool, in a space."""
 
     rows: Rows
     test_rows: Rows
+    space: Preprocessing
 
 
 def thinned(rows: Rows, classes: Rows, imbalance: float, rng: np.random.Generator) -> Rows:

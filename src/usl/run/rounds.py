@@ -19,9 +19,10 @@ it stands for (:mod:`usl.labeling.answers.requests`).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
@@ -107,7 +108,7 @@ def add_round(
     info: Mapping[str, Any],
     *,
     before: pa.Table | None = None,
-    files: Sequence[Path] = (),
+    files: Mapping[str, bytes] = MappingProxyType({}),
     coming: bool = False,
 ) -> SelectionRound:
     """Add a round with the next number: its picks, as of :meth:`usl.Selection.table` with ids.
@@ -117,7 +118,7 @@ def add_round(
     Parameters
     ----------
     before : what every image was called until then, a table of :mod:`usl.run.before`.
-    files : what else is copied into its folder.
+    files : what else is written into its folder, by name.
     coming : its requests are yet to be written into the split file.
 
     Raises
@@ -137,8 +138,8 @@ def add_round(
                 write_picks(temporary, table)
                 if before is not None:
                     write_table(temporary / BEFORE, before)
-                for file in files:
-                    shutil.copy2(file, temporary / file.name)
+                for name, content in files.items():
+                    (temporary / name).write_bytes(content)
                 write_json(temporary / RECORD, dict(info))
                 if coming:
                     (temporary / COMING).touch()

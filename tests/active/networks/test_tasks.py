@@ -235,3 +235,14 @@ def test_without_spreading_revival_is_fixmatch(views_of):
     plain = FixMatch(new_backbone("compact", size=8, seed=0), 3, seed=0, tau=0.4)
     views = views_of(task)
     torch.testing.assert_close(task(views)[0], plain.train()(views)[0])
+
+
+def test_the_average_of_tod_begins_as_the_network_and_keeps_its_statistics(views_of):
+    task = make("tod")
+    before = {name: value.clone() for name, value in task.teacher.state_dict().items()}
+    pictures = views_of(task)["weak"]
+    torch.testing.assert_close(task.averaged(pictures), task.classifier(pictures))
+    assert all(
+        torch.equal(before[name], value) for name, value in task.teacher.state_dict().items()
+    )
+    assert not any(module.training for module in task.teacher.modules())

@@ -21,6 +21,7 @@ from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
 from usl.learning.recipe import Recipe
 from usl.learning.seeded import seeded
+from usl.training.networks.mixmatch import still_statistics
 from usl.training.networks.supervised import Supervised
 from usl.training.shared.student import Classifier, labeled_loss
 
@@ -56,7 +57,8 @@ class TemporalConsistency(Supervised):
     """Cross entropy, and what holds the outputs to those of the moving average.
 
     What is kept are the last weights, as in the authors' code; the average is a target alone. It
-    normalises by the running statistics, theirs by those of the batch.
+    normalises by the statistics of the batch, as theirs: its running ones say little in the
+    beginning, and targets far off would drive the outputs apart.
 
     Parameters
     ----------
@@ -99,8 +101,7 @@ class TemporalConsistency(Supervised):
         logits = self.classifier.classify(features)
         with torch.autocast(features.device.type, enabled=False):
             held = self.consistent(features.float())
-        with torch.no_grad():
-            average = self.teacher(pictures)
+        average = self.averaged(pictures)
         loss = labeled_loss(logits[:count], views["classes"], views["weights"])
         parts = (slice(None, count), slice(count, None))
         changes = [consistency(logits[one], held[one], average[one]) for one in parts]
@@ -108,6 +109,15 @@ class TemporalConsistency(Supervised):
             "labeled_loss": loss.detach(),
             "consistency_loss": (changes[0] + changes[1]).detach(),
         }
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def averaged(self, pictures: Tensor) -> Tensor:
+        """Logits of the moving average, normalised by the batch's own statistics, [b, C]."""
+        with still_statistics(self.teacher):
+            self.teacher.train()
+            average = self.teacher(pictures)
+            self.teacher.eval()
+        return average
 
 
 build = TemporalConsistency

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from usl.core.errors import missing_extra
+from usl.core.progress import Progress
 from usl.numeric.arrays import Rows, Values
 from usl.numeric.table import Table
 
@@ -47,39 +48,50 @@ def torch_alone(strategy: str, seed: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def points_of(table: Table, rows: Rows, length: float = 1.0) -> Tensor:
+    """Rows of a table, scaled to ``length``, float32 [r, d]."""
+    import torch
+
+    return torch.from_numpy(table.take(rows) * np.float32(length))
+
+
 class Drawn:
     """Batches of some rows of a table, drawn without an end.
 
-    A batch holds each row once while there are enough; of fewer rows than ``BATCH`` all come as
-    often as it takes.
+    A batch holds a row once while there are enough; of fewer than ``BATCH`` rows each comes as
+    often as any other, or once less.
 
     Parameters
     ----------
-    rows : int64 [r], at least one.
-    length : of the rows that are handed out; those of the table have length 1.
+    rows : int64 [r], at least one; length : what they are scaled to.
     """
 
-    def __init__(self, table: Table, rows: Rows, length: float, rng: np.random.Generator) -> None:
-        self.table, self.rows, self.length, self.rng = table, rows, length, rng
+    def __init__(
+        self, table: Table, rows: Rows, rng: np.random.Generator, length: float = 1.0
+    ) -> None:
+        self.table, self.rows, self.rng, self.length = table, rows, rng, length
 
     def draw(self) -> tuple[Tensor, Rows]:
-        """Rows of the table, [BATCH, d], and their places among ``rows``."""
-        import torch
-
+        """Points of the table, [BATCH, d], and their places among ``rows``."""
         count = len(self.rows)
         if count < BATCH:
-            places = np.concatenate(
-                [self.rng.permutation(count) for _ in range(-(-BATCH // count))]
-            )
-            places = places[:BATCH]
+            rounds = -(-BATCH // count)
+            places = np.concatenate([self.rng.permutation(count) for _ in range(rounds)])[:BATCH]
         else:
             places = self.rng.choice(count, BATCH, replace=False, shuffle=False)
-        points = self.table.take(self.rows[places]) * np.float32(self.length)
-        return torch.from_numpy(points), places
+        return points_of(self.table, self.rows[places], self.length), places
+
+
+def reported(steps: int, label: str, progress: Progress) -> Iterator[int]:
+    """The numbers of ``steps`` steps, from 0, reported every few."""
+    for step in range(steps):
+        yield step
+        if (step + 1) % REPORT_EVERY == 0 or step + 1 == steps:
+            progress(step + 1, steps, label)
 
 
 def looked_at(
-    table: Table, rows: Rows, length: float, function: Callable[[Tensor], Tensor]
+    table: Table, rows: Rows, function: Callable[[Tensor], Tensor], length: float = 1.0
 ) -> Values:
     """``function`` of each of ``rows``, scaled to ``length``, float64 [r]."""
     import torch
@@ -87,6 +99,6 @@ def looked_at(
     found: list[Any] = []
     with torch.inference_mode():
         for start in range(0, len(rows), BLOCK):
-            points = table.take(rows[start : start + BLOCK]) * np.float32(length)
-            found.append(function(torch.from_numpy(points)).double().numpy())
+            points = points_of(table, rows[start : start + BLOCK], length)
+            found.append(function(points).double().numpy())
     return np.concatenate(found)

@@ -9,10 +9,10 @@ here.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import UsageError
@@ -50,7 +50,7 @@ def request_round(
     *,
     before: pa.Table,
     since: list[int],
-    files: Sequence[Path] = (),
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> SelectionRound:
     """Add a round to a run, and its images to the requests of the split file.
 
@@ -59,7 +59,7 @@ def request_round(
     table : its picks with ids, best first.
     info, before : its record and what images were called before it: :mod:`usl.run.rounds`.
     since : the numbers of the rounds that there were when it was chosen.
-    files : what else its folder is to hold.
+    files : what else its folder is to hold, by name.
 
     Raises
     ------
