@@ -149,12 +149,11 @@ def first_of(recipe: Recipe, plan: Plan) -> Entry | None:
 
 
 def header_of(recipe: Recipe, columns: Sequence[str]) -> list[str]:
-    """The header over columns: their names, each with the words of its figure if they differ."""
-    figures = [str(recipe.columns[name].get("figure", "test")) for name in columns]
-    if len(set(figures)) == 1:
+    """The header over columns: their names, with units where these differ."""
+    units = [MEASURES[str(recipe.columns[name].get("figure", "test"))][2] for name in columns]
+    if len(set(units)) == 1:
         return list(columns)
-    words = [MEASURES[figure][1] for figure in figures]
-    return [f"{name} ({word})" for name, word in zip(columns, words, strict=True)]
+    return [f"{name}, {unit}" for name, unit in zip(columns, units, strict=True)]
 
 
 def text_of(cell: Cell) -> str:

@@ -71,7 +71,8 @@ def parameters(shown: Shown, theme: Theme) -> Any:
             panel.plot(x, mean, color=color, label=name, **POINTS)
             panel.fill_between(x, mean - half, mean + half, color=color, alpha=0.15, lw=0)
         panel.set_xlabel({"lam": "λ", "k": "k"}[parameter])
-        panel.set_title(MEASURES[_measure(shown, names[0])][1], fontsize=8)
+        _, words, unit = MEASURES[_measure(shown, names[0])]
+        panel.set_title(f"{words}, {unit}", fontsize=8)
         if parameter == "k":
             panel.set_xscale("log")
     if len(learned) > 1:
