@@ -268,7 +268,6 @@ def train_network(
         "ratio": streams.ratio,
         "labeled_in_unlabeled": labeled_in_unlabeled,
         **({"last_epochs": last} if last else {}),
-        **({"whole": True} if recipe.whole else {}),
         "images": json_digest(ids.tolist()),
         "labels": json_digest([class_names, classes.tolist(), weights.tolist()]),
     }
