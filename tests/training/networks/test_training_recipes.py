@@ -218,3 +218,7 @@ def test_comatchs_first_epochs_on_imagenet():
         task.steps.fill_(step)
         weights.append(task.lam_c * task.risen())
     assert weights == [1, 1, 2, 2, 7, 10, 10]
+    # Model.py, is_eval: the encoder is evaluated; on CIFAR, Train_CoMatch.py, the moving average.
+    assert task.kept is task.classifier
+    small = task_of(comatch, "cifar")
+    assert small.kept is small.teacher
