@@ -72,7 +72,8 @@ class Contrast(Task):
     pipeline : views as ``torchvision`` makes them, boxes uniform in area, or as the authors' code
         by ``tensorflow``: boxes uniform in height, bicubic, contrast by channel, saturation in HSV,
         and a blur that sees black beyond the edges.
-    normalize : pictures are normalised by the network's mean and deviation; the authors' are not.
+    normalize : by the network's mean and deviation; otherwise it forgets both and sees pictures as
+        they are, 0 to 1, as the authors' does.
     last_norm : the last layer of the head is normalised over the batch, too; not with the preset
         cpu.
     """
