@@ -107,7 +107,7 @@ NETWORKS = [
     }),
     *((USB, module, "cifar", {
         "batch, ratio, steps": "batch_size ratio steps",
-        "rate, decay": "lr weight_decay",
+        "rate, decay": "lr weight_decay decay_of_many",
         "averages": "ema",
     }) for module in (flexmatch, freematch, softmatch)),
     (USB, flexmatch, "cifar", {"thresholds": "tau"}),

@@ -234,6 +234,7 @@ def train_network(
     if recipe.ratio and ratio == 0:
         raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
     network = network or recipe.network_for(len(class_names))
+    optimizer = recipe.optimizer_for(len(class_names))
     init = begin if start is None else None if start == RANDOM else start
     backbone, supervision = start_backbone(network, init, size, seed)
     batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
@@ -275,7 +276,7 @@ def train_network(
         task,
         streams,
         steps=total,
-        optimizer=recipe.optimizer,
+        optimizer=optimizer,
         seed=seed,
         settings=settings,
         folder=place.folder,
@@ -291,7 +292,7 @@ def train_network(
     if last:
         keeper.copy_to(place.encoder.parent)
     about = {"method": method, "preset": settings["preset"], "labels": len(labeled), "seed": seed}
-    done = {**settings, "steps": total, "optimizer": repr(recipe.optimizer)}
+    done = {**settings, "steps": total, "optimizer": repr(optimizer)}
     return _written(task.kept, place, told, about, done, history)
 
 

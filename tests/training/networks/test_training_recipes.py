@@ -114,6 +114,7 @@ def test_batches_on_cifar_are_usbs(method):
     chosen = recipe.optimizer
     assert (recipe.batch_size, recipe.ratio, recipe.steps) == (64, 7, 1048576)
     assert (chosen.lr, chosen.momentum, chosen.weight_decay) == (0.03, 0.9, 0.0005)
+    assert recipe.optimizer_for(100).weight_decay == 0.001  # *_cifar100_400_0.yaml
     assert (task.ema, task.lam) == (0.999, 1.0)
 
 
