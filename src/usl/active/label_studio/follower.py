@@ -22,6 +22,7 @@ from usl.core.words import counted
 OFTEN, RARELY = 3.0, 60.0  # seconds between looks at annotations, without events and with them
 SHARE = 20.0  # a look is not begun again before so many times as long as the last took
 RETRY = 10.0  # seconds until a Label Studio that is gone is asked again
+GRACE = 3.0  # seconds for what is under way at the end
 QUIET = 10.0  # seconds without an annotation after which nobody seems to be at work
 BLOCKED = (
     "It refuses addresses of its own machine and network unless it is started with "
@@ -75,10 +76,10 @@ class Follower:
         self._worked = time.monotonic()
 
     def close(self) -> None:
-        """Stop after what is under way."""
+        """Stop after what is under way, unless Label Studio takes long over it."""
         self._closing = True
         self._news.set()
-        self._thread.join()
+        self._thread.join(GRACE)
 
     def _work(self) -> None:
         while not self._closing:
@@ -113,6 +114,8 @@ class Follower:
         if time.monotonic() >= self._look:
             self._catch_up()
         self._news.clear()
+        if self._closing:
+            return True
         return self._send_until_news()
 
     def _begin(self) -> None:
