@@ -99,6 +99,16 @@ def test_many_at_once_a_skip_and_an_empty_one(event, backend):
     assert backend.lines == ["Task 3, annotation 9: no answer, no label."]
 
 
+def test_predictions_taken_over_in_bulk_are_swept(event, backend):
+    of = task(1, "a000")
+    unseen = annotation(7, 1, "ant", lead_time=None, parent_prediction=5)
+    event("ANNOTATIONS_CREATED", [of], [unseen])
+    assert outcomes(backend.store.history())["a000"].swept
+    seen = annotation(7, 1, "ant", parent_prediction=5, time="2026-01-02T05:00:00Z")
+    event("ANNOTATION_UPDATED", of, seen)
+    assert not outcomes(backend.store.history())["a000"].swept
+
+
 def test_what_differs_between_two_people_is_a_conflict(event, backend):
     event("ANNOTATION_CREATED", task(1, "a000"), annotation(7, 1, "ant"))
     event("ANNOTATION_CREATED", task(1, "a000"), annotation(8, 1, "bee", who=2))

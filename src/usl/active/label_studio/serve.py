@@ -156,17 +156,12 @@ def _open(api: Api, number: int | None, backend: Backend, tell: Callable[[str], 
     """The project to serve: its interface is one that the run can answer."""
     if is_plain(api.url) and not is_loopback(api.host):
         tell(f"Warning: the token travels to {api.url} unencrypted.")
-    known = backend.known_project()
-    if number is None and known:
-        number = int(known.partition(".")[0])
-        again = True
-    else:
-        again = number is None
+    known = backend.known_project().partition(".")[0]
     try:
-        found = open_project(api, number)
+        found = open_project(api, int(known) if known and number is None else number)
     except AwayError as error:
         raise DataError(f"{error}. Start Label Studio first, or correct --url.") from error
-    backend.bind(found.uid, anew=not again)
+    backend.bind(found.uid, anew=number is not None)
     backend.configure(found.config)
     return found
 
@@ -239,8 +234,7 @@ def _tick(backend: Backend, stopped: threading.Event) -> None:
     """Learn from what others answer, on the labelling page say."""
     while not stopped.wait(TICK):
         with suppress(DataError):  # said where the next answer comes
-            if backend.follow():
-                backend.wake()
+            backend.follow()
 
 
 def greeting(run: Run, address: str, password: str, *, connected: bool) -> list[str]:
