@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from test_serve_ls import Served
@@ -127,6 +128,23 @@ def test_a_changed_interface_is_said(exported, studio, project):
         more = config.read_text().replace("</Choices>", '<Choice value="grey"/></Choices>')
         studio.ask("PATCH", f"/api/projects/{project}/", {"label_config": more})
         served.said("The project offers more choices: 'grey'.")
+    finally:
+        served.stop()
+
+
+def test_it_is_connected_by_hand_with_one_address(exported, studio, project):
+    run, _, _ = exported
+    for kind in ("ml", "webhooks"):
+        for one in studio.ask("GET", f"/api/{kind}/?project={project}"):
+            end = "" if kind == "ml" else "/"
+            studio.ask("DELETE", f"/api/{kind}/{one['id']}{end}")
+    served = Served(run.path)
+    try:
+        address = re.search(r"http://usl:\S+", served.said("connect the model"))[0]
+        studio.ask("POST", "/api/ml/", {"project": project, "url": address, "title": "usl"})
+        task = studio.next_task(project)
+        studio.annotate(task["id"], "light")
+        assert label_of(run, task["data"]["image_id"]) == "light"
     finally:
         served.stop()
 

@@ -24,9 +24,10 @@ class Served:
     """A server; ``lines`` is what it says."""
 
     def __init__(self, run, *options):
+        token = {"USL_SERVE_LS_TOKEN": TOKEN} if "--url" in options else {}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "usl", "serve-ls", str(run), *options],
-            env={**os.environ, "USL_SERVE_LS_TOKEN": TOKEN},
+            env={**os.environ, **token},
             stderr=subprocess.PIPE,
             text=True,
         )

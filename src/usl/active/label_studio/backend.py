@@ -208,7 +208,8 @@ class Backend:
 
     def _reconfigure(self, project: Data) -> None:
         config = project.get("label_config")
-        if isinstance(config, str):
+        if isinstance(config, str) and config != self._config:
+            self.more_tasks()  # their predictions may have to change
             try:
                 self.configure(config)
             except DataError as error:  # answers are taken all the same

@@ -95,14 +95,14 @@ class Follower:
                     self._away = True
                     self._tell(f"{error}. Label Studio is asked again every {RETRY:.0f} s.")
                 self._begin_again()
-            except DataError as error:
+            except DataError as error:  # a person has to mend it
                 self._backend.tell(str(error))
-                self._begin_again()
+                self._begin_again(RARELY)
 
-    def _begin_again(self) -> None:
+    def _begin_again(self, pause: float = 0.0) -> None:
         """After a while, with all that may have been missed."""
         self._look, self._new_tasks = 0.0, True
-        self._sleep(RETRY)
+        self._sleep(max(RETRY, pause))
 
     def _once(self) -> bool:
         """Do what is due, the most urgent first; whether there is something to do at once."""
@@ -110,13 +110,20 @@ class Follower:
             self._begin()
         if self._new_tasks:
             self._new_tasks = False
-            self._read()
+            self._shown.read()
+            self._tell_tasks()
         if time.monotonic() >= self._look:
             self._catch_up()
         self._news.clear()
-        if self._closing:
+        if self._closing or self._backend.interface is None:  # then there is nothing to show
+            return self._closing
+        try:
+            self._shown.add_missing()
+            self._serve()
+            return self._send()
+        except NotThereError:  # somebody has removed predictions
+            self._new_tasks = True
             return True
-        return self._send_until_news()
 
     def _begin(self) -> None:
         try:
@@ -129,14 +136,15 @@ class Follower:
             self._every = RARELY
         self._connected = True
 
-    def _read(self) -> None:
-        self._shown.read()
+    def _tell_tasks(self) -> None:
         tasks, matched = len(self._shown), self._shown.matched
         self._backend.tell(f"{counted(tasks, 'task')}, {matched:,} of them images of the run.")
         if not matched:
             self._backend.tell("Import tasks of the run: usl export RUN --to label_studio.")
-        self._shown.add_missing()
-        if tasks and not self._served:
+
+    def _serve(self) -> None:
+        """Have tasks asked for in our order, once: a person may choose another later."""
+        if len(self._shown) and not self._served:
             self._project.serve_by_score()
             self._served = True
 
@@ -164,15 +172,8 @@ class Follower:
                 self._with_task.add(one)
         return sorted(deleted)
 
-    def _send_until_news(self) -> bool:
-        """Send what has changed; whether there is something more urgent to do."""
-        try:
-            return self._send()
-        except NotThereError:  # somebody has removed predictions
-            self._new_tasks = True
-            return True
-
     def _send(self) -> bool:
+        """Send what has changed; whether there is something more urgent to do."""
         for _ in self._shown.send_wanted():
             if self._news.is_set():
                 return True
