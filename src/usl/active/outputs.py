@@ -17,7 +17,6 @@ from usl.learning.pictures import PASS, Pictures, at_size
 from usl.numeric.arrays import TINY
 from usl.training.shared.student import Student
 
-Shapes = Tensor | None  # of whole pictures that were squeezed
 STREAM = 2  # of the random views, apart from those of the training
 VIEWS, LOOK = "views", "looking"  # what progress calls them
 
@@ -42,7 +41,7 @@ class Outputs:
         """
         kept = self.task.kept.to(self.device).eval()
 
-        def look(images: Tensor, shapes: Shapes) -> tuple[Tensor, Tensor]:
+        def look(images: Tensor, shapes: Tensor | None) -> tuple[Tensor, Tensor]:
             features = kept.backbone(at_size(images, kept.backbone.size, shapes)).float()
             return features.cpu(), kept.head(features).double().softmax(1).cpu()
 
@@ -63,7 +62,7 @@ class Outputs:
 
             def look(
                 images: Tensor,
-                shapes: Shapes,
+                shapes: Tensor | None,
                 seed: int = seed,
                 batches: Iterator[int] = batches,
             ) -> Tensor:
@@ -77,13 +76,16 @@ class Outputs:
         task: Any = self.task.to(self.device).eval()
         size = self.task.kept.backbone.size
 
-        def look(images: Tensor, shapes: Shapes) -> Tensor:
+        def look(images: Tensor, shapes: Tensor | None) -> Tensor:
             return task.wanted(at_size(images, size, shapes)).double().cpu()
 
         return np.asarray(torch.cat(list(self._passes(look, LOOK))).numpy())
 
-    def _passes(self, look: Callable[[Tensor], Any], label: str) -> Iterator[Any]:
-        """``look`` of all pictures, raw on the device, ``PASS`` at a time."""
+    def _passes(self, look: Callable[..., Any], label: str) -> Iterator[Any]:
+        """``look`` of all pictures, raw on the device, ``PASS`` at a time.
+
+        It is called with the pictures and, of whole ones that were squeezed, their shapes.
+        """
         every = np.arange(len(self.pictures))
         for start in range(0, len(every), PASS):
             with torch.inference_mode():

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from usl.active.shared.discrepancy import agreed_loss, apart_loss, total_distance
+from usl.learning.augment import view_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.recipe import Recipe
@@ -68,7 +69,7 @@ class Discrepancy(Supervised):
         """As in :class:`Supervised`, and ``weak`` views of the unlabelled pictures."""
         return {
             **super().views(batch, generator),
-            "weak": self.weak(batch["unlabeled"], generator),
+            "weak": view_of(batch, "unlabeled", self.weak, generator),
         }
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from usl.core.parameters import NotNegative
+from usl.learning.augment import view_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -90,7 +91,7 @@ class TemporalConsistency(Supervised):
         """As in :class:`Supervised`, and ``weak`` views of the unlabelled pictures."""
         return {
             **super().views(batch, generator),
-            "weak": self.weak(batch["unlabeled"], generator),
+            "weak": view_of(batch, "unlabeled", self.weak, generator),
         }
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
@@ -109,6 +110,10 @@ class TemporalConsistency(Supervised):
             "labeled_loss": loss.detach(),
             "consistency_loss": (changes[0] + changes[1]).detach(),
         }
+
+    def momentum_of(self, step: int) -> float:
+        """The share of the average that stays: that of a plain mean, until it is ``ema``."""
+        return min(step / (step + 1), self.ema)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def averaged(self, pictures: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from usl.active.shared.adversary import (
 )
 from usl.active.shared.picture_autoencoder import SIDE, PictureAutoencoder
 from usl.core.parameters import NotNegative, Positive
-from usl.learning.augment import Plain
+from usl.learning.augment import Plain, view_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.recipe import Recipe
@@ -98,12 +98,11 @@ class Adversarial(Supervised):
         of either.
         """
         views = super().views(batch, generator)
-        for name, images in (("", batch["images"]), ("_unlabeled", batch["unlabeled"])):
-            views[f"plain{name}"] = self.plain(images, generator)
-            noise = torch.randn(
-                len(images), self.latent, generator=generator, device=generator.device
+        for name, images in (("", "images"), ("_unlabeled", "unlabeled")):
+            views[f"plain{name}"] = view_of(batch, images, self.plain, generator)
+            views[f"noise{name}"] = torch.randn(
+                len(batch[images]), self.latent, generator=generator, device=generator.device
             )
-            views[f"noise{name}"] = noise
         return views
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
