@@ -90,6 +90,20 @@ def test_the_published_preset_makes_steps(name):
         assert torch.isfinite(loop.step(step)[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "rates"),  # of each tenth of the training, as the papers and releases have it
+    [
+        ("llal", [0.1] * 8 + [0.01] * 2),
+        ("tod", [0.1] * 8 + [0.01] * 2),
+        ("mcdal", [0.1] * 3 + [0.02] * 3 + [0.004] * 2 + [0.0008] * 2),
+        ("vaal", [5e-4] * 10),
+    ],
+)
+def test_the_published_rates(name, rates):
+    optimizer = TASKS.load(name).RECIPES["cifar"].optimizer
+    assert [optimizer.rate(step, 10) for step in range(10)] == pytest.approx(rates)
+
+
 def test_llal_adds_the_pair_loss_of_its_predictions(views_of):
     task = make("llal", lam=0.7, margin=0.5)
     views = views_of(task)
