@@ -128,6 +128,7 @@ def test_a_method_of_fewer_draws_leaves_the_tables_of_all_as_they_are(flowers, t
     assert [cell.seeds for cell in found.table.cells] == [(0, 1)]
     write_page(found, ledger)
     page = (tmp_path / "out" / "results.md").read_text()
+    assert "| slow, oracle | 4 labels by random, then 3 a round, seeing logistic |" in page
     few = page[page.index("## On the first 1 draws") : page.index("## nearest_mean")]
     assert "| slow | " in few
     assert "| oracle | oracle |" in few

@@ -163,6 +163,12 @@ def test_labels_of_the_start_and_of_each_round():
         (TASK, "task = { method = 'fixmatch', tua = 1 }", "Did you mean 'tau'"),
         (TASK, 'task = "poisson"', r"\[methods\] own.task: Unknown task 'poisson'"),
         ("seeds = 2 }\nown", "seeds = 0 }\nown", "methods.few.seeds: 0 given"),
+        ("seeds = 4", 'seeds = 4\nrival = "few2"', "rival: 'few2' is not in .* Did you mean 'few'"),
+        (
+            'start = { method = "usl", k = 5 }',
+            'start = { method = "usl_t", end_to_end = true }',
+            "asking.start: a start is picked on the features",
+        ),
         ("seeds = 4", 'seeds = 4\nreference = "few"', "reference: 'few' has fewer seeds than"),
         ('strategy = "margin"', 'strategy = "margins"', r"few: Unknown .* Did you mean 'margin'"),
         ('strategy = "margin"', 'strategy = "margin", k = 2', "'margin' has no parameter 'k'"),

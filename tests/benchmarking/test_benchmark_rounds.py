@@ -296,6 +296,8 @@ def test_an_oracle_among_strategies_has_no_rank(flowers, tmp_path):
         ('start = "random"', "start = 3", 'rounds.start: 3 given; write "NAME", or'),
         ('start = "random"', 'start = "quorun"', r"\[rounds\] start: Unknown method"),
         ('start = "random"', 'rival = "uherding"', "rounds.rival: 'uherding' is not in this plan"),
+        ("seeds = 1", 'seeds = 1\nrival = "margin"', "rival has no place here .* in .rounds"),
+        ("seeds = 1", "seeds = 1\n[asking]\nsize = 3", r"\[asking\] has no place in a plan with"),
         ("seeds = 1", "seeds = 1\nbudgets = [3]", "budgets has no place in a plan with rounds"),
         ("seeds = 1", "seeds = 1\n[methods]\nusl = {}", r"\[methods\] has no place in a plan with"),
         ("margin = {}", "stratified = {}", r"\[strategies\] stratified: it reads the true labels"),

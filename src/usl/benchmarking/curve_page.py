@@ -15,6 +15,7 @@ from usl.benchmarking.page import (
     ROWS,
     by_learner,
     cell_table,
+    gains_over,
     headline,
     interval,
     markdown_table,
@@ -105,20 +106,14 @@ def _words(labels: int | str) -> str:
 
 def _standings(found: Benchmark, table: Table) -> list[str]:
     """The table of standings, with the differences to the rival where there is one."""
-    rounds = found.plan.rounds
-    assert rounds is not None
-    rival = rounds.rival if rounds.rival in table.methods else None
-    gains = None
-    if rival is not None:
-        gains = rival, {s.method: s.gain for s in standings(table, rival)}
+    gains = gains_over(found.plan.rival, table)
     return headline(standings(table, found.reference), found.reference, figure="area", rival=gains)
 
 
 def _areas(found: Benchmark, cell: Cell) -> list[str]:
     """Areas of one cell, the best first, with paired differences over its seeds."""
-    methods, rounds = found.table.methods, found.plan.rounds
-    assert rounds is not None
-    others = [m for m in (found.reference, rounds.rival) if m in methods]
+    methods = found.table.methods
+    others = [m for m in (found.reference, found.plan.rival) if m in methods]
     rows = []
     spread = spreads(cell)
     for row in np.argsort(-cell.test.mean(axis=1), kind="stable"):

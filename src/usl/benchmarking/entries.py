@@ -17,7 +17,13 @@ from usl.active.contract import ORACLE, STRATEGIES
 from usl.active.tasks import KINDS as TASKS
 from usl.active.tasks import OWN, PLAIN, asker_of, own_task
 from usl.benchmarking.network_options import check_network, check_pretraining
-from usl.benchmarking.plan_values import at_least, check_keys, in_numbers, number_of_labels
+from usl.benchmarking.plan_values import (
+    CLASSES,
+    at_least,
+    check_keys,
+    in_numbers,
+    number_of_labels,
+)
 from usl.core.errors import UsageError
 from usl.core.methods import Methods, find_method
 from usl.evaluation.compare import ANSWERS
@@ -49,6 +55,12 @@ class Entry:
     asking: Asking | None = None
     network: bool = False
     begins: Entry | None = None
+
+    def __str__(self) -> str:
+        """In tables: the method with its parameters."""
+        begins = {} if self.begins is None else {"start": self.begins.name}
+        given = [f"{name} {value}" for name, value in ({**self.params, **begins}).items()]
+        return self.method + (f" ({', '.join(given)})" if given else "")
 
     @property
     def on_images(self) -> bool:
@@ -92,6 +104,14 @@ class Asking:
     size: int | str | None
     batch: int | str | None
     model: Entry
+
+    def __str__(self) -> str:
+        """In tables."""
+        size = "half of the labels" if self.size is None else f"{self.size} labels"
+        size = "as many labels as classes" if self.size == CLASSES else size
+        batch = "all others at once" if self.batch is None else f"{self.batch} a round"
+        batch = "as many as classes a round" if self.batch == CLASSES else batch
+        return f"{size} by {self.start}, then {batch}, seeing {self.model}"
 
     def steps(self, budget: int, classes: int) -> list[int]:
         """Labels of the start and of each round, ``budget`` in all.
@@ -188,6 +208,8 @@ def asking_of(
 def one_of(where: str, own: Any, folder: Path, *kinds: Methods) -> Entry:
     """A method that is named by itself, ``"random"``, or ``{ method = ..., <parameters> }``."""
     given = {"method": own} if isinstance(own, str) else own
+    if isinstance(given, dict) and given.get("end_to_end"):
+        raise UsageError(f"{where}: a start is picked on the features. Leave end_to_end out.")
     if not isinstance(given, dict) or "method" not in given:
         raise UsageError(
             f'{where}: {own!r} given; write "NAME", or {{ method = "NAME" }} and its parameters.'

@@ -43,16 +43,16 @@ def write_page(found: Benchmark, ledger: Ledger) -> None:
 def _page(found: Benchmark, ledger: Ledger, plots: list[Path]) -> list[str]:
     plan, table = found.plan, found.table
     lines = [f"# {plan.name}", "", *_protocol(plan, found.pools, found), ""]
-    lines += ["## All data sets", "", *headline(found.standings, found.reference), ""]
+    lines += ["## All data sets", "", *_standings(found, table), ""]
     lines += [f"![Average rank of each method with its 95% interval]({plots[0].name})", ""]
     if plan.leave_out and (rest := table.without(plan.leave_out)).cells:
         lines += [f"## Without {' and '.join(plan.leave_out)}", ""]
-        lines += [*headline(standings(rest, found.reference), found.reference), ""]
+        lines += [*_standings(found, rest), ""]
     for seeds in plan.fewer_seeds():
         few = collect(plan.of_seeds(seeds), found.pools, ledger)
         if few.cells and found.reference in few.methods:
             lines += [f"## On the first {seeds} draws", ""]
-            lines += [*headline(standings(few, found.reference), found.reference), ""]
+            lines += [*_standings(found, few), ""]
     learners = list(dict.fromkeys(cell.learner for cell in table.cells))
     if len(learners) > 1:
         lines += ["## By learner", "", *by_learner(table, found.reference, learners), ""]
@@ -77,7 +77,40 @@ def _protocol(plan: Plan, pools: tuple[Pool, ...], found: Benchmark) -> list[str
         "best, averaged over budgets and learners within a data set, then over data sets.",
         "",
     ]
-    return [*lines, *pool_table(pools), *unfinished(found)]
+    return [*lines, *pool_table(pools), *strategies(plan), *networks(plan), *unfinished(found)]
+
+
+def _standings(found: Benchmark, table: Table) -> list[str]:
+    """The table of standings, with the differences to the rival where there is one."""
+    return headline(
+        standings(table, found.reference),
+        found.reference,
+        rival=gains_over(found.plan.rival, table),
+    )
+
+
+def gains_over(rival: str | None, table: Table) -> tuple[str, dict[str, Estimate]] | None:
+    """A rival's name, and what every method gains over it; None where the table has it not."""
+    if rival not in table.methods:
+        return None
+    return rival, {s.method: s.gain for s in standings(table, rival)}
+
+
+def strategies(plan: Plan) -> list[str]:
+    """How the strategies among the methods come to their labels."""
+    ways: dict[str, list[str]] = {}
+    for entry in plan.methods:
+        if entry.asking is not None:
+            ways.setdefault(str(entry.asking), []).append(entry.name)
+    rows = [[", ".join(names), way] for way, names in ways.items()]
+    return ["", *markdown_table(["strategies", "their labels"], rows)] if rows else []
+
+
+def networks(plan: Plan) -> list[str]:
+    """What the learners are that train a network, and the encoders that the plan trains."""
+    trained = [entry for entry in plan.learners if entry.network]
+    rows = [[entry.name, str(entry)] for entry in (*trained, *plan.pretrained)]
+    return ["", *markdown_table(["network", "its training"], rows)] if rows else []
 
 
 def pool_table(pools: Iterable[Pool]) -> list[str]:

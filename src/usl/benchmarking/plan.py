@@ -9,6 +9,7 @@
     encoders = ["efficientnet_lite1"]
     budgets = [10, 40]
     reference = "random"             # what the differences are against
+    rival = "usl"                    # and a second one
 
     [datasets.flowers]
     source = "$PICTURES/flowers"     # whatever usl select takes; relative to the plan
@@ -98,6 +99,7 @@ PLAN_KEYS = {
     "encoders": list,
     "budgets": list,
     "reference": str,
+    "rival": str,
     "leave_out": list,
     "datasets": dict,
     "methods": dict,
@@ -115,15 +117,13 @@ class Rounds:
     """The rounds of a plan: a start that all strategies share, then so many batches.
 
     ``size``, labels of the start, and ``batch``, labels of a round, are numbers, or
-    :data:`CLASSES`: as many as there are classes. ``rival``: a strategy that all others are
-    compared to, beside the plan's reference.
+    :data:`CLASSES`: as many as there are classes.
     """
 
     start: Entry
     size: int | str
     batch: int | str
     rounds: int
-    rival: str | None = None
 
     def labels(self, classes: int) -> tuple[int, int]:
         """The labels of the start and of each round, for so many classes."""
@@ -144,6 +144,7 @@ class Plan:
     leave_out: tuple[str, ...] = ()  # a second headline is given without these data sets
     rounds: Rounds | None = None
     pretrained: tuple[Entry, ...] = ()  # encoders that the plan trains
+    rival: str | None = None  # a method that all others are compared to, beside the reference
 
     def of_seeds(self, seeds: int) -> Plan:
         """The plan with its first draws alone, and the methods that take part in all of them."""
@@ -247,7 +248,7 @@ def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
     _check_budgets(methods, datasets)
     _check_used(pretrained, datasets, [*methods, *learners])
     names = [entry.name for entry in methods]
-    rounds = _rounds(given["rounds"], folder, names) if "rounds" in given else None
+    rounds = _rounds(given["rounds"], folder) if "rounds" in given else None
     whole = [entry.name for entry in methods if entry.on(seeds - 1)]
     if not whole:
         raise UsageError(f"[methods]: none takes part in all {seeds} draws. Leave a seeds out.")
@@ -270,7 +271,17 @@ def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
         leave_out,
         rounds,
         tuple(pretrained.values()),
+        _rival(given, names),
     )
+
+
+def _rival(given: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """What differences are against, too; said in [rounds] where there are rounds."""
+    table, where = (given["rounds"], "rounds.rival") if "rounds" in given else (given, "rival")
+    rival: str | None = table.get("rival")
+    if rival is not None:
+        check_known(where, [rival], names)
+    return rival
 
 
 def _methods(given: Mapping[str, Any], folder: Path) -> Iterator[Entry]:
@@ -329,23 +340,22 @@ def _check_rounds_apart(given: Mapping[str, Any]) -> None:
         if budgets:
             key, instead = budgets[0], "size and batch in [rounds]"
         raise UsageError(f"{key} has no place in a plan with rounds. Write {instead}.")
+    if "rounds" in given and "rival" in given:
+        raise UsageError("rival has no place here in a plan with rounds. Write it in [rounds].")
     if "rounds" in given and "asking" in given:
         raise UsageError("[asking] has no place in a plan with rounds. [rounds] says it for all.")
     if "strategies" in given and "rounds" not in given:
         raise UsageError("[strategies] ask in rounds. Add the table [rounds], or write [methods].")
 
 
-def _rounds(own: Mapping[str, Any], folder: Path, strategies: Sequence[str]) -> Rounds:
+def _rounds(own: Mapping[str, Any], folder: Path) -> Rounds:
     check_keys(own, ROUNDS_KEYS, "rounds.")
     size, batch = (
         number_of_labels(f"rounds.{key}", own.get(key, CLASSES)) for key in ("size", "batch")
     )
-    if (rival := own.get("rival")) is not None:
-        check_known("rounds.rival", [rival], strategies)
     return Rounds(
         one_of("rounds.start", own.get("start", "random"), folder, METHODS),
         size,
         batch,
         at_least("rounds.rounds", own.get("rounds", 10), 1),
-        rival,
     )

@@ -49,7 +49,8 @@ class Unit:
     @property
     def name(self) -> str:
         """In messages."""
-        return f"{self.pool.dataset}, {self.pool.encoder}, seed {self.seed}"
+        alone = [job.name for job in self.jobs if job.alone]
+        return ", ".join([self.pool.dataset, self.pool.encoder, f"seed {self.seed}", *alone])
 
     def seconds(self) -> list[float]:
         """What each of its lines may take on one core, in their order, for the time left.
@@ -64,13 +65,23 @@ class Unit:
             entry = job.entry
             if job.picks is None:
                 again = entry.name in picked and self._nested(entry)
-                found.append(0.0 if again else _seconds(entry, n, width, job.budget))
+                found.append(0.0 if again else self._seconds(job, width))
             picked.add(entry.name)
             found += [
                 training_seconds(learner, n) if learner.network else SCORED + ITEM * n
                 for _, learner in job.learners
             ]
         return [found[0] + STARTED, *found[1:]]
+
+    def _seconds(self, job: Job, width: int) -> float:
+        """What the picks of a job may take."""
+        n, entry, how = self.pool.size, job.entry, job.entry.asking
+        if how is None:
+            return seconds_of(entry.method, n, width, job.budget, entry.params)
+        started = seconds_of(how.start.method, n, width, job.budget, how.start.params)
+        rounds = len(how.steps(job.budget, len(self.pool.names))) - 1
+        round_ = training_seconds(how.model, n) if how.model.network else SCORED + 2 * ITEM * n
+        return started + rounds * round_
 
     def _nested(self, entry: Entry) -> bool:
         """Whether the first picks of its largest budget are those of a smaller one."""
@@ -94,7 +105,7 @@ class Unit:
             try:
                 yield from _do(self, job, draw, shared, about)
             except UslError as error:
-                yield {"kind": FAILURE, **about, "error": str(error)}
+                yield {"kind": FAILURE, **about, "method": job.name, "error": str(error)}
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,12 @@ class Job:
     def about(self) -> tuple[str, ...]:
         """What tells it from all others: the keys of its lines."""
         return (self.key, *(key for key, _ in self.learners))
+
+    @property
+    def name(self) -> str:
+        """In messages: the method, and the network that learns from its picks."""
+        networks = [learner.name for _, learner in self.learners if learner.network]
+        return ", ".join([self.entry.name, *networks])
 
     @property
     def alone(self) -> bool:
@@ -167,18 +184,6 @@ def networks_to_come(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[floa
         for learner in plan.learners
         if learner.network and learner.on(seed)
     ]
-
-
-def _seconds(entry: Entry, n: int, width: int, budget: int) -> float:
-    """What the picks of an entry may take on one core."""
-    how = entry.asking
-    if how is None:
-        return seconds_of(entry.method, n, width, budget, entry.params)
-    rounds = len(how.steps(budget, 1 if how.size is None else min(budget - 1, 10))) - 1
-    started = seconds_of(how.start.method, n, width, budget, how.start.params)
-    if how.model.network:
-        return started + rounds * training_seconds(how.model, n)
-    return started + rounds * (SCORED + 2 * ITEM * n)
 
 
 def _do(unit: Unit, job: Job, draw: Draw, shared: Shared, about: Line) -> Iterator[Line]:
