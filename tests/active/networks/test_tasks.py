@@ -11,6 +11,7 @@ from students import Loop, check_round_trip  # noqa: E402
 from usl.active.networks import revival, tod  # noqa: E402
 from usl.active.tasks import TASKS  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
+from usl.core.methods import parameter_help  # noqa: E402
 from usl.learning.backbone import new_backbone  # noqa: E402
 from usl.learning.recipe import recipe_of  # noqa: E402
 from usl.training.networks.fixmatch import FixMatch  # noqa: E402
@@ -52,6 +53,12 @@ def arrays(*tensors):
 
 def test_every_task_is_tested():
     assert set(FALLING) == set(TASKS.names())
+
+
+@pytest.mark.parametrize("name", FALLING)
+def test_every_option_of_a_task_has_a_help_text(name):
+    module = TASKS.load(name)
+    assert TASKS.parameters(module).keys() <= parameter_help(module.build).keys()
 
 
 @pytest.mark.parametrize("name", FALLING)

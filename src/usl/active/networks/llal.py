@@ -37,6 +37,7 @@ class LossLearning(Supervised):
     lam : weight of the predictions' loss.
     moved : share of the training in which that loss moves the network, too (authors: 120 epochs of
         200).
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(

@@ -44,6 +44,10 @@ class Discrepancy(Supervised):
     on unlabelled pictures. Here a step takes both losses at once, which at a small rate is the
     same. What is kept are the last weights, as theirs. A label's weight counts for the classifier
     alone.
+
+    Parameters
+    ----------
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(self, backbone: Any, n_classes: int, *, seed: int = 0, flip: bool = True) -> None:

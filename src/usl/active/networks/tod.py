@@ -39,6 +39,7 @@ class TemporalConsistency(Supervised):
     ----------
     lam : weight of the consistency.
     ema : momentum of the moving average.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(

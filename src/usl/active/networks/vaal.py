@@ -57,6 +57,7 @@ class Adversarial(Supervised):
     width : channels of the autoencoder's first layer, doubled by each of four (authors: 128).
     beta : weight of the codes' divergence.
     lam : weight of hiding.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(
