@@ -96,14 +96,17 @@ def config(classes: list[str]) -> str:
 
 
 def ready(studio: LabelStudio, project: int) -> bool:
-    """Whether the task that comes next is one of an order, by a model."""
-    told = studio.next_task(project)["predictions"]
-    return bool(told and told[0]["result"] and told[0]["score"] < ORDERED)
+    """Whether the ten tasks that come next are of an order, by a model."""
+    tasks = studio.in_order(project)
+    if not all((task["predictions_score"] or 1) < ORDERED for task in tasks):
+        return False
+    told = studio.ask("GET", f"/api/tasks/{tasks[0]['id']}/")["predictions"]
+    return bool(told and told[0]["result"])
 
 
 def answer(studio: LabelStudio, project: int, truth: dict[str, str]) -> tuple[float, float, float]:
     """Answer the next task; seconds until it is taken, and until the order has changed."""
-    task = studio.next_task(project)
+    task = studio.next_task(project)  # which is this person's until it is answered
     before = order(studio, project)
     began = changed = time.perf_counter()
     first = 0.0

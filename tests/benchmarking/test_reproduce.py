@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from usl.benchmarking.ledger import Ledger
+from usl.benchmarking.plots import LIGHT
 from usl.benchmarking.reproduction import standard
 from usl.benchmarking.reproduction.comparison import Result, result_of
 from usl.benchmarking.reproduction.constants import table9, table14
+from usl.benchmarking.reproduction.figures import PLOTS, Shown, class_counts
 from usl.benchmarking.reproduction.measures import mean_distances
 from usl.benchmarking.reproduction.page import SHEET
 from usl.benchmarking.reproduction.recipe import read_recipe, recipe_names, recipe_of
@@ -31,16 +33,18 @@ TINY = {
     "title": "Tiny",
     "protocol": "none",
     "base": "lambda 0",
+    "plots": ["parameters"],
     "columns": {
+        "a network": {"learner": "fixmatch"},
         "nearest mean": {"learner": "nearest_mean"},
         "changed": {"figure": "changed"},
         "density": {"figure": "density"},
     },
     "rows": {
-        "lambda 0": {"paper": [50], "method": "zero"},
-        "lambda 2": {"paper": [60], "mark": "*", "method": "two"},
-        "elsewhere": {"paper": [70], "method": "third"},
-        "never": {"paper": [80], "left_out": "no code"},
+        "lambda 0": {"paper": ["-", 50], "method": "zero"},
+        "lambda 2": {"paper": ["-", 60], "mark": "*", "method": "two"},
+        "elsewhere": {"paper": ["-", 70], "method": "third"},
+        "never": {"paper": ["-", 80], "left_out": "no code"},
     },
     "marks": {"*": "a note"},
     "says": {"cpu": "a toy", "full": "the whole"},
@@ -83,6 +87,7 @@ def test_every_row_of_every_recipe_says_what_it_runs(name, preset, tmp_path):
     named = {result.entry.name for result in found if isinstance(result, Result)}
     assert named == {entry.name for entry in plan.methods}  # nothing is run that no row shows
     assert recipe.says[preset]
+    assert set(recipe.plots) <= set(PLOTS)
     told = plan_reproduction(name, preset=preset, data=tmp_path)
     assert all(str(tmp_path) in how for how in told["data"].values())
     assert told["data"] or "builtin:" in plan.datasets[0].source
@@ -153,6 +158,24 @@ def test_a_table_of_the_papers_numbers_and_ours(toy):
     ):
         assert text in page
     assert found.benchmark.left == 0
+    names = ("table4.svg", "table4.png", "table4-dark.svg", "table4-dark.png")
+    assert all((toy / "out" / name).stat().st_size > 1000 for name in names)
+    assert "![Table 4](table4.svg)" in page
+    shown = Shown(recipe, recipe.plan("cpu", toy), found.cells, found.benchmark.pools, ledger)
+    cell, result = shown.found()[0]
+    (pool,) = found.benchmark.pools
+    counts = []  # of classes, the most frequent first, straight from the picks
+    for seed in (0, 1):
+        picks = next(
+            line["picks"]
+            for line in ledger.selections.values()
+            if (line["method"], line["seed"]) == ("zero", seed)
+        )
+        counts.append(sorted(np.bincount(pool.draw(seed).train_truth[picks], minlength=3))[::-1])
+    assert cell.row.name == "lambda 0"
+    assert class_counts(shown, pool, result).tolist() == np.mean(counts, axis=0).tolist()
+    for plot in ("classes", "budgets"):  # drawn whatever they show
+        assert PLOTS[plot](shown)(LIGHT).axes
     chosen = recipe_of({**TINY, "base": None}, "table4").chosen(["LAMBDA 2", "nearest mean"])
     only = restricted_to(chosen, chosen.plan("cpu", toy))
     assert [entry.name for entry in only.methods] == ["two"]
@@ -233,6 +256,7 @@ def test_names_of_tables_on_the_command_line(capsys):
         ("base", "lambda 1", "is no row. Did you mean"),
         ("marks", {}, "does not say what the mark of 'lambda 2'"),
         ("rows", {"a": {"methd": "zero"}}, "Did you mean 'method'?"),
+        ("rows", {"lambda 0": {"learner": "logistic"}}, "both say the learner. Leave one out."),
         ("columns", {"a": {"figure": "densty"}}, "Did you mean 'density'?"),
     ],
 )

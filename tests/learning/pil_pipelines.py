@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from torchvision import transforms
 
@@ -89,9 +90,40 @@ def tensorflow_crop(size):
     return crop
 
 
+def tensorflow_jitter(strength):
+    """google-research/simclr, data_util.py, color_jitter_rand of one picture; clipped each time."""
+
+    def saturate(x, factor):
+        hsv = rgb_to_hsv(x)
+        hsv[..., 1] = (hsv[..., 1] * factor).clip(0, 1)
+        return hsv_to_rgb(hsv)
+
+    def turn(x, by):
+        hsv = rgb_to_hsv(x)
+        hsv[..., 0] = (hsv[..., 0] + by) % 1
+        return hsv_to_rgb(hsv)
+
+    def jitter(image):
+        x, s = np.asarray(image) / 255, 0.8 * strength
+        low = max(0, 1 - s)
+        steps = [
+            lambda x: x * random.uniform(low, 1 + s),
+            lambda x: (x - (m := x.mean((0, 1)))) * random.uniform(low, 1 + s) + m,
+            lambda x: saturate(x, random.uniform(low, 1 + s)),
+            lambda x: turn(x, random.uniform(-0.2 * strength, 0.2 * strength)),
+        ]
+        for step in random.sample(steps, 4):
+            x = step(x).clip(0, 1)
+        return Image.fromarray((x * 255).round().astype(np.uint8))
+
+    return jitter
+
+
 def simclr_release(size, strength=0.5):
-    """The same pipeline, its crops drawn and resized by TensorFlow; for CIFAR it has no blur."""
-    return transforms.Compose([tensorflow_crop(size), *simclr(size, strength).transforms[1:]])
+    """The same pipeline as TensorFlow's operations make it; for CIFAR it has no blur."""
+    _, flip, _, *last = simclr(size, strength).transforms
+    jitter = transforms.RandomApply([tensorflow_jitter(strength)], p=0.8)
+    return transforms.Compose([tensorflow_crop(size), flip, jitter, *last])
 
 
 def pillow_blur(image):

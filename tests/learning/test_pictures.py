@@ -62,6 +62,7 @@ def test_whole_pictures_are_squeezed_and_know_their_shapes(memory):
     torch.testing.assert_close(wide.mean((1, 2)), torch.full((3,), 200 / 3), atol=2, rtol=0)
     assert (wide[0, :, 0] == 200).all()  # all of it, red at its left end
     assert (high[2, -1] == 200).all()  # and blue at its lower
+    assert pictures.side == 64  # of 96, at most twice the network's
     cut = open_pictures(shelf, 32, memory=memory)
     assert cut.named("images", np.array([0])).keys() == {"images"}
 

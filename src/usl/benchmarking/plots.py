@@ -217,14 +217,21 @@ def _styled() -> Any:
     return mpl.rc_context(STYLE)
 
 
-def new_figure(rows: int, columns: int, *, width: float, height: float) -> Any:
-    """A figure without pyplot, which would keep it in a global list."""
+def new_figure(
+    rows: int,
+    columns: int,
+    *,
+    width: float,
+    height: float,
+    ratios: Sequence[float] | None = None,
+) -> Any:
+    """A figure without pyplot, which would keep it in a global list; ``ratios``: of its columns."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
-    return figure, figure.subplots(rows, columns)
+    return figure, figure.subplots(rows, columns, width_ratios=ratios)
 
 
 def _panels(table: Table) -> tuple[Any, Any, list[list[Cell]]]:

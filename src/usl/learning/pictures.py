@@ -159,10 +159,10 @@ def open_pictures(
     """
     if size < 8:
         raise UsageError(f"size: {size} given; networks need at least 8 pixels.")
-    sides = []
+    of_picture, sides = (max if whole else min), []
     for row in np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int).tolist():
         try:
-            sides.append(min(read_scaled(images, row, 2 * size).size))  # which tells as much
+            sides.append(of_picture(read_scaled(images, row, 2 * size).size))  # tells as much
         except DataError:
             continue
     typical = int(np.median(sides)) if sides else size

@@ -141,7 +141,6 @@ def pretrain(
         "size": backbone.size,
         "epochs": epochs,
         "batch_size": batch,
-        **({"whole": True} if recipe.whole else {}),
     }
     info: dict[str, Any] = {
         **images_record(source, collection, train, pictures),

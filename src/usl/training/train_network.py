@@ -248,6 +248,7 @@ def train_network(
     recipe = recipe_of(module, method, preset or PRESET, method_params, **changed)
     mu = _ratio(method, recipe, ratio)
     network = network or recipe.network_for(len(class_names))
+    optimizer = recipe.optimizer_for(len(class_names))
     init = begin if start is None else None if start == RANDOM else start
     backbone, supervision = start_backbone(network, init, size, seed)
     batch, total = batch_size or recipe.batch_size, steps or recipe.steps
@@ -277,7 +278,6 @@ def train_network(
         "ratio": streams.ratio,
         "labeled_in_unlabeled": inside,
         **({"last_epochs": last} if last else {}),
-        **({"whole": True} if recipe.whole else {}),
         "images": json_digest(read.ids.tolist()),
         "labels": json_digest([class_names, read.classes.tolist(), read.weights.tolist()]),
     }
@@ -285,7 +285,7 @@ def train_network(
         task,
         streams,
         steps=total,
-        optimizer=recipe.optimizer,
+        optimizer=optimizer,
         seed=seed,
         settings=settings,
         folder=place.folder,
@@ -300,7 +300,7 @@ def train_network(
     place.check()
     if last:
         keeper.copy_to(place.encoder.parent)
-    done = {**settings, "steps": total, "optimizer": repr(recipe.optimizer)}
+    done = {**settings, "steps": total, "optimizer": repr(optimizer)}
     about = {"labels": len(streams.labeled), "seed": seed}
     trained = _written(task.kept, place, told, about, done, history)
     return replace(trained, seen=look(task, pictures))  # it may move the task to a GPU

@@ -11,6 +11,7 @@ from fake_studio import CONFIG, CREATED, UID, annotation, task
 from usl.active.label_studio.app import make_app
 from usl.active.label_studio.guard import MAX_BODY
 from usl.labeling.answers.classes import rename_class
+from usl.labeling.answers.entries import Answer
 from usl.labeling.answers.outcomes import outcomes
 from usl.labeling.page.queue import Order
 
@@ -97,6 +98,26 @@ def test_many_at_once_a_skip_and_an_empty_one(event, backend):
     assert event("ANNOTATION_UPDATED", tasks[2], later).json()["withdrawn"] == 1
     assert label_of(backend, "c000") is None
     assert backend.lines == ["Task 3, annotation 9: no answer, no label."]
+
+
+def test_predictions_taken_over_in_bulk_are_swept(event, backend):
+    of = task(1, "a000")
+    unseen = annotation(7, 1, "ant", lead_time=None, parent_prediction=5)
+    event("ANNOTATIONS_CREATED", [of], [unseen])
+    assert outcomes(backend.store.history())["a000"].swept
+    seen = annotation(7, 1, "ant", parent_prediction=5, time="2026-01-02T05:00:00Z")
+    event("ANNOTATION_UPDATED", of, seen)
+    assert not outcomes(backend.store.history())["a000"].swept
+
+
+def test_labels_that_came_with_the_tasks_are_not_said_again(event, backend):
+    backend.store.add([Answer("a000", "label", "ant")])
+    assert (
+        event("ANNOTATION_CREATED", task(1, "a000"), annotation(7, 1, "ant")).json()["added"] == 0
+    )
+    assert (
+        event("ANNOTATION_CREATED", task(1, "a000"), annotation(8, 1, "bee")).json()["added"] == 1
+    )
 
 
 def test_what_differs_between_two_people_is_a_conflict(event, backend):

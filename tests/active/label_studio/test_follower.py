@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fake_studio import TOKEN, annotation, task
+from fake_studio import CONFIG, CREATED, TOKEN, annotation
 
 from label_studio_server import wait_until
 from usl.active.label_studio import follower as module
@@ -97,18 +97,6 @@ def test_what_was_missed_is_caught_up_with(begin, studio, backend):
     assert [label_of(backend, name) for name in ("b000", "c000")] == ["bee", "cow"]
 
 
-def test_labels_that_came_with_the_tasks_are_not_said_again(begin, studio, backend):
-    said = annotation(1, 100, "ant")
-    other = backend.bind("2.0")  # as if another project had brought it
-    name = studio.tasks[100]["data"]["image_id"]
-    other.take(task(100, name), [said])
-    backend._annotations, backend._uid = None, ""
-    studio.annotations[1] = said
-    project = open_project(Api(studio.url, TOKEN), None)
-    taken = backend.bind(project.uid, anew=True).take(studio.tasks[100], [said])
-    assert taken.added == 0
-
-
 def test_a_label_studio_that_goes_away_is_said_once_and_found_again(begin, studio, backend):
     begin()
     wait_until(lambda: studio.settings)
@@ -133,6 +121,17 @@ def test_without_events_annotations_are_fetched(begin, studio, backend, monkeypa
     number = next(iter(studio.tasks))
     studio.annotations[1] = annotation(1, number, "cow")
     wait_until(lambda: label_of(backend, studio.tasks[number]["data"]["image_id"]) == "cow")
+
+
+def test_an_interface_that_fits_again_brings_predictions_back(begin, studio, backend):
+    backend.more_tasks = begin().more_tasks
+    wait_until(lambda: studio.settings)
+    other = {"id": 3, "created_at": CREATED, "label_config": CONFIG.replace("Choices", "Taxonomy")}
+    backend.event("PROJECT_UPDATED", {"project": other})
+    assert "no Choices" in backend.lines[-1]
+    studio.predictions.clear()
+    backend.event("PROJECT_UPDATED", {"project": other | {"label_config": CONFIG}})
+    wait_until(lambda: len(studio.predictions) == 60)
 
 
 def test_predictions_that_somebody_removes_come_back(begin, studio, backend):

@@ -114,6 +114,7 @@ def test_batches_on_cifar_are_usbs(method):
     chosen = recipe.optimizer
     assert (recipe.batch_size, recipe.ratio, recipe.steps) == (64, 7, 1048576)
     assert (chosen.lr, chosen.momentum, chosen.weight_decay) == (0.03, 0.9, 0.0005)
+    assert recipe.optimizer_for(100).weight_decay == 0.001  # *_cifar100_400_0.yaml
     assert (task.ema, task.lam) == (0.999, 1.0)
 
 
@@ -218,3 +219,7 @@ def test_comatchs_first_epochs_on_imagenet():
         task.steps.fill_(step)
         weights.append(task.lam_c * task.risen())
     assert weights == [1, 1, 2, 2, 7, 10, 10]
+    # Model.py, is_eval: the encoder is evaluated; on CIFAR, Train_CoMatch.py, the moving average.
+    assert task.kept is task.classifier
+    small = task_of(comatch, "cifar")
+    assert small.kept is small.teacher

@@ -2,7 +2,8 @@
 
 An annotation is known by its project and its number, which stand in the key of every answer that
 came of it. One that was updated is answered anew, one that was deleted has its answers taken back;
-what is known already is not said again, so that the same event may come any number of times.
+what is known already is not said again, so that the same event may come any number of times. One
+that was made of a prediction, many at once, without anybody looking, counts as swept.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from usl.active.label_studio.known import Known
 from usl.core.errors import DataError
 from usl.labeling.answers.classes import name_for
-from usl.labeling.answers.entries import LABEL, SKIP, Answer
+from usl.labeling.answers.entries import LABEL, SKIP, SWEPT_ELSEWHERE, Answer
 from usl.labeling.answers.store import Store
 from usl.labeling.exchange.contract import Given
 from usl.labeling.exchange.incoming import EXPLAINED, rows_by_id
@@ -102,18 +103,19 @@ class Annotations:
         if given.label is None and not annotation.get("was_cancelled"):
             done = self._withdraw(number)
             return Taken(withdrawn=done, notes=[f"{where}: no answer, {given.why}."])
-        added = self._answer(image, given, number)
+        unseen = annotation.get("parent_prediction") is not None and given.seconds is None
+        added = self._answer(image, given, number, SWEPT_ELSEWHERE if unseen else self.round)
         self._times[number] = time
         return Taken(added=added)
 
-    def _answer(self, image: str, given: Given, number: int) -> int:
+    def _answer(self, image: str, given: Given, number: int, round: str) -> int:
         """Keep what an annotation says, unless that is what it said last; how many are new."""
         with self._store.transaction():
             label = None if given.label is None else name_for(self._store, given.label)
             self._known.follow()
             known = self._known.of_annotation(number)
             stands = [one for one in known if not one.undone and one.image_id == image]
-            if stands and stands[-1].label == label:
+            if stands and (stands[-1].label, stands[-1].round) == (label, round):
                 return 0
             if not known and label is not None and self._known.label_of(image) == label:
                 return 0  # tasks may come with the run's own labels
@@ -124,7 +126,7 @@ class Annotations:
                 SKIP if label is None else LABEL,
                 label,
                 given.annotator,
-                self.round,
+                round,
                 given.seconds,
                 key=f"{self._known.prefix}{number}:{len(known)}",
             )

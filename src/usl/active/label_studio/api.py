@@ -12,7 +12,7 @@ import json
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from usl.core.errors import DataError, UsageError
 
@@ -35,19 +35,15 @@ class Api:
     """
 
     def __init__(self, url: str, token: str, *, patience: float = PATIENCE) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            raise UsageError(
-                f"url: {url!r} is no address of a Label Studio; it begins with http:// or https://."
-            )
+        parts = checked_address("url", url)
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise UsageError("token: that is no token of Label Studio; see its account page.")
         self.url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         kind = (
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
-        self.host = parts.hostname
-        self._connection = kind(parts.hostname, parts.port, timeout=patience)
+        self.host = str(parts.hostname)
+        self._connection = kind(self.host, parts.port, timeout=patience)
         self._root, self._token = parts.path.rstrip("/"), token
         self._access, self._until = "", 0.0
         self._lock = threading.Lock()
@@ -132,6 +128,18 @@ class Api:
         if status >= 400:
             raise DataError(f"{self.url}{path}: {_detail(said, status)}")
         return said
+
+
+def checked_address(parameter: str, url: str) -> SplitResult:
+    """The parts of an address; UsageError for what is none, or has a password in it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise UsageError(f"{parameter}: {url!r} is no address such as http://localhost:8080.")
+    return parts
 
 
 class NotThereError(DataError):

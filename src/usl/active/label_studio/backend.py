@@ -93,10 +93,11 @@ class Backend:
                 return self._annotations
             known = self._uid or self.known_project()
             if known and known != uid and not anew:
+                number, former = uid.partition(".")[0], known.partition(".")[0]
+                former = "an earlier one of that number" if number == former else former
                 raise UnknownProjectError(
-                    f"Project {uid.partition('.')[0]} asks, but this run serves project "
-                    f"{known.partition('.')[0]}. Serve another run for it, or start with "
-                    f"--project {uid.partition('.')[0]}."
+                    f"Project {number} asks, but this run serves project {former}. Serve another "
+                    f"run for it, or start with --url and --project {number}."
                 )
             drawn = live_round(self.store, {**self._settings, PROJECT: uid})
             self._uid = uid
@@ -127,13 +128,13 @@ class Backend:
         names = () if self.interface is None else reversed(self.interface.choices)
         self._choices = {name_for(self.store, name): name for name in names}
 
-    def follow(self) -> bool:
-        """Take in what others have answered or renamed; whether there was anything."""
+    def follow(self) -> None:
+        """Take in what anybody has answered or renamed, and have the model learn from it."""
         with self._lock:
             if not self.standing.follow():
-                return False
+                return
             self._name_choices()
-            return True
+        self.wake()
 
     def _tell_changes(self, before: Interface, now: Interface) -> None:
         new = [name for name in now.choices if name not in before.choices]
@@ -195,19 +196,20 @@ class Backend:
         if action in CHANGED or action in CREATED:
             self._reconfigure(project)
         self.told(done)
-        if done.added or done.withdrawn or action in TRAIN:
+        if action in TRAIN:
             self.wake()
         return done
 
     def told(self, done: Taken) -> None:
-        """Say of which annotations nothing came."""
+        """Go on with what came of annotations, and say of which nothing came."""
         for note in done.notes:
             self.tell_of("annotation", note)
         self.follow()
 
     def _reconfigure(self, project: Data) -> None:
         config = project.get("label_config")
-        if isinstance(config, str):
+        if isinstance(config, str) and config != self._config:
+            self.more_tasks()  # their predictions may have to change
             try:
                 self.configure(config)
             except DataError as error:  # answers are taken all the same

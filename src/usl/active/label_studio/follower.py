@@ -22,6 +22,7 @@ from usl.core.words import counted
 OFTEN, RARELY = 3.0, 60.0  # seconds between looks at annotations, without events and with them
 SHARE = 20.0  # a look is not begun again before so many times as long as the last took
 RETRY = 10.0  # seconds until a Label Studio that is gone is asked again
+GRACE = 3.0  # seconds for what is under way at the end
 QUIET = 10.0  # seconds without an annotation after which nobody seems to be at work
 BLOCKED = (
     "It refuses addresses of its own machine and network unless it is started with "
@@ -75,10 +76,10 @@ class Follower:
         self._worked = time.monotonic()
 
     def close(self) -> None:
-        """Stop after what is under way."""
+        """Stop after what is under way, unless Label Studio takes long over it."""
         self._closing = True
         self._news.set()
-        self._thread.join()
+        self._thread.join(GRACE)
 
     def _work(self) -> None:
         while not self._closing:
@@ -94,14 +95,14 @@ class Follower:
                     self._away = True
                     self._tell(f"{error}. Label Studio is asked again every {RETRY:.0f} s.")
                 self._begin_again()
-            except DataError as error:
+            except DataError as error:  # a person has to mend it
                 self._backend.tell(str(error))
-                self._begin_again()
+                self._begin_again(RARELY)
 
-    def _begin_again(self) -> None:
+    def _begin_again(self, pause: float = 0.0) -> None:
         """After a while, with all that may have been missed."""
         self._look, self._new_tasks = 0.0, True
-        self._sleep(RETRY)
+        self._sleep(max(RETRY, pause))
 
     def _once(self) -> bool:
         """Do what is due, the most urgent first; whether there is something to do at once."""
@@ -109,11 +110,20 @@ class Follower:
             self._begin()
         if self._new_tasks:
             self._new_tasks = False
-            self._read()
+            self._shown.read()
+            self._tell_tasks()
         if time.monotonic() >= self._look:
             self._catch_up()
         self._news.clear()
-        return self._send_until_news()
+        if self._closing or self._backend.interface is None:  # then there is nothing to show
+            return self._closing
+        try:
+            self._shown.add_missing()
+            self._serve()
+            return self._send()
+        except NotThereError:  # somebody has removed predictions
+            self._new_tasks = True
+            return True
 
     def _begin(self) -> None:
         try:
@@ -126,14 +136,15 @@ class Follower:
             self._every = RARELY
         self._connected = True
 
-    def _read(self) -> None:
-        self._shown.read()
+    def _tell_tasks(self) -> None:
         tasks, matched = len(self._shown), self._shown.matched
         self._backend.tell(f"{counted(tasks, 'task')}, {matched:,} of them images of the run.")
         if not matched:
             self._backend.tell("Import tasks of the run: usl export RUN --to label_studio.")
-        self._shown.add_missing()
-        if tasks and not self._served:
+
+    def _serve(self) -> None:
+        """Have tasks asked for in our order, once: a person may choose another later."""
+        if len(self._shown) and not self._served:
             self._project.serve_by_score()
             self._served = True
 
@@ -161,15 +172,8 @@ class Follower:
                 self._with_task.add(one)
         return sorted(deleted)
 
-    def _send_until_news(self) -> bool:
-        """Send what has changed; whether there is something more urgent to do."""
-        try:
-            return self._send()
-        except NotThereError:  # somebody has removed predictions
-            self._new_tasks = True
-            return True
-
     def _send(self) -> bool:
+        """Send what has changed; whether there is something more urgent to do."""
         for _ in self._shown.send_wanted():
             if self._news.is_set():
                 return True

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from usl.active.contract import DEFAULT, STRATEGIES
-from usl.active.label_studio.api import Api, AwayError
+from usl.active.label_studio.api import Api, AwayError, checked_address
 from usl.active.label_studio.backend import Backend
 from usl.active.label_studio.follower import Follower
 from usl.active.label_studio.project import MODEL, USER, Project, is_plain, open_project
@@ -90,7 +90,7 @@ def serve_label_studio(
     MissingDependencyError : the packages of ``usl[label]`` are not installed.
     """
     tell = tell or partial(print, file=sys.stderr)
-    api = check_parameters(url, token, project)
+    api = check_parameters(url, token, project, address)
     find_method([STRATEGIES, METHODS], method)
     FROZEN.load(learner)
     settings: dict[str, Any] = {SUGGEST: bool(suggest), "method": method, "learner": learner}
@@ -120,13 +120,17 @@ def serve_label_studio(
             tell(line)
 
 
-def check_parameters(url: str | None, token: str | None, project: int | None) -> Api | None:
+def check_parameters(
+    url: str | None, token: str | None, project: int | None, address: str | None
+) -> Api | None:
     """The Label Studio that is meant, None without an address; refuse what does not go together."""
     check_packages("The backend for Label Studio")
     if (url is None) != (token is None):
         raise UsageError("url, token: both or none; the token is on Label Studio's account page.")
     if project is not None and url is None:
         raise UsageError("project: goes with --url. Without, the first that asks is served.")
+    if address is not None:
+        checked_address("address", address)
     return None if url is None or token is None else Api(url, token)
 
 
@@ -156,17 +160,12 @@ def _open(api: Api, number: int | None, backend: Backend, tell: Callable[[str], 
     """The project to serve: its interface is one that the run can answer."""
     if is_plain(api.url) and not is_loopback(api.host):
         tell(f"Warning: the token travels to {api.url} unencrypted.")
-    known = backend.known_project()
-    if number is None and known:
-        number = int(known.partition(".")[0])
-        again = True
-    else:
-        again = number is None
+    known = backend.known_project().partition(".")[0]
     try:
-        found = open_project(api, number)
+        found = open_project(api, int(known) if known and number is None else number)
     except AwayError as error:
         raise DataError(f"{error}. Start Label Studio first, or correct --url.") from error
-    backend.bind(found.uid, anew=not again)
+    backend.bind(found.uid, anew=number is not None)
     backend.configure(found.config)
     return found
 
@@ -239,8 +238,7 @@ def _tick(backend: Backend, stopped: threading.Event) -> None:
     """Learn from what others answer, on the labelling page say."""
     while not stopped.wait(TICK):
         with suppress(DataError):  # said where the next answer comes
-            if backend.follow():
-                backend.wake()
+            backend.follow()
 
 
 def greeting(run: Run, address: str, password: str, *, connected: bool) -> list[str]:

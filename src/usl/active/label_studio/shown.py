@@ -17,7 +17,7 @@ from usl.active.label_studio.backend import Backend
 from usl.active.label_studio.project import MODEL, Project
 from usl.active.label_studio.standing import ORDERED, Stand
 
-BATCH = 500  # predictions in one request
+BATCH = 5_000  # predictions in one request; Label Studio takes seconds for any number
 DRIFT = 0.25  # a score may differ by so much, where the class has not changed
 
 
@@ -90,14 +90,13 @@ class Shown:
                 score = one["score"]
                 self._sent[task] = Sent(one["id"], _label(one), -1.0 if score is None else score)
 
-    def add_missing(self) -> int:
-        """Give a prediction to the tasks that have none; how many they were."""
+    def add_missing(self) -> None:
+        """Give a prediction to the tasks that have none."""
         missing = [task for task in self._images if task not in self._sent]
         for start in range(0, len(missing), BATCH):
             self._add(missing[start : start + BATCH])
         if missing:
             self._read_predictions()
-        return len(missing)
 
     def send_wanted(self) -> Iterator[None]:
         """Send what comes next, then what came next before, one task at a time.

@@ -36,6 +36,11 @@ class Revival(Consistency):
     tau : confidence from which a virtual label counts.
     spread : alpha, how much of a virtual label comes from neighbours, 0 (FixMatch) to 1.
     temperature : of the graph's edges, exp(cosine / temperature).
+    views : the weak and the strong one, as in fixmatch.
+    lam : lambda_u, weight of the unlabelled loss.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    ema : momentum of the moving average that is kept.
+    ema_warmup : the average follows faster in the beginning, as in fixmatch.
     """
 
     def __init__(

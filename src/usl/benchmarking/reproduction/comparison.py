@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def one_of(
 def cells_of(recipe: Recipe, plan: Plan, pools: Iterable[Pool], ledger: Ledger) -> list[Cell]:
     """All cells of a table, row by row, with what the ledger has."""
     by_name = {pool.dataset: pool for pool in pools}
-    first = next((r for row in recipe.rows for r in [_first(recipe, plan, row)] if r), None)
+    first = first_of(recipe, plan)
     measured = None if first is None else Measured(ledger, plan.seeds, first)
     found = []
     for row in recipe.rows:
@@ -139,19 +140,20 @@ def cells_of(recipe: Recipe, plan: Plan, pools: Iterable[Pool], ledger: Ledger) 
     return found
 
 
-def _first(recipe: Recipe, plan: Plan, row: Row) -> Entry | None:
-    """The method of a row, by its first column."""
-    result = result_of(recipe, plan, row, next(iter(recipe.columns)))
-    return None if isinstance(result, str) else result.entry
+def first_of(recipe: Recipe, plan: Plan) -> Entry | None:
+    """The method of the first row that the plan has."""
+    for row, column in itertools.product(recipe.rows, recipe.columns):
+        if isinstance(result := result_of(recipe, plan, row, column), Result):
+            return result.entry
+    return None
 
 
 def header_of(recipe: Recipe, columns: Sequence[str]) -> list[str]:
-    """The header over columns: their names, each with the words of its figure if they differ."""
-    figures = [str(recipe.columns[name].get("figure", "test")) for name in columns]
-    if len(set(figures)) == 1:
+    """The header over columns: their names, with units where these differ."""
+    units = [MEASURES[str(recipe.columns[name].get("figure", "test"))][2] for name in columns]
+    if len(set(units)) == 1:
         return list(columns)
-    words = [MEASURES[figure][1] for figure in figures]
-    return [f"{name} ({word})" for name, word in zip(columns, words, strict=True)]
+    return [f"{name}, {unit}" for name, unit in zip(columns, units, strict=True)]
 
 
 def text_of(cell: Cell) -> str:

@@ -11,7 +11,7 @@ Printed = tuple[str, list[str], list[list[str]]]  # title, header, rows
 
 
 def table1() -> Printed:
-    """Key properties, as the methods' contracts have them."""
+    """Key properties of the ways to come by labels; nothing is measured."""
     kinds = {  # what asks for labels: random first ones, choice, one round, unlabelled data, reuse
         "semi-supervised learning": (False, False, True, True, True),
         "active learning": (False, True, False, False, False),

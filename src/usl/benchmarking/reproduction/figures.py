@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from usl.benchmarking.pools import Pool
 from usl.benchmarking.reproduction.comparison import Cell, Result, result_of
 from usl.benchmarking.reproduction.measures import MEASURES, OF_PICKS
 from usl.benchmarking.reproduction.pictures import pictures
+from usl.benchmarking.reproduction.plane import plane
 from usl.benchmarking.reproduction.recipe import Recipe
 
 POINTS: dict[str, Any] = {"marker": "o", "ms": 3.5, "lw": 1.4}
@@ -42,12 +44,13 @@ class Shown:
         return [(cell, of) for cell, of in pairs if cell.ours and isinstance(of, Result)]
 
 
-def draw_figure(shown: Shown, folder: Path) -> list[Path]:
-    """Draw the figure of a recipe that has one; nothing while nothing is measured."""
-    if shown.recipe.plot is None or not shown.found():
-        return []
-    return save_themed(lambda theme: PLOTS[shown.recipe.plot or ""](shown, theme),
-                       folder / shown.recipe.name)  # fmt: skip
+def draw_figures(shown: Shown, folder: Path) -> list[Path]:
+    """Draw the figures of a recipe; the path of each one's light SVG. None while nothing is run."""
+    found = []
+    for kind in shown.recipe.plots if shown.found() else ():
+        name = shown.recipe.name if kind == shown.recipe.plots[0] else f"{shown.recipe.name}-{kind}"
+        found.append(save_themed(PLOTS[kind](shown), folder / name)[0])
+    return found
 
 
 def parameters(shown: Shown, theme: Theme) -> Any:
@@ -68,7 +71,8 @@ def parameters(shown: Shown, theme: Theme) -> Any:
             panel.plot(x, mean, color=color, label=name, **POINTS)
             panel.fill_between(x, mean - half, mean + half, color=color, alpha=0.15, lw=0)
         panel.set_xlabel({"lam": "λ", "k": "k"}[parameter])
-        panel.set_title(MEASURES[_measure(shown, names[0])][1], fontsize=8)
+        _, words, unit = MEASURES[_measure(shown, names[0])]
+        panel.set_title(f"{words}, {unit}", fontsize=8)
         if parameter == "k":
             panel.set_xscale("log")
     if len(learned) > 1:
@@ -130,12 +134,12 @@ def budgets(shown: Shown, theme: Theme) -> Any:
     found = {(cell.row.name, cell.column): of for cell, of in shown.found()}
     lines: dict[str, list[tuple[int, float, float]]] = {}
     for cell in shown.cells:
-        budget = cell.row.where.get("budget", shown.recipe.columns[cell.column].get("budget"))
         of = found.get((cell.row.name, cell.column))
-        name = cell.row.name.split(",")[0]
-        if budget is not None:
-            ours = cell.mean if of is not None else math.nan
-            lines.setdefault(name, []).append((int(budget), ours, cell.paper))
+        said = {**cell.row.where, **shown.recipe.columns[cell.column]}.get("budget")
+        budget = said if of is None else of.budget
+        if budget is not None and cell.measure not in OF_PICKS:
+            name = cell.row.name.split(",")[0]
+            lines.setdefault(name, []).append((int(budget), cell.mean, cell.paper))
     for place, (name, points) in enumerate(lines.items()):
         color = theme.colors[place] if place < len(theme.colors) else theme.grey
         x, own, paper = map(np.array, zip(*sorted(points), strict=True))
@@ -152,9 +156,10 @@ def _measure(shown: Shown, column: str) -> str:
     return str(shown.recipe.columns[column].get("figure", "test"))
 
 
-PLOTS: dict[str, Callable[[Shown, Theme], Any]] = {
-    "parameters": parameters,
-    "classes": classes,
-    "budgets": budgets,
+PLOTS: dict[str, Callable[[Shown], Callable[[Theme], Any]]] = {
+    "parameters": lambda shown: partial(parameters, shown),
+    "classes": lambda shown: partial(classes, shown),
+    "budgets": lambda shown: partial(budgets, shown),
     "pictures": pictures,
+    "plane": plane,
 }

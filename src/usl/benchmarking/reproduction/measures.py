@@ -18,15 +18,15 @@ from usl.selection.methods.usl import PRESETS
 K = PRESETS["paper"][0].k
 Seeds = dict[int, float]  # a figure by seed
 
-# The factor by which a figure is shown, and its words.
-MEASURES: dict[str, tuple[float, str]] = {
-    "test": (100, "accuracy, %"),
-    "balanced": (100, "mean recall, %"),
-    "coverage": (100, "classes covered, %"),
-    "balance": (1, "entropy of the picks' classes over its maximum"),
-    "seconds": (1, "seconds of the selection"),
-    "changed": (100, "picks that are not the first row's, %"),
-    "density": (1, "mean density over the first row's"),
+# The factor by which a figure is shown, its words, and its unit.
+MEASURES: dict[str, tuple[float, str, str]] = {
+    "test": (100, "accuracy", "%"),
+    "balanced": (100, "mean recall", "%"),
+    "coverage": (100, "classes covered", "%"),
+    "balance": (1, "entropy of the picks' classes", "of its maximum"),
+    "seconds": (1, "time of the selection", "s"),
+    "changed": (100, "picks that are not the first row's", "%"),
+    "density": (1, "mean density", "of the first row's"),
 }
 OF_PICKS = ("coverage", "balance", "seconds", "changed", "density")
 OF_TWO = ("changed", "density")

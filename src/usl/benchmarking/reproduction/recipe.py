@@ -5,6 +5,7 @@
     title = "40 labels of CIFAR-10 under several learners"
     protocol = "The paper's, in a line or two."
     base = "Random"                  # the row that gains are told over; may be left out
+    plots = ["classes"]              # figures, if any (usl.benchmarking.reproduction.figures)
 
     [columns]                        # of the paper's table: which results of the plan they are
     "MixMatch" = { learner = "mixmatch" }
@@ -58,7 +59,7 @@ from usl.core.errors import UsageError, did_you_mean
 PRESETS = ("cpu", "full")
 PLACES = ("dataset", "budget", "method", "learner")
 KEYS = (
-    *("title", "protocol", "base", "columns", "rows", "marks", "says", "cost", "plot", "plan"),
+    *("title", "protocol", "base", "columns", "rows", "marks", "says", "cost", "plots", "plan"),
     *PRESETS,
 )
 ROW_KEYS = ("paper", "sd", "mark", "left_out", *PLACES)
@@ -103,7 +104,7 @@ class Recipe:
     marks: Mapping[str, str] = field(default_factory=dict)
     says: Mapping[str, str] = field(default_factory=dict)
     cost: Mapping[str, float] = field(default_factory=dict)
-    plot: str | None = None
+    plots: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -197,6 +198,14 @@ def recipe_of(given: Mapping[str, Any], name: str) -> Recipe:
     for column, own in given["columns"].items():
         _check_keys(own, COLUMN_KEYS, f"{name}, column {column!r}: ")
         _check_keys({own.get("figure", "test"): 0}, MEASURES, f"{name}, column {column!r}: ")
+    said = {key: name for name, own in given["columns"].items() for key in own}
+    for row in rows:
+        if twice := row.where.keys() & said.keys():
+            key = min(twice)
+            raise UsageError(
+                f"{name}: row {row.name!r} and column {said[key]!r} both say the {key}. Leave one "
+                "out."
+            )
     base = given.get("base")
     if base is not None and base not in given["rows"]:
         raise UsageError(f"{name}: base: {base!r} is no row.{did_you_mean(base, given['rows'])}")
@@ -212,7 +221,7 @@ def recipe_of(given: Mapping[str, Any], name: str) -> Recipe:
     texts = {key: given.get(key, {}) for key in ("marks", "says", "cost")}
     return Recipe(
         name, given["title"], given["protocol"], given["columns"], tuple(rows), presets, base,
-        **texts, plot=given.get("plot"),
+        **texts, plots=tuple(given.get("plots", ())),
     )  # fmt: skip
 
 

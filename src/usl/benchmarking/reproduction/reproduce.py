@@ -14,7 +14,7 @@ from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
 from usl.benchmarking.reproduction.comparison import Cell, Result, cells_of, result_of
 from usl.benchmarking.reproduction.constants import PRINTED, Printed
-from usl.benchmarking.reproduction.figures import Shown, draw_figure
+from usl.benchmarking.reproduction.figures import Shown, draw_figures
 from usl.benchmarking.reproduction.page import write_results
 from usl.benchmarking.reproduction.recipe import (
     PRESETS,
@@ -97,8 +97,8 @@ def reproduce(
     found = benchmark(plan, where, jobs=jobs, minutes=minutes, progress=progress)
     ledger = Ledger(where)
     cells = cells_of(recipe, plan, found.pools, ledger)
-    pictures = draw_figure(Shown(recipe, plan, cells, found.pools, ledger), folder)
-    write_results(recipe, preset, cells, found.pools, pictures[:1], folder)
+    pictures = draw_figures(Shown(recipe, plan, cells, found.pools, ledger), folder)
+    write_results(recipe, preset, cells, found.pools, pictures, folder)
     return Reproduced(recipe, preset, tuple(cells), found, folder)
 
 

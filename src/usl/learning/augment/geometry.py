@@ -16,7 +16,7 @@ from usl.learning.augment.batches import chance, uniform
 
 RATIO = (3 / 4, 4 / 3)  # width / height of a random box
 ATTEMPTS = 10  # boxes drawn before the central one is taken
-Boxes = tuple[Tensor, Tensor, Tensor, Tensor]  # top, left, height and width, whole float32 [b]
+Boxes = tuple[Tensor, Tensor, Tensor, Tensor]  # top, left, height and width in pixels, float32 [b]
 
 
 def axis_weights(

@@ -11,7 +11,13 @@ from torch import Tensor
 from usl.core.errors import UsageError, did_you_mean
 from usl.learning.augment.batches import Augmentation, check_range
 from usl.learning.augment.blur import random_blur_
-from usl.learning.augment.color import Jitter, color_jitter_, random_grey_
+from usl.learning.augment.color import (
+    Jitter,
+    color_jitter_,
+    enhance_,
+    enhance_as_tensorflow_,
+    random_grey_,
+)
 from usl.learning.augment.erasing import random_erasing_
 from usl.learning.augment.geometry import (
     random_boxes,
@@ -84,8 +90,8 @@ class SimCLR(Augmentation):
 
     ``strength`` scales the jitter (the paper: 1 for ImageNet, 0.5 for CIFAR-10). The blur has a
     kernel of a tenth of the side and is off by default, as for CIFAR-10. Boxes have 8% of the area
-    and more. With ``tensorflow`` they are drawn and resized as in the authors' code, and a blur
-    sees black beyond the edges; else as torchvision does it.
+    and more. With ``tensorflow`` all is done as in the authors' code: boxes, resizing, contrast and
+    saturation, and a blur that sees black beyond the edges; else as torchvision does it.
     """
 
     size: int
@@ -115,7 +121,7 @@ class SimCLR(Augmentation):
             cubic=self.tensorflow,
         )
         radius = max(1, self.size // 20) * self.blur
-        return recolor_(views, self.strength, radius, generator, black=self.tensorflow)
+        return recolor_(views, self.strength, radius, generator, tensorflow=self.tensorflow)
 
 
 @dataclass(frozen=True)
@@ -148,13 +154,19 @@ class MoCoV2(Augmentation):
 
 
 def recolor_(
-    views: Tensor, strength: float, radius: int, generator: torch.Generator, *, black: bool = False
+    views: Tensor,
+    strength: float,
+    radius: int,
+    generator: torch.Generator,
+    *,
+    tensorflow: bool = False,
 ) -> Tensor:
     """Jitter the colours of 80%, take them from 20%, blur half (radius 0: none); in place."""
-    color_jitter_(views, Jitter.of_strength(strength), 0.8, generator)
+    enhance = enhance_as_tensorflow_ if tensorflow else enhance_
+    color_jitter_(views, Jitter.of_strength(strength), 0.8, generator, enhance=enhance)
     random_grey_(views, 0.2, generator)
     if radius:
-        random_blur_(views, radius, 0.5, generator, black=black)
+        random_blur_(views, radius, 0.5, generator, black=tensorflow)
     return views
 
 

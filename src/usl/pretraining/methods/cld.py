@@ -209,16 +209,12 @@ class CLD(Task):
 
     def grouped(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """The group term, and how often the right cluster is nearest: means over the parts."""
+        how = self.iterations, self.group_temperature
         if self.parts == 1:
-            how = self.clusters, self.iterations, self.group_temperature
-            return group_loss(first, second, *how)
-        pairs = zip(first.tensor_split(self.parts), second.tensor_split(self.parts), strict=True)
-        found = [
-            group_loss(
-                one, other, min(self.clusters, len(one)), self.iterations, self.group_temperature
-            )
-            for one, other in pairs
-        ]
+            return group_loss(first, second, self.clusters, *how)
+        parts = min(self.parts, len(first))
+        pairs = zip(first.tensor_split(parts), second.tensor_split(parts), strict=True)
+        found = [group_loss(one, other, min(self.clusters, len(one)), *how) for one, other in pairs]
         loss, accuracy = (torch.stack(each).mean() for each in zip(*found, strict=True))
         return loss, accuracy
 

@@ -31,13 +31,13 @@ RECIPES = {
         parameters={"temperature": 0.2, "crop": 0.2, "last_norm": False},
     ),
     # The authors' settings: section B.9 (CIFAR-10) and section 2.2 (ImageNet, lr 0.3 per 256);
-    # crops, head and pictures as in their code, google-research/simclr. Of the decays, that of
+    # views and head as in their code, google-research/simclr. Of the decays, that of
     # ImageNet is the paper's.
     "cifar": Recipe(
         Optimizer("lars", lr=2.0, weight_decay=1e-4, warmup=0.01),
         batch_size=512,
         epochs=1000,
-        parameters={"crops": "tensorflow", "normalize": False},
+        parameters={"pipeline": "tensorflow", "normalize": False},
         network="resnet18",
     ),
     "imagenet": Recipe(
@@ -48,7 +48,7 @@ RECIPES = {
             "temperature": 0.1,
             "strength": 1.0,
             "blur": True,
-            "crops": "tensorflow",
+            "pipeline": "tensorflow",
             "normalize": False,
         },
         network="resnet50",
@@ -69,9 +69,11 @@ class Contrast(Task):
     blur : blur half of the views.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     crop : least share of the picture's area in a view; the preset cpu takes 0.2.
-    crops : drawn and resized as ``torchvision`` does it, uniform in area, or as the authors' code
-        by ``tensorflow``: uniform in height, bicubic, and a blur that sees black beyond the edges.
-    normalize : pictures are normalised by the network's mean and deviation; the authors' are not.
+    pipeline : views as ``torchvision`` makes them, boxes uniform in area, or as the authors' code
+        by ``tensorflow``: boxes uniform in height, bicubic, contrast by channel, saturation in HSV,
+        and a blur that sees black beyond the edges.
+    normalize : by the network's mean and deviation; otherwise it forgets both and sees pictures as
+        they are, 0 to 1, as the authors' does.
     last_norm : the last layer of the head is normalised over the batch, too; not with the preset
         cpu.
     """
@@ -87,7 +89,7 @@ class Contrast(Task):
         blur: bool = False,
         flip: bool = True,
         crop: Annotated[float, Between(0.01, 1)] = 0.08,
-        crops: Literal["torchvision", "tensorflow"] = "torchvision",
+        pipeline: Literal["torchvision", "tensorflow"] = "torchvision",
         normalize: bool = True,
         last_norm: bool = True,
     ) -> None:
@@ -109,7 +111,7 @@ class Contrast(Task):
             blur=blur,
             scale=(crop, 1.0),
             flip=flip,
-            tensorflow=crops == "tensorflow",
+            tensorflow=pipeline == "tensorflow",
         )
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:

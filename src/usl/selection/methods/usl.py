@@ -79,17 +79,9 @@ class Preset:
 
 # The released code's ImageNet runs. The second excludes a candidate's own cluster, but only after
 # the nearest picks are chosen; ImageNet_usl_moco_0.2.yaml, ImageNet_usl_clip_0.2.yaml.
-MOCO = Preset(
-    *(20, 1.5, 0.5, 0.0, 1, 128, True, True, None, True),
-    kmeans_iterations=100,
-    torch_start=True,
-)
-CLIP = Preset(
-    *(20, 0.05, 1.0, 0.0, 1, 32, True, True),
-    own_in_horizon=True,
-    kmeans_iterations=100,
-    torch_start=True,
-)
+RUN: dict[str, Any] = {"kmeans_iterations": 100, "torch_start": True}
+MOCO = Preset(*(20, 1.5, 0.5, 0.0, 1, 128, True, True, None, True), **RUN)
+CLIP = Preset(*(20, 0.05, 1.0, 0.0, 1, 32, True, True), own_in_horizon=True, **RUN)
 
 PRESETS: dict[str, tuple[Preset, Preset, Preset]] = {
     # Table 14. Columns: up to 100 labels; more labels; more than 100,000 items.

@@ -32,7 +32,7 @@ from usl.pretraining.heads import projection_head
 from usl.training.shared.comatch_losses import graph_loss, pseudo_label_graph, soft_label_loss
 from usl.training.shared.comatch_memory import PseudoLabels
 from usl.training.shared.comatch_networks import Seen, both, taught
-from usl.training.shared.student import Student, labeled_loss
+from usl.training.shared.student import Classifier, Student, labeled_loss
 
 EPOCH = -(-(1_281_167 - 12_820) // 640)  # steps of the ImageNet run until all images are seen
 
@@ -74,6 +74,7 @@ RECIPES = {
             "ema_warmup": False,
             "uniform_head": True,
             "bn": "split",
+            "keep": "network",
             "projection": 128,
             "temperature": 0.1,
             "queue": 30_000,
@@ -124,6 +125,7 @@ class CoMatch(Student):
         colours.
     bn : batch normalisation of the momentum encoder: ``eman`` by statistics that are averaged like
         its weights, ``split`` by those of an eighth of the batch, shuffled, as on eight devices.
+    keep : what is kept in the end, the moving ``average`` or the ``network`` itself.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
@@ -150,12 +152,13 @@ class CoMatch(Student):
         window: Annotated[int, AtLeast(2)] = 32,
         momentum_encoder: bool = False,
         bn: Literal["eman", "split"] = "eman",
+        keep: Literal["average", "network"] = "average",
         flip: bool = True,
         **shared: Any,
     ) -> None:
         size = backbone.size
         weak = ResizedCropFlip(size, FIFTH, flip) if momentum_encoder else Weak(size, flip)
-        self.split = momentum_encoder and bn == "split"
+        self.keep, self.split = keep, momentum_encoder and bn == "split"
         eman = momentum_encoder and not self.split
         super().__init__(backbone, n_classes, weak, eman, seed=seed, **shared)
         generator = torch.Generator().manual_seed(seed)
@@ -179,6 +182,11 @@ class CoMatch(Student):
         self.smooth_from, self.ema_first = smooth_from, ema_first
         self.past = Ring(queue if momentum_encoder else 0, sum(self.widths))
         self._fresh: list[Tensor] = []
+
+    @property
+    def kept(self) -> Classifier:
+        """The classifier that the training is for."""
+        return self.classifier if self.keep == "network" else super().kept
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """As in :class:`Student`; ``weak``, ``first`` and ``second`` views of unlabelled images.
