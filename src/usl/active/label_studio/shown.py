@@ -17,7 +17,7 @@ from usl.active.label_studio.backend import Backend
 from usl.active.label_studio.project import MODEL, Project
 from usl.active.label_studio.standing import ORDERED, Stand
 
-BATCH = 5_000  # predictions in one request; Label Studio takes seconds for any number
+BATCH = 1_000  # predictions in one request
 DRIFT = 0.25  # a score may differ by so much, where the class has not changed
 
 
