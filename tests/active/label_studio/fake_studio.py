@@ -41,6 +41,7 @@ class FakeStudio:
         self.annotations, self.predictions = {}, {}
         self.backends, self.webhooks, self.requests = {}, {}, []
         self.refuses_backends, self.broken, self.redirect = "", False, ""
+        self.people = [{"id": 1}]
         self.numbers = count(1)
         self.server = None
         self.start(0)
@@ -178,6 +179,7 @@ class FakeStudio:
                 200,
                 {"tasks": list(self.tasks.values()), "total": len(self.tasks)},
             ),
+            "GET /api/users/": listed(*self.people),
             r"GET /api/tasks/(\d+)/": there(self.tasks),
             r"GET /api/annotations/(\d+)/": there(self.annotations),
             "GET /api/predictions/": listed(*self.predictions.values()),

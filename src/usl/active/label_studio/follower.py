@@ -119,7 +119,6 @@ class Follower:
             return self._closing
         try:
             self._shown.add_missing()
-            self._serve()
             return self._send()
         except NotThereError:  # somebody has removed predictions
             self._new_tasks = True
@@ -160,6 +159,7 @@ class Follower:
         self._backend.told(done)
         if done.added or done.withdrawn:
             self._taken()
+        self._shown.see_who_works()
         self._look = time.monotonic() + max(self._every, SHARE * (time.monotonic() - began))
 
     def _deleted(self, standing: Mapping[int, str], there: Set[int]) -> list[int]:
@@ -177,6 +177,7 @@ class Follower:
         for _ in self._shown.send_wanted():
             if self._news.is_set():
                 return True
+        self._serve()
         while (left := self._worked + QUIET - time.monotonic()) > 0:
             if self._sleep(min(left, max(0.05, self._look - time.monotonic()))):
                 return True
