@@ -16,7 +16,7 @@ from usl.active.label_studio.api import AwayError, NotThereError
 from usl.active.label_studio.backend import Backend
 from usl.active.label_studio.project import Project
 from usl.active.label_studio.shown import Shown
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UslError
 from usl.core.words import counted
 
 OFTEN, RARELY = 3.0, 60.0  # seconds between looks at annotations, without events and with them
@@ -95,8 +95,8 @@ class Follower:
                     self._away = True
                     self._tell(f"{error}. Label Studio is asked again every {RETRY:.0f} s.")
                 self._begin_again()
-            except DataError as error:  # a person has to mend it
-                self._backend.tell(str(error))
+            except Exception as error:  # a person has to mend it; events are taken meanwhile
+                self._backend.tell(str(error) if isinstance(error, UslError) else f"{error!r}")
                 self._begin_again(RARELY)
 
     def _begin_again(self, pause: float = 0.0) -> None:
