@@ -154,12 +154,6 @@ class FakeStudio:
                 of.setdefault(one["task"], []).append(one)
             return 200, [{**self.tasks[number], "annotations": a} for number, a in of.items()]
 
-        def remove_all(_, body):
-            gone = set(body["selectedItems"]["included"])
-            kept = {n: one for n, one in self.predictions.items() if one["task"] not in gone}
-            self.predictions = kept
-            return 200, {}
-
         def there(table):
             return lambda number, *_: (200, table[number]) if number in table else missing
 
@@ -188,7 +182,6 @@ class FakeStudio:
                 204,
                 self.predictions.pop(number, None) and None,
             ),
-            "POST /api/dm/actions": remove_all,
             "GET /api/ml/": listed(*self.backends.values()),
             "POST /api/ml/": connect,
             r"PATCH /api/ml/(\d+)": change(self.backends),

@@ -115,7 +115,8 @@ class Follower:
         if time.monotonic() >= self._look:
             self._catch_up()
         self._news.clear()
-        if self._closing or self._backend.interface is None:  # then there is nothing to show
+        ready = self._backend.interface is not None and self._backend.standing.begun
+        if self._closing or not ready:  # then there is nothing to show yet
             return self._closing
         try:
             self._shown.add_missing()
@@ -183,9 +184,11 @@ class Follower:
                 return True
             if time.monotonic() >= self._look:
                 return True
-        for _ in self._shown.send_changed():
-            if self._news.is_set():
+        began = time.monotonic()
+        for _ in self._shown.send_changed():  # and leave Label Studio alone as long as each took
+            if self._sleep(time.monotonic() - began) or time.monotonic() >= self._look:
                 return True
+            began = time.monotonic()
         return self._news.is_set()
 
     def _sleep(self, seconds: float) -> bool:

@@ -98,12 +98,6 @@ class Project:
         """Remove one."""
         self.api.ask("DELETE", f"/api/predictions/{number}/")
 
-    def remove_all_predictions(self, tasks: Sequence[int]) -> None:
-        """Remove the predictions of some tasks, whoever made them."""
-        chosen = {"selectedItems": {"all": False, "included": list(tasks)}}
-        path = f"/api/dm/actions?id=delete_tasks_predictions&project={self.number}"
-        self.api.ask("POST", path, chosen)
-
     def connect(self, address: str, password: str) -> None:
         """Make this server the project's backend, and have its events sent here.
 

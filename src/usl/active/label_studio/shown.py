@@ -2,8 +2,8 @@
 
 Predictions that have changed are sent, and no others. Label Studio takes about a tenth of a second
 for one, so what comes next goes first, with as few new scores as the order needs; then what does
-not come next any more. All others follow many at once, while nobody works: that keeps Label Studio
-busy for seconds.
+not come next any more; all others follow while nobody works. Never many at once, but for tasks that
+have none yet: Label Studio's database would be locked meanwhile, and deny a person the next task.
 
 Where several people may annotate, Label Studio 1.23 draws at random among the tasks with a
 prediction of the project's version, whatever their scores. There only what comes next has that
@@ -55,7 +55,6 @@ class Shown:
         self._tasks: dict[str, list[int]] = {}
         self._sent: dict[int, Sent] = {}
         self._rest = MODEL  # the version of what does not come next
-        self._shared: set[int] = set()  # tasks that other models have predictions of, too
 
     def __len__(self) -> int:
         """How many tasks there are."""
@@ -90,12 +89,12 @@ class Shown:
         self._rest = LATER if self._project.has_team() else MODEL
 
     def _read_predictions(self) -> None:
-        self._sent, self._shared = {}, set()
+        self._sent = {}
         for one in sorted(self._project.predictions(), key=lambda one: int(one["id"])):
             task = one["task"]
             if one["model_version"] not in (MODEL, LATER):
-                self._shared.add(task)
-            elif task in self._sent:
+                continue  # of another model
+            if task in self._sent:
                 self._project.remove_prediction(one["id"])
             else:
                 score = -1.0 if one["score"] is None else one["score"]
@@ -128,22 +127,10 @@ class Shown:
             self._change(task, self._stand(task), self._rest)
 
     def send_changed(self) -> Iterator[None]:
-        """Send all others that have changed, a batch at a time."""
-        changed = [task for task in self._sent if self._differs(task)]
-        alone = [task for task in changed if task not in self._shared]
-        for start in range(0, len(alone), BATCH):
+        """Send all others that have changed, one task at a time."""
+        for task in [task for task in self._sent if self._differs(task)]:
             yield
-            batch = alone[start : start + BATCH]
-            self._project.remove_all_predictions(batch)
-            for task in batch:
-                del self._sent[task]
-            self._add(batch)
-        if alone:
-            self._read_predictions()
-        for task in changed:
-            if task in self._shared:
-                yield
-                self._change(task, self._stand(task), self._rest)
+            self._change(task, self._stand(task), self._rest)
 
     def _comes_next(self, sent: Sent) -> bool:
         """Whether a prediction says so."""
