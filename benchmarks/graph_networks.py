@@ -85,8 +85,14 @@ def measure(features: Any, truth: Any, train: Any, name: str, draw: int) -> dict
     with one_blas_thread():
         model = logistic.fit(points[both], own, np.ones(len(both)), len(numbers))
     said = numbers[model.probabilities(features[~train]).argmax(axis=1)]
-    row = {"variant": name, "draw": draw, "accuracy": float((said == truth[~train]).mean())}
-    return {**row, "classes": len(numbers), "asked": len(np.unique(classes[asked]))}
+    return {
+        "variant": name,
+        "draw": draw,
+        "accuracy": float((said == truth[~train]).mean()),
+        "classes": len(numbers),
+        "asked": len(np.unique(classes[asked])),
+        "cosine": float((points[asked] @ points[labeled].T).max(axis=1).mean()),
+    }
 
 
 def table(results: Path) -> None:
@@ -103,6 +109,8 @@ def table(results: Path) -> None:
         kinds = np.mean([found[draw]["asked"] for draw in draws])
         line = f"{name:25} n {len(own)}  {100 * own.mean():.1f} +- {100 * own.std(ddof=1):.1f}"
         line += f"  classes asked {kinds:.1f}"
+        near = np.mean([found[draw]["cosine"] for draw in draws])
+        line += f"  cosine to the nearest label {near:.2f}"
         if name != "random":
             line += f"  over random {interval(paired_difference(own, base), '+.1f', 100)}"
         print(line)

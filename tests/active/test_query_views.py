@@ -109,7 +109,7 @@ def test_views_and_earlier_predictions_may_be_given(known, told):
     rng = np.random.default_rng(3)
     one, other, now, before = rng.dirichlet(np.ones(3), (4, 1000))
     given = {**known, "method": told(), "predictions": now, "budget": 1}
-    found = usl.query(views=lambda count: iter([one, other][:count]), previous=before, **given)
+    found = usl.query(views=lambda count: iter([one, other, now]), previous=before, **given)
     np.testing.assert_array_equal(found.parameters["views"], [one, other])
     np.testing.assert_array_equal(found.parameters["previous"], before)
     with pytest.raises(DataError, match=r"previous: \(1000, 2\) given; .* \(1000, 3\), is needed"):
@@ -118,6 +118,8 @@ def test_views_and_earlier_predictions_may_be_given(known, told):
         usl.query(previous=2 * before, **given)
     with pytest.raises(DataError, match=r"views: number 1: \(4, 3\) given"):
         usl.query(views=lambda count: iter([one, other[:4]]), **given)
+    with pytest.raises(DataError, match="views: 2 were asked for, but 1 given"):
+        usl.query(views=lambda count: iter([one]), **given)
 
 
 def test_without_a_model_there_are_neither_views_nor_earlier_predictions(known, told):

@@ -76,6 +76,7 @@ def test_every_option_that_is_a_text_or_path_refuses_what_leads_outside():
         "memory",
         "quotas",
         "datasets",
+        "only",
     }
     seen = set()
     for verb, name, kind in options():

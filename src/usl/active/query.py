@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -233,8 +234,12 @@ def _views(given: Views | None, trained: _Learner, now: NDArray[np.float64] | No
         return trained.views(now.shape[1])
 
     def checked(count: int) -> Iterator[NDArray[np.float64]]:
-        for number, table in enumerate(given(count)):
-            yield _as_predictions(f"views: number {number}", table, now)
+        done = 0
+        for table in itertools.islice(given(count), count):
+            yield _as_predictions(f"views: number {done}", table, now)
+            done += 1
+        if done < count:
+            raise DataError(f"views: {count} were asked for, but {done} given.")
 
     return checked
 

@@ -79,9 +79,11 @@ HARMLESS: Mapping[str, Callable[[str], bool]] = {
     ),
     "network": is_network,
     **dict.fromkeys(["model", "init", "start"], is_at_hand),
-    **dict.fromkeys(["source", "out", "scratch"], is_inside),
+    **dict.fromkeys(["source", "out", "scratch", "data"], is_inside),
     **dict.fromkeys(["exclude", "include", "groups", "labels"], is_inside),
-    **dict.fromkeys(["classes", "class_", "annotator", "memory", "quotas", "datasets"], is_plain),
+    **dict.fromkeys(
+        ["classes", "class_", "annotator", "memory", "quotas", "datasets", "only"], is_plain
+    ),
 }
 FREE = (bool, int, float)  # kinds of values that open nothing, beside words of a list
 

@@ -2,7 +2,8 @@
 
 The lists nearest to a row's own give a bound for the distance of its neighbours. All lists are then
 gone through as without it, but of a list only what is within a row's bound is kept, which is little
-and quickly found. What is found is the same.
+and quickly found. All rows of a list look into those nearest lists, whichever are nearest to the
+row itself: a quarter at most of the lists that it may look into.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from usl.training.beyond import points_of
 from usl.training.labels import Labels, given_labels
 from usl.training.models import MixtureModel, Model, NeighborModel, open_model
 from usl.training.open_run import Opened, open_run
-from usl.training.predict import predict_points
+from usl.training.predict import predict_point
 
 KAPPA = 10.0  # of a model without its own
 BLOCK = 4096
@@ -116,7 +116,7 @@ def explain(
             f"{run.path}"
         )
     train = opened.subsets == "train"
-    chances = predict_points(model, opened.space, train)[row]
+    chances = predict_point(model, opened.space, train, row)
     first, second = np.argsort(-chances, kind="stable")[:2].tolist()
     points = points_of(model, opened.space.features)
     found = []

@@ -22,6 +22,7 @@ from usl.run.models import MODEL, STAMP, TrainedModel, trained_model
 from usl.training.shared.whitening import mapped
 
 Probabilities = NDArray[np.float64]
+EVERY = slice(None)
 
 
 class Model(Protocol):
@@ -157,9 +158,9 @@ class NeighborModel(ArrayModel):
         """The share of a class in every training item, before any temperature, [n]."""
         return self.scores[:, number]
 
-    def fitted(self) -> Probabilities:
-        """The transductive probabilities, float64 [n, C]."""
-        return self.scores.astype(np.float64, copy=False)
+    def fitted(self, rows: slice = EVERY) -> Probabilities:
+        """The transductive probabilities, float64 [n, C], or those of some rows."""
+        return self.scores[rows].astype(np.float64, copy=False)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is stored: the fields, scores in half the space."""
@@ -217,13 +218,13 @@ class MixtureModel(NeighborModel):
         voted = np.bincount(places.ravel(), votes.ravel(), q * count)
         return np.asarray(voted.reshape(q, count), dtype=np.float64)
 
-    def fitted(self) -> Probabilities:
-        """The transductive probabilities, float64 [n, C]."""
-        told = self.told()
+    def fitted(self, rows: slice = EVERY) -> Probabilities:
+        """The transductive probabilities, float64 [n, C], or those of some rows."""
+        told = self.told(rows)
         if self.numbers is None:
             return told
         everything = np.zeros((len(told), len(self.bias)))
-        np.put_along_axis(everything, self.numbers.astype(np.int64), told, axis=1)
+        np.put_along_axis(everything, self.numbers[rows].astype(np.int64), told, axis=1)
         return everything
 
     def belonging(self, number: int) -> NDArray[np.floating[Any]]:
@@ -232,9 +233,9 @@ class MixtureModel(NeighborModel):
             return super().belonging(number)
         return np.asarray(np.where(self.numbers == number, self.scores, 0.0).sum(axis=1))
 
-    def told(self) -> Probabilities:
+    def told(self, rows: slice = EVERY) -> Probabilities:
         """As :meth:`fitted`, of the ``numbers`` alone where they are given, float64 [n, K]."""
-        told = self.scores.astype(np.float64) ** (1.0 / self.temperature)
+        told = self.scores[rows].astype(np.float64) ** (1.0 / self.temperature)
         return np.asarray(told / told.sum(axis=1, keepdims=True))
 
     def arrays(self) -> dict[str, NDArray[Any]]:

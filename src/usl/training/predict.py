@@ -113,18 +113,18 @@ def predict(
     return Predicted(ids, probabilities, class_names, skipped, target, unlike)
 
 
-def predict_points(model: Model, space: Space, train_points: NDArray[np.bool_]) -> Probabilities:
-    """Probabilities of every point: the method's own for train, the model's for all others."""
-    own = model.fitted()
-    if own is None:
-        return judge(model, space.features)[0]
-    check_size(len(own), train_points)
-    result = np.empty((len(space.features), own.shape[1]))
-    result[train_points] = own
-    others = restrict(space, ~train_points)
-    if len(others.features):
-        result[~train_points] = judge(model, others.features)[0]
-    return result
+def predict_point(
+    model: Model, space: Space, train_points: NDArray[np.bool_], row: int
+) -> NDArray[np.float64]:
+    """Probabilities of one point, float64 [C]: the method's own for train, else the model's."""
+    place = int(train_points[:row].sum())
+    if train_points[row] and isinstance(model, NeighborModel):
+        check_size(len(model.scores), train_points)
+        return np.asarray(model.fitted(slice(place, place + 1))[0])
+    if train_points[row] and (own := model.fitted()) is not None:
+        check_size(len(own), train_points)
+        return np.asarray(own[place])
+    return np.asarray(judge(model, space.features[row : row + 1])[0][0])
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,10 @@ class Verdict:
 
 
 def judge_points(model: Model, space: Space, train_points: NDArray[np.bool_]) -> Verdict:
-    """What :func:`predict_points` makes likeliest, in memory that does not grow with the classes.
+    """The method's own word of the train points, the model's of all others.
 
-    Raises :class:`DataError` where the train subset has another size than the training had.
+    The memory that it takes does not grow with the classes. Raises :class:`DataError` where the
+    train subset has another size than the training had.
     """
     own = fitted_classes(model)
     count = len(space.features)

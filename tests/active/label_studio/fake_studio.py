@@ -41,6 +41,7 @@ class FakeStudio:
         self.annotations, self.predictions = {}, {}
         self.backends, self.webhooks, self.requests = {}, {}, []
         self.refuses_backends, self.broken, self.redirect = "", False, ""
+        self.people = [{"id": 1}]
         self.numbers = count(1)
         self.server = None
         self.start(0)
@@ -153,12 +154,6 @@ class FakeStudio:
                 of.setdefault(one["task"], []).append(one)
             return 200, [{**self.tasks[number], "annotations": a} for number, a in of.items()]
 
-        def remove_all(_, body):
-            gone = set(body["selectedItems"]["included"])
-            kept = {n: one for n, one in self.predictions.items() if one["task"] not in gone}
-            self.predictions = kept
-            return 200, {}
-
         def there(table):
             return lambda number, *_: (200, table[number]) if number in table else missing
 
@@ -178,6 +173,7 @@ class FakeStudio:
                 200,
                 {"tasks": list(self.tasks.values()), "total": len(self.tasks)},
             ),
+            "GET /api/users/": listed(*self.people),
             r"GET /api/tasks/(\d+)/": there(self.tasks),
             r"GET /api/annotations/(\d+)/": there(self.annotations),
             "GET /api/predictions/": listed(*self.predictions.values()),
@@ -186,7 +182,6 @@ class FakeStudio:
                 204,
                 self.predictions.pop(number, None) and None,
             ),
-            "POST /api/dm/actions": remove_all,
             "GET /api/ml/": listed(*self.backends.values()),
             "POST /api/ml/": connect,
             r"PATCH /api/ml/(\d+)": change(self.backends),

@@ -133,6 +133,14 @@ def test_an_image_of_nobody_is_said_and_nothing_is_kept(event, backend):
     assert backend.store.history() == []
 
 
+def test_a_label_that_cannot_be_kept_is_said_and_others_are_taken(event, backend):
+    tasks = [task(1, "a000"), task(2, "b000")]
+    given = [annotation(7, 1, "x" * 300), annotation(8, 2, "bee")]
+    said = event("ANNOTATIONS_CREATED", tasks, given).json()
+    assert (said["added"], len(said["notes"])) == (1, 1)
+    assert "more than 200 characters" in said["notes"][0]
+
+
 def test_another_project_is_unknown(ask, event, backend):
     ask("/setup", {"project": UID, "schema": CONFIG})
     refused = ask("/setup", {"project": "4.1767323045", "schema": CONFIG})

@@ -35,6 +35,8 @@ def begin(backend, studio, monkeypatch):
             **more,
         )
         backend.standing.taken = lambda fault: one.wake()
+        if not backend.standing.begun:
+            backend.standing.take(Order())
         made.append(one)
         return one
 
@@ -70,16 +72,34 @@ def test_it_connects_and_every_task_gets_a_prediction(begin, studio, backend):
 def test_a_new_order_is_sent_with_changed_predictions_alone(begin, studio, backend):
     begin()
     wait_until(lambda: studio.settings)
-    first = [f"{kind}{row:03d}" for row in range(4) for kind in "abc"]
+    first = [f"{kind}{row:03d}" for row in range(4) for kind in "abc"][:10]
     backend.standing.take(order(*first))
     wait_until(lambda: all(label == "ant" for label, _ in studio.labels().values()))
-    wait_until(lambda: studio.in_order()[:10] == first[:10])
+    wait_until(lambda: studio.in_order()[:10] == first)
     studio.requests.clear()
     second = [*first[1:10], "c019"]
     backend.standing.take(order(*second))
     wait_until(lambda: studio.in_order()[:10] == second)
     changed = [body for method, path, body in studio.requests if method == "PATCH"]
-    assert len(changed) <= 2  # what is new, and what does not come next any more
+    assert len(changed) == 2  # what is new, and what does not come next any more
+
+
+def test_where_a_team_works_only_what_comes_next_has_the_version(begin, studio, backend):
+    studio.people.append({"id": 2})
+    begin()
+    wait_until(lambda: len(studio.predictions) == 60)
+
+    def drawn_from():  # by Label Studio 1.23, at random
+        found = [one for one in studio.predictions.values() if one["model_version"] == "usl"]
+        return {studio.tasks[one["task"]]["data"]["image_id"] for one in found}
+
+    first = [f"{kind}{row:03d}" for row in range(4) for kind in "abc"]
+    backend.standing.take(order(*first))
+    wait_until(lambda: drawn_from() == {*first[:10]})
+    assert studio.settings["model_version"] == "usl"
+    backend.standing.take(order(*first[1:10], "c019"))
+    wait_until(lambda: drawn_from() == {*first[1:10], "c019"})
+    assert studio.in_order()[:10] == [*first[1:10], "c019"]
 
 
 def test_what_was_missed_is_caught_up_with(begin, studio, backend):

@@ -8,6 +8,7 @@ import pytest
 import usl
 from support import unit
 from usl.active.shared.graph_network import DECAY, LAM, LR, GraphNetwork, Linked
+from usl.core.errors import UsageError, UslWarning
 from usl.numeric.stage_cache import NOTHING, KeepInMemory
 from usl.numeric.table import as_table
 
@@ -42,10 +43,18 @@ def forward(a, x, weights):
     return hidden, 1 / (1 + np.exp(-(a @ (hidden @ second) + shift)))
 
 
-@pytest.mark.parametrize("k", [3, 10, 80])
+@pytest.mark.parametrize("k", [3, 10, 59])
 def test_the_graph_is_the_dense_one_where_rows_are_linked(pool, k):
     found = linked_of(pool, k).graph.toarray()
-    np.testing.assert_allclose(found, dense(pool.features, min(k, 59)), atol=1e-5)
+    np.testing.assert_allclose(found, dense(pool.features, k), atol=1e-5)
+
+
+def test_more_neighbors_than_there_are_or_than_fit_are_told(monkeypatch, pool):
+    with pytest.warns(UslWarning, match="k = 80"):
+        assert linked_of(pool, 80).graph.nnz == linked_of(pool, 59).graph.nnz
+    monkeypatch.setattr("usl.active.shared.graph_network.MOST_LINKS", 600)
+    with pytest.raises(UsageError, match=r"k: 11 given.*60 rows\. Use 10 at most"):
+        linked_of(pool, 11)
 
 
 def test_isolated_rows_zeros_and_duplicates_keep_a_graph():

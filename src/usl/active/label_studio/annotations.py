@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any
 
 from usl.active.label_studio.known import Known
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UsageError
 from usl.labeling.answers.classes import name_for
-from usl.labeling.answers.entries import LABEL, SKIP, SWEPT_ELSEWHERE, Answer
+from usl.labeling.answers.entries import LABEL, LONGEST, SKIP, SWEPT_ELSEWHERE, Answer
 from usl.labeling.answers.store import Store
 from usl.labeling.exchange.contract import Given
 from usl.labeling.exchange.incoming import EXPLAINED, rows_by_id
@@ -104,7 +104,10 @@ class Annotations:
             done = self._withdraw(number)
             return Taken(withdrawn=done, notes=[f"{where}: no answer, {given.why}."])
         unseen = annotation.get("parent_prediction") is not None and given.seconds is None
-        added = self._answer(image, given, number, SWEPT_ELSEWHERE if unseen else self.round)
+        try:
+            added = self._answer(image, given, number, SWEPT_ELSEWHERE if unseen else self.round)
+        except UsageError as error:  # a label that cannot be kept, say; others can
+            return Taken(notes=[f"{where}: {error}"])
         self._times[number] = time
         return Taken(added=added)
 
@@ -125,7 +128,7 @@ class Annotations:
                 image,
                 SKIP if label is None else LABEL,
                 label,
-                given.annotator,
+                given.annotator.strip()[: LONGEST["annotator"]].strip(),
                 round,
                 given.seconds,
                 key=f"{self._known.prefix}{number}:{len(known)}",

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from usl.core.errors import DataError, UsageError
 
-PATIENCE = 60.0  # seconds until an answer is given up
+PATIENCE = 300.0  # seconds until an answer is given up: many predictions at once take a while
 MOST = 256_000_000  # bytes of an answer
 REFRESH, LASTS = "/api/token/refresh/", 240.0  # seconds that an access token is used: they last 300
 

@@ -168,7 +168,7 @@ class Backend:
         """The choice that is suggested; None where the project offers none for the class."""
         return self._choices.get(stand.label or "") if self._settings[SUGGEST] else None
 
-    def prediction(self, stand: Stand) -> Data:
+    def prediction(self, stand: Stand, version: str = MODEL) -> Data:
         """As Label Studio takes it; without a suggestion where there is none to show."""
         interface, choice = self.interface, self.shown(stand)
         if interface is None:
@@ -176,7 +176,7 @@ class Backend:
         result = []
         if choice is not None:
             result = [{**interface.choice(choice), "score": round(stand.sure, 4)}]
-        return {"result": result, "score": stand.score, "model_version": MODEL}
+        return {"result": result, "score": stand.score, "model_version": version}
 
     def event(self, action: str, payload: Data) -> Taken:
         """Take what Label Studio tells; it is on the disk when this returns."""

@@ -16,7 +16,7 @@ from usl.active.label_studio.api import AwayError, NotThereError
 from usl.active.label_studio.backend import Backend
 from usl.active.label_studio.project import Project
 from usl.active.label_studio.shown import Shown
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UslError
 from usl.core.words import counted
 
 OFTEN, RARELY = 3.0, 60.0  # seconds between looks at annotations, without events and with them
@@ -95,8 +95,8 @@ class Follower:
                     self._away = True
                     self._tell(f"{error}. Label Studio is asked again every {RETRY:.0f} s.")
                 self._begin_again()
-            except DataError as error:  # a person has to mend it
-                self._backend.tell(str(error))
+            except Exception as error:  # a person has to mend it; events are taken meanwhile
+                self._backend.tell(str(error) if isinstance(error, UslError) else f"{error!r}")
                 self._begin_again(RARELY)
 
     def _begin_again(self, pause: float = 0.0) -> None:
@@ -115,11 +115,11 @@ class Follower:
         if time.monotonic() >= self._look:
             self._catch_up()
         self._news.clear()
-        if self._closing or self._backend.interface is None:  # then there is nothing to show
+        ready = self._backend.interface is not None and self._backend.standing.begun
+        if self._closing or not ready:  # then there is nothing to show yet
             return self._closing
         try:
             self._shown.add_missing()
-            self._serve()
             return self._send()
         except NotThereError:  # somebody has removed predictions
             self._new_tasks = True
@@ -160,6 +160,7 @@ class Follower:
         self._backend.told(done)
         if done.added or done.withdrawn:
             self._taken()
+        self._shown.see_who_works()
         self._look = time.monotonic() + max(self._every, SHARE * (time.monotonic() - began))
 
     def _deleted(self, standing: Mapping[int, str], there: Set[int]) -> list[int]:
@@ -177,14 +178,17 @@ class Follower:
         for _ in self._shown.send_wanted():
             if self._news.is_set():
                 return True
+        self._serve()
         while (left := self._worked + QUIET - time.monotonic()) > 0:
             if self._sleep(min(left, max(0.05, self._look - time.monotonic()))):
                 return True
             if time.monotonic() >= self._look:
                 return True
-        for _ in self._shown.send_changed():
-            if self._news.is_set():
+        began = time.monotonic()
+        for _ in self._shown.send_changed():  # and leave Label Studio alone as long as each took
+            if self._sleep(time.monotonic() - began) or time.monotonic() >= self._look:
                 return True
+            began = time.monotonic()
         return self._news.is_set()
 
     def _sleep(self, seconds: float) -> bool:

@@ -43,7 +43,8 @@ class Known:
             self._of_image[entry.image_id].append(entry.id)
             if entry.key.startswith(self.prefix):
                 number = entry.key.removeprefix(self.prefix).partition(":")[0]
-                self._of_annotation[int(number)].append(entry.id)
+                if number.isdecimal():  # else a key of another making
+                    self._of_annotation[int(number)].append(entry.id)
 
     def of_annotation(self, number: int) -> list[Answer]:
         """What an annotation has said, in order."""

@@ -12,7 +12,8 @@ from usl.active.label_studio.annotations import Data, project_uid
 from usl.active.label_studio.api import Api, NotThereError
 from usl.core.errors import DataError, UsageError
 
-MODEL = "usl"  # the backend's title and the version of all its predictions
+MODEL = "usl"  # the backend's title, and the version of its predictions
+LATER = "usl later"  # their version where a team works: see :mod:`usl.active.label_studio.shown`
 USER = "usl"  # of the backend's basic authentication
 PAGE = 5_000  # tasks in one request
 EVENTS = [
@@ -46,6 +47,10 @@ class Project:
     def __str__(self) -> str:
         """As a person knows it."""
         return f"project {self.number} ({self.title!r}) of {self.api.url}"
+
+    def has_team(self) -> bool:
+        """Whether several people may annotate."""
+        return len(self.api.get("/api/users/")) > 1
 
     def tasks(self) -> list[Data]:
         """All tasks: their ``id`` and their ``data``."""
@@ -92,12 +97,6 @@ class Project:
     def remove_prediction(self, number: int) -> None:
         """Remove one."""
         self.api.ask("DELETE", f"/api/predictions/{number}/")
-
-    def remove_all_predictions(self, tasks: Sequence[int]) -> None:
-        """Remove the predictions of some tasks, whoever made them."""
-        chosen = {"selectedItems": {"all": False, "included": list(tasks)}}
-        path = f"/api/dm/actions?id=delete_tasks_predictions&project={self.number}"
-        self.api.ask("POST", path, chosen)
 
     def connect(self, address: str, password: str) -> None:
         """Make this server the project's backend, and have its events sent here.

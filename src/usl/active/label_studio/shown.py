@@ -2,8 +2,12 @@
 
 Predictions that have changed are sent, and no others. Label Studio takes about a tenth of a second
 for one, so what comes next goes first, with as few new scores as the order needs; then what does
-not come next any more. All others follow many at once, while nobody works: that keeps Label Studio
-busy for seconds.
+not come next any more; all others follow while nobody works. Never many at once, but for tasks that
+have none yet: Label Studio's database would be locked meanwhile, and deny a person the next task.
+
+Where several people may annotate, Label Studio 1.23 draws at random among the tasks with a
+prediction of the project's version, whatever their scores. There only what comes next has that
+version, and all others another one.
 """
 
 from __future__ import annotations
@@ -14,10 +18,10 @@ from dataclasses import dataclass, replace
 from usl.active.label_studio.annotations import Data
 from usl.active.label_studio.ascending import ascending
 from usl.active.label_studio.backend import Backend
-from usl.active.label_studio.project import MODEL, Project
+from usl.active.label_studio.project import LATER, MODEL, Project
 from usl.active.label_studio.standing import ORDERED, Stand
 
-BATCH = 5_000  # predictions in one request; Label Studio takes seconds for any number
+BATCH = 1_000  # predictions in one request
 DRIFT = 0.25  # a score may differ by so much, where the class has not changed
 
 
@@ -28,11 +32,12 @@ class Sent:
     number: int
     label: str | None
     score: float
+    version: str
 
     @property
-    def told(self) -> tuple[float, str | None]:
+    def told(self) -> tuple[float, str | None, str]:
         """What it says."""
-        return self.score, self.label
+        return self.score, self.label, self.version
 
 
 class Shown:
@@ -49,7 +54,7 @@ class Shown:
         self._images: dict[int, str | None] = {}
         self._tasks: dict[str, list[int]] = {}
         self._sent: dict[int, Sent] = {}
-        self._shared: set[int] = set()  # tasks that other models have predictions of, too
+        self._rest = MODEL  # the version of what does not come next
 
     def __len__(self) -> int:
         """How many tasks there are."""
@@ -76,19 +81,24 @@ class Shown:
         for task, image in self._images.items():
             if image is not None:
                 self._tasks.setdefault(image, []).append(task)
+        self.see_who_works()
         self._read_predictions()
 
+    def see_who_works(self) -> None:
+        """Look whether there is a team."""
+        self._rest = LATER if self._project.has_team() else MODEL
+
     def _read_predictions(self) -> None:
-        self._sent, self._shared = {}, set()
+        self._sent = {}
         for one in sorted(self._project.predictions(), key=lambda one: int(one["id"])):
             task = one["task"]
-            if one["model_version"] != MODEL:
-                self._shared.add(task)
-            elif task in self._sent:
+            if one["model_version"] not in (MODEL, LATER):
+                continue  # of another model
+            if task in self._sent:
                 self._project.remove_prediction(one["id"])
             else:
-                score = one["score"]
-                self._sent[task] = Sent(one["id"], _label(one), -1.0 if score is None else score)
+                score = -1.0 if one["score"] is None else one["score"]
+                self._sent[task] = Sent(one["id"], _label(one), score, one["model_version"])
 
     def add_missing(self) -> None:
         """Give a prediction to the tasks that have none."""
@@ -108,31 +118,23 @@ class Shown:
         scores = ascending([self._sent[task].score for task in tasks], ORDERED)
         for task, score in zip(tasks, scores, strict=True):
             stand = replace(self._stand(task), score=score)
-            if (score, self._backend.shown(stand)) != self._sent[task].told:
+            if (score, self._backend.shown(stand), MODEL) != self._sent[task].told:
                 yield
-                self._change(task, stand)
-        left = [task for task, sent in self._sent.items() if sent.score < ORDERED]
-        for task in sorted(set(left) - set(tasks)):
+                self._change(task, stand, MODEL)
+        left = {task for task, sent in self._sent.items() if self._comes_next(sent)}
+        for task in sorted(left.difference(tasks)):
             yield
-            self._change(task, self._stand(task))
+            self._change(task, self._stand(task), self._rest)
 
     def send_changed(self) -> Iterator[None]:
-        """Send all others that have changed, a batch at a time."""
-        changed = [task for task in self._sent if self._differs(task)]
-        alone = [task for task in changed if task not in self._shared]
-        for start in range(0, len(alone), BATCH):
+        """Send all others that have changed, one task at a time."""
+        for task in [task for task in self._sent if self._differs(task)]:
             yield
-            batch = alone[start : start + BATCH]
-            self._project.remove_all_predictions(batch)
-            for task in batch:
-                del self._sent[task]
-            self._add(batch)
-        if alone:
-            self._read_predictions()
-        for task in changed:
-            if task in self._shared:
-                yield
-                self._change(task, self._stand(task))
+            self._change(task, self._stand(task), self._rest)
+
+    def _comes_next(self, sent: Sent) -> bool:
+        """Whether a prediction says so."""
+        return sent.score < ORDERED or (sent.version == MODEL and self._rest != MODEL)
 
     def _stand(self, task: int) -> Stand:
         return self._backend.standing.of(self._images.get(task))
@@ -140,21 +142,25 @@ class Shown:
     def _differs(self, task: int) -> bool:
         """Whether a prediction has another class by now, or quite another score."""
         sent, stand = self._sent[task], self._stand(task)
+        if self._comes_next(sent):
+            return False  # of these is taken care
         drift = abs(sent.score - stand.score)
-        return sent.label != self._backend.shown(stand) or drift > DRIFT
+        return (
+            sent.version != self._rest or sent.label != self._backend.shown(stand) or drift > DRIFT
+        )
 
-    def _change(self, task: int, stand: Stand) -> None:
+    def _change(self, task: int, stand: Stand, version: str) -> None:
         sent = self._sent[task]
-        told = self._backend.prediction(stand)
+        told = self._backend.prediction(stand, version)
         self._project.change_prediction(sent.number, told)
-        self._sent[task] = Sent(sent.number, _label(told), stand.score)
+        self._sent[task] = Sent(sent.number, _label(told), stand.score, version)
 
     def _add(self, tasks: Sequence[int]) -> None:
         self._project.add_predictions(list(self._predictions(tasks)))
 
     def _predictions(self, tasks: Iterable[int]) -> Iterator[Data]:
         for task in tasks:
-            yield {"task": task, **self._backend.prediction(self._stand(task))}
+            yield {"task": task, **self._backend.prediction(self._stand(task), self._rest)}
 
 
 def _label(prediction: Data) -> str | None:

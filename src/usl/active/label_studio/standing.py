@@ -63,7 +63,12 @@ class Standing:
         self._order = Order()
         self._places: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._fault = ""
+        self._fault, self._begun = "", False
+
+    @property
+    def begun(self) -> bool:
+        """Whether there has been an order, or it is known that there is none."""
+        return self._begun or bool(self._fault)
 
     @property
     def fault(self) -> str:
@@ -79,7 +84,7 @@ class Standing:
     def take(self, order: Order) -> None:
         """Go on with a newer order."""
         with self._lock:
-            self._order = order
+            self._order, self._begun = order, True
             self._places = {image: place for place, image in enumerate(order.images[:AHEAD])}
         self.taken("")
 

@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit
 
+from usl.core.errors import UsageError
+from usl.core.parameters import clamp_k
 from usl.core.progress import Progress, silent
+from usl.core.words import counted
 from usl.numeric.adam import Adam
 from usl.numeric.arrays import TINY, Float32, Rows, Values
 from usl.numeric.blocks import map_blocks
@@ -31,6 +34,7 @@ from usl.selection.shared.sample import draw_sample
 
 HIDDEN, DROPOUT, STEPS, LR, DECAY, LAM = 128, 0.3, 200, 1e-3, 5e-4, 1.2  # the authors' code
 LINKED = 50_000  # rows that are looked at: all of a smaller collection
+MOST_LINKS = 25_000_000  # of all rows: a gigabyte of them
 BLOCK = 4096  # rows; fixed, because products are rounded, and dropout drawn, block by block
 NOISE = 1e-6  # what rounding leaves of a cosine of 0
 REPORT_EVERY = 20  # steps
@@ -63,12 +67,22 @@ class Linked:
         keep: Keep,
         progress: Progress = silent,
     ) -> Linked:
-        """All rows of a small table, a random part of a large one, each with its ``k`` nearest."""
+        """All rows of a small table, a random part of a large one, each with its ``k`` nearest.
+
+        Raises
+        ------
+        UsageError : more links than ``MOST_LINKS``.
+        """
         rng = np.random.default_rng(seed)
         rows = draw_sample(len(table), budget, labeled, candidates, max(LINKED, budget), rng)
         part = rows if len(rows) < len(table) else None
         points = table.take(part)
-        k = min(k, len(rows) - 1)
+        k = clamp_k(k, len(rows) - 1, len(rows))
+        if k * len(rows) > MOST_LINKS:
+            raise UsageError(
+                f"k: {k} given, too many links of {counted(len(rows), 'row')}. Use "
+                f"{MOST_LINKS // len(rows)} at most."
+            )
         wide = min(max(k, SEARCHED), len(rows) - 1)
         found, distances = kept_nearest(
             as_table(points), wide, keep=keep, rows=part, progress=progress

@@ -72,8 +72,8 @@ class Contrast(Task):
     pipeline : views as ``torchvision`` makes them, boxes uniform in area, or as the authors' code
         by ``tensorflow``: boxes uniform in height, bicubic, contrast by channel, saturation in HSV,
         and a blur that sees black beyond the edges.
-    normalize : by the network's mean and deviation; otherwise it forgets both and sees pictures as
-        they are, 0 to 1, as the authors' does.
+    normalize : pictures by the network's mean and deviation; without, it forgets both and sees
+        values from 0 to 1, as the authors' does.
     last_norm : the last layer of the head is normalised over the batch, too; not with the preset
         cpu.
     """

@@ -29,7 +29,7 @@ from usl.core.progress import Progress, silent
 from usl.numeric.adam import Adam
 from usl.numeric.arrays import TINY, Float32, softmax
 from usl.numeric.blocks import one_blas_thread
-from usl.numeric.distances import nearest
+from usl.numeric.neighbor_search import nearest_others
 from usl.numeric.pca import principal_directions, second_moments
 from usl.training.models import SupportModel
 from usl.training.shared.class_shares import ClassPrior, prior_shares
@@ -124,9 +124,7 @@ def prepare(
 ) -> dict[str, NDArray[np.int64]]:
     """What :func:`fit` needs of the features alone: pass it on as keyword arguments."""
     count = min(k, len(features) - 1)
-    return {
-        "neighbors": nearest(features, features, count, exclude_self=True, progress=progress)[0]
-    }
+    return {"neighbors": nearest_others(features, count, progress=progress)[0]}
 
 
 def start_of(features: Float32) -> Float32 | None:

@@ -30,6 +30,7 @@ from usl.numeric.arrays import TINY, Float32, softmax
 from usl.numeric.blocks import one_blas_thread
 from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
+from usl.numeric.neighbor_search import nearest_others
 from usl.training.models import MixtureModel
 from usl.training.shared.prototypes import Matrix, label_votes
 
@@ -86,7 +87,7 @@ def prepare(
 ) -> dict[str, sparse.csr_matrix]:
     """What :func:`fit` needs of the features alone: (W + W^T) / (2 k)."""
     n, k = len(features), min(k, len(features) - 1)
-    found, distances = nearest(features, features, k, exclude_self=True, progress=progress)
+    found, distances = nearest_others(features, k, progress=progress)
     directed = sparse.csr_matrix(
         (similarity(distances, 1.0).ravel(), found.ravel(), np.arange(0, n * k + 1, k)), (n, n)
     )

@@ -106,7 +106,7 @@ class CoMatch(Student):
     lam : lambda_u, weight of the pseudo-labels' loss.
     lam_c : lambda_c, weight of the graph's loss.
     ramp : steps over which that weight rises; 0 for none.
-    stairs : in so many equal stairs; 0 for a slope.
+    stairs : that weight rises in so many equal stairs; 0 for a slope.
     temperature : T of the softmax over similarities.
     projection : width of the embeddings that are compared.
     edge : similarity from which two pseudo-labels are joined in the graph, at most 1.
@@ -114,7 +114,7 @@ class CoMatch(Student):
         five batches, labelled and unlabelled, in the authors' CIFAR settings. Smoothing begins
         when the memory is full ...
     smooth_from : ... but not before so many steps.
-    ema_first : momentum of the moving average in those steps; None for the same all along.
+    ema_first : momentum of the moving average until smooth_from; None for the same all along.
     slope : of the projection's activation below 0, a LeakyReLU; 0 for ReLU.
     alpha : share of the own prediction in a pseudo-label; the rest is the memory's.
     alignment : make pseudo-labels of all classes equally frequent. Only where they are; the

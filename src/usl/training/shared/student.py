@@ -50,8 +50,9 @@ class Student(Task):
     eman : the batch statistics of the teacher are averaged too, instead of copied.
     seed : of the head's initial weights.
     ema : momentum of the moving average that is kept: the share of it that stays in a step.
-    ema_warmup : in step t that share is at most (1 + t) / (10 + t), so that a short training does
-        not end with the memory of its first weights. Off in the literature's presets.
+    ema_warmup : the moving average keeps no more than (1 + t) / (10 + t) of itself in step t, so
+        that a short training does not end with the memory of its first weights. Off in the
+        literature's presets.
     uniform_head : the last layer begins uniform within 1 / sqrt(width), as torch begins a linear
         layer; else normal (Glorot).
     """
