@@ -9,9 +9,11 @@ import pytest
 from fake_studio import CONFIG, CREATED, UID, annotation, task
 
 from usl.active.label_studio.app import make_app
+from usl.active.label_studio.backend import Backend
 from usl.active.label_studio.guard import MAX_BODY
 from usl.labeling.answers.classes import rename_class
 from usl.labeling.answers.entries import Answer
+from usl.labeling.answers.live import SUGGEST
 from usl.labeling.answers.outcomes import outcomes
 from usl.labeling.page.queue import Order
 
@@ -68,6 +70,16 @@ def test_setup_and_predict_as_the_contract_has_them(ask, backend):
     first, second, later, never = (results[place]["score"] for place in (1, 0, 2, 3))
     assert 0 < first < second < later < never == 1
     assert [line for line in backend.lines if "stranger" in line] == backend.lines != []
+
+
+def test_without_suggestions_scores_alone_are_told(backend):
+    blind = {SUGGEST: False, "method": "canvass", "learner": "accord", "seed": 0}
+    quiet = Backend(backend.store, backend.finder, backend.standing, blind, tell=print)
+    quiet.bind(UID)
+    quiet.configure(CONFIG)
+    quiet.standing.take(Order(("a000",), {"a000": ("ant", 0.9)}))
+    (told,) = quiet.predict([task(1, "a000")])
+    assert told == {"result": [], "score": 0.1, "model_version": "usl"}
 
 
 def test_annotations_become_answers_and_follow_what_becomes_of_them(event, ask, backend):

@@ -209,11 +209,11 @@ class Backend:
     def _reconfigure(self, project: Data) -> None:
         config = project.get("label_config")
         if isinstance(config, str) and config != self._config:
-            self.more_tasks()  # their predictions may have to change
             try:
                 self.configure(config)
             except DataError as error:  # answers are taken all the same
                 self.tell(str(error))
+            self.more_tasks()  # the predictions of all may have to change
 
     def tell(self, line: str) -> None:
         """Say something, once."""
