@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test torture lint bench clean
+.PHONY: demo test torture lint bench label-studio clean
 
 demo: .venv/core
 	$(BIN)/usl demo
@@ -23,6 +23,14 @@ bench: .venv/all
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/cifar10.py
 
+# usl serve-ls with a real Label Studio, which has an environment of its own: it pins its own SDK.
+label-studio: .venv/all .venv-label-studio/bin/label-studio
+	$(BIN)/pytest -ra tests/active/label_studio/test_real_server.py
+
+.venv-label-studio/bin/label-studio:
+	$(PYTHON) -m venv .venv-label-studio
+	.venv-label-studio/bin/pip install --quiet --disable-pip-version-check label-studio
+
 # The stamps are older than pyproject.toml only when it has changed since the last installation.
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -38,4 +46,4 @@ bench: .venv/all
 	@touch $@ .venv/core
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-label-studio build dist

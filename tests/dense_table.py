@@ -43,10 +43,10 @@ class DenseTable:
     def neighborhood(self, k, wide, *, squared=False, progress=None):
         return self.nearest(k), self.mean_distance(wide, squared=squared)
 
-    def kmeans(self, count, *, rng, iterations=200, exact=None, progress=None):
+    def kmeans(self, count, *, rng, iterations=200, exact=None, start=None, progress=None):
         _, first = np.unique(self.points, axis=0, return_index=True)
         order = rng.permutation(len(self))
-        centroids = self.points[order[np.isin(order, first)][:count]]
+        centroids = self.points[order[np.isin(order, first)][:count]] if start is None else start
         clusters = None
         for done in range(1, iterations + 1):  # noqa: B007
             before, clusters = clusters, self.assign(centroids)

@@ -3,8 +3,9 @@
     python usl_selections/make.py cifar10 datasets/cifar-10-batches-py
     python usl_selections/make.py fashion_mnist datasets/fashion-mnist
 
-Each list is what ``usl select SOURCE --model cifar-cld-small --method METHOD --budget N`` picks, with
-seed 0. The encoder has seen CIFAR-10's train images and no label. What is there is not made again.
+Each list is what ``usl select SOURCE --model cifar-cld-small --method METHOD --budget N`` picks,
+with seed 0. The encoder has seen CIFAR-10's train images and no label. What is there is not made
+again.
 ``lists.json`` has of each list its SHA-256 and how it was made.
 """
 

@@ -152,6 +152,28 @@ def test_until_there_is_a_model_picks_come_first_then_all_others(made):
     assert ids[3] not in first_images(split, fewer, 0, {ids[3]})
 
 
+def test_a_strategy_is_told_what_the_model_before_said(made, tmp_path):
+    _, features, truth = made
+    np.save(tmp_path / "features.npy", features)
+    opened = open_run(usl.start_run(tmp_path / "features.npy", PICKS, tmp_path / "run"))
+    rows = [int(np.flatnonzero(truth == one)[0]) for one in (0, 2, 1)]
+    with Store.open(opened.run.path) as store:
+        model = LiveModel(opened, store, method="tod", learner="logistic")
+        give(store, truth, model._ids, rows[:2])
+        model.order()
+        give(store, truth, model._ids, rows[2:])
+        order = model.order()
+        again = model.order()
+    _, last = margins(opened.space.features, rows[:2], [0, 1])
+    _, now = margins(opened.space.features, rows, [0, 2, 1])
+    previous = np.zeros((N, 3))
+    previous[:, [0, 2]] = last.probabilities(opened.space.features)
+    change = ((now.probabilities(opened.space.features) - previous) ** 2).sum(axis=1)
+    ranked = [row for row in np.argsort(-change, kind="stable").tolist() if row not in rows]
+    assert list(order.images) == [model._ids[row] for row in ranked[:AHEAD]]
+    assert again.images == order.images, "nothing is new"
+
+
 def test_what_the_selection_excluded_is_never_asked_for(made, live):
     run, _, truth = made
     model, store = live
@@ -164,22 +186,3 @@ def test_what_the_selection_excluded_is_never_asked_for(made, live):
     finally:
         (run.path / EXCLUDED).unlink()
     assert not set(wanted) & set(again.images)
-
-
-def test_a_strategy_is_told_what_the_model_before_said(made, live):
-    run, _, truth = made
-    model, store = LiveModel(open_run(run), live[1], method="tod", learner="logistic"), live[1]
-    rows = [int(np.flatnonzero(truth == one)[0]) for one in (0, 2, 1)]
-    give(store, truth, model._ids, rows[:2])
-    model.order()
-    give(store, truth, model._ids, rows[2:])
-    order = model.order()
-    features = open_run(run).space.features
-    _, last = margins(features, rows[:2], [0, 1])
-    _, now = margins(features, rows, [0, 2, 1])
-    previous = np.zeros((N, 3))
-    previous[:, [0, 2]] = last.probabilities(features)
-    change = ((now.probabilities(features) - previous) ** 2).sum(axis=1)
-    ranked = [row for row in np.argsort(-change, kind="stable").tolist() if row not in rows]
-    assert list(order.images) == [model._ids[row] for row in ranked[:AHEAD]]
-    assert list(model.order().images) == list(order.images), "nothing is new"

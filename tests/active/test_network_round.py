@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -145,5 +144,3 @@ def test_on_the_console(run, capsys):
     assert main([*command, *options, "--quiet"]) == 0
     said = capsys.readouterr().out
     assert "by margin, through a network (supervised, 3 steps), after 6 labels" in said
-    assert main([*command, *options, "--json", "--quiet"]) == 0
-    assert json.loads(capsys.readouterr().out)["network"]["method"] == "supervised"

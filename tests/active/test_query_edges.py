@@ -49,7 +49,8 @@ def one_labeled_class():
 
 
 FAIR = {name for name in STRATEGIES.names() if not hasattr(STRATEGIES.load(name), ORACLE)}
-THROUGH_A_HEAD = {"alfamix", "bald", "dropquery", "llal", "mcdal", "refine", "revival"}  # of two
+# These learn by themselves, which takes two classes.
+THROUGH_A_HEAD = {"alfamix", "bald", "dropquery", "llal", "mcdal", "refine", "revival"}
 OF_VIEWS = {"cbssal", "mma", "mma_kmeans"}  # which the learner of two classes predicts
 OF_FEW_LABELS = sorted(FAIR - THROUGH_A_HEAD - OF_VIEWS)
 POOLS = (ordinary, all_alike, pairs_and_zeros, certain, two_classes, a_thousand_classes)

@@ -169,6 +169,7 @@ def test_labels_of_the_start_and_of_each_round():
             'start = { method = "usl_t", end_to_end = true }',
             "asking.start: a start is picked on the features",
         ),
+        ("seeds = 4", 'seeds = 4\nrival = "few"', "rival: 'few' has fewer seeds than"),
         ("seeds = 4", 'seeds = 4\nreference = "few"', "reference: 'few' has fewer seeds than"),
         ('strategy = "margin"', 'strategy = "margins"', r"few: Unknown .* Did you mean 'margin'"),
         ('strategy = "margin"', 'strategy = "margin", k = 2', "'margin' has no parameter 'k'"),

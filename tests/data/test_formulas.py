@@ -158,7 +158,12 @@ def test_what_a_person_types_is_taken_as_typed(split, tmp_path):
 def test_predictions_are_harmless_and_as_they_were_written(tmp_path):
     nobody = np.zeros(2, dtype=bool)
     table = prediction_table(
-        np.array(["=1", "-2"]), np.array(["train"] * 2), np.eye(2), ["@a", "b"], nobody
+        np.array(["=1", "-2"]),
+        np.array(["train"] * 2),
+        np.arange(2),
+        np.ones(2),
+        ["@a", "b"],
+        nobody,
     )
     write_predictions(tmp_path, table)
     assert read_text_table(tmp_path / "predictions.csv").values("image_id") == ["=1", "-2"]

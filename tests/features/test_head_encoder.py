@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torch.nn import functional as F  # noqa: E402
 from torchvision.models import resnet18  # noqa: E402
 
 from usl.cli import main  # noqa: E402
-from usl.core.errors import DataError, UsageError  # noqa: E402
+from usl.core.errors import DataError, UsageError, UslWarning  # noqa: E402
 from usl.features.head_encoder import split_layer, with_layer  # noqa: E402
 from usl.features.open_encoder import open_encoder  # noqa: E402
 from usl.selection.start_run import start_run  # noqa: E402
@@ -148,12 +149,32 @@ def test_scan(save, pictures, kind):
     layers = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 14))
     head = layers if kind == "mlp" else nn.Linear(512, 14)
     state = prefixed(cifar_state(), "backbone.") | prefixed(head.state_dict(), "contrastive_head.")
-    name = save(state, "resnet18_cifar", "model.pth.tar")
+    name = save(state, "resnet18_cifar", "simclr_cifar-10.pth.tar")
     encoder, trunk = open_encoder(f"{name}#layer=head"), open_encoder(name)
     expected = check(encoder, trunk.encode(pictures), head, 14)
     np.testing.assert_allclose(encoder.encode(pictures), expected, atol=1e-5)
     assert trunk.supervision == "none"
     np.testing.assert_allclose(trunk.backbone().mean.flatten(), CIFAR[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("file", "mean"),
+    [
+        ("simclr_cifar-20.pth.tar", (0.5071, 0.4867, 0.4408)),  # SCAN's name; SCAN-cifar100
+        ("cifar100.pth", (0.5071, 0.4867, 0.4408)),
+        ("cifar10.pth", CIFAR[0]),
+        ("checkpoint.pth", CIFAR[0]),
+    ],
+)
+def test_the_name_of_scans_file_tells_its_data_set(save, file, mean):
+    """normalization_kwargs_dict of nn_utils.py; nothing inside the file tells."""
+    state = prefixed(cifar_state(), "backbone.")
+    state |= prefixed(nn.Linear(512, 14).state_dict(), "contrastive_head.")
+    name = save(state, "resnet18_cifar", file)
+    told = pytest.warns(UslWarning, match="does not tell its data set")
+    with told if file == "checkpoint.pth" else nullcontext():
+        found = open_encoder(name).backbone()
+    np.testing.assert_allclose(found.mean.flatten(), mean, atol=1e-6)
 
 
 def test_scan_of_large_pictures(save):

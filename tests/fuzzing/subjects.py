@@ -382,6 +382,11 @@ datasets.a.standardize = true
 datasets.a.supervision = "none"
 methods.random = {}
 methods.usl.k = 5
+methods.asks.strategy = "margin"
+methods.asks.batch = 2
+asking.start = "usl"
+asking.size = 5
+rival = "usl"
 learners.logistic.seeds = 1
 """
     toml = b'[select]\nbudget = 3\nmodel = "pixels"\n[label]\nport = 80\n'

@@ -6,9 +6,11 @@ Every number is the one of the source that is named, not of our code: boxes are 
 from __future__ import annotations
 
 import random
+from functools import cache
 
 import numpy as np
 import torch
+from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from torchvision import transforms
 
@@ -27,6 +29,101 @@ def simclr(size, strength=0.5, blur=False, least=0.08):
         kernel = 2 * max(1, size // 20) + 1
         steps.append(transforms.RandomApply([transforms.GaussianBlur(kernel)], p=0.5))
     return transforms.Compose([*steps, transforms.ToTensor()])
+
+
+def tensorflow_box(h, w, area=(0.08, 1.0), ratios=(3 / 4, 4 / 3), covered=0.1):
+    """sample_distorted_bounding_box_op.cc with the whole picture as the object: y, x, h, w."""
+    f = np.float32
+    least, most = (f(share) * f(w) * f(h) for share in area)
+    for _ in range(100):
+        ratio = f(random.random()) * (f(ratios[1]) - f(ratios[0])) + f(ratios[0])
+        low, high = (int(np.rint(np.sqrt(bound / ratio))) for bound in (least, most))
+        if np.rint(f(high) * ratio) > w:
+            high = int((w + 0.5 - 1e-7) / ratio)
+            high -= bool(np.rint(f(high) * ratio) > w)
+        high = min(high, h)
+        low = min(low, high)
+        height = low + random.randrange(high - low + 1)
+        height += bool(int(np.rint(f(height) * ratio)) * height < least)
+        height -= bool(int(np.rint(f(height) * ratio)) * height > most)
+        width = int(np.rint(f(height) * ratio))
+        if not least <= width * height <= most or not (0 < width <= w and 0 < height <= h):
+            continue
+        if width * height / (w * h) < covered:
+            continue
+        y = random.randrange(h - height) if height < h else 0
+        x = random.randrange(w - width) if width < w else 0
+        return y, x, height, width
+    return 0, 0, h, w
+
+
+def tensorflow_bicubic(pixels, size):
+    """resize_bicubic_op.cc with half_pixel_centers, float [h, w, c] to [size, size, c]."""
+    rows, columns = (keys_weights(side, size) for side in pixels.shape[:2])
+    return np.moveaxis(rows @ (np.moveaxis(pixels, 2, 0) @ columns.T), 0, 2)
+
+
+@cache
+def keys_weights(source, size):
+    """Of the old pixels in each new one, [size, source]: four of them, a = -1/2."""
+    found = np.zeros((size, source))
+    for new in range(size):
+        old = (new + 0.5) * source / size - 0.5
+        for pixel in range(int(np.floor(old)) - 1, int(np.floor(old)) + 3):
+            x = abs(pixel - old)
+            near = ((-0.5 + 2) * x - (-0.5 + 3)) * x * x + 1
+            far = ((-0.5 * x - 5 * -0.5) * x + 8 * -0.5) * x - 4 * -0.5
+            if 0 <= pixel < source:
+                found[new, pixel] = near if x <= 1 else far
+    return found / found.sum(1, keepdims=True)
+
+
+def tensorflow_crop(size):
+    """google-research/simclr, data_util.py, crop_and_resize of one picture."""
+
+    def crop(image):
+        y, x, height, width = tensorflow_box(image.height, image.width)
+        box = np.asarray(image)[y : y + height, x : x + width] / 255
+        resized = tensorflow_bicubic(box, size).clip(0, 1)
+        return Image.fromarray((resized * 255).round().astype(np.uint8))
+
+    return crop
+
+
+def tensorflow_jitter(strength):
+    """google-research/simclr, data_util.py, color_jitter_rand of one picture; clipped each time."""
+
+    def saturate(x, factor):
+        hsv = rgb_to_hsv(x)
+        hsv[..., 1] = (hsv[..., 1] * factor).clip(0, 1)
+        return hsv_to_rgb(hsv)
+
+    def turn(x, by):
+        hsv = rgb_to_hsv(x)
+        hsv[..., 0] = (hsv[..., 0] + by) % 1
+        return hsv_to_rgb(hsv)
+
+    def jitter(image):
+        x, s = np.asarray(image) / 255, 0.8 * strength
+        low = max(0, 1 - s)
+        steps = [
+            lambda x: x * random.uniform(low, 1 + s),
+            lambda x: (x - (m := x.mean((0, 1)))) * random.uniform(low, 1 + s) + m,
+            lambda x: saturate(x, random.uniform(low, 1 + s)),
+            lambda x: turn(x, random.uniform(-0.2 * strength, 0.2 * strength)),
+        ]
+        for step in random.sample(steps, 4):
+            x = step(x).clip(0, 1)
+        return Image.fromarray((x * 255).round().astype(np.uint8))
+
+    return jitter
+
+
+def simclr_release(size, strength=0.5):
+    """The same pipeline as TensorFlow's operations make it; for CIFAR it has no blur."""
+    _, flip, _, *last = simclr(size, strength).transforms
+    jitter = transforms.RandomApply([tensorflow_jitter(strength)], p=0.8)
+    return transforms.Compose([tensorflow_crop(size), flip, jitter, *last])
 
 
 def pillow_blur(image):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import colorsys
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -17,6 +19,7 @@ from usl.learning.augment.color import (  # noqa: E402
     Jitter,
     color_jitter_,
     enhance_,
+    enhance_as_tensorflow_,
     grey,
     random_grey_,
     turn_hue_,
@@ -54,6 +57,21 @@ def test_enhance_is_pillows(kind, enhancer, channels):
     for i, factor in enumerate(FACTORS):
         theirs = reference.pil_to_tensor(enhancer(picture(images[i])).enhance(factor)) / 255
         assert (ours[i] - theirs).abs().max() < 2.1 / 255, factor
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.9, 1.6])
+def test_contrast_and_saturation_are_tensorflows(factor):
+    """tf.image.adjust_contrast: by channel; adjust_saturation: S f in HSV, at most 1."""
+    images = photos(3) / 255
+    kinds, factors = torch.tensor([0, 1, 2]), torch.full((3,), factor)
+    ours = enhance_as_tensorflow_(images.clone(), kinds, factors)
+    means = images[1].mean((1, 2), keepdim=True)
+    torch.testing.assert_close(ours[0], (images[0] * factor).clamp(0, 1))
+    torch.testing.assert_close(ours[1], ((images[1] - means) * factor + means).clamp(0, 1))
+    pixels = images[2].flatten(1).T.tolist()
+    hsv = (colorsys.rgb_to_hsv(*pixel) for pixel in pixels)
+    theirs = torch.tensor([colorsys.hsv_to_rgb(h, min(1, s * factor), v) for h, s, v in hsv])
+    torch.testing.assert_close(ours[2], theirs.T.view_as(ours[2]), atol=1e-5, rtol=0)
 
 
 def test_each_picture_has_its_own_kind():
@@ -144,6 +162,18 @@ def test_blur_is_torchvisions(radius):
     ours = gaussian_blur(images, sigmas, radius)
     for i, sigma in enumerate(sigmas.tolist()):
         theirs = reference.gaussian_blur(images[i], [2 * radius + 1] * 2, [sigma] * 2)
+        torch.testing.assert_close(ours[i], theirs, atol=1e-5, rtol=0)
+
+
+def test_a_blur_that_sees_black_beyond_the_edges():
+    """google-research/simclr: depthwise_conv2d with padding SAME, which adds zeros."""
+    images, radius = photos()[:2] / 255, 3
+    ours = gaussian_blur(images, torch.tensor([0.4, 1.6]), radius, black=True)
+    for i, sigma in enumerate((0.4, 1.6)):
+        bell = torch.exp(-(torch.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+        bell /= bell.sum()
+        kernel = (bell[:, None] * bell).expand(3, 1, -1, -1)
+        theirs = torch.nn.functional.conv2d(images[i], kernel, padding="same", groups=3)
         torch.testing.assert_close(ours[i], theirs, atol=1e-5, rtol=0)
 
 

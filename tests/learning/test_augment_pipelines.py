@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -14,6 +16,7 @@ from usl.learning.augment import (  # noqa: E402
     COMATCH,
     EMAN,
     FIFTH,
+    FIXMATCH_PYTORCH,
     USB,
     InnerCrop,
     MoCoV2,
@@ -27,10 +30,12 @@ from usl.learning.augment import (  # noqa: E402
     comatch_views,
     view_pair,
 )
+from usl.learning.augment.pipelines import ViewPair  # noqa: E402
 
 ALL = [
     SimCLR(24),
     SimCLR(24, strength=1.0, blur=True),
+    SimCLR(24, strength=1.0, blur=True, tensorflow=True),
     MoCoV2(24),
     Weak(24),
     Strong(24),
@@ -158,6 +163,7 @@ ERASING = transforms.RandomErasing(p=1.0, value=MEAN)  # its 0 comes after the n
             pil_pipelines.usb_large(21, pil_pipelines.usb_rand_augment),
         ),
         (SimCLR(24), pil_pipelines.simclr(24)),
+        (SimCLR(24, tensorflow=True), pil_pipelines.simclr_release(24)),
         (SimCLR(24, strength=1.0, blur=True), pil_pipelines.simclr(24, 1.0, True)),
         (MoCoV2(24), pil_pipelines.moco_v2(24)),
         (Strong(24), pil_pipelines.fixmatch_strong(24)),
@@ -184,8 +190,9 @@ def test_comatch_has_two_different_strong_views():
 
 def test_pairs_of_views_by_name():
     assert view_pair("fixmatch", 24, flip=False) == (Weak(24, flip=False), Strong(24, flip=False))
+    assert view_pair("fixmatch-pytorch", 24) == (Weak(24), Strong(24, policy=FIXMATCH_PYTORCH))
     assert view_pair("usb", 24) == (Weak(24), Strong(24, ops=3, policy=USB))
-    for name in ("fixmatch", "eman", "usb", "usb-large"):
+    for name in get_args(ViewPair):
         assert [view.flip for view in view_pair(name, 24, flip=False)] == [False, False], name
 
 

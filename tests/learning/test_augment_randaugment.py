@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
+from PIL import Image, ImageDraw  # noqa: E402
 from pil_pipelines import eman_operations, operations, picture  # noqa: E402
 from torchvision.transforms.v2 import functional as reference  # noqa: E402
 
@@ -133,7 +135,7 @@ def test_usbs_strengths_are_continuous_and_always_applied():
 def test_a_random_cutout_is_pillows_rectangle_of_any_side():
     images = torch.zeros(4000, 3, SIDE, SIDE)
     fill = (125 / 255, 123 / 255, 114 / 255)
-    cutout_(images, 0.5, fill, True, torch.Generator().manual_seed(0), random=True)
+    cutout_(images, 0.5, fill, True, torch.Generator().manual_seed(0), random=True, ends=True)
     torch.testing.assert_close(images.amax((0, 2, 3)), torch.tensor(fill))
     wide = (images[:, 0].amax(1) > 0).sum(1)
     assert wide.min() == 1
@@ -142,6 +144,27 @@ def test_a_random_cutout_is_pillows_rectangle_of_any_side():
     inside = images[:, 0].amax(1)[:, -1] == 0
     counts = torch.bincount(wide[inside], minlength=18)[1:17].float()
     assert (counts / counts.mean() - 1).abs().max() < 0.35
+
+
+def test_the_cutout_of_the_pytorch_code_is_pillows_rectangle():
+    """CutoutAbs of kekmodel/FixMatch-pytorch: 17 of 32 pixels, as often at every place."""
+    images = torch.zeros(4000, 1, 32, 32)
+    cutout_(images, 0.5, 1.0, True, torch.Generator().manual_seed(0), ends=True)
+    rng = np.random.default_rng(0)
+    theirs = []
+    for _ in range(len(images)):
+        image = Image.new("L", (32, 32))
+        x0, y0 = (int(max(0, rng.uniform(0, 32) - 8)) for _ in "xy")
+        box = (x0, y0, int(min(32, x0 + 16)), int(min(32, y0 + 16)))
+        ImageDraw.Draw(image).rectangle(box, 1)
+        theirs.append(np.asarray(image))
+    ours, theirs = images[:, 0].numpy(), np.array(theirs)
+    for side in (1, 2):
+        own, others = (boxes.max(side).sum(1).astype(int) for boxes in (ours, theirs))
+        assert own.max() == others.max() == 17
+        shares = [np.bincount(wide, minlength=18) / len(wide) for wide in (own, others)]
+        np.testing.assert_allclose(*shares, atol=0.04)
+        np.testing.assert_allclose(ours.max(side).mean(0), theirs.max(side).mean(0), atol=0.04)
 
 
 @pytest.mark.parametrize("whole", [True, False])

@@ -333,6 +333,7 @@ def test_follow_moves_by_hand_and_treats_buffers_as_told():
         ("cosine", [1.0, 0.5 * (1 + np.cos(np.pi / 2)), 0.5 * (1 + np.cos(0.99 * np.pi))]),
         ("fixmatch", [1.0, np.cos(7 * np.pi / 32), np.cos(0.99 * 7 * np.pi / 16)]),
         ("steps", [1.0, 0.1, 0.01]),
+        ("fifths", [1.0, 0.2, 0.04]),
         ("constant", [1.0, 1.0, 1.0]),
     ],
 )

@@ -50,6 +50,26 @@ def test_features(name):
     assert features.std(0).mean() > 1e-3  # two pictures, two rows
 
 
+@pytest.mark.parametrize(
+    ("name", "widths", "sides"),
+    [
+        ("compact", (32, 64, 128, 208), (16, 8, 4, 2)),
+        ("resnet18", (64, 128, 256, 512), (32, 16, 8, 4)),  # He et al. 2016, table 1
+        ("wrn28_2", (32, 64, 128), (32, 16, 8)),  # Zagoruyko & Komodakis 2016, table 1
+    ],
+)
+def test_stages_end_where_the_maps_shrink_and_the_last_gives_the_features(name, widths, sides):
+    network = built(name).eval()
+    pictures = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        stages, features = network.stages(pictures), network(pictures)
+    assert network.widths == widths
+    assert [tuple(one.shape) for one in stages] == [
+        (2, width, side, side) for width, side in zip(widths, sides, strict=True)
+    ]
+    torch.testing.assert_close(stages[-1].mean((2, 3)), features)
+
+
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_published_parameter_counts(name):
     assert parameters(built(name)) == PUBLISHED[name]

@@ -29,6 +29,16 @@ def test_what_is_given_takes_the_place_of_the_recipe():
     assert CPU.parameters == {"tau": 0.9}
 
 
+def test_many_classes_may_have_a_decay_of_their_own():
+    module = SimpleNamespace(RECIPES={"cifar": Recipe(Optimizer(), 64, decay_of_many=0.5)})
+    found = recipe_of(module, "mine", "cifar")
+    decays = [found.optimizer_for(classes).weight_decay for classes in (10, 99, 100)]
+    assert decays == [5e-4, 5e-4, 0.5]
+    given = recipe_of(module, "mine", "cifar", weight_decay=0.1)
+    assert given.optimizer_for(100).weight_decay == 0.1
+    assert CPU.optimizer_for(100) == CPU.optimizer
+
+
 def test_an_unknown_preset_is_named_with_those_there_are():
     with pytest.raises(UsageError, match=r"'mine' has no preset 'cifer'. Did you mean 'cifar'\?"):
         recipe_of(MODULE, "mine", "cifer")

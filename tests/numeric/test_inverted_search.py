@@ -5,6 +5,7 @@ import pytest
 
 import usl.numeric.inverted_search as module
 from support import unit
+from usl.numeric import bounded_search
 from usl.numeric.distances import mean_neighbor_distance, nearest
 from usl.numeric.inverted_search import (
     Index,
@@ -32,6 +33,13 @@ def index(table):
     return Index.of(found.clusters, found.centroids)
 
 
+@pytest.fixture(params=["bounded", "not bounded"])
+def either_way(request, monkeypatch):
+    """Both ways through the lists, whichever pays."""
+    monkeypatch.setattr(bounded_search, "pays", lambda *_: request.param == "bounded")
+
+
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("squared", "count_self"), [(False, False), (True, False), (True, True)])
 def test_with_all_lists_it_is_exact(table, index, squared, count_self):
     found = approximate_mean_distance(
@@ -41,6 +49,7 @@ def test_with_all_lists_it_is_exact(table, index, squared, count_self):
     np.testing.assert_allclose(found, exact, rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_with_all_lists_the_neighbours_are_the_nearest(table, index):
     found, distances = approximate_nearest(table, 7, index, Probing(60, 1.0))
     expected, exact = nearest(table, table, 7, exclude_self=True)
@@ -50,6 +59,7 @@ def test_with_all_lists_the_neighbours_are_the_nearest(table, index):
     assert distances.dtype == np.float32
 
 
+@pytest.mark.usefixtures("either_way")
 def test_neighbours_and_mean_distances_are_of_the_same_rows(table, index):
     found, distances = approximate_nearest(table, 20, index, Probing(6, 0.9))
     assert (np.diff(distances, axis=1) >= 0).all()
@@ -61,13 +71,32 @@ def test_neighbours_and_mean_distances_are_of_the_same_rows(table, index):
     np.testing.assert_allclose(distances.mean(axis=1), mean, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_chunks_and_products_of_any_size_give_the_same(table, index, monkeypatch):
     whole = approximate_mean_distance(table, 20, index, Probing(12, 0.9))
     monkeypatch.setattr(module, "PRODUCT", 997)
     monkeypatch.setattr(module, "CHUNK_BYTES", 1)
+    for name, value in {"PRODUCT": 997, "MOST_PAIRS": 500, "CROWDED": 0.1}.items():
+        monkeypatch.setattr(bounded_search, name, value)
     np.testing.assert_allclose(
         approximate_mean_distance(table, 20, index, Probing(12, 0.9)), whole, rtol=1e-5
     )
+
+
+def test_of_a_bound_comes_the_same_as_without(table, index, monkeypatch):
+    found = {}
+    for bounded in (True, False):
+        monkeypatch.setattr(bounded_search, "pays", lambda *_, bounded=bounded: bounded)
+        found[bounded] = approximate_nearest(table, 10, index, Probing(20, 0.9))
+    assert (found[True][0] == found[False][0]).mean() > 0.999  # near ties round otherwise
+    np.testing.assert_allclose(found[True][1], found[False][1], atol=1e-6)
+
+
+def test_a_long_list_or_few_rows_have_no_bound(index):
+    assert bounded_search.pays(index, 12, 20)
+    assert not bounded_search.pays(index, 12, 200)
+    long = Index.of(np.zeros(20_000, np.int32), np.ones((1, 3), np.float32))
+    assert not bounded_search.pays(long, 1, 1)
 
 
 def test_fewer_lists_find_farther_neighbours_never_nearer(table, index):
@@ -95,8 +124,9 @@ def test_the_lists_asked_for_reach_the_recall(table, index):
     assert recall == pytest.approx(probing.recall, abs=0.03)
 
 
-def test_rows_in_lists_too_short_for_k_are_searched_for_exactly(table):
+def test_rows_in_lists_too_short_for_k_are_searched_for_exactly(table, monkeypatch):
     # three far points in a list of their own: two others in it, five neighbours wanted
+    monkeypatch.setattr(bounded_search, "pays", lambda *_: False)
     far = unit(np.concatenate([-table.mean(axis=0, keepdims=True)] * 3))
     x = np.concatenate([table[:500], far])
     clusters = np.concatenate([np.zeros(500, np.int32), np.ones(3, np.int32)])
@@ -107,8 +137,12 @@ def test_rows_in_lists_too_short_for_k_are_searched_for_exactly(table):
     rows, distances = approximate_nearest(x, 5, Index.of(clusters, centroids), Probing(1, 0.9))
     np.testing.assert_allclose(distances.mean(axis=1), exact, rtol=1e-5, atol=1e-6)
     assert {500, 501, 502} - {500} <= set(rows[500].tolist())
+    monkeypatch.setattr(bounded_search, "pays", lambda *_: True)
+    _, bounded = approximate_nearest(x, 5, Index.of(clusters, centroids), Probing(1, 0.9))
+    np.testing.assert_allclose(bounded[500:], distances[500:], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_equal_rows_are_at_distance_zero(table):
     x = np.concatenate([table[:600], np.tile(table[:1], (200, 1))])
     found = kmeans(x, 10, rng=np.random.default_rng(0))

@@ -102,7 +102,7 @@ def test_equal_rows_are_found_by_number_at_distance_zero(small_tiles):
 
 
 def test_where_nearly_all_rows_coincide_they_are_compared_row_by_row(small_tiles, monkeypatch):
-    monkeypatch.setattr(self_search, "_aligned", None)  # no strip is finished
+    monkeypatch.setattr(self_search, "aligned", None)  # no strip is finished
     features = np.concatenate([np.repeat(cloud(1), 2000, axis=0), cloud(40, seed=1)])
     found, distances = nearest_others(features, 4)
     assert (distances[:2000] == 0).all()

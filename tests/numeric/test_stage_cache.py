@@ -133,10 +133,9 @@ def _unclean(folder):
         module.clean = original
 
 
-def test_in_memory_tells_the_seconds_it_has_saved(monkeypatch):
+def test_in_memory_tells_the_seconds_it_has_saved():
     stage, clock = Stage(), iter([0.0, 5.0, 10.0, 11.0])
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
-    keep = KeepInMemory()
+    keep = KeepInMemory(lambda: next(clock))
     first = keep.arrays("s", {"of": X}, stage)
     assert (stage.times, keep.saved) == (1, 0.0)
     again = keep.arrays("s", {"of": X.copy()}, stage)
@@ -146,9 +145,8 @@ def test_in_memory_tells_the_seconds_it_has_saved(monkeypatch):
     assert (stage.times, keep.saved) == (2, 5.0)
 
 
-def test_the_first_rows_of_a_longer_result_serve(monkeypatch):
+def test_the_first_rows_of_a_longer_result_serve():
     clock = iter([0.0, 8.0, 10.0, 30.0])
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     made = []
 
     def firsts(keep, count):
@@ -158,7 +156,7 @@ def test_the_first_rows_of_a_longer_result_serve(monkeypatch):
 
         return keep.firsts("s", {"of": X}, count, compute)["squares"].tolist()
 
-    keep = KeepInMemory()
+    keep = KeepInMemory(lambda: next(clock))
     assert firsts(keep, 4) == [0, 1, 4, 9]
     assert firsts(keep, 3) == [0, 1, 4]
     assert (made, keep.saved) == ([4], 6.0)

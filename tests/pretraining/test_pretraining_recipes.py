@@ -12,6 +12,7 @@ from usl.pretraining.methods import cld, moco, simclr  # noqa: E402
 
 def task_of(method, preset, backbone):
     backbone.mean = torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1)
+    backbone.std = torch.tensor([0.2023, 0.1994, 0.2010]).view(1, 3, 1, 1)
     parameters = {**method.RECIPES[preset].parameters, "queue": 8}
     if method is simclr:
         del parameters["queue"]
@@ -34,7 +35,10 @@ def test_simclr_on_cifar(tiny):
     task = task_of(simclr, "cifar", tiny(0))
     assert task.temperature == 0.5
     # data_util.py: area_range=(0.08, 1.0); model_util.py: use_bn in every layer.
-    assert task.augmentation == SimCLR(8, strength=0.5, blur=False, scale=(0.08, 1.0))
+    assert task.augmentation == SimCLR(8, scale=(0.08, 1.0), tensorflow=True)
+    # data_util.py, preprocess_image: convert_image_dtype, 0 to 1, and nothing more.
+    assert (task.backbone.mean == 0).all()
+    assert (task.backbone.std == 1).all()
     assert names(task.head) == ["Linear", "BatchNorm1d", "ReLU", "Linear", "ScaledBatchNorm"]
     assert task.head[-1].num_features == 128
 
@@ -47,7 +51,8 @@ def test_simclr_on_imagenet(tiny):
     assert chosen.lr == pytest.approx(0.3 * 4096 / 256)
     task = task_of(simclr, "imagenet", tiny(0))
     assert task.temperature == 0.1
-    assert task.augmentation == SimCLR(8, strength=1.0, blur=True, scale=(0.08, 1.0))
+    imagenet = SimCLR(8, strength=1.0, blur=True, scale=(0.08, 1.0), tensorflow=True)
+    assert task.augmentation == imagenet
     assert names(task.head)[-1] == "ScaledBatchNorm"
 
 
@@ -68,6 +73,20 @@ def test_moco_on_cifar(tiny):
     assert task.head[0].out_features == 128
     # RandomResizedCrop(32), ColorJitter(0.4, 0.4, 0.4, 0.1), no blur.
     assert task.augmentation == MoCoV2(8, blur=False, scale=(0.08, 1.0))
+
+
+def test_moco_on_imagenet(tiny):
+    # amazon-science's EMAN, README: MoCoEMAN, --warmup-epoch 10, --moco-t 0.2, --cos; main_moco.py:
+    # -b 256, --lr 0.03, --wd 1e-4, --moco-k 65536, --moco-m 0.999; the paper, 6.8: 800 epochs.
+    recipe = moco.RECIPES["imagenet"]
+    chosen = recipe.optimizer
+    assert (recipe.batch_size, recipe.epochs) == (256, 800)
+    assert (chosen.lr, chosen.weight_decay, chosen.schedule) == (0.03, 1e-4, "cosine")
+    assert chosen.warmup == 10 / 800
+    task = task_of(moco, "imagenet", tiny(0))
+    assert (task.contrast.encoder.momentum, task.contrast.encoder.bn) == (0.999, "eman")
+    assert task.contrast.temperature == 0.2
+    assert task.augmentation == MoCoV2(8, blur=True, scale=(0.2, 1.0))
 
 
 def test_cld_on_cifar(tiny):
@@ -103,6 +122,7 @@ def test_cld_on_imagenet(tiny):
     assert (task.temperature, task.group_temperature) == (0.2, 0.4)
     encoder = task.contrast.encoder
     assert (encoder.momentum, encoder.bn, encoder.splits) == (0.999, "split", 8)
+    assert task.parts == 8  # every device looks for clusters among its own images
     # models/ResNet.py: fc, linear and ReLU, before instDis and groupDis.
     assert names(task.hidden) == ["Linear", "ReLU"]
     assert names(task.instance_head) == names(task.group_head) == ["NormalizedLinear"]

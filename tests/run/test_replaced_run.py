@@ -112,7 +112,7 @@ def test_a_command_that_outlives_its_run(run, photos, tmp_path, monkeypatch, ver
 
     places = {
         "train": (training, "judge_points"),
-        "evaluate": ("usl.evaluation.evaluate", "predict_points"),
+        "evaluate": ("usl.evaluation.evaluate", "judge_points"),
         "report": ("usl.report.report", "page"),
         "map": (projection, "project"),
         "export": ("usl.labeling.exchange.export_images", "items_of"),

@@ -33,9 +33,9 @@ def folder(tmp_path):
     """Five images: a person named the first, the model is less and less sure of the others."""
     ids = np.array(["a", "e", "c", "d", "b"])
     subsets = np.array(["train", "train", "test", "train", "train"])
-    chances = np.array([[0, 1.0], [0.6, 0.4], [0.2, 0.8], [0.5, 0.5], [0.1, 0.9]])
+    classes, sure = np.array([1, 0, 1, 0, 1]), np.array([1.0, 0.6, 0.8, 0.5, 0.9])
     human = ids == "a"
-    write_predictions(tmp_path, prediction_table(ids, subsets, chances, ["x", "y"], human))
+    write_predictions(tmp_path, prediction_table(ids, subsets, classes, sure, ["x", "y"], human))
     return tmp_path
 
 

@@ -93,10 +93,10 @@ def test_picks_predictions_rounds_and_columns(tmp_path):
     assert read_picks(tmp_path, "represented")["represented"].to_pylist()[3] == IDS
     assert add_round(tmp_path, table, {}).ids() == IDS
     sure = np.linspace(0.9, 0.6, len(IDS))
-    chances = np.column_stack([sure, 1 - sure])
+    classes = np.zeros(len(IDS), dtype=int)
     nobody = np.zeros(len(IDS), dtype=bool)
     ids, subsets = np.array(IDS), np.repeat("train", len(IDS))
-    write_predictions(tmp_path, prediction_table(ids, subsets, chances, ["x", "y"], nobody))
+    write_predictions(tmp_path, prediction_table(ids, subsets, classes, sure, ["x", "y"], nobody))
     assert read_predictions(tmp_path).ids.tolist() == IDS
     add_columns(tmp_path, IDS, {"place": IDS})
     assert add_columns(tmp_path, IDS[:1], {"n": [1]}).of(IDS)["place"].tolist() == IDS

@@ -33,6 +33,21 @@ def test_images_of_the_run_get_the_labels_they_had(run, tmp_path):
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("method", ["logistic", "label_spreading"])
+def test_images_are_judged_in_parts_as_at_once(run, monkeypatch, method):
+    from usl.training import predict
+
+    made = []
+    for rows in (8192, 5):
+        monkeypatch.setattr(predict, "JUDGED_ROWS", rows)
+        monkeypatch.setattr(predict, "JUDGED", 9)
+        done = usl.train(run, method=method)
+        made.append([list(row.values()) for row in rows_of(done.path / "predictions.csv")])
+    for row, other in zip(*map(sorted, made), strict=True):
+        assert row[:3] == other[:3]  # id, subset, label
+        assert float(row[3]) == pytest.approx(float(other[3]), abs=1e-9)
+
+
 def test_it_needs_a_trained_run_and_a_free_file(run, tmp_path):
     photos = tmp_path / "photos"
     with pytest.raises(DataError, match="train the run first"):

@@ -104,6 +104,23 @@ def test_the_run_says_which_network_was_trained(run):
     assert trained(preset="cifar", network="compact")["network"] == "compact"
 
 
+def test_boxes_of_the_preset_imagenet_are_drawn_in_whole_pictures(run, monkeypatch):
+    seen = []
+    original = driver.Streams.__call__
+
+    def watched(self, step, rank, ranks):
+        batch = original(self, step, rank, ranks)
+        seen.append({name: value.shape for name, value in batch.items()})
+        return batch
+
+    monkeypatch.setattr(driver.Streams, "__call__", watched)
+    small = {**SMALL, "preset": "imagenet", "network": "compact", "steps": 2}
+    done = train(run, method="debiaspl", **small)
+    assert seen[0]["images_shapes"] == (4, 2)
+    assert seen[0]["unlabeled_shapes"] == (20, 2)
+    assert done.models()[0].path.exists()
+
+
 def test_it_starts_from_an_encoder_frozen_or_not(run):
     train(run, method="fixmatch", **SMALL)
     start = run.path / "start.safetensors"

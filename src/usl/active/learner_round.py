@@ -14,6 +14,7 @@ from usl.active.passed_over import pick_past
 from usl.active.picture_views import picture_views
 from usl.active.query import query
 from usl.active.round_record import Chosen
+from usl.active.shared.feature_views import feature_views
 from usl.active.state import Learned, RunState, learn, said_before
 from usl.active.tasks import STRATEGY_KINDS
 from usl.core.methods import find_method
@@ -51,6 +52,8 @@ def through_learner(
         seen = None
         if learned is not None and views == "pictures":
             seen = picture_views(opened, learned.model, progress)
+        elif learned is not None:
+            seen = feature_views(state.features, learned.model, seed, KeepSearch())
         pick = partial(_query, state, learned, used, seen, seed, progress, params)
     return Chosen(used, learned, *pick_past(pick, int(budget), state.candidates, state.audited))
 

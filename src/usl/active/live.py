@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -42,7 +42,7 @@ STOPPED = "The model does not learn:"
 FAILED = "The model could not learn from the last answers:"
 ENDED = (
     "The model does not learn any more: its process has ended (out of memory?). What is asked next "
-    "stays in the last order. To learn again, stop usl label and start it anew; nothing is lost."
+    "stays in the last order. To learn again, stop this server and start it anew; nothing is lost."
 )
 
 
@@ -124,20 +124,30 @@ def first_images(
     return [*split.ids[here & picked].tolist(), *rest.tolist()]
 
 
+class Orderly(Protocol):
+    """What is put in order; ``fault`` says why there is no newer order."""
+
+    fault: str
+
+    def take(self, order: Order) -> None:
+        """Go on with a newer order."""
+
+
 class Learning:
     """The process that learns, and the thread that asks it when there is something new.
 
     Parameters
     ----------
     queue : is put in order.
-    asked : what the process is told at first.
+    asked : what the process is told at first: the run, its source, and the parameters of
+        :class:`usl.active.live_model.LiveModel`.
 
     Raises
     ------
     DataError : no process can be started.
     """
 
-    def __init__(self, queue: Queue, asked: dict[str, Any]) -> None:
+    def __init__(self, queue: Orderly, asked: dict[str, Any]) -> None:
         self._queue, self._asked = queue, asked
         self._wanted, self._closing = threading.Event(), False
         try:

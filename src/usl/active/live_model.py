@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.query import query
-from usl.labeling.answers.entries import LABEL
-from usl.labeling.answers.outcomes import OPEN, outcomes
+from usl.active.shared.feature_views import feature_views
+from usl.labeling.answers.entries import LABEL, SKIP, Answer
+from usl.labeling.answers.outcomes import OPEN, current, outcomes
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order
 from usl.numeric.arrays import TINY
@@ -19,7 +21,7 @@ from usl.numeric.stage_cache import KeepSearch
 from usl.run.excluded import read_excluded
 from usl.selection.contract import DEFAULT as COLD_START
 from usl.training.labels import numbered
-from usl.training.models import Probabilities, train_probabilities
+from usl.training.models import Model, Probabilities, train_probabilities
 from usl.training.open_run import Opened, searched_width
 from usl.training.refit import Refit
 
@@ -28,7 +30,7 @@ AHEAD = 24  # images of an order: more than a few people answer during a refit
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model of some labels.
+    """A ``model`` of some labels.
 
     ``given`` the label of each labelled row, ``names`` the classes, ``chances`` float64 [n, C] of
     all rows, ``estimate`` the model's own guess at its accuracy, None without one; ``more`` and
@@ -36,6 +38,7 @@ class Fitted:
     without one.
     """
 
+    model: Model
     given: dict[int, str]
     names: list[str]
     chances: Probabilities
@@ -58,14 +61,25 @@ class LiveModel:
     store : its answers.
     method : the query strategy; ``learner`` the training method on frozen features.
     seed : of every random draw.
+    whole : guess the class of every image, not only of those that are asked for.
+    skipped_last : ask for what somebody has skipped only when nothing else is left.
     """
 
     def __init__(
-        self, opened: Opened, store: Store, *, method: str, learner: str, seed: int = 0
+        self,
+        opened: Opened,
+        store: Store,
+        *,
+        method: str,
+        learner: str,
+        seed: int = 0,
+        whole: bool = False,
+        skipped_last: bool = False,
     ) -> None:
         train = opened.subsets == "train"
         rows = np.flatnonzero(train)
         self._store, self._method, self._seed = store, method, seed
+        self._whole, self._skipped_last = whole, skipped_last
         self._ids: list[str] = opened.ids[rows].tolist()
         self._row_of = {name: row for row, name in enumerate(self._ids)}
         self._features = taken(opened.space.features, rows)
@@ -82,7 +96,8 @@ class LiveModel:
     def order(self) -> Order:
         """What to ask next, by all answers there are now."""
         seen = self._store.last_id()
-        answers = outcomes(self._store.history())
+        history = self._store.history()
+        answers = outcomes(history)
         given: dict[int, str] = {}
         is_open = np.ones(len(self._ids), dtype=bool)
         for name, one in answers.items():
@@ -93,20 +108,19 @@ class LiveModel:
                     given[row] = str(one.label)
         rows = np.array(sorted(given), dtype=np.int64)
         names, classes = numbered([given[row] for row in rows.tolist()])
-        candidates = np.flatnonzero(is_open & ~self._barred)
+        candidates = self._candidates(is_open, history)
         if len(names) < 2:
             self._fitted = None
             return Order(self._named(self._cold(rows, classes, candidates)), seen=seen)
         if self._fitted is None or self._fitted.given != given:
             self._fitted = self._fit(given, names, rows, classes, is_open)
         fitted = self._fitted
-        asked = self._asked(
-            self._method, rows, classes, candidates, fitted.chances, fitted.previous
-        )
-        likeliest = fitted.chances[asked].argmax(axis=1)
+        asked = self._asked(self._method, rows, classes, candidates, fitted)
+        told = np.arange(len(self._ids)) if self._whole else asked
+        likeliest = fitted.chances[told].argmax(axis=1)
         guesses = {
-            self._ids[row]: (names[best], float(fitted.chances[row, best]))
-            for row, best in zip(asked.tolist(), likeliest.tolist(), strict=True)
+            self._ids[row]: (names[best], round(float(fitted.chances[row, best]), 4))
+            for row, best in zip(told.tolist(), likeliest.tolist(), strict=True)
         }
         estimate = fitted.estimate
         if estimate is not None:  # a person's label counts as right
@@ -114,6 +128,17 @@ class LiveModel:
         return Order(
             self._named(asked), guesses, seen, len(rows), fitted.more, estimate, fitted.changed
         )
+
+    def _candidates(
+        self, is_open: NDArray[np.bool_], history: Sequence[Answer]
+    ) -> NDArray[np.int64]:
+        """The rows that may be asked for."""
+        free = is_open & ~self._barred
+        if self._skipped_last:
+            skipped = {one.image_id for one in current(history).values() if one.kind == SKIP}
+            fresh = free & ~np.isin(self._ids, sorted(skipped))
+            free = fresh if fresh.any() else free
+        return np.flatnonzero(free)
 
     def _fit(
         self,
@@ -131,7 +156,7 @@ class LiveModel:
         estimate = getattr(model, "estimate", 0.0) or None
         before = self._fitted
         if before is None:
-            return Fitted(given, names, chances, estimate, len(rows), None)
+            return Fitted(model, given, names, chances, estimate, len(rows), None)
         present = self._store.names().present  # a class may have another name by now
         number: dict[Any, int] = {name: place for place, name in enumerate(names)}
         same = np.array([number.get(present(name), -1) for name in before.names])
@@ -145,7 +170,7 @@ class LiveModel:
         # A class that is gone leaves rows that it held with less than 1 between the others.
         whole = previous.sum(axis=1, keepdims=True)
         previous = np.where(whole > 0, previous / np.maximum(whole, TINY), 1 / len(names))
-        return Fitted(given, names, chances, estimate, more, changed, previous)
+        return Fitted(model, given, names, chances, estimate, more, changed, previous)
 
     def _named(self, rows: NDArray[np.int64]) -> tuple[str, ...]:
         return tuple(self._ids[row] for row in rows.tolist())
@@ -156,20 +181,22 @@ class LiveModel:
         rows: NDArray[np.int64],
         classes: NDArray[np.int64],
         candidates: NDArray[np.int64],
-        chances: Probabilities | None = None,
-        previous: Probabilities | None = None,
+        fitted: Fitted | None = None,
     ) -> NDArray[np.int64]:
         """The rows that a strategy wants, the most wanted first; none at the end."""
         if not len(candidates):
             return candidates
+        said: dict[str, Any] = {}
+        if fitted is not None:
+            views = feature_views(self._features, fitted.model, self._seed, KeepSearch())
+            said = {"predictions": fitted.chances, "previous": fitted.previous, "views": views}
         found = query(
             self._features,
             min(AHEAD, len(candidates)),
             labeled=rows,
             classes=classes,
             method=method,
-            predictions=chances,
-            previous=previous,
+            **said,
             learner=self._refit,
             candidates=candidates,
             seed=self._seed,

@@ -13,7 +13,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from usl.active.contract import DEFAULT, Query
 from usl.active.outputs import Outputs
@@ -24,9 +24,10 @@ from usl.core.errors import DataError, UsageError
 from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
+from usl.learning.hardware import Hardware
 from usl.learning.loop_options import LoopOptions
 from usl.learning.pictures import Pictures
-from usl.numeric.arrays import Float32
+from usl.numeric.arrays import Float32, Rows, Values
 from usl.selection.contract import METHODS
 from usl.selection.select import check_budget, row_numbers, table_of_probabilities
 from usl.training.models import Probabilities
@@ -115,21 +116,6 @@ def query_network(
     free = free[examples.classes[free] < 0]
     check_budget(budget, len(free), "row")
     before = None if previous is None else _previous(previous, n, len(class_names))
-    pick = partial(_pick, asker, examples, seed, progress, params, before, pending)
-
-    def look(done: Student, pictures: Pictures) -> tuple[Any, ...]:
-        hardware = LoopOptions.taken_from(training)[0].hardware
-        outputs = Outputs(done, pictures, hardware.fabric().device, seed, progress)
-        read = pictures.rows
-        features, predictions = outputs.seen()
-        said = np.full((n, len(class_names)), 1 / len(class_names))
-        every = np.zeros((n, features.shape[1]), np.float32)
-        every[read], said[read] = features, predictions
-        allowed, barred = (read[np.isin(read, rows)] for rows in (free, audited))
-        check_budget(budget, len(allowed), "picture")
-        made, passed = pick_past(partial(pick, outputs, every, said), budget, allowed, barred)
-        return made, passed, every, said
-
     trained = train_network(
         asker.module,
         asker.task,
@@ -139,7 +125,20 @@ def query_network(
         seed=seed,
         progress=progress,
         kind=asker.kind,
-        look=look,
+        look=_Question(
+            asker,
+            examples,
+            len(class_names),
+            budget,
+            free,
+            np.asarray(audited, dtype=np.int64),
+            np.asarray(pending, dtype=np.int64),
+            before,
+            seed,
+            params,
+            LoopOptions.taken_from(training)[0].hardware,
+            progress,
+        ),
         **{**training, "last_epochs": 0},
     )
     made, passed, features, predictions = trained.seen
@@ -147,52 +146,82 @@ def query_network(
     return NetworkQuery(made, features, predictions, trained, asker.task, passed)
 
 
-def _pick(
-    asker: Asker,
-    examples: Examples,
-    seed: int,
-    progress: Progress,
-    params: Mapping[str, Any],
-    before: Probabilities | None,
-    pending: ArrayLike,
-    outputs: Outputs,
-    features: Float32,
-    predictions: Probabilities,
-    budget: int,
-    candidates: NDArray[np.int64],
-) -> Query:
-    """Pick of the candidates by the task itself, or by the strategy; rows of the examples."""
-    read = outputs.pictures.rows
-    places = np.searchsorted(read, candidates)
-    if asker.by_itself:
-        made = most_wanted(outputs.wanted(), budget, places, asker.module)
-        return replace(made, indices=read[made.indices])
-    labeled = np.flatnonzero(examples.classes[read] >= 0)
-    classes = examples.classes[read][labeled]
-    if find_method(STRATEGY_KINDS, asker.method)[0] is METHODS:
-        labeled = np.union1d(labeled, np.flatnonzero(np.isin(read, pending)))
-        classes = np.zeros(len(labeled), np.int64)  # coverage does not look at them
-    made = query(
-        features[read],
-        budget,
-        labeled=labeled,
-        classes=classes,
-        method=asker.method,
-        predictions=predictions[read],
-        learner=HEAD,
-        candidates=places,
-        views=outputs.views,
-        previous=None if before is None else before[read],
-        seed=seed,
-        progress=progress,
-        **params,
-    )
-    return replace(made, indices=read[made.indices])
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What a finished network is asked: the parameters of :func:`query_network`, checked.
+
+    ``free`` : the candidates without a label.
+    """
+
+    asker: Asker
+    examples: Examples
+    n_classes: int
+    budget: int
+    free: Rows
+    audited: Rows
+    pending: Rows
+    previous: Probabilities | None
+    seed: int
+    params: Mapping[str, Any]
+    hardware: Hardware
+    progress: Progress
+
+    def __call__(
+        self, task: Student, pictures: Pictures
+    ) -> tuple[Query, Passed, Float32, Probabilities]:
+        """The picks, what was passed over, and features and predictions of all n pictures."""
+        device = self.hardware.fabric().device
+        outputs = Outputs(task, pictures, device, self.seed, self.progress)
+        seen, said = outputs.seen()
+        read, n = pictures.rows, len(self.examples.ids)
+        features = np.zeros((n, seen.shape[1]), np.float32)
+        predictions = np.full((n, self.n_classes), 1 / self.n_classes)
+        features[read], predictions[read] = seen, said
+        allowed, barred = (
+            np.flatnonzero(np.isin(read, rows)) for rows in (self.free, self.audited)
+        )
+        check_budget(self.budget, len(allowed), "picture")
+        pick = partial(self._pick, outputs, seen, said)
+        made, passed = pick_past(pick, self.budget, allowed, barred)
+        passed = [(int(read[row]), place) for row, place in passed]
+        return replace(made, indices=read[made.indices]), passed, features, predictions
+
+    def _pick(
+        self,
+        outputs: Outputs,
+        features: Float32,
+        predictions: Probabilities,
+        budget: int,
+        candidates: Rows,
+    ) -> Query:
+        """Pick of the candidates, by the task itself or by the strategy; rows of the pictures."""
+        if self.asker.by_itself:
+            return most_wanted(outputs.wanted(), budget, candidates, self.asker.module)
+        read = outputs.pictures.rows
+        known = self.examples.classes[read]
+        labeled = np.flatnonzero(known >= 0)
+        classes = known[labeled]
+        if find_method(STRATEGY_KINDS, self.asker.method)[0] is METHODS:
+            labeled = np.union1d(labeled, np.flatnonzero(np.isin(read, self.pending)))
+            classes = np.zeros(len(labeled), np.int64)  # coverage does not look at them
+        return query(
+            features,
+            budget,
+            labeled=labeled,
+            classes=classes,
+            method=self.asker.method,
+            predictions=predictions,
+            learner=HEAD,
+            candidates=candidates,
+            views=outputs.views,
+            previous=None if self.previous is None else self.previous[read],
+            seed=self.seed,
+            progress=self.progress,
+            **self.params,
+        )
 
 
-def most_wanted(
-    wanted: NDArray[np.float64], budget: int, candidates: NDArray[np.int64], task: ModuleType
-) -> Query:
+def most_wanted(wanted: Values, budget: int, candidates: Rows, task: ModuleType) -> Query:
     """Ask for the ``budget`` candidates that a task wants the most, of equal ones the lower row.
 
     Parameters
@@ -203,7 +232,7 @@ def most_wanted(
     return Query(first, (task.REASON,) * budget, {task.FIGURE: wanted[first]})
 
 
-def check_two_classes(classes: NDArray[np.int64]) -> None:
+def check_two_classes(classes: Rows) -> None:
     """UsageError where fewer than two classes have a label, -1 being none."""
     if len(np.unique(classes[classes >= 0])) < 2:
         raise UsageError(

@@ -41,8 +41,8 @@ class Outputs:
         """
         kept = self.task.kept.to(self.device).eval()
 
-        def look(images: Tensor) -> tuple[Tensor, Tensor]:
-            features = kept.backbone(at_size(images, kept.backbone.size)).float()
+        def look(images: Tensor, shapes: Tensor | None) -> tuple[Tensor, Tensor]:
+            features = kept.backbone(at_size(images, kept.backbone.size, shapes)).float()
             return features.cpu(), kept.head(features).double().softmax(1).cpu()
 
         features, predictions = zip(*self._passes(look, LOOK), strict=True)
@@ -60,9 +60,14 @@ class Outputs:
             seed = int(np.random.SeedSequence([self.seed, STREAM, number]).generate_state(1)[0])
             batches = iter(range(len(self.pictures)))
 
-            def look(images: Tensor, seed: int = seed, batches: Iterator[int] = batches) -> Tensor:
+            def look(
+                images: Tensor,
+                shapes: Tensor | None,
+                seed: int = seed,
+                batches: Iterator[int] = batches,
+            ) -> Tensor:
                 generator = step_generator(seed, next(batches), 0, self.device)
-                return kept(self.task.weak(images, generator)).double().softmax(1).cpu()
+                return kept(self.task.weak(images, generator, shapes)).double().softmax(1).cpu()
 
             yield torch.cat(list(self._passes(look, VIEWS))).numpy()
 
@@ -71,15 +76,18 @@ class Outputs:
         task: Any = self.task.to(self.device).eval()
         size = self.task.kept.backbone.size
 
-        def look(images: Tensor) -> Tensor:
-            return task.wanted(at_size(images, size)).double().cpu()
+        def look(images: Tensor, shapes: Tensor | None) -> Tensor:
+            return task.wanted(at_size(images, size, shapes)).double().cpu()
 
         return np.asarray(torch.cat(list(self._passes(look, LOOK))).numpy())
 
-    def _passes(self, look: Callable[[Tensor], Any], label: str) -> Iterator[Any]:
-        """``look`` of all pictures, raw on the device, ``PASS`` at a time."""
+    def _passes(self, look: Callable[..., Any], label: str) -> Iterator[Any]:
+        """``look`` of all pictures, raw on the device, ``PASS`` at a time.
+
+        It is called with the pictures and, of whole ones that were squeezed, their shapes.
+        """
         every = np.arange(len(self.pictures))
         for start in range(0, len(every), PASS):
             with torch.inference_mode():
-                yield look(self.pictures(every[start : start + PASS]).to(self.device))
+                yield look(*self.pictures.on(self.device, every[start : start + PASS]))
             self.progress(min(start + PASS, len(every)), len(every), label)

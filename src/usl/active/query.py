@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from usl.core.seeds import seed_number
 from usl.core.words import counted
 from usl.numeric.lazy_table import LazyTable
 from usl.numeric.stage_cache import NOTHING, Keep
-from usl.numeric.table import as_table
 from usl.numeric.unit_rows import check_table, unit_rows
 from usl.numeric.workspace import Workspace
 from usl.selection.contract import METHODS
@@ -168,6 +166,7 @@ class _Learner:
         self._table, self._learner, self._keep, self._seed = table, learner, keep, seed
         self._classes = np.full(len(table), -1)
         self._classes[labeled] = classes
+        self._model: Model | None = None
         self.several = len(np.unique(classes)) > 1
 
     def __len__(self) -> int:
@@ -180,15 +179,19 @@ class _Learner:
             self._learner = Refit(self._table, self._learner, keep=self._keep.of(self._table))
         return self._learner.update(classes, n_classes=n_classes, seed=self._seed)
 
+    def model(self, n_classes: int) -> Model:
+        """That of the labels there are, which is trained once."""
+        if self._model is None:
+            self._model = self.fit(self._classes, n_classes)
+        return self._model
+
     def predict(self) -> NDArray[np.float64]:
         """The probabilities of every row, float64 [n, C]."""
-        return train_probabilities(self.fit(self._classes), self._table)
+        return train_probabilities(self.model(int(self._classes.max()) + 1), self._table)
 
-    def views(self, n_classes: int, count: int) -> Iterator[NDArray[np.float64]]:
-        """What it says of views that are made of the features, ``count`` times [n, C]."""
-        model = self.fit(self._classes, n_classes)
-        keep = self._keep.of(self._table)
-        yield from feature_views(as_table(self._table), model, self._seed, keep)(count)
+    def views(self, n_classes: int) -> Views:
+        """What it says of views that are made of the features."""
+        return feature_views(self._table, self.model(n_classes), self._seed, self._keep)
 
 
 def _predictions(
@@ -227,7 +230,7 @@ def _views(given: Views | None, trained: _Learner, now: NDArray[np.float64] | No
                 "views: none given, and fewer than two classes have a label, so that no learner "
                 "can be trained to look at them. Label more first, or hand them in."
             )
-        return partial(trained.views, now.shape[1])
+        return trained.views(now.shape[1])
 
     def checked(count: int) -> Iterator[NDArray[np.float64]]:
         for number, table in enumerate(given(count)):

@@ -35,7 +35,7 @@ class Respondent:
 
     draw: Data
     seed: int
-    keep: KeepInMemory = field(default_factory=KeepInMemory)
+    keep: KeepInMemory = field(default_factory=lambda: KeepInMemory(time.process_time))
     links: Links = field(default_factory=dict)
     refits: dict[str, Refit] = field(default_factory=dict)
     starts: dict[tuple[str, int], tuple[Rows, float]] = field(default_factory=dict)

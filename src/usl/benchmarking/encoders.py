@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from usl.benchmarking.entries import Entry
-from usl.core.errors import DataError
+from usl.benchmarking.keys import entry_key
 from usl.core.files import cache_dir, release, take
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
-from usl.core.version import __version__
 from usl.data.collection import Collection
 from usl.features.pipeline import hash_images
 
@@ -22,16 +21,9 @@ def trained_encoders(
     """The folder of every encoder, trained on this collection unless it is in the cache.
 
     It is kept under a hash of the pictures and of all options. A training that was stopped goes on.
-
-    Raises :class:`DataError` for a collection of features alone, or without train pictures.
     """
     if not wanted:
         return {}
-    if collection.images is None:
-        raise DataError(
-            f"{collection.source} holds features alone, and {', '.join(wanted)} is trained on "
-            "images. Name a source of images."
-        )
     train = replace(collection.take(collection.rows_in("train")), labels=None)
     assert train.images is not None
     digests = hash_images(train.images, None, "skip", progress, every=True).digests
@@ -42,8 +34,7 @@ def trained_encoders(
 def _trained(entry: Entry, train: Collection, pictures: str, progress: Progress) -> Path:
     from usl.pretraining.pretrain import ENCODER, INFO, pretrain
 
-    about = [__version__, pictures, entry.method, sorted(entry.params.items())]
-    folder = cache_dir() / "benchmark" / "encoders" / json_digest(about)
+    folder = cache_dir() / "benchmark" / "encoders" / json_digest([pictures, entry_key(entry)])
     folder.parent.mkdir(parents=True, exist_ok=True)
     (door := folder.with_suffix(".lock")).touch()
     lock = take(door)  # two plans at a time may want it

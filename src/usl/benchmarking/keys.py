@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from usl.benchmarking.entries import Entry
 from usl.benchmarking.network_options import PLACES
-from usl.benchmarking.pools import Pool
 from usl.core.hashing import json_digest
 from usl.core.version import __version__
+
+if TYPE_CHECKING:
+    from usl.benchmarking.pools import Pool
 
 
 def selection_key(pool: Pool, seed: int, budget: int, entry: Entry) -> str:

@@ -253,9 +253,12 @@ def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
     if not whole:
         raise UsageError(f"[methods]: none takes part in all {seeds} draws. Leave a seeds out.")
     reference = given.get("reference", "random" if "random" in whole else whole[0])
-    check_known("reference", [reference], names)
-    if reference not in whole:
-        raise UsageError(f"reference: {reference!r} has fewer seeds than the plan. Name another.")
+    rival = _rival(given)
+    for key, name in (("reference", reference), ("rival", rival)):
+        if name is not None:
+            check_known("rounds.rival" if key == "rival" and rounds else key, [name], names)
+            if name not in whole:
+                raise UsageError(f"{key}: {name!r} has fewer seeds than the plan. Name another.")
     check_known("leave_out", given.get("leave_out", []), given["datasets"])
     leave_out = tuple(given.get("leave_out", ()))
     if len(leave_out) == len(datasets):
@@ -271,16 +274,13 @@ def _plan(given: Mapping[str, Any], folder: Path, title: str) -> Plan:
         leave_out,
         rounds,
         tuple(pretrained.values()),
-        _rival(given, names),
+        rival,
     )
 
 
-def _rival(given: Mapping[str, Any], names: Sequence[str]) -> str | None:
+def _rival(given: Mapping[str, Any]) -> str | None:
     """What differences are against, too; said in [rounds] where there are rounds."""
-    table, where = (given["rounds"], "rounds.rival") if "rounds" in given else (given, "rival")
-    rival: str | None = table.get("rival")
-    if rival is not None:
-        check_known(where, [rival], names)
+    rival: str | None = given.get("rounds", given).get("rival")
     return rival
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from usl.active.contract import STRATEGIES, takes
 from usl.benchmarking.asking import Known, Respondent
 from usl.benchmarking.entries import Entry
 from usl.benchmarking.keys import entry_key, selection_key
@@ -24,8 +25,10 @@ from usl.benchmarking.pools import Pool
 from usl.benchmarking.units import ITEM, ROUNDED, SCORED, STARTED
 from usl.core.errors import UslError
 from usl.core.hashing import json_digest
+from usl.core.methods import find_method
 from usl.evaluation.compare import Guess, learner_figures
 from usl.evaluation.metrics import balance, coverage
+from usl.selection.contract import METHODS
 from usl.training.refit import Refit
 
 Rows = NDArray[np.int64]
@@ -98,7 +101,7 @@ def curve_units(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[CurveUnit
 def _curves(plan: Plan, pool: Pool, seed: int, ledger: Ledger) -> Iterator[Curve]:
     assert plan.rounds is not None
     for learner in plan.learners:
-        if learner.seeds is not None and seed >= learner.seeds:
+        if not learner.on(seed):
             continue
         for entry in plan.methods:
             key = curve_key(plan.rounds, pool, seed, entry, learner)
@@ -156,8 +159,9 @@ class _Bench:
             }
 
     def _previous(self, curve: Curve, labeled: Rows, refit: Refit) -> Known | None:
-        """What was known a round before the last that is kept."""
-        if len(curve.picks) < 2:
+        """What was known a round before the last that is kept, where the strategy asks for it."""
+        kind, module = find_method([STRATEGIES, METHODS], curve.entry.method)
+        if len(curve.picks) < 2 or kind is METHODS or not takes(module, "previous"):
             return None
         earlier = labeled[: -len(curve.picks[-1])]
         return earlier, self.answers.guess(earlier, refit)[0]

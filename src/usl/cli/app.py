@@ -32,6 +32,7 @@ VERBS = (
     "select",
     "label",
     "look",
+    "serve-ls",
     "export",
     "import",
     "train",
@@ -139,7 +140,7 @@ def quoted_word(word: str) -> str:
 
 def file_of(name: str) -> str:
     """The module of a verb; an underscore follows a name that is a word of Python's."""
-    return f"{name}_" if iskeyword(name) else name
+    return f"{name}_" if iskeyword(name) else name.replace("-", "_")
 
 
 def load(name: str) -> Verb:

@@ -127,7 +127,7 @@ def check_given(verb: str, name: str, kind: Any, value: str, key: str) -> None:
     """
     harmless = HARMLESS.get(name)
     if name in NEVER or not (is_free(kind) or (harmless is not None and harmless(value))):
-        shown = "..." if name == "password" else repr(value)
+        shown = "..." if name in ("password", "token") else repr(value)
         raise UsageError(
             f"{SETTINGS}: [{verb}] {key} = {shown} is not taken from a file in the current "
             "folder, which may be somebody else's. If it is yours: give it on the command line, or "

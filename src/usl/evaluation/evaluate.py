@@ -33,9 +33,9 @@ from usl.run.picks import picked_ids
 from usl.run.split import Split
 from usl.run.split_csv import by_people
 from usl.training.doubts import known_doubts
-from usl.training.models import Model, open_model
+from usl.training.models import Model, fitted_classes, open_model
 from usl.training.open_run import Opened, open_run
-from usl.training.predict import predict_points
+from usl.training.predict import judge_points
 
 
 def evaluate(
@@ -125,9 +125,9 @@ def predicted_classes(opened: Opened, model: Model, names: list[str]) -> NDArray
     Where images are gone or new since the training, those it labelled keep what it said, and the
     model tells the others.
     """
-    train, own = opened.subsets == "train", model.fitted()
-    if own is None or len(own) == train.sum():
-        return np.asarray(predict_points(model, opened.space, train).argmax(axis=1))
+    train, own = opened.subsets == "train", fitted_classes(model)
+    if own is None or len(own[0]) == train.sum():
+        return judge_points(model, opened.space, train).classes
     found = predictions_now(opened.run.path)
     said = {} if found is None else found.by_id()
     best = np.asarray(model.probabilities(opened.space.features).argmax(axis=1))

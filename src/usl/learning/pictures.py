@@ -1,4 +1,8 @@
-"""The pictures of a collection as uint8 batches of one size, from memory or decoded as needed."""
+"""The pictures of a collection as uint8 batches of one size, from memory or decoded as needed.
+
+A square is either the centre of a picture, as encoders see it, or all of it, squeezed: then the
+shape of the picture goes with it, and a box that is drawn in the picture is read from the square.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from torch.nn import functional
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.progress import Progress, silent
 from usl.data.image_source import Images, read_scaled
+from usl.learning.augment.batches import SHAPES
+from usl.learning.augment.geometry import central_square
 from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ class Pictures:
     rows : int64 [n], the rows of ``images`` that could be read. Everything else counts from 0 to
         n - 1 in this order.
     skipped : ``(row, reason)`` of the others.
+    whole : pictures are squeezed, not cut.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class Pictures:
         images: Images,
         side: int,
         *,
+        whole: bool = False,
         memory: int = MEMORY,
         name: str = "images",
         progress: Progress = silent,
@@ -50,10 +58,11 @@ class Pictures:
         Raises :class:`DataError` if none of the pictures can be read.
         """
         self._images = images
-        self.side = side
+        self.side, self.whole = side, whole
         self.rows: NDArray[np.int64] = np.arange(len(images))
         self.skipped: tuple[tuple[int, str], ...] = ()
         self._stored: Uint8 | None = None
+        self._shapes = np.ones((0, 2), dtype=np.float32)
         if len(images) == 0:
             raise DataError(f"{name}: no images.")
         if len(images) * 3 * side * side <= memory:
@@ -65,8 +74,24 @@ class Pictures:
 
     def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Pictures, uint8 [b, c, side, side], c 1 if all are grey, else 3."""
+        return self._read(rows)[0]
+
+    def named(self, name: str, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """Pictures under a name; of whole ones ``<name>_shapes``, too.
+
+        These are height and width before they were squeezed, float32 [b, 2].
+        """
+        pictures, shapes = self._read(rows)
+        return {name: pictures, **({name + SHAPES: shapes} if self.whole else {})}
+
+    def on(self, device: Any, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Pictures on a device, and the shapes of whole ones; None where nothing was squeezed."""
+        pictures, shapes = self._read(rows)
+        return pictures.to(device), shapes.to(device) if self.whole else None
+
+    def _read(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         if self._stored is not None:
-            return torch.from_numpy(self._stored[rows])
+            return torch.from_numpy(self._stored[rows]), torch.from_numpy(self._shapes[rows])
         with ThreadPoolExecutor(thread_count()) as pool:
             found = list(pool.map(self._try, self.rows[rows].tolist()))
         good = [picture for picture in found if not isinstance(picture, str)]
@@ -76,26 +101,32 @@ class Pictures:
             if isinstance(picture, str):
                 warnings.warn(f"{picture} Another image stands in.", UslWarning, stacklevel=2)
                 found[position] = good[position % len(good)]
-        return torch.from_numpy(np.stack([colored(p) for p in found if not isinstance(p, str)]))
+        pictures, shapes = zip(*(each for each in found if not isinstance(each, str)), strict=True)
+        stacked = np.stack([colored(picture) for picture in pictures])
+        return torch.from_numpy(stacked), torch.tensor(shapes, dtype=torch.float32)
 
-    def _try(self, row: int) -> Uint8 | str:
+    def _try(self, row: int) -> tuple[Uint8, tuple[int, int]] | str:
+        """A picture, and the height and width it had; or why there is none."""
         try:
-            return square(read_scaled(self._images, row, 2 * self.side), self.side)
+            image = read_scaled(self._images, row, 2 * self.side)
         except DataError as error:
             return str(error)
+        return square(image, self.side, whole=self.whole), (image.height, image.width)
 
     def _read_all(self, name: str, progress: Progress) -> None:
         n = len(self._images)
         stored: Uint8 | None = None
         good = np.zeros(n, dtype=bool)
+        shapes = np.ones((n, 2), dtype=np.float32)
         reasons: list[tuple[int, str]] = []
         with ThreadPoolExecutor(thread_count()) as pool:
             for start in range(0, n, 1024):
                 block = range(start, min(n, start + 1024))
-                for row, picture in zip(block, pool.map(self._try, block), strict=True):
-                    if isinstance(picture, str):
-                        reasons.append((row, picture))
+                for row, found in zip(block, pool.map(self._try, block), strict=True):
+                    if isinstance(found, str):
+                        reasons.append((row, found))
                         continue
+                    picture, shapes[row] = found
                     if stored is None:
                         stored = np.zeros((n, *picture.shape), dtype=np.uint8)
                     if len(picture) > stored.shape[1]:  # the first one in colour
@@ -107,28 +138,31 @@ class Pictures:
             raise DataError(f"{name}: none of the {n} images could be read: {reasons[0][1]}")
         self.rows = np.flatnonzero(good)
         self.skipped = tuple(reasons)
-        self._stored = stored if good.all() else stored[good]
+        self._stored, self._shapes = (
+            (stored, shapes) if good.all() else (stored[good], shapes[good])
+        )
 
 
 def open_pictures(
     images: Images,
     size: int,
     *,
+    whole: bool = False,
     memory: int = MEMORY,
     name: str = "images",
     progress: Progress = silent,
 ) -> Pictures:
-    """Pictures for a network that takes ``size`` pixels.
+    """Pictures for a network that takes ``size`` pixels: their centre squares, or ``whole``.
 
     Larger ones are kept at up to twice that side, so that a crop still has detail; smaller ones
     are enlarged, with a warning.
     """
     if size < 8:
         raise UsageError(f"size: {size} given; networks need at least 8 pixels.")
-    sides = []
+    of_picture, sides = (max if whole else min), []
     for row in np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int).tolist():
         try:
-            sides.append(min(read_scaled(images, row, 2 * size).size))  # which tells as much
+            sides.append(of_picture(read_scaled(images, row, 2 * size).size))  # tells as much
         except DataError:
             continue
     typical = int(np.median(sides)) if sides else size
@@ -140,17 +174,17 @@ def open_pictures(
             stacklevel=3,
         )
     side = min(2 * size, max(size, typical))
-    return Pictures(images, side, memory=memory, name=name, progress=progress)
+    return Pictures(images, side, whole=whole, memory=memory, name=name, progress=progress)
 
 
-def square(image: Image.Image, side: int) -> Uint8:
-    """One picture as uint8 [1 or 3, side, side]: its centre square, as encoders see it."""
+def square(image: Image.Image, side: int, *, whole: bool = False) -> Uint8:
+    """One picture as uint8 [1 or 3, side, side]: its centre square, or all of it, squeezed."""
     from PIL import Image as pil
 
     if image.size != (side, side):
-        shorter = min(image.size)
-        left, upper = (image.width - shorter) / 2, (image.height - shorter) / 2
-        box = (left, upper, left + shorter, upper + shorter)
+        wide, high = image.size if whole else (min(image.size),) * 2
+        left, upper = (image.width - wide) / 2, (image.height - high) / 2
+        box = (left, upper, left + wide, upper + high)
         image = image.resize((side, side), pil.Resampling.BICUBIC, box=box)
     pixels: NDArray[Any] = np.asarray(image, dtype=np.uint8)
     if pixels.ndim == 2:
@@ -171,14 +205,20 @@ def encode(backbone: nn.Module, pictures: Pictures, device: Any = "cpu") -> torc
     parts = []
     with torch.inference_mode():
         for start in range(0, len(rows), PASS):
-            images = pictures(rows[start : start + PASS]).to(device)
-            parts.append(backbone(at_size(images, backbone.size)).float().cpu())
+            images, shapes = pictures.on(device, rows[start : start + PASS])
+            seen = at_size(images, backbone.size, shapes)
+            parts.append(backbone(seen).float().cpu())
     backbone.train(was_training)
     return torch.cat(parts)
 
 
-def at_size(images: torch.Tensor, size: int) -> torch.Tensor:
-    """uint8 pictures [b, c, h, w] as floats 0..1 at the side a network takes."""
+def at_size(images: torch.Tensor, size: int, shapes: torch.Tensor | None = None) -> torch.Tensor:
+    """uint8 pictures [b, c, h, w] as floats 0..1 at the side a network takes.
+
+    Of whole pictures that were squeezed, with these ``shapes``, their centre squares.
+    """
+    if shapes is not None:
+        return central_square(images, size, shapes)
     pixels = images.float() / 255
     if pixels.shape[-1] == size:
         return pixels

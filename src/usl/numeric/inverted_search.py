@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from usl.core.progress import Progress, silent
+from usl.numeric import bounded_search
 from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks
 from usl.numeric.distances import (
@@ -146,11 +148,19 @@ def _look(
     probes = min(probing.probes, index.near.shape[1])
     width = min(wanted, int(index.lists.sizes.max()))
     entry = 8 if which else 4
-    chunks = _chunks(index.lists, max(1024, CHUNK_BYTES // (entry * probes * width)))
+    most = CHUNK_BYTES // (entry * probes * width)
+    within = bounded_search.pays(index, probes, wanted)
+    if within:
+        most = min(CHUNK_BYTES // (bounded_search.PROBE_BYTES * probes), bounded_search.MOST_ROWS)
+    chunks = _chunks(index.lists, max(1024, most))
 
     def chunk(number: int, _: int) -> None:
         first, end = chunks[number]
         rows = index.lists.order[index.lists.starts[first] : index.lists.starts[end]]
+        if within and len(rows):
+            about: Any = (half_norms, rows, first, end, index, probes, wanted)
+            keep(rows, *bounded_search.search_within(features, *about))
+            return
         half, numbers = _search(
             features, half_norms, features[rows], first, end, index, probes, width, which
         )

@@ -26,6 +26,7 @@ from usl.numeric.arrays import Float32, Rows
 from usl.numeric.blocks import BLOCK_BYTES, map_blocks, rows_per_block, thread_count
 from usl.numeric.distances import half_distances, halved
 from usl.numeric.inverted_search import scan
+from usl.numeric.near_pairs import Pairs, aligned
 
 FEWEST = 4096  # rows, below which the search takes a moment either way
 STRIP, TILE = 256, 2048  # rows, and rows that they are compared with at once: 2 MiB of products
@@ -36,8 +37,6 @@ KEPT_BYTES = 10  # of a pair that waits for its row
 VALUES, ROWS_TOO = 4, 12  # bytes of an entry where only values are sought, or rows as well
 
 Finish = Callable[[Rows, Float32, "NDArray[np.int32] | None"], None]
-# Pairs: rows from the first of a strip uint16, what is near them int32, and half distances.
-Pairs = tuple[NDArray[np.uint16], NDArray[np.int32], Float32]
 
 
 class TooManyNearError(Exception):
@@ -176,7 +175,7 @@ def _search_pairs(
         if waits > most * n // 4:
             raise TooManyNearError
         rows = np.arange(number * STRIP, min((number + 1) * STRIP, n))
-        half, numbers, counts = _aligned(waiting[number] + own, len(rows), k)
+        half, numbers, counts = aligned(waiting[number] + own, len(rows), k)
         waiting[number] = []
         finish(rows, half, numbers)
         lost.append(rows[counts < k])
@@ -211,21 +210,3 @@ def _by_strip(
         parts.append((int(number), (own, near[part], values[part])))
         start = end
     return parts
-
-
-def _aligned(chunks: list[Pairs], count: int, k: int) -> tuple[Float32, NDArray[np.int32], Rows]:
-    """Pairs as a table of ``count`` rows: half distances, infinite where there are no more.
-
-    And their numbers, ascending in every row, as ties go to the lower; and how many each row has.
-    """
-    rows, near, values = (np.concatenate(column) for column in zip(*chunks, strict=True))
-    order = np.argsort(rows, kind="stable")
-    counts = np.bincount(rows, minlength=count)
-    width = max(k, int(counts.max()))
-    half = np.full((count, width), np.inf, dtype=np.float32)
-    numbers: NDArray[np.int32] = np.zeros((count, width), dtype=np.int32)
-    begins = np.arange(count) * width - (np.cumsum(counts) - counts)
-    places = np.arange(len(rows)) + np.repeat(begins, counts)
-    half.reshape(-1)[places] = values[order]
-    numbers.reshape(-1)[places] = near[order]
-    return half, numbers, counts

@@ -89,6 +89,7 @@ class Table(Protocol):
         rng: np.random.Generator,
         iterations: int = 200,
         exact: bool | None = None,
+        start: Float32 | None = None,
         progress: Progress = silent,
     ) -> KMeans:
         """A partition into ``count`` clusters. Arguments as of :func:`usl.numeric.kmeans.kmeans`.

@@ -124,7 +124,7 @@ def pretrain(
     collection = open_collection(source)
     tell(collection)
     backbone, supervision = start_backbone(network or recipe.network, init, size, seed)
-    train, pictures = train_pictures(collection, backbone.size, progress)
+    train, pictures = train_pictures(collection, backbone.size, progress, whole=recipe.whole)
     n = len(pictures)
     batch = batch_size or min(recipe.batch_size, max(2, n // 2))
     rows, epochs = Shuffled(n, batch, seed), epochs or recipe.epochs
@@ -261,7 +261,7 @@ def images_record(
 
 
 def train_pictures(
-    collection: Collection, size: int, progress: Progress
+    collection: Collection, size: int, progress: Progress, *, whole: bool
 ) -> tuple[NDArray[np.int64], Pictures]:
     """The rows of the train subset, and their pictures: two or more."""
     rows = collection.rows_in("train")
@@ -272,7 +272,8 @@ def train_pictures(
     from usl.learning.pictures import open_pictures
 
     taken = collection.images.take(rows)
-    pictures = open_pictures(taken, size, name=collection.source, progress=progress)
+    how: dict[str, Any] = {"whole": whole, "name": collection.source, "progress": progress}
+    pictures = open_pictures(taken, size, **how)
     if (n := len(pictures)) < 2:
         raise DataError(f"{collection.source}: {n} readable image; training needs at least 2.")
     return rows, pictures
@@ -282,4 +283,4 @@ def load(pictures: Pictures, rows: NDArray[np.int64]) -> Mapping[str, Any]:
     """One raw batch."""
     import torch
 
-    return {"images": pictures(rows), "rows": torch.from_numpy(rows)}
+    return {**pictures.named("images", rows), "rows": torch.from_numpy(rows)}

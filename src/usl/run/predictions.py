@@ -179,17 +179,19 @@ def suspicious_rows(found: Predictions) -> NDArray[np.int64]:
 def prediction_table(
     ids: NDArray[np.str_],
     subsets: NDArray[np.str_],
-    probabilities: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    confidence: NDArray[np.float64],
     class_names: list[str],
     human: NDArray[np.bool_],
     unlike: NDArray[np.float64] | None = None,
     opinions: Mapping[int, tuple[str, float]] | None = None,
     swept: NDArray[np.bool_] | None = None,
 ) -> pa.Table:
-    """The table of n images with ``probabilities`` [n, C]: a person's first, then the surest.
+    """The table of n images: those that a person labelled first, then the surest.
 
     Parameters
     ----------
+    classes : int64 [n], numbers in ``class_names``; ``confidence`` float64 [n], their probability.
     human : bool [n], whether a person gave the label.
     unlike : float64 [n], how little each is like any class, NaN where not known.
     opinions : by row, the class and the support that the other labels give a person's label.
@@ -197,9 +199,7 @@ def prediction_table(
     """
     import pyarrow as pa
 
-    n = len(probabilities)
-    best = probabilities.argmax(axis=1)
-    confidence = probabilities[np.arange(n), best]
+    n = len(classes)
     order = np.lexsort((np.arange(n), -confidence, ~human))
     score = np.full(n, np.nan) if unlike is None else np.where(human, np.nan, unlike)
     source = np.where(human, "human", "predicted")
@@ -209,7 +209,7 @@ def prediction_table(
         {
             ID: pa.array(ids[order].tolist(), pa.string()),
             "subset": pa.array(subsets[order].tolist(), pa.string()),
-            "label": pa.array([class_names[number] for number in best[order].tolist()]),
+            "label": pa.array([class_names[number] for number in classes[order].tolist()]),
             "confidence": confidence[order],
             "source": pa.array(source[order].tolist()),
             "unlike": pa.array(score[order].round(4), pa.float64(), from_pandas=True),

@@ -14,7 +14,7 @@ from usl.core.errors import DataError
 from usl.core.files import atomic_write
 from usl.core.npz import read_npz
 from usl.labeling.answers.called_now import classes_now, names_now
-from usl.numeric.arrays import Float32, softmax
+from usl.numeric.arrays import Float32, Rows, Values, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import nearest
 from usl.numeric.neighbor_graph import similarity
@@ -56,6 +56,27 @@ def train_probabilities(model: Model, features: Float32) -> Probabilities:
     """
     own = model.fitted()
     return model.probabilities(features) if own is None else own
+
+
+def most_probable(probabilities: Probabilities) -> tuple[Rows, Values]:
+    """The class of each row of a table [q, C], int64 [q], and its probability, float64 [q]."""
+    classes = probabilities.argmax(axis=1)
+    return classes, probabilities[np.arange(len(classes)), classes]
+
+
+def fitted_classes(model: Model) -> tuple[Rows, Values] | None:
+    """As :func:`most_probable` of :meth:`Model.fitted`, None where that is None.
+
+    A model that knows a few classes of each item makes no table of all of them.
+    """
+    if isinstance(model, MixtureModel) and model.numbers is not None:
+        told = model.told()
+        sure = told.max(axis=1)
+        last = np.iinfo(model.numbers.dtype).max  # of equal probabilities the lower class is meant
+        classes = np.where(told == sure[:, None], model.numbers, last).min(axis=1)
+        return classes.astype(np.int64), sure
+    own = model.fitted()
+    return None if own is None else most_probable(own)
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,23 @@ from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.features.space import Space, restrict
 from usl.labeling.answers.called_now import names_now
-from usl.numeric.arrays import Float32
+from usl.numeric.arrays import Float32, Rows, Values
 from usl.run.folder import Run
 from usl.run.predictions import prediction_table
 from usl.run.tables import write_table
-from usl.training.models import Model, NeighborModel, Probabilities, open_model
+from usl.training.models import (
+    Model,
+    NeighborModel,
+    Probabilities,
+    fitted_classes,
+    most_probable,
+    open_model,
+)
 from usl.training.open_run import recorded_space
 from usl.training.unlike import unlikeness_of_new
+
+JUDGED_ROWS = 8192  # that are judged at once, or as many as make
+JUDGED = 32 << 20  # probabilities
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,8 @@ def predict(
         nobody = np.zeros(len(ids), dtype=bool)
         subsets = collection.subsets[space.rows]
         called = [names_now(run.path).present(name) for name in class_names]  # some merged, perhaps
-        table = prediction_table(ids, subsets, probabilities, called, nobody, unlike)
+        said = most_probable(probabilities)
+        table = prediction_table(ids, subsets, *said, called, nobody, unlike)
         write_table(target, table)
     skipped = (*collection.skipped, *space.embedding.skipped)
     return Predicted(ids, probabilities, class_names, skipped, target, unlike)
@@ -104,30 +115,69 @@ def predict(
 
 def predict_points(model: Model, space: Space, train_points: NDArray[np.bool_]) -> Probabilities:
     """Probabilities of every point: the method's own for train, the model's for all others."""
-    return judge_points(model, space, train_points)[0]
-
-
-def judge_points(
-    model: Model, space: Space, train_points: NDArray[np.bool_]
-) -> tuple[Probabilities, NDArray[np.float64]]:
-    """As :func:`predict_points`, and how little every point is like any class, float64 [r]."""
     own = model.fitted()
     if own is None:
-        return judge(model, space.features)
-    if len(own) != train_points.sum():
-        raise DataError(
-            f"The model was trained on {len(own):,} images, but there are now "
-            f"{int(train_points.sum()):,} in the train subset. Train again: usl train RUN."
-        )
+        return judge(model, space.features)[0]
+    check_size(len(own), train_points)
     result = np.empty((len(space.features), own.shape[1]))
-    unlike = np.full(len(result), np.nan)
     result[train_points] = own
-    if len(known := getattr(model, "unlike", ())):
-        unlike[train_points] = known
     others = restrict(space, ~train_points)
     if len(others.features):
-        result[~train_points], unlike[~train_points] = judge(model, others.features)
-    return result, unlike
+        result[~train_points] = judge(model, others.features)[0]
+    return result
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a model says of r points, and no more of their probabilities than is told.
+
+    ``classes`` int64 [r], the most probable one of each, and its probability, ``confidence``
+    float64 [r]; ``unlike`` float64 [r], how little each is like any class, NaN where not known.
+    """
+
+    classes: Rows
+    confidence: Values
+    unlike: Values
+
+
+def judge_points(model: Model, space: Space, train_points: NDArray[np.bool_]) -> Verdict:
+    """What :func:`predict_points` makes likeliest, in memory that does not grow with the classes.
+
+    Raises :class:`DataError` where the train subset has another size than the training had.
+    """
+    own = fitted_classes(model)
+    count = len(space.features)
+    verdict = Verdict(np.empty(count, np.int64), np.empty(count), np.full(count, np.nan))
+    if own is None:
+        _judge_rows(model, space.features, np.arange(count), verdict)
+        return verdict
+    check_size(len(own[0]), train_points)
+    verdict.classes[train_points], verdict.confidence[train_points] = own
+    if len(known := getattr(model, "unlike", ())):
+        verdict.unlike[train_points] = known
+    others = restrict(space, ~train_points)
+    _judge_rows(model, others.features, np.flatnonzero(~train_points), verdict)
+    return verdict
+
+
+def _judge_rows(model: Model, features: Float32, rows: Rows, verdict: Verdict) -> None:
+    """Judge ``features`` [q, d], those of the ``rows`` [q] of a verdict, and write it there."""
+    start, step = 0, JUDGED_ROWS
+    while start < len(rows):
+        own = rows[start : start + step]
+        chances, verdict.unlike[own] = judge(model, features[start : start + step])
+        verdict.classes[own], verdict.confidence[own] = most_probable(chances)
+        start += len(own)
+        step = max(JUDGED_ROWS, JUDGED // chances.shape[1])
+
+
+def check_size(size: int, train_points: NDArray[np.bool_]) -> None:
+    """Refuse a train subset of another size than that of the training."""
+    if size != train_points.sum():
+        raise DataError(
+            f"The model was trained on {size:,} images, but there are now "
+            f"{int(train_points.sum()):,} in the train subset. Train again: usl train RUN."
+        )
 
 
 def judge(model: Model, features: Float32) -> tuple[Probabilities, NDArray[np.float64]]:

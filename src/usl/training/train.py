@@ -45,9 +45,9 @@ from usl.training.beyond import look_beyond, told_of_labels
 from usl.training.contract import AUGMENTED, DEFAULT, FROZEN, NETWORKS
 from usl.training.doubts import doubts_of
 from usl.training.labels import Labels, given_labels, missing_classes
-from usl.training.models import Model, Probabilities, kind_of, save_model
+from usl.training.models import Model, kind_of, save_model
 from usl.training.open_run import Opened, open_run, searched_width
-from usl.training.predict import judge_points
+from usl.training.predict import Verdict, judge_points
 from usl.training.second_opinions import SUSPICIOUS
 from usl.training.stages import frozen_stages
 from usl.training.unlike import LIMIT
@@ -187,8 +187,8 @@ def train_model(
             "images": int((opened.subsets == "train").sum()),
             "encoder": opened.space.record(),
         }
-        probabilities, unlike = label_every_image(opened, fitted, labels)
-        best = np.array(labels.names, dtype=object)[probabilities.argmax(axis=1)]
+        said = label_every_image(opened, fitted, labels)
+        best = np.array(labels.names, dtype=object)[said.classes]
         record["predicted"] = dict(Counter(best.tolist()).most_common())
         audit = compared(run, split, dict(zip(opened.ids.tolist(), best.tolist(), strict=True)))
         if audit is not None:
@@ -196,18 +196,19 @@ def train_model(
         table = prediction_table(
             opened.ids,
             opened.subsets,
-            probabilities,
+            said.classes,
+            said.confidence,
             labels.names,
             labels.human,
-            unlike,
+            said.unlike,
             {row: one for row, one in told.items() if labels.human[row]},
             labels.swept,
         )
-        record |= judged(opened, fitted, labels, probabilities, told)
+        record |= judged(opened, fitted, labels, said, told)
         record |= counts_of(table)
         with writing(run.path, run.identity):
             record["encoder"] = {**opened.space.record(), **own_encoder(opened, working)}
-            stamp = write_model(working, opened, fitted, labels, probabilities, record, table)
+            stamp = write_model(working, opened, fitted, labels, said, record, table)
         seconds = round(time.perf_counter() - began, 3)
         record |= {"seconds": seconds, STAMP: stamp}
         better = audit is not None and audit["better"]
@@ -325,30 +326,28 @@ def judged(
     opened: Opened,
     fitted: Model,
     labels: Labels,
-    probabilities: Probabilities,
+    said: Verdict,
     told: dict[int, tuple[str, float]],
 ) -> dict[str, Any]:
     """The method's own estimate of its accuracy, None without one, and doubts about the model."""
     estimate = getattr(fitted, "estimate", 0.0) or None
     train = opened.subsets == "train"
     given = np.where(labels.human & (labels.weights > 0), labels.classes, -1)[train]
-    guess = probabilities[train].argmax(axis=1)
+    guess = said.classes[train]
     right = sum(labels.names[labels.classes[row]] == name for row, (name, _) in told.items())
     doubts = doubts_of(guess, given, labels.names, estimate, (right, len(told)))
     return {"estimate": None if estimate is None else round(estimate, 4), "doubts": doubts}
 
 
-def label_every_image(
-    opened: Opened, fitted: Model, labels: Labels
-) -> tuple[Probabilities, NDArray[np.float64]]:
-    """Class probabilities of every point, and how little it is like any class.
+def label_every_image(opened: Opened, fitted: Model, labels: Labels) -> Verdict:
+    """The class of every point, how sure it is, and how little it is like any class.
 
     A person's answer stands, whatever the model thinks.
     """
-    probabilities, unlike = judge_points(fitted, opened.space, opened.subsets == "train")
+    said = judge_points(fitted, opened.space, opened.subsets == "train")
     given = np.flatnonzero((labels.classes >= 0) & labels.human)
-    probabilities[given] = np.eye(len(labels.names))[labels.classes[given]]
-    return probabilities, unlike
+    said.classes[given], said.confidence[given] = labels.classes[given], 1.0
+    return said
 
 
 def counts_of(table: pa.Table) -> dict[str, int | None]:
@@ -369,7 +368,7 @@ def write_model(
     opened: Opened,
     fitted: Model,
     labels: Labels,
-    probabilities: Probabilities,
+    said: Verdict,
     record: dict[str, Any],
     table: pa.Table,
 ) -> str:
@@ -380,7 +379,8 @@ def write_model(
     arrays = {name: array_digest(np.asarray(one)) for name, one in fitted.arrays().items()}
     made_by = [record[name] for name in ("method", "seed", "classes")]
     space = [record["encoder"][name] for name in ("key", "preprocessing")]
-    found = [opened.ids.tolist(), array_digest(probabilities), labels.human.tolist()]
+    told = array_digest(said.classes), array_digest(said.confidence)
+    found = [opened.ids.tolist(), *told, labels.human.tolist()]
     stamp = json_digest([made_by, space, kind_of(fitted), arrays, found])
     save_model(working / MODEL, fitted, labels.names, stamp)
     if opened.space.embedding.encoder.key != opened.run.info["encoder"]["key"]:

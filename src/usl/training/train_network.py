@@ -30,7 +30,7 @@ from usl.learning.backbone import save_backbone
 from usl.learning.loop import run_loop
 from usl.learning.loop_options import LoopOptions
 from usl.learning.pictures import Pictures, open_pictures
-from usl.learning.recipe import recipe_of
+from usl.learning.recipe import Recipe, recipe_of
 from usl.run.folder import Run
 from usl.run.identity import check_identity
 from usl.run.models import NETWORK
@@ -246,15 +246,16 @@ def train_network(
     kind.check(method, module, method_params)
     changed = {"lr": lr, "weight_decay": weight_decay}
     recipe = recipe_of(module, method, preset or PRESET, method_params, **changed)
-    if recipe.ratio and ratio == 0:
-        raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
+    mu = _ratio(method, recipe, ratio)
     network = network or recipe.network_for(len(class_names))
+    optimizer = recipe.optimizer_for(len(class_names))
     init = begin if start is None else None if start == RANDOM else start
     backbone, supervision = start_backbone(network, init, size, seed)
-    batch, mu = batch_size or recipe.batch_size, recipe.ratio if ratio is None else ratio
-    total = steps or recipe.steps
+    batch, total = batch_size or recipe.batch_size, steps or recipe.steps
     expect(progress, *network_stages(method, len(examples.images), total, batch * (1 + 2 * mu)))
-    pictures = open_pictures(examples.images, backbone.size, name=examples.name, progress=progress)
+    pictures = open_pictures(
+        examples.images, backbone.size, whole=recipe.whole, name=examples.name, progress=progress
+    )
     read = examples.take(pictures.rows)
     inside = recipe.labeled_in_unlabeled if labeled_in_unlabeled is None else labeled_in_unlabeled
     streams = _streams(pictures, read, recipe.ratio, batch, mu, inside, seed)
@@ -284,7 +285,7 @@ def train_network(
         task,
         streams,
         steps=total,
-        optimizer=recipe.optimizer,
+        optimizer=optimizer,
         seed=seed,
         settings=settings,
         folder=place.folder,
@@ -299,11 +300,17 @@ def train_network(
     place.check()
     if last:
         keeper.copy_to(place.encoder.parent)
-    count = len(streams.labeled)
-    about = {"method": method, "preset": settings["preset"], "labels": count, "seed": seed}
-    done = {**settings, "steps": total, "optimizer": repr(recipe.optimizer)}
+    done = {**settings, "steps": total, "optimizer": repr(optimizer)}
+    about = {"labels": len(streams.labeled), "seed": seed}
     trained = _written(task.kept, place, told, about, done, history)
-    return replace(trained, seen=look(task, pictures))
+    return replace(trained, seen=look(task, pictures))  # it may move the task to a GPU
+
+
+def _ratio(method: str, recipe: Recipe, given: int | None) -> int:
+    """Unlabelled images per labelled one; UsageError for none where a method learns from them."""
+    if recipe.ratio and given == 0:
+        raise UsageError(f"ratio: {method} learns from unlabelled images, too; use at least 1.")
+    return recipe.ratio if given is None else given
 
 
 def _written(
@@ -315,7 +322,8 @@ def _written(
     history: list[dict[str, Any]],
 ) -> Trained:
     """Write the trained network; with its last layer, what the training leaves."""
-    save_backbone(place.encoder, kept.backbone, told, **about)
+    trained_by = {key: settings[key] for key in ("method", "preset")}
+    save_backbone(place.encoder, kept.backbone, told, **trained_by, **about)
     return Trained(
         place.encoder,
         Preprocessing(kept.backbone.dim, unit=False),

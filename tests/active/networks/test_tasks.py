@@ -11,6 +11,7 @@ from students import Loop, check_round_trip  # noqa: E402
 from usl.active.networks import revival, tod  # noqa: E402
 from usl.active.tasks import TASKS  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
+from usl.core.methods import parameter_help  # noqa: E402
 from usl.learning.backbone import new_backbone  # noqa: E402
 from usl.learning.recipe import recipe_of  # noqa: E402
 from usl.training.networks.fixmatch import FixMatch  # noqa: E402
@@ -55,6 +56,12 @@ def test_every_task_is_tested():
 
 
 @pytest.mark.parametrize("name", FALLING)
+def test_every_option_of_a_task_has_a_help_text(name):
+    module = TASKS.load(name)
+    assert TASKS.parameters(module).keys() <= parameter_help(module.build).keys()
+
+
+@pytest.mark.parametrize("name", FALLING)
 def test_the_loss_that_it_adds_falls(name, views_of):
     task = make(name)
     views = views_of(task)
@@ -88,6 +95,20 @@ def test_the_published_preset_makes_steps(name):
     loop.optimizer = recipe.optimizer.build(loop.task)
     for step in range(2):
         assert torch.isfinite(loop.step(step)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),  # of each tenth of the training, as the papers and releases have it
+    [
+        ("llal", [0.1] * 8 + [0.01] * 2),
+        ("tod", [0.1] * 8 + [0.01] * 2),
+        ("mcdal", [0.1] * 3 + [0.02] * 3 + [0.004] * 2 + [0.0008] * 2),
+        ("vaal", [5e-4] * 10),
+    ],
+)
+def test_the_published_rates(name, rates):
+    optimizer = TASKS.load(name).RECIPES["cifar"].optimizer
+    assert [optimizer.rate(step, 10) for step in range(10)] == pytest.approx(rates)
 
 
 def test_llal_adds_the_pair_loss_of_its_predictions(views_of):

@@ -7,6 +7,7 @@ import pytest
 
 import usl
 from usl.active.contract import Truth
+from usl.active.live import label_live
 from usl.active.next_round import check_method
 from usl.active.strategies.boss import ENSEMBLE, of_rare_classes
 from usl.core.errors import UsageError
@@ -58,5 +59,7 @@ def test_the_rarest_class_is_served_with_its_most_central_row(pool):
 def test_nobody_but_a_benchmark_asks_it(pool):
     with pytest.raises(UsageError, match="'boss' reads the answers of all images"):
         check_method("boss", None, {})
+    with pytest.raises(UsageError, match="'boss' reads the answers of all images"):
+        label_live("nowhere", method="boss")
     with pytest.raises(UsageError, match="'boss' reads the answers of all images"):
         usl.query(pool.features, 2, method="boss", labeled=[0, 1], classes=[0, 1])

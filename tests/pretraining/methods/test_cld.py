@@ -188,6 +188,15 @@ def test_the_hidden_layer_may_be_shared(tiny, drive):
     assert not torch.equal(task.contrast.encoder.network[1].weight, kept[0])
 
 
+def test_groups_may_be_looked_for_in_parts(tiny):
+    """As on two devices of three images: no more clusters than these, the mean of both."""
+    task = cld.build(tiny(0), clusters=5, parts=2)
+    first, second = torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(0))
+    each = [grouping.group_loss(first[i : i + 3], second[i : i + 3], 3, 5, 0.4) for i in (0, 3)]
+    for found, wanted in zip(task.grouped(first, second), zip(*each, strict=True), strict=True):
+        torch.testing.assert_close(found, torch.stack(wanted).mean())
+
+
 def test_split_shuffles_the_third_view(tiny, drive):
     driver = drive(small(tiny(0), instance="moco", bn="split", splits=2), batch=8)
     assert driver.views(0)["order"].sort().values.tolist() == list(range(8))

@@ -11,7 +11,7 @@ import pytest
 import usl
 from support import unit
 from usl.core.errors import DataError, UsageError, UslWarning
-from usl.selection.methods.usl import PRESETS
+from usl.selection.methods.usl import PRESETS, pick
 
 select = partial(usl.select, method="usl")
 
@@ -141,6 +141,22 @@ def test_the_clip_run_of_the_release_chooses_the_horizon_before_it_excludes(lam)
     found = select(features, len(picks), **asked)
     assert found.parameters["horizon"] == 32
     assert sorted(found.indices.tolist()) == sorted(picks.tolist())
+
+
+@pytest.mark.parametrize("preset", ["released", "released-moco", "released-clip"])
+def test_the_partition_of_the_release_starts_from_torchs_permutation(cloud, preset):
+    """KMeans in nn_utils.py: torch.manual_seed(seed), torch.randperm(N)[:K], Lloyd's algorithm."""
+    torch = pytest.importorskip("torch")
+    rows = cloud.astype(np.float64)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        centroids = rows[torch.randperm(len(rows))[:12].numpy()]
+        for _ in range(200):
+            labels = ((rows[:, None] - centroids) ** 2).sum(-1).argmin(1)
+            centroids = np.array([rows[labels == c].mean(0) for c in range(12)])
+        given = {"labeled": np.empty(0, int), "candidates": np.arange(len(cloud)), "k": 20}
+        found = pick(cloud, 12, preset=preset, seed=seed, **given)
+        np.testing.assert_array_equal(found.clusters, labels)
 
 
 def test_the_imagenet_runs_of_the_release_are_their_own_presets():

@@ -101,6 +101,35 @@ def test_confidence_is_the_estimate(problem):
     assert np.isfinite(told).all()
 
 
+def test_the_estimate_is_made_of_confidence_stability_and_held_out_labels(problem, monkeypatch):
+    """As docs/learner.md has it, from fits that are written out."""
+    features, classes, _ = problem
+    monkeypatch.setattr(mixture, "SETTLED", 0.0)
+    labelled, rest = np.flatnonzero(classes >= 0), classes < 0
+
+    def sure(r):
+        return softmax(np.log(r) / 2.4).max(axis=1)
+
+    whole = written_out(features, classes, np.ones(240), 10)
+    confidence = sure(whole[rest]).mean()
+    parts = folds(classes[labelled], 3)
+    surplus, changed = 0.0, []
+    for part in parts:
+        out = labelled[part]
+        without = written_out(features, np.where(np.isin(np.arange(240), out), -1, classes),
+                              np.ones(240), 5)  # fmt: skip
+        surplus += ((without[out].argmax(axis=1) == classes[out]) - sure(without[out])).sum()
+        changed.append((without.argmax(axis=1) != whole.argmax(axis=1))[rest].mean())
+    held = sum(map(len, parts))
+    share = held / len(labelled)
+    stability = 1 - 3 * np.mean(changed) * len(parts) / 5 / share
+    prior = confidence + share / 2 * (stability - confidence)
+    expected = (40 * prior + held * confidence + surplus) / (40 + held)
+    found = fit(features, classes, np.ones(240), 3).estimate
+    assert found == pytest.approx(expected, abs=2e-3)
+    assert expected != pytest.approx(confidence, abs=0.01)
+
+
 def test_the_decision_is_that_of_the_assignments(problem):
     features, classes, _ = problem
     model = fit(features, classes, np.ones(240), 3)

@@ -228,7 +228,6 @@ def test_the_released_cifar_run_smooths_from_the_seventh_step_on(monkeypatch):
     for number in range(8):
         driver.step(number)
     assert asked == [False] * 6 + [True] * 2
-    assert comatch.RECIPES["imagenet"].parameters["smooth_from"] == (1_281_167 - 12_820) // 640
 
 
 def test_a_full_memory_is_not_used_too_early():
@@ -345,6 +344,25 @@ def test_the_momentum_encoder_takes_no_gradient_and_follows_with_its_projection(
         close(value, kept[name], 1e-5)
     assert all(parameter.grad is None for parameter in task.teacher.parameters())
     assert not task.teacher.training
+
+
+def test_a_split_momentum_encoder_normalises_shuffled_eighths():
+    """imagenet/Model.py on 8 devices: model.train(), and _batch_shuffle_ddp before m_encoder."""
+    task = make(momentum_encoder=True, bn="split")
+    assert task.teacher.training
+    assert not task.eval().teacher.training
+    task.train()
+    seen = views(task, 0, labeled=2, unlabeled=15)  # 32 images, 4 on a device
+    images = torch.cat([seen[name] for name in ("labeled", "weak", "second")])
+    logits, rows = torch.empty(32, CLASSES), torch.empty(32, 4)
+    for device in seen["order"].split(4):
+        own = copy.deepcopy(task.teacher)
+        features = own.backbone(images[device])
+        logits[device], rows[device] = own.head(features), unit(own.projection(features))
+    found = task.look(seen)
+    close(found.steady, logits[:17], 1e-5)
+    close(found.embeddings, rows[:17], 1e-5)
+    close(found.second, rows[17:], 1e-5)
 
 
 def test_the_queue_of_strong_views():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -10,6 +13,8 @@ from students import Loop, Tiny  # noqa: E402
 from usl.core.errors import UsageError  # noqa: E402
 from usl.learning.augment import (  # noqa: E402
     EMAN,
+    FIXMATCH,
+    FIXMATCH_PYTORCH,
     USB,
     InnerCrop,
     ResizedCropFlip,
@@ -23,6 +28,9 @@ from usl.training.networks import (  # noqa: E402
     fixmatch,
     flexmatch,
     freematch,
+    mixmatch,
+    simclrv2,
+    simclrv2_cld,
     softmatch,
     supervised,
 )
@@ -68,10 +76,11 @@ def test_fixmatch_on_imagenet():
 
 def test_debiaspl_on_imagenet():
     # scripts/0.2perc-ssl/train_DebiasPL.sh: --lr 0.003 --cos --threshold 0.8 --tau 0.4
-    # --qhat_m 0.99.
+    # --qhat_m 0.99 --multiviews --CLDLoss --lambda-cld 0.1.
     chosen, task = debiaspl.RECIPES["imagenet"].optimizer, task_of(debiaspl, "imagenet")
     assert (chosen.lr, chosen.schedule) == (0.003, "cosine")
     assert (task.tau, task.t, task.habit.momentum) == (0.8, 0.4, 0.99)
+    assert (task.pairs, task.group) == (2, 0.1)
 
 
 @pytest.mark.parametrize("method", OF_USB)
@@ -105,6 +114,7 @@ def test_batches_on_cifar_are_usbs(method):
     chosen = recipe.optimizer
     assert (recipe.batch_size, recipe.ratio, recipe.steps) == (64, 7, 1048576)
     assert (chosen.lr, chosen.momentum, chosen.weight_decay) == (0.03, 0.9, 0.0005)
+    assert recipe.optimizer_for(100).weight_decay == 0.001  # *_cifar100_400_0.yaml
     assert (task.ema, task.lam) == (0.999, 1.0)
 
 
@@ -146,16 +156,70 @@ def test_views_are_a_choice(method, views):
         method.build(Tiny(), 3, views="usbb")
 
 
-@pytest.mark.parametrize("method", [fixmatch, flexmatch, comatch])
-def test_the_teacher_of_a_long_training_moves_evenly(method):
-    # main_fixmatch.py, --ema-m 0.999, and the EMA of FixMatch, CoMatch and USB: constant.
-    parameters = method.RECIPES["cifar"].parameters
-    loop = Loop(method.build(Tiny(), 3, **parameters), steps=method.RECIPES["cifar"].steps)
+@pytest.mark.parametrize("method", [fixmatch, debiaspl])
+def test_views_on_cifar_are_those_of_the_pytorch_code(method):
+    # kekmodel/FixMatch-pytorch, which the paper's release took: FixMatch's, but for the cutout.
+    task = task_of(method, "cifar")
+    assert (task.weak, task.strong) == (Weak(8), Strong(8, policy=FIXMATCH_PYTORCH))
+    assert replace(FIXMATCH_PYTORCH, filled_ends=False) == FIXMATCH
+
+
+@pytest.mark.parametrize("preset", ["cifar", "imagenet"])
+@pytest.mark.parametrize("method", [fixmatch, debiaspl, supervised, mixmatch, comatch, *OF_USB])
+def test_the_teacher_of_the_literature_moves_evenly(method, preset):
+    # main_fixmatch.py, --ema-m 0.999, and the EMA of FixMatch, MixMatch, CoMatch on CIFAR and USB
+    # are constant, however short the training. CoMatch, imagenet/Train_CoMatch.py: 0.99 in the
+    # first epoch, then 0.996.
+    parameters = method.RECIPES[preset].parameters
+    task = method.build(Tiny(), 3, **parameters)
+    found = [task.momentum_of(step) for step in (1, 5, 1981, 1982, 2**20)]
+    large = method is comatch and preset == "imagenet"
+    assert found == ([0.99] * 3 + [0.996] * 2 if large else [0.999] * 5)
+
+
+@pytest.mark.parametrize(
+    ("method", "preset"),
+    [
+        (fixmatch, "imagenet"),  # EMAN and DebiasPL, models/fixmatch.py: nn.Linear as it is
+        (debiaspl, "imagenet"),
+        (supervised, "imagenet"),
+        (comatch, "imagenet"),  # imagenet/resnet.py
+        (simclrv2_cld, "cifar"),  # semisup-simclrv2-cld: the same
+        (simclrv2, "cifar"),
+    ],
+)
+def test_last_layers_begin_as_torchs(method, preset):
+    width = Tiny.dim
+    head = method.build(Tiny(), 1000, **method.RECIPES[preset].parameters).classifier.head
+    for numbers in (head.weight, head.bias):
+        assert numbers.abs().max().item() == pytest.approx(width**-0.5, rel=0.01)
+        assert numbers.std().item() == pytest.approx((width * 3) ** -0.5, rel=0.05)
+
+
+def test_the_teacher_of_a_short_training_starts_faster():
+    loop = Loop(fixmatch.build(Tiny(), 3, **fixmatch.RECIPES["cpu"].parameters))
     before = loop.task.teacher.head.weight.clone()
     loop.step(0)
-    moved = 0.999 * before + 0.001 * loop.task.classifier.head.weight
-    torch.testing.assert_close(loop.task.teacher.head.weight, moved)
-    short = Loop(method.build(Tiny(), 3), steps=method.RECIPES["cpu"].steps)
-    short.step(0)
-    quick = 2 / 11 * before + 9 / 11 * short.task.classifier.head.weight
-    torch.testing.assert_close(short.task.teacher.head.weight, quick)
+    quick = 2 / 11 * before + 9 / 11 * loop.task.classifier.head.weight
+    torch.testing.assert_close(loop.task.teacher.head.weight, quick)
+    even = Loop(fixmatch.build(Tiny(), 3, ema_warmup=False))
+    even.step(0)
+    moved = 0.999 * before + 0.001 * even.task.classifier.head.weight
+    torch.testing.assert_close(even.task.teacher.head.weight, moved)
+
+
+def test_comatchs_first_epochs_on_imagenet():
+    # imagenet/Train_CoMatch.py: lam_c = min(epoch + 1, args.lam_c), smoothing from the second epoch
+    # on; 8 devices draw 1,268,347 unlabelled images, 80 each a step, the last batch too.
+    epoch = math.ceil(math.ceil((1_281_167 - 12_820) / 8) / 80)
+    recipe, task = comatch.RECIPES["imagenet"], task_of(comatch, "imagenet")
+    assert (recipe.steps, task.smooth_from) == (400 * epoch, epoch)
+    weights = []
+    for step in (0, epoch - 1, epoch, 2 * epoch - 1, 7 * epoch - 1, 9 * epoch, 399 * epoch):
+        task.steps.fill_(step)
+        weights.append(task.lam_c * task.risen())
+    assert weights == [1, 1, 2, 2, 7, 10, 10]
+    # Model.py, is_eval: the encoder is evaluated; on CIFAR, Train_CoMatch.py, the moving average.
+    assert task.kept is task.classifier
+    small = task_of(comatch, "cifar")
+    assert small.kept is small.teacher

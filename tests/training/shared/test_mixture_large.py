@@ -13,7 +13,7 @@ from usl.core.errors import DataError
 from usl.numeric.neighbor_graph import neighbor_weights
 from usl.training.frozen import accord
 from usl.training.frozen.accord import fit
-from usl.training.models import load_model, save_model
+from usl.training.models import MixtureModel, fitted_classes, load_model, save_model
 from usl.training.shared import mixture, mixture_large, whitening
 
 
@@ -136,6 +136,18 @@ def test_a_labelled_item_keeps_its_class(large, monkeypatch):
     labelled = given >= 0
     np.testing.assert_array_equal(told[labelled].argmax(axis=1), given[labelled])
     np.testing.assert_allclose(told.sum(axis=1), 1)
+
+
+def test_the_class_that_is_told_takes_no_table_of_all_classes(large, monkeypatch):
+    features, _, given = groups(800, 40, 1.0)
+    model = fit(features, given, np.ones(800), 40)
+    model.scores[5] = 1 / 32  # all equal: the lowest of its classes
+    expected = model.fitted()
+    monkeypatch.setattr(MixtureModel, "fitted", None)
+    classes, sure = fitted_classes(model)
+    np.testing.assert_array_equal(classes, expected.argmax(axis=1))
+    np.testing.assert_array_equal(sure, expected.max(axis=1))
+    assert classes[5] == model.numbers[5].min()
 
 
 def test_weights_and_a_class_without_weight(large):

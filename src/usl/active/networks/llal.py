@@ -14,37 +14,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from usl.active.shared.loss_prediction import LossPrediction, pair_loss
+from usl.active.shared.task_recipes import CPU, PUBLISHED
 from usl.core.errors import UsageError
 from usl.core.parameters import Between, NotNegative, Positive
 from usl.learning.loop import Views
-from usl.learning.optim import Optimizer
-from usl.learning.recipe import Recipe
 from usl.learning.seeded import seeded
 from usl.training.networks.supervised import Supervised
 
 FIGURE, REASON = "predicted_loss", "a large loss is predicted"
-RECIPES = {
-    "cpu": Recipe(
-        Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
-        batch_size=32,
-        steps=900,
-    ),
-    # Section 4.1: 200 epochs, batches of 128, rate 0.1, times 0.1 after 160; all weights decay, as
-    # in the code. 7,500 labels, as many as in the tables that quote it, are 59 batches an epoch.
-    "cifar": Recipe(
-        Optimizer(
-            "sgd",
-            lr=0.1,
-            weight_decay=5e-4,
-            decay_all=True,
-            schedule="steps",
-            milestones=(160 / 200,),
-        ),
-        batch_size=128,
-        steps=200 * 59,
-        network="resnet18",
-    ),
-}
+RECIPES = {"cpu": CPU, "cifar": PUBLISHED}
 
 
 class LossLearning(Supervised):
@@ -59,6 +37,7 @@ class LossLearning(Supervised):
     lam : weight of the predictions' loss.
     moved : share of the training in which that loss moves the network, too (authors: 120 epochs of
         200).
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(

@@ -8,44 +8,31 @@ three say differs most near the boundaries between classes, and there it asks
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from usl.active.shared.discrepancy import agreed_loss, apart_loss, total_distance
+from usl.active.shared.task_recipes import CPU, PUBLISHED, with_others
+from usl.learning.augment import view_of
 from usl.learning.loop import Views
-from usl.learning.optim import Optimizer
-from usl.learning.recipe import Recipe
 from usl.learning.seeded import seeded
 from usl.training.networks.supervised import Supervised
 from usl.training.shared.student import labeled_loss
 
 FIGURE, REASON = "distance", "three classifiers disagree"
 RECIPES = {
-    "cpu": Recipe(
-        Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
-        batch_size=32,
-        ratio=1,
-        steps=900,
-        labeled_in_unlabeled=False,
-    ),
+    "cpu": with_others(CPU),
     # The authors' code: rate 0.1, times 0.2 after 30, 60 and 80 of 100 epochs; all weights decay.
     # An epoch is taken to be one of the unlabelled images, 42,500 of them in batches of 128.
-    "cifar": Recipe(
-        Optimizer(
-            "sgd",
-            lr=0.1,
-            weight_decay=5e-4,
-            decay_all=True,
-            schedule="fifths",
-            milestones=(0.3, 0.6, 0.8),
-        ),
-        batch_size=128,
-        ratio=1,
-        steps=100 * 333,
-        labeled_in_unlabeled=False,
-        network="resnet18",
+    "cifar": with_others(
+        replace(
+            PUBLISHED,
+            optimizer=replace(PUBLISHED.optimizer, schedule="fifths", milestones=(0.3, 0.6, 0.8)),
+            steps=100 * 333,
+        )
     ),
 }
 
@@ -57,6 +44,10 @@ class Discrepancy(Supervised):
     on unlabelled pictures. Here a step takes both losses at once, which at a small rate is the
     same. What is kept are the last weights, as theirs. A label's weight counts for the classifier
     alone.
+
+    Parameters
+    ----------
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(self, backbone: Any, n_classes: int, *, seed: int = 0, flip: bool = True) -> None:
@@ -68,7 +59,7 @@ class Discrepancy(Supervised):
         """As in :class:`Supervised`, and ``weak`` views of the unlabelled pictures."""
         return {
             **super().views(batch, generator),
-            "weak": self.weak(batch["unlabeled"], generator),
+            "weak": view_of(batch, "unlabeled", self.weak, generator),
         }
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:

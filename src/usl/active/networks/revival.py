@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from usl.core.parameters import Between, Positive
+from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.precision import full_precision
 from usl.training.networks.fixmatch import RECIPES as FIXMATCH
@@ -35,12 +36,18 @@ class Revival(Consistency):
     tau : confidence from which a virtual label counts.
     spread : alpha, how much of a virtual label comes from neighbours, 0 (FixMatch) to 1.
     temperature : of the graph's edges, exp(cosine / temperature).
+    views : the weak and the strong one, as in fixmatch.
+    lam : lambda_u, weight of the unlabelled loss.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
+    ema : momentum of the moving average that is kept.
+    ema_warmup : the average follows faster in the beginning, as in fixmatch.
     """
 
     def __init__(
         self,
         backbone: Any,
         n_classes: int,
+        views: ViewPair = "fixmatch",
         *,
         tau: float = 0.95,
         spread: Annotated[float, Between(0, 1, below=True)] = 0.5,
@@ -49,8 +56,10 @@ class Revival(Consistency):
         lam: float = 1.0,
         flip: bool = True,
         ema: float = 0.999,
+        ema_warmup: bool = True,
     ) -> None:
-        super().__init__(backbone, n_classes, lam=lam, flip=flip, seed=seed, ema=ema)
+        shared: dict[str, Any] = {"seed": seed, "ema": ema, "ema_warmup": ema_warmup}
+        super().__init__(backbone, n_classes, views, lam=lam, flip=flip, **shared)
         self.n_classes, self.tau = n_classes, tau
         self.spread, self.temperature = spread, temperature
 

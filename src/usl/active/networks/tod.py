@@ -15,42 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from usl.active.shared.task_recipes import CPU, PUBLISHED, with_others
 from usl.core.parameters import NotNegative
+from usl.learning.augment import view_of
 from usl.learning.loop import Views
-from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
-from usl.learning.recipe import Recipe
 from usl.learning.seeded import seeded
 from usl.training.networks.mixmatch import still_statistics
 from usl.training.networks.supervised import Supervised
 from usl.training.shared.student import Classifier, labeled_loss
 
-RECIPES = {
-    "cpu": Recipe(
-        Optimizer("sgd", lr=0.03, weight_decay=5e-4, nesterov=True, schedule="fixmatch"),
-        batch_size=32,
-        ratio=1,
-        steps=900,
-        labeled_in_unlabeled=False,
-    ),
-    # Section 4 and the authors' code: 200 epochs, batches of 128, rate 0.1, times 0.1 after 160;
-    # all weights decay. 7,500 labels are 59 batches an epoch.
-    "cifar": Recipe(
-        Optimizer(
-            "sgd",
-            lr=0.1,
-            weight_decay=5e-4,
-            decay_all=True,
-            schedule="steps",
-            milestones=(160 / 200,),
-        ),
-        batch_size=128,
-        ratio=1,
-        steps=200 * 59,
-        labeled_in_unlabeled=False,
-        network="resnet18",
-    ),
-}
+RECIPES = {"cpu": with_others(CPU), "cifar": with_others(PUBLISHED)}
 
 
 class TemporalConsistency(Supervised):
@@ -64,6 +39,7 @@ class TemporalConsistency(Supervised):
     ----------
     lam : weight of the consistency.
     ema : momentum of the moving average.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(
@@ -90,7 +66,7 @@ class TemporalConsistency(Supervised):
         """As in :class:`Supervised`, and ``weak`` views of the unlabelled pictures."""
         return {
             **super().views(batch, generator),
-            "weak": self.weak(batch["unlabeled"], generator),
+            "weak": view_of(batch, "unlabeled", self.weak, generator),
         }
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
@@ -109,6 +85,10 @@ class TemporalConsistency(Supervised):
             "labeled_loss": loss.detach(),
             "consistency_loss": (changes[0] + changes[1]).detach(),
         }
+
+    def momentum_of(self, step: int) -> float:
+        """The share of the average that stays: that of a plain mean, until it is ``ema``."""
+        return min(step / (step + 1), self.ema)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def averaged(self, pictures: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ are trained against each other (:mod:`usl.active.shared.adversary`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
@@ -22,11 +23,11 @@ from usl.active.shared.adversary import (
     telling_loss,
 )
 from usl.active.shared.picture_autoencoder import SIDE, PictureAutoencoder
+from usl.active.shared.task_recipes import CPU, PUBLISHED, with_others
 from usl.core.parameters import NotNegative, Positive
-from usl.learning.augment import Plain
+from usl.learning.augment import Plain, view_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
-from usl.learning.recipe import Recipe
 from usl.learning.seeded import seeded
 from usl.training.networks.supervised import Supervised
 from usl.training.shared.student import labeled_loss
@@ -35,24 +36,10 @@ FIGURE, REASON = "unlike_labeled", "unlike what is labelled"
 EVERY = 2  # steps of the autoencoder for one of the discriminator
 ADAM = Optimizer("adam", lr=5e-4, weight_decay=0.0, schedule="constant")  # the paper's, of all
 RECIPES = {
-    "cpu": Recipe(
-        ADAM,
-        batch_size=32,
-        ratio=1,
-        steps=900,
-        labeled_in_unlabeled=False,
-        parameters={"width": 16},
-    ),
+    "cpu": with_others(replace(CPU, optimizer=ADAM, parameters={"width": 16})),
     # The authors' code: batches of 128 for 100 epochs of all 50,000 images. Their network is a
     # VGG-16; ours is the one that the other methods of the tables have.
-    "cifar": Recipe(
-        ADAM,
-        batch_size=128,
-        ratio=1,
-        steps=100 * 50_000 // 128,
-        labeled_in_unlabeled=False,
-        network="resnet18",
-    ),
+    "cifar": with_others(replace(PUBLISHED, optimizer=ADAM, steps=100 * 50_000 // 128)),
 }
 
 
@@ -70,6 +57,7 @@ class Adversarial(Supervised):
     width : channels of the autoencoder's first layer, doubled by each of four (authors: 128).
     beta : weight of the codes' divergence.
     lam : weight of hiding.
+    flip : mirror half of the views; off where left and right matter, as in digits and letters.
     """
 
     def __init__(
@@ -98,12 +86,11 @@ class Adversarial(Supervised):
         of either.
         """
         views = super().views(batch, generator)
-        for name, images in (("", batch["images"]), ("_unlabeled", batch["unlabeled"])):
-            views[f"plain{name}"] = self.plain(images, generator)
-            noise = torch.randn(
-                len(images), self.latent, generator=generator, device=generator.device
+        for name, images in (("", "images"), ("_unlabeled", "unlabeled")):
+            views[f"plain{name}"] = view_of(batch, images, self.plain, generator)
+            views[f"noise{name}"] = torch.randn(
+                len(batch[images]), self.latent, generator=generator, device=generator.device
             )
-            views[f"noise{name}"] = noise
         return views
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:

@@ -18,8 +18,8 @@ JUDGE = 512  # of the discriminator's two layers
 class RowAutoencoder(nn.Module):  # type: ignore[misc]
     """A variational autoencoder of rows of features, with one hidden layer on either side.
 
-    It has no batch normalisation, as the authors' has: what is said of a row then depends on that
-    row alone.
+    The authors' has batch normalisation; this has none, so that what is said of a row depends on
+    that row alone.
     """
 
     def __init__(self, width: int, latent: int = LATENT, hidden: int = HIDDEN) -> None:

@@ -21,26 +21,28 @@ from usl.active.contract import Views
 from usl.numeric.arrays import TINY, Float32, Rows
 from usl.numeric.neighbor_graph import SEARCHED, kept_nearest
 from usl.numeric.stage_cache import Keep
-from usl.numeric.table import Table
+from usl.numeric.table import as_table
 from usl.training.models import Model, NeighborModel
 
 DROPOUT = 0.33  # of the features of a view
 BLOCK = 512  # rows; fixed, because what drops out is drawn block by block
 
 
-def feature_views(table: Table, model: Model, seed: int, keep: Keep) -> Views:
-    """What ``model``, trained on the rows of ``table``, says of views of them.
+def feature_views(features: Float32, model: Model, seed: int, keep: Keep) -> Views:
+    """What ``model``, trained on these rows, says of views of them.
 
     Parameters
     ----------
+    features : float32 [n, d], unit rows.
     keep : where the neighbours of all rows are found, or are kept from now on.
     """
-    every = np.arange(len(table))
+    table, every = as_table(features), np.arange(len(features))
     known: list[Rows] = []  # the row and its neighbours, [n, m], once they are needed
 
     def views(count: int) -> Iterator[NDArray[np.float64]]:
         if isinstance(model, NeighborModel) and not known:
-            found, _ = kept_nearest(table, min(SEARCHED, len(table) - 1), keep=keep)
+            wide = min(SEARCHED, len(table) - 1)
+            found, _ = kept_nearest(table, wide, keep=keep.of(features))
             known.append(np.column_stack([every, found]))
         for number in range(count):
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit
 
@@ -217,7 +218,7 @@ class GraphNetwork:
         return np.asarray(self.graph @ told, dtype=np.float64) + float(self.weights.shift[0])
 
 
-def loss_of(logits: Values, known: Rows, lam: float) -> tuple[float, Values]:
+def loss_of(logits: Values, known: NDArray[np.bool_], lam: float) -> tuple[float, Values]:
     """L, and its gradient by the logits [r]; ``known`` bool [r], the labelled rows."""
     count = known.sum(), (~known).sum()
     share = np.where(known, 1 / count[0], lam / count[1])

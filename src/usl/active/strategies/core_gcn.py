@@ -48,8 +48,8 @@ def query(
 
     Parameters
     ----------
-    k : neighbours that a row is linked with; the authors link all rows.
-    steps : of the network's training (authors: 200).
+    k : neighbours that an image is linked with; the authors link all.
+    steps : of the graph network's training (authors: 200).
     """
     if not len(labeled):
         return first_batch(candidates, budget, seed)

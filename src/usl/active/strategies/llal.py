@@ -54,7 +54,7 @@ def query(
 
     Parameters
     ----------
-    steps : of SGD, 128 labelled rows each (authors: 200 epochs).
+    steps : of the training, 128 labelled rows each (authors: 200 epochs of a whole network).
     """
     table = as_table(features)
     check_two_classes(classes, "llal")
@@ -64,8 +64,12 @@ def query(
         found = looked_at(table, candidates, lambda points: module([points]))
     taken = np.argsort(-found, kind="stable")[:budget]
     first, second, _ = two_likeliest(predictions[candidates[taken]])
-    figures = {"predicted_loss": found[taken]}
-    return Query(candidates[taken], between(first, second), figures, {"steps": steps})
+    return Query(
+        candidates[taken],
+        tuple(f"a large loss is predicted, {pair}" for pair in between(first, second)),
+        {"predicted_loss": found[taken]},
+        {"steps": steps},
+    )
 
 
 def trained(

@@ -54,7 +54,7 @@ def query(
 
     Parameters
     ----------
-    steps : of SGD (authors: 38,600 of a whole network; linear classifiers need fewer).
+    steps : of the training (authors: 38,610 of a whole network).
     """
     table = as_table(features)
     check_two_classes(classes, "mcdal")
@@ -64,8 +64,12 @@ def query(
         found = discrepancies(table, candidates, heads)
     taken = np.argsort(-found, kind="stable")[:budget]
     first, second, _ = two_likeliest(predictions[candidates[taken]])
-    figures = {"discrepancy": found[taken]}
-    return Query(candidates[taken], between(first, second), figures, {"steps": steps})
+    return Query(
+        candidates[taken],
+        tuple(f"classifiers disagree, {pair}" for pair in between(first, second)),
+        {"discrepancy": found[taken]},
+        {"steps": steps},
+    )
 
 
 def trained(
@@ -83,6 +87,8 @@ def trained(
 
     from usl.active.shared.discrepancy import agreed_loss, apart_loss
 
+    # Rows keep their length of 1. At sqrt(d), which layers and rates are made for, the classifiers
+    # soon are so sure of everything that where they differ says nothing about their errors.
     n, width, n_classes = len(table), table.shape[1], int(classes.max()) + 1
     rng = np.random.default_rng(seed)
     known = Drawn(table, labeled, rng)

@@ -49,9 +49,9 @@ def query(
 
     Parameters
     ----------
-    margin : what s of a row worth asking for is (authors: 0.1).
-    k : neighbours that a row is linked with; the authors link all rows.
-    steps : of the network's training (authors: 200).
+    margin : score that is worth asking for; what is labelled has 1, the rest 0 (authors: 0.1).
+    k : neighbours that an image is linked with; the authors link all.
+    steps : of the graph network's training (authors: 200).
     """
     if not len(labeled):
         return first_batch(candidates, budget, seed)

@@ -51,7 +51,7 @@ def query(
 
     Parameters
     ----------
-    steps : of the discriminator, of Adam; the autoencoder takes two to each (authors: 39,000).
+    steps : of the discriminator; the autoencoder takes two to each (authors: 39,062).
     """
     if not len(labeled):
         return first_batch(candidates, budget, seed)

@@ -96,7 +96,7 @@ def open_checkpoint(name: str, progress: Progress = silent, *, fetch: bool = Tru
             raise NotFetchedError(name) from None
     weights = load_file(path)
     try:
-        foreign = recognise(weights)
+        foreign = recognise(weights, f"{path.parent.name}/{last}")
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except (LookupError, RuntimeError, TypeError, ValueError) as error:

@@ -13,11 +13,13 @@ The names are those of torchvision and timm: ``conv1, bn1, layer{1..4}.{i}.{conv
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UslWarning
 from usl.features.shared.projection import Layer, Projection, as_array, cld_head, multilayer
 from usl.features.shared.weight_names import Weights, best_prefix
 
@@ -33,6 +35,11 @@ UNSCALED = {**IMAGENET, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 IMAGENET_32 = {**IMAGENET, "input_size": (3, 32, 32), "crop_pct": 1.0}
 CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
 CLD_CIFAR = {**IMAGENET_32, "mean": CIFAR_MEAN, "std": (0.2023, 0.1994, 0.2010)}
+SCAN_CIFAR100 = {
+    **IMAGENET_32,
+    "mean": (0.5071, 0.4867, 0.4408),
+    "std": (0.2675, 0.2565, 0.2761),
+}
 SOLO_CIFAR10 = {**IMAGENET_32, "mean": CIFAR_MEAN, "std": (0.2470, 0.2435, 0.2616)}
 SOLO_CIFAR100 = {
     **IMAGENET_32,
@@ -70,8 +77,10 @@ class Foreign:
         return replace(self, weights=weights)
 
 
-def recognise(weights: Weights) -> Foreign | None:
+def recognise(weights: Weights, place: str = "") -> Foreign | None:
     """The first format that fits; None for a plain state dict.
+
+    ``place`` : names of the file and of its folder, which may tell what the file does not.
 
     Raises
     ------
@@ -79,7 +88,8 @@ def recognise(weights: Weights) -> Foreign | None:
         the format is known, its network has no counterpart here.
     """
     formats: tuple[Callable[[Weights], Foreign | None], ...]
-    formats = (simclrv2, moco, scan, clip, lightly, solo_learn, cifar_resnet)
+    of_scan = partial(scan, place=place)
+    formats = (simclrv2, moco, of_scan, clip, lightly, solo_learn, cifar_resnet)
     return next((found for read in formats if (found := read(weights))), None)
 
 
@@ -131,11 +141,12 @@ def moco(weights: Weights) -> Foreign | None:
     return taken("MoCo", weights, inside, str, IMAGENET, supervision="none", head=head)
 
 
-def scan(weights: Weights) -> Foreign | None:
+def scan(weights: Weights, place: str = "") -> Foreign | None:
     """SCAN's pretext models (wvangansbeke/Unsupervised-Classification, models/models.py).
 
-    USL-T begins with them. On CIFAR they are SimCLR's, with the mean and std of CIFAR-10 for that
-    data set; CIFAR-100 has others, which the file does not tell.
+    USL-T begins with them. On CIFAR they are SimCLR's, with mean and std of CIFAR-10, or those of
+    CIFAR-100 (which SCAN calls cifar-20) if the file or its folder is named so: inside, the file
+    does not tell.
     """
     for head in ("contrastive_head.0.weight", "contrastive_head.weight"):
         prefix = best_prefix(weights, ("backbone.conv1.weight", head))
@@ -144,7 +155,17 @@ def scan(weights: Weights) -> Foreign | None:
     else:
         return None
     inside = f"{prefix}backbone."
-    data = CLD_CIFAR if has_small_stem(weights[f"{inside}conv1.weight"]) else IMAGENET
+    data: Mapping[str, Any] = IMAGENET
+    if has_small_stem(weights[f"{inside}conv1.weight"]):
+        data = SCAN_CIFAR100 if re.search(r"cifar[-_]?(100|20)(?!\d)", place.lower()) else CLD_CIFAR
+        if not re.search(r"cifar[-_]?\d", place.lower()):
+            warnings.warn(
+                f"{place}: SCAN's file does not tell its data set; pictures are normalised as "
+                "CIFAR-10's. For CIFAR-100 name the file or its folder so: simclr_cifar-20.pth.tar "
+                "or cifar100/checkpoint.pth.",
+                UslWarning,
+                stacklevel=6,
+            )
     return taken(
         "SCAN",
         weights,

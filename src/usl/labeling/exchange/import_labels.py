@@ -127,7 +127,7 @@ def import_file(
     bring_up_to_date(run)
     before = run.split()
     given, renamed = by_present_names(run, given)
-    found = match(given, Finder(before.ids.tolist(), lambda: _files(run, before, source)))
+    found = match(given, Finder(before.ids.tolist(), lambda: files_of(run, before, source)))
     if not found.known:
         shown = ", ".join(repr(one.image) for one in found.unknown[:3]) or "no entries at all"
         raise DataError(
@@ -262,7 +262,7 @@ def _summary(
     )
 
 
-def _files(run: Run, split: Split, source: str | None) -> list[str]:
+def files_of(run: Run, split: Split, source: str | None) -> list[str]:
     """The absolute path of each image's file, "" where there is none."""
     try:
         collection = run.collection(source)

@@ -102,14 +102,14 @@ class Verdict:
 def match(given: Iterable[Given], finder: Finder) -> Matched:
     """Find the image of every entry.
 
-    1. By its id, or the name of its file; where it has both, see :func:`_by_id`.
+    1. By its id, or the name of its file; where it has both, see :func:`rows_by_id`.
     2. By the end of its path, where all such paths have one folder above the id in common.
 
     Raises :class:`DataError` where an id and a file name are of two images.
     """
     found = Matched()
     entries = list(given)
-    rows = _by_id(entries, finder, found.notes)
+    rows = rows_by_id(entries, finder, found.notes)
     for entry, row in zip(entries, rows, strict=True):
         if row is None:
             name = entry.image if entry.is_file or not entry.also else entry.also
@@ -124,7 +124,7 @@ def match(given: Iterable[Given], finder: Finder) -> Matched:
     return found
 
 
-def _by_id(entries: Sequence[Given], finder: Finder, notes: list[str]) -> list[int | None]:
+def rows_by_id(entries: Sequence[Given], finder: Finder, notes: list[str]) -> list[int | None]:
     """The row of each entry, by its id and its file.
 
     Numbers beside file names may be of another numbering, as rows of another table: they count

@@ -89,10 +89,10 @@ def _read_file(path: Path) -> Iterator[Given]:
         if _is_annotation(entry):
             task = entry["task"]
             where = f"{path}, annotation {entry.get('id', number)}"
-            yield from _answers(task, [entry], where)
+            yield from given_by(task, [entry], where)
         elif "data" in entry:
             where = f"{path}, task {entry.get('id', number)}"
-            yield from _answers(entry, _annotations(entry), where)
+            yield from given_by(entry, _annotations(entry), where)
         else:
             flat.append((number, entry))
     if flat:
@@ -123,10 +123,10 @@ def _annotations(task: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)]
 
 
-def _answers(
+def given_by(
     task: dict[str, Any], annotations: Sequence[dict[str, Any]], where: str
 ) -> Iterator[Given]:
-    """One entry per annotation; one without a label where there is none."""
+    """What annotations of a task say: one entry each; one without a label where there is none."""
     data = task.get("data")
     data = data if isinstance(data, dict) else {}
     word, address = data.get("image_id"), _picture(data)

@@ -143,20 +143,20 @@ class Auth:
 
     def opens(self, token: str) -> bool:
         """Tell whether a token from an address is good; a ticket is used up by this."""
-        used = {ticket for ticket in tuple(self._tickets) if _same(token, ticket)}
+        used = {ticket for ticket in tuple(self._tickets) if same(token, ticket)}
         self._tickets -= used
-        return _same(token, self.token) or bool(used)
+        return same(token, self.token) or bool(used)
 
     def knows(self, cookie: str) -> bool:
         """Tell whether a cookie is ours."""
-        return _same(cookie, self.cookie)
+        return same(cookie, self.cookie)
 
     def unlocks(self, password: str) -> bool:
         """Compare a password, in constant time."""
-        return self.password is not None and _same(password, self.password)
+        return self.password is not None and same(password, self.password)
 
 
-def _same(given: str, right: str) -> bool:
+def same(given: str, right: str) -> bool:
     """Compare in a time that tells neither content nor length."""
     digests = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, right)]
     return hmac.compare_digest(*digests)

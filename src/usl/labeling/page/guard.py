@@ -84,7 +84,7 @@ class Guard:
             host = self._check_host(headers)
             _check_site(scope, headers, host)
             answers = scope["path"] in ("/api/operations", "/api/sweep/operations")
-            receive = _limited(receive, headers, MAX_ANSWERS if answers else MAX_BODY)
+            receive = limited(receive, headers, MAX_ANSWERS if answers else MAX_BODY)
             if (response := self._admit(scope, headers)) is None:
                 await self.app(scope, receive, send)
                 return
@@ -161,15 +161,15 @@ def _cookies(headers: Headers, name: str) -> list[str]:
     return [value for key, _, value in pairs if key == name]
 
 
-def _limited(receive: Receive, headers: Headers, most: int) -> Receive:
-    """Let at most so many bytes through."""
+def limited(receive: Receive, headers: Headers, most: int) -> Receive:
+    """Let at most so many bytes of a body through; HTTPException for more."""
     too_large = HTTPException(413, f"Too much at once; {most} bytes are the limit.")
     for value in headers.getlist("content-length"):
         if not value.isdigit() or len(value) > 12 or int(value) > most:
             raise too_large
     seen = 0
 
-    async def limited() -> Message:
+    async def counted() -> Message:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
@@ -177,7 +177,7 @@ def _limited(receive: Receive, headers: Headers, most: int) -> Receive:
             raise too_large
         return message
 
-    return limited
+    return counted
 
 
 def _with_headers(send: Send) -> Send:

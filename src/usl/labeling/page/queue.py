@@ -31,7 +31,8 @@ class Order:
     Attributes
     ----------
     images : ids, the most wanted first; only the first few, a newer order follows.
-    guesses : for each of them the likeliest class and its probability; none without a model.
+    guesses : for each of them, or for all images there are, the likeliest class and its
+        probability; none without a model.
     seen : number of the newest entry of the store that it knows.
     labels : how many labels the model has learnt from; 0 without one.
     more : how many of these the model before had not.

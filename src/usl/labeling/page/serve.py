@@ -137,9 +137,7 @@ def check_parameters(
     below: float | None = None,
 ) -> None:
     """Refuse what does not go together, before anything is opened."""
-    for package in PACKAGES:
-        if find_spec(package) is None:
-            raise missing_extra(package.replace("_", "-"), "label", "The labelling page")
+    check_packages("The labelling page")
     if audit is not None and check is not None:
         raise UsageError("audit, check: one at a time; an audit stays blind.")
     if below is not None and not (sweep and 0 < below <= 1):
@@ -153,6 +151,13 @@ def check_parameters(
             f"host: {host} can be reached from other machines; that needs a password. Without one, "
             "stay on this machine and let others in through an SSH tunnel."
         )
+
+
+def check_packages(what: str) -> None:
+    """Refuse to serve without the packages of ``usl[label]``, which ``what`` needs."""
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            raise missing_extra(package.replace("_", "-"), "label", what)
 
 
 def check_sweep(run: Run, split: Split, store: Store, label: str) -> None:

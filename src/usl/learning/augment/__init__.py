@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from usl.learning.augment.batches import Augmentation
+from usl.learning.augment.batches import Augmentation, view_of
 from usl.learning.augment.pipelines import (
     FIFTH,
     INCEPTION,
@@ -17,7 +17,15 @@ from usl.learning.augment.pipelines import (
     comatch_views,
     view_pair,
 )
-from usl.learning.augment.randaugment import COMATCH, EMAN, FIXMATCH, SCAN, USB, Policy
+from usl.learning.augment.randaugment import (
+    COMATCH,
+    EMAN,
+    FIXMATCH,
+    FIXMATCH_PYTORCH,
+    SCAN,
+    USB,
+    Policy,
+)
 from usl.learning.augment.scan import Scan
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "EMAN",
     "FIFTH",
     "FIXMATCH",
+    "FIXMATCH_PYTORCH",
     "INCEPTION",
     "SCAN",
     "USB",
@@ -40,5 +49,6 @@ __all__ = [
     "ViewPair",
     "Weak",
     "comatch_views",
+    "view_of",
     "view_pair",
 ]

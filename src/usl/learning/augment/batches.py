@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from usl.core.errors import DataError, UsageError
 
+SHAPES = "_shapes"  # of the pictures of that name, in a batch
 PART = 2**19  # values of one tensor of pictures that stay in a core's cache
 
 
@@ -28,13 +31,17 @@ class Augmentation(ABC):
                 f"scale={self.scale!r} given; it must be (low, high), 0 < low <= high <= 1."
             )
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """One view of every picture.
 
         Parameters
         ----------
         images : uint8 [b, c, h, w], c 1 or 3.
         generator : source of every draw, on the device of the images.
+        shapes : height and width of the whole pictures that were squeezed into ``images``, float32
+            [b, 2]; None where nothing was squeezed.
 
         Returns
         -------
@@ -52,11 +59,20 @@ class Augmentation(ABC):
         part = max(1, PART // values) if images.device.type == "cpu" else len(images)
         # 2. Full precision: halves hold a picture's 256 levels badly.
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            parts = images.chunk(-(-len(images) // part))
-            return torch.cat([self.augment(some, generator) for some in parts])
+            count = -(-len(images) // part)
+            parts = images.chunk(count)
+            theirs = [None] * len(parts) if shapes is None else shapes.chunk(count)
+            return torch.cat(
+                [
+                    self.augment(some, generator, own)
+                    for some, own in zip(parts, theirs, strict=True)
+                ]
+            )
 
     @abstractmethod
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """One view of every picture, for checked images that fit the cache."""
 
 
@@ -68,6 +84,13 @@ def _check(images: Tensor) -> None:
             f"images: {images.dtype} {list(images.shape)} given; augmentations take torch.uint8 "
             "[b, c, h, w] with 1 or 3 channels."
         )
+
+
+def view_of(
+    batch: Mapping[str, Any], name: str, augmentation: Augmentation, generator: torch.Generator
+) -> Tensor:
+    """A view of every one of the pictures that a batch holds under a name."""
+    return augmentation(batch[name], generator, batch.get(name + SHAPES))
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

@@ -6,6 +6,7 @@ torchvision without their rounding to 8 bits. Names that end in ``_`` change the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +52,22 @@ def enhance_(images: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
     return torch.addcmul(blend, images, per_image(factors), out=images).clamp_(0, 1)
 
 
+def enhance_as_tensorflow_(images: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
+    """The same as TensorFlow does it: contrast by channel, and saturation in HSV.
+
+    All three move each value away from a reference r, r + (x - r) f: black, the mean of its
+    channel, or the largest of the pixel's channels; there f goes no further than to pure colour.
+    """
+    # 1. The reference.
+    top, low = images.amax(1, keepdim=True), images.amin(1, keepdim=True)
+    contrast, saturation = per_image(kinds == CONTRAST), per_image(kinds == SATURATION)
+    reference = images.mean((2, 3), keepdim=True) * contrast + top * saturation
+    # 2. The factor of each pixel.
+    purest = top / (top - low).clamp(min=1e-6)
+    scale = per_image(factors).where(~saturation, torch.minimum(per_image(factors), purest))
+    return images.sub_(reference).mul_(scale).add_(reference).clamp_(0, 1)
+
+
 def turn_hue_(images: Tensor, turns: Tensor) -> Tensor:
     """Turn the hue by ``turns`` of the colour circle, -0.5 to 0.5, as in HSV; grey stays grey.
 
@@ -90,9 +107,17 @@ class Jitter:
 
 
 def color_jitter_(
-    images: Tensor, jitter: Jitter, probability: float, generator: torch.Generator
+    images: Tensor,
+    jitter: Jitter,
+    probability: float,
+    generator: torch.Generator,
+    *,
+    enhance: Callable[[Tensor, Tensor, Tensor], Tensor] = enhance_,
 ) -> Tensor:
-    """The four operations, in an order of each picture's own, on a random part of the batch."""
+    """The four operations, in an order of each picture's own, on a random part of the batch.
+
+    ``enhance`` does all but the hue.
+    """
     # 1. Draws: who; in which order; by how much.
     b = len(images)
     chosen = chance(b, probability, generator)
@@ -115,7 +140,7 @@ def color_jitter_(
         turn_hue_(work[run], turns[run])
         done = run.stop
         if step < 3:
-            enhance_(work, kinds[:, step], factors[:, step])
+            enhance(work, kinds[:, step], factors[:, step])
     return images.index_copy_(0, rows, work)
 
 

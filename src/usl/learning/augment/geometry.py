@@ -7,6 +7,7 @@ matrices: rows [size, h] x picture [h, w] x columns [w, size], exact for every p
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from usl.learning.augment.batches import chance, uniform
 
 RATIO = (3 / 4, 4 / 3)  # width / height of a random box
 ATTEMPTS = 10  # boxes drawn before the central one is taken
+Boxes = tuple[Tensor, Tensor, Tensor, Tensor]  # top, left, height and width in pixels, float32 [b]
 
 
 def axis_weights(
@@ -25,6 +27,7 @@ def axis_weights(
     *,
     flip: Tensor | None = None,
     total: float = 1.0,
+    cubic: bool = False,
 ) -> Tensor:
     """Matrices that resize parts of an axis with a triangle filter, widened when shrinking.
 
@@ -33,10 +36,11 @@ def axis_weights(
 
     Parameters
     ----------
-    start, length : the part of each axis in whole pixels, float32 [b].
+    start, length : the part of each axis in pixels, float32 [b].
     source, size : pixels before and after.
     flip : axes to be mirrored, bool [b].
     total : sum of every row.
+    cubic : with Keys' filter of four pixels instead, never widened: what TensorFlow calls bicubic.
 
     Returns
     -------
@@ -53,10 +57,17 @@ def axis_weights(
     outside = (pixels < start) | (pixels > start + length)
     pixels = pixels.expand(outside.shape).masked_fill(outside, float("inf"))
     # 3. A triangle, at least one old pixel wide on each side.
-    slope = ratio.clamp(min=1).reciprocal_()
+    slope = torch.ones_like(ratio) if cubic else ratio.clamp(min=1).reciprocal_()
     distances = ((pixels * slope)[:, None] - (centres * slope)[:, :, None]).abs_()
-    weights = distances.neg_().add_(1).clamp_(min=0)
+    weights = keys_(distances) if cubic else distances.neg_().add_(1).clamp_(min=0)
     return weights.mul_(total / weights.sum(2, keepdim=True))
+
+
+def keys_(distances: Tensor) -> Tensor:
+    """The cubic filter of R. G. Keys (1981) with a = -1/2, at distances in pixels; in place."""
+    x = distances.clamp_(max=2)
+    near = ((1.5 * x - 2.5) * x) * x + 1
+    return torch.where(x <= 1, near, ((-0.5 * x + 2.5) * x - 4) * x + 2)
 
 
 def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -82,25 +93,29 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def random_boxes(
-    count: int, h: int, w: int, scale: tuple[float, float], generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Boxes of random area, shape and place: top, left, height, width, whole float32 [count].
+    h: Tensor, w: Tensor, scale: tuple[float, float], generator: torch.Generator
+) -> Boxes:
+    """Boxes of random area, shape and place in pictures of h [b] x w [b] pixels.
 
     Share of the area ~ U(scale), log of width / height ~ U(log 3/4, log 4/3) ("Inception crop",
     Szegedy et al. 2015). The first of ten boxes that fits is taken; else the largest central one.
     """
+    count, (tall, wide) = len(h), (h[:, None], w[:, None])
     # 1. Ten candidates for each picture.
-    area = uniform(count * ATTEMPTS, *scale, generator).mul_(h * w).view(count, ATTEMPTS)
+    area = uniform(count * ATTEMPTS, *scale, generator).view(count, ATTEMPTS).mul_(tall * wide)
     low, high = math.log(RATIO[0]), math.log(RATIO[1])
     ratio = uniform(count * ATTEMPTS, low, high, generator).exp_().view(count, ATTEMPTS)
     widths = (area * ratio).sqrt_().round_()
     heights = (area / ratio).sqrt_().round_()
     # 2. The first that fits; the fallback stands after the last.
-    shape = min(max(w / h, RATIO[0]), RATIO[1])
-    central = (min(h, round(w / shape)), min(w, round(h * shape)))
-    heights = torch.cat([heights, heights.new_full((count, 1), central[0])], 1)
-    widths = torch.cat([widths, widths.new_full((count, 1), central[1])], 1)
-    fits = (heights >= 1) & (heights <= h) & (widths >= 1) & (widths <= w)
+    shape = (wide.double() / tall).clamp_(*RATIO)
+    central = (
+        torch.minimum(tall, (wide / shape).round()),
+        torch.minimum(wide, (tall * shape).round()),
+    )
+    heights = torch.cat([heights, central[0].float()], 1)
+    widths = torch.cat([widths, central[1].float()], 1)
+    fits = (heights >= 1) & (heights <= tall) & (widths >= 1) & (widths <= wide)
     first = fits.byte().argmax(1, keepdim=True)
     height, width = heights.gather(1, first)[:, 0], widths.gather(1, first)[:, 0]
     # 3. Its place, every whole position alike; the fallback stays in the middle.
@@ -113,18 +128,59 @@ def random_boxes(
 
 
 def random_resized_crop(
-    images: Tensor, size: int, scale: tuple[float, float], flip: bool, generator: torch.Generator
+    images: Tensor,
+    size: int,
+    scale: tuple[float, float],
+    flip: bool,
+    generator: torch.Generator,
+    shapes: Tensor | None = None,
+    *,
+    draw: Callable[..., Boxes] = random_boxes,
+    cubic: bool = False,
 ) -> Tensor:
     """A random box of every uint8 picture at [size, size], mirrored half of the time if ``flip``.
 
     Returns float32 [b, c, size, size], 0..1.
+
+    Parameters
+    ----------
+    shapes : of whole pictures that were squeezed into ``images``, height and width, float32 [b, 2]:
+        boxes are drawn in the pictures as they were.
+    draw : of the boxes; cubic : how they are resized, see :func:`axis_weights`.
     """
     b, _, h, w = images.shape
-    top, left, height, width = random_boxes(b, h, w, scale, generator)
+    sides = images.new_tensor((h, w), dtype=torch.float32).expand(b, 2)
+    tall, wide = (sides if shapes is None else shapes).unbind(1)
+    boxes = draw(tall, wide, scale, generator)
     mirrored = chance(b, 0.5, generator) if flip else None
-    rows = axis_weights(top, height, h, size)
-    columns = axis_weights(left, width, w, size, flip=mirrored, total=1 / 255)
-    return resample(images.float(), rows, columns).clamp_(max=1)
+    return cut(images, boxes, size, shapes, flip=mirrored, cubic=cubic)
+
+
+def central_square(images: Tensor, size: int, shapes: Tensor) -> Tensor:
+    """The centre square of whole pictures that were squeezed into ``images``; float32, 0..1."""
+    side = shapes.amin(1)
+    top, left = ((shapes - side[:, None]) / 2).unbind(1)
+    return cut(images, (top, left, side, side), size, shapes)
+
+
+def cut(
+    images: Tensor,
+    boxes: Boxes,
+    size: int,
+    shapes: Tensor | None,
+    *,
+    flip: Tensor | None = None,
+    cubic: bool = False,
+) -> Tensor:
+    """A box of every uint8 picture, or of what it was before it was squeezed, at [size, size]."""
+    h, w = images.shape[2:]
+    top, left, height, width = boxes
+    if shapes is not None:
+        down, across = h / shapes[:, 0], w / shapes[:, 1]
+        top, height, left, width = top * down, height * down, left * across, width * across
+    rows = axis_weights(top, height, h, size, cubic=cubic)
+    columns = axis_weights(left, width, w, size, flip=flip, total=1 / 255, cubic=cubic)
+    return resample(images.float(), rows, columns).clamp_(0, 1)
 
 
 def random_shift(images: Tensor, flip: bool, generator: torch.Generator) -> Tensor:

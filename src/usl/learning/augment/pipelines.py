@@ -11,13 +11,27 @@ from torch import Tensor
 from usl.core.errors import UsageError, did_you_mean
 from usl.learning.augment.batches import Augmentation, check_range
 from usl.learning.augment.blur import random_blur_
-from usl.learning.augment.color import Jitter, color_jitter_, random_grey_
+from usl.learning.augment.color import (
+    Jitter,
+    color_jitter_,
+    enhance_,
+    enhance_as_tensorflow_,
+    random_grey_,
+)
 from usl.learning.augment.erasing import random_erasing_
-from usl.learning.augment.geometry import random_crop, random_resized_crop, random_shift, resize
+from usl.learning.augment.geometry import (
+    random_boxes,
+    random_crop,
+    random_resized_crop,
+    random_shift,
+    resize,
+)
+from usl.learning.augment.inception_boxes import distorted_boxes
 from usl.learning.augment.randaugment import (
     COMATCH,
     EMAN,
     FIXMATCH,
+    FIXMATCH_PYTORCH,
     USB,
     Policy,
     cutout_,
@@ -34,7 +48,9 @@ class Plain(Augmentation):
 
     size: int
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """Resize."""
         return resize(images, self.size)
 
@@ -46,7 +62,9 @@ class Weak(Augmentation):
     size: int
     flip: bool = True
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """Resize, then move and mirror."""
         return random_shift(resize(images, self.size), self.flip, generator)
 
@@ -59,9 +77,11 @@ class ResizedCropFlip(Augmentation):
     scale: tuple[float, float] = INCEPTION
     flip: bool = True
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """Crop, resize and mirror."""
-        return random_resized_crop(images, self.size, self.scale, self.flip, generator)
+        return random_resized_crop(images, self.size, self.scale, self.flip, generator, shapes)
 
 
 @dataclass(frozen=True)
@@ -70,7 +90,8 @@ class SimCLR(Augmentation):
 
     ``strength`` scales the jitter (the paper: 1 for ImageNet, 0.5 for CIFAR-10). The blur has a
     kernel of a tenth of the side and is off by default, as for CIFAR-10. Boxes have 8% of the area
-    and more, as in the authors' code; they are drawn and resized as torchvision does it.
+    and more. With ``tensorflow`` all is done as in the authors' code: boxes, resizing, contrast and
+    saturation, and a blur that sees black beyond the edges; else as torchvision does it.
     """
 
     size: int
@@ -78,16 +99,29 @@ class SimCLR(Augmentation):
     blur: bool = False
     scale: tuple[float, float] = INCEPTION
     flip: bool = True
+    tensorflow: bool = False
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         super().__post_init__()
         check_range("strength", self.strength, 0, 2.5)
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """The five steps in order."""
-        views = random_resized_crop(images, self.size, self.scale, self.flip, generator)
-        return recolor_(views, self.strength, max(1, self.size // 20) * self.blur, generator)
+        views = random_resized_crop(
+            images,
+            self.size,
+            self.scale,
+            self.flip,
+            generator,
+            shapes,
+            draw=distorted_boxes if self.tensorflow else random_boxes,
+            cubic=self.tensorflow,
+        )
+        radius = max(1, self.size // 20) * self.blur
+        return recolor_(views, self.strength, radius, generator, tensorflow=self.tensorflow)
 
 
 @dataclass(frozen=True)
@@ -110,19 +144,29 @@ class MoCoV2(Augmentation):
         super().__post_init__()
         check_range("strength", self.strength, 0, 2.5)
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """The steps in order; mirroring goes with the box, since the rest does not notice."""
-        views = random_resized_crop(images, self.size, self.scale, self.flip, generator)
+        views = random_resized_crop(images, self.size, self.scale, self.flip, generator, shapes)
         recolor_(views, self.strength, self.size * self.blur, generator)
         return views if self.erase is None else random_erasing_(views, self.erase, generator)
 
 
-def recolor_(views: Tensor, strength: float, radius: int, generator: torch.Generator) -> Tensor:
+def recolor_(
+    views: Tensor,
+    strength: float,
+    radius: int,
+    generator: torch.Generator,
+    *,
+    tensorflow: bool = False,
+) -> Tensor:
     """Jitter the colours of 80%, take them from 20%, blur half (radius 0: none); in place."""
-    color_jitter_(views, Jitter.of_strength(strength), 0.8, generator)
+    enhance = enhance_as_tensorflow_ if tensorflow else enhance_
+    color_jitter_(views, Jitter.of_strength(strength), 0.8, generator, enhance=enhance)
     random_grey_(views, 0.2, generator)
     if radius:
-        random_blur_(views, radius, 0.5, generator)
+        random_blur_(views, radius, 0.5, generator, black=tensorflow)
     return views
 
 
@@ -136,7 +180,9 @@ class InnerCrop(Augmentation):
     size: int
     flip: bool = True
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """Resize, then cut out and mirror."""
         return random_crop(resize(images, self.size * 8 // 7), self.size, self.flip, generator)
 
@@ -169,17 +215,20 @@ class Strong(Augmentation):
         check_range("ops", self.ops, 0)
         check_range("cutout", self.cutout, 0, 1)
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """The three steps in order."""
         policy = self.policy
         if self.scale is None:
             views = random_shift(resize(images, self.size), self.flip, generator)
         else:
-            views = random_resized_crop(images, self.size, self.scale, self.flip, generator)
+            views = random_resized_crop(images, self.size, self.scale, self.flip, generator, shapes)
         rand_augment_(views, self.ops, policy, generator)
         if self.cutout:
-            fill, whole, random = policy.cutout_fill, policy.whole_cutout, policy.random_cutout
-            cutout_(views, self.cutout, fill, whole, generator, random=random)
+            how = {"random": policy.random_cutout, "ends": policy.filled_ends}
+            fill, whole = policy.cutout_fill, policy.whole_cutout
+            cutout_(views, self.cutout, fill, whole, generator, **how)
         return views
 
 
@@ -188,7 +237,7 @@ def comatch_views(size: int) -> tuple[Strong, SimCLR]:
     return Strong(size, policy=COMATCH), SimCLR(size, scale=FIFTH)
 
 
-ViewPair = Literal["fixmatch", "eman", "usb", "usb-large"]
+ViewPair = Literal["fixmatch", "fixmatch-pytorch", "eman", "usb", "usb-large"]
 
 
 def view_pair(name: ViewPair, size: int, flip: bool = True) -> tuple[Augmentation, Augmentation]:
@@ -196,9 +245,11 @@ def view_pair(name: ViewPair, size: int, flip: bool = True) -> tuple[Augmentatio
 
     Parameters
     ----------
-    name : ``fixmatch`` (Sohn et al. 2020); ``eman``, of EMAN and DebiasPL on ImageNet: random
-        boxes, and RandAugment(2, 10) without cutout; ``usb``, of FlexMatch, FreeMatch and SoftMatch
-        on CIFAR: RandAugment(3, 5) of USB; ``usb-large``, the same for ImageNet.
+    name : ``fixmatch`` (Sohn et al. 2020); ``fixmatch-pytorch``, the same with a cutout that is a
+        pixel longer, as in the code this project's paper took; ``eman``, of EMAN and DebiasPL on
+        ImageNet: random boxes, and RandAugment(2, 10) without cutout; ``usb``, of FlexMatch,
+        FreeMatch and SoftMatch on CIFAR: RandAugment(3, 5) of USB; ``usb-large``, the same for
+        ImageNet.
 
     Raises
     ------
@@ -217,4 +268,5 @@ def view_pair(name: ViewPair, size: int, flip: bool = True) -> tuple[Augmentatio
         return Weak(size, flip), Strong(size, ops=3, flip=flip, policy=USB)
     if name == "usb-large":
         return InnerCrop(size, flip), Strong(size, ops=3, flip=flip, policy=USB, scale=INCEPTION)
-    return Weak(size, flip), Strong(size, flip=flip)
+    policy = FIXMATCH_PYTORCH if name == "fixmatch-pytorch" else FIXMATCH
+    return Weak(size, flip), Strong(size, flip=flip, policy=policy)

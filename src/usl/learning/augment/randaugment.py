@@ -51,6 +51,8 @@ class Policy:
     bilinear : how moved pictures are read; else the nearest pixel.
     moved_fill, cutout_fill : what is put where there is no picture; a cutout may have a colour.
     whole_cutout : a box over the top or left edge is moved inside, not cut.
+    filled_ends : a cutout is one pixel longer than its side: both its ends are filled, as Pillow
+        draws a rectangle.
     operations : how many are drawn from: the identity, and so many less one of the first.
     continuous : any number between the two levels, and degrees and pixels are not made whole.
     random_cutout : the side of the box is drawn, too, from 0 to the one that is asked for.
@@ -73,6 +75,7 @@ class Policy:
     operations: int = 14
     continuous: bool = False
     random_cutout: bool = False
+    filled_ends: bool = False
     solarize_add: float = 0
 
 
@@ -91,6 +94,9 @@ FIXMATCH = Policy(
     cutout_fill=127 / 255,
     whole_cutout=True,
 )
+# The same as kekmodel/FixMatch-pytorch fills a cutout, 17 of 32 pixels; this project's paper took
+# its code for CIFAR.
+FIXMATCH_PYTORCH = replace(FIXMATCH, filled_ends=True)
 # What the code released with CoMatch (Li et al. 2021) does on CIFAR: always level 10.
 COMATCH = replace(
     FIXMATCH,
@@ -123,6 +129,7 @@ USB = replace(
     cutout_fill=(125 / 255, 123 / 255, 114 / 255),
     continuous=True,
     random_cutout=True,
+    filled_ends=True,
 )
 
 # What SCAN's code (Van Gansbeke et al. 2020) and so USL-T's does on CIFAR: FixMatch's operations
@@ -256,12 +263,13 @@ def cutout_(
     generator: torch.Generator,
     *,
     random: bool = False,
+    ends: bool = False,
 ) -> Tensor:
     """Fill a box of ``share`` of each side, its centre anywhere in the picture.
 
     With ``whole`` a box over the top or left edge is moved inside instead of being cut. With
-    ``random`` every box has its own share, from 0 to this one, and both its ends are filled, as
-    Pillow draws a rectangle.
+    ``random`` every box has its own share, from 0 to this one. With ``ends`` it is a pixel longer:
+    both its ends are filled, as Pillow draws a rectangle.
     """
     own = uniform(len(images), 0, share, generator)[:, None] if random else share
     places = torch.rand(2, len(images), generator=generator, device=generator.device)
@@ -272,7 +280,7 @@ def cutout_(
         if whole:
             first.clamp_(min=0)
         pixels = torch.arange(side, device=images.device)
-        last = (first + box).floor_() if random else first + box - 1
+        last = (first + box).floor() if ends else first + box - 1
         inside.append((pixels >= first) & (pixels <= last))
     boxes = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return torch.where(boxes, colour_of(fill, images), images, out=images)

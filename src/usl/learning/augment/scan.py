@@ -37,7 +37,9 @@ class Scan(Augmentation):
         if len(self.fill) != 3:
             raise UsageError(f"fill: {len(self.fill)} numbers given; red, green and blue are.")
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def augment(
+        self, images: Tensor, generator: torch.Generator, shapes: Tensor | None = None
+    ) -> Tensor:
         """The three steps in order; the source's crop of 32 of 32 pixels does nothing."""
         views = random_crop(resize(images, self.size), self.size, self.flip, generator)
         rand_augment_(views, self.ops, SCAN, generator)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from usl.core.parameters import AtLeast, Between, NotNegative, Positive
-from usl.learning.augment import FIFTH, Augmentation, MoCoV2, SimCLR
+from usl.learning.augment import FIFTH, Augmentation, MoCoV2, SimCLR, view_of
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.recipe import Recipe
@@ -51,8 +51,7 @@ RECIPES = {
         network="resnet18",
     ),
     # train_imagenet_mocov2_cld.sh, whose 8 devices are 8 parts of the batch here. Each of them
-    # looks for 120 clusters among its 64 images, so that every image is one; here they are
-    # clusters of the 512 images.
+    # looks for 120 clusters among its 64 images, so that every image is one.
     "imagenet": Recipe(
         Optimizer("sgd", lr=0.2, weight_decay=1e-4, decay_all=True),
         batch_size=512,
@@ -64,8 +63,10 @@ RECIPES = {
             "normalized": True,
             "bn": "split",
             "shared": True,
+            "parts": 8,
         },
         network="resnet50",
+        whole=True,
     ),
 }
 
@@ -95,6 +96,8 @@ class CLD(Task):
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     erase : fill a random box of every view with the mean colour.
     shared : the hidden layer is one for both heads.
+    parts : clusters are looked for in so many parts of the batch, as on so many devices; in each at
+        most one for every image.
 
     Raises
     ------
@@ -126,6 +129,7 @@ class CLD(Task):
         flip: bool = True,
         erase: bool = False,
         shared: bool = False,
+        parts: Annotated[int, Positive] = 1,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
@@ -165,7 +169,7 @@ class CLD(Task):
             self.augmentation = SimCLR(
                 backbone.size, strength=strength, blur=blur, scale=FIFTH, flip=flip
             )
-        self.lam, self.clusters, self.iterations = lam, clusters, iterations
+        self.lam, self.clusters, self.iterations, self.parts = lam, clusters, iterations, parts
         self.group_temperature, self.temperature = group_temperature, temperature
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
@@ -173,9 +177,9 @@ class CLD(Task):
 
         With ``split`` also the ``order`` of the keys, int64 [b].
         """
-        views = two_views(self.augmentation, batch["images"], generator)
+        views = two_views(self.augmentation, batch, generator)
         if self.contrast is not None:
-            views["third"] = self.augmentation(batch["images"], generator)
+            views["third"] = view_of(batch, "images", self.augmentation, generator)
             views |= self.contrast.order(len(views["third"]), generator)
         return views
 
@@ -195,15 +199,24 @@ class CLD(Task):
             keys = self.contrast.keys(views["third"], views.get("order"))
             loss, accuracy = self.contrast(instances, keys.tile(2, 1))
         first, second = groups.chunk(2)
-        group, group_accuracy = group_loss(
-            first, second, self.clusters, self.iterations, self.group_temperature
-        )
+        group, group_accuracy = self.grouped(first, second)
         return loss + self.lam * group, {
             "instance_loss": loss.detach(),
             "group_loss": group.detach(),
             "accuracy": accuracy,
             "group_accuracy": group_accuracy,
         }
+
+    def grouped(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """The group term, and how often the right cluster is nearest: means over the parts."""
+        how = self.iterations, self.group_temperature
+        if self.parts == 1:
+            return group_loss(first, second, self.clusters, *how)
+        parts = min(self.parts, len(first))
+        pairs = zip(first.tensor_split(parts), second.tensor_split(parts), strict=True)
+        found = [group_loss(one, other, min(self.clusters, len(one)), *how) for one, other in pairs]
+        loss, accuracy = (torch.stack(each).mean() for each in zip(*found, strict=True))
+        return loss, accuracy
 
     def after_step(self) -> None:
         """Move the key encoder and the queue, where there are any."""

@@ -47,12 +47,14 @@ RECIPES = {
         },
         network="resnet18",
     ),
-    # MoCo v2; the paper of this project uses 800 epochs (6.8).
+    # MoCo v2 with EMAN, as in its authors' code: 10 epochs of warm-up; the paper of this project
+    # uses 800 epochs (6.8).
     "imagenet": Recipe(
-        Optimizer("sgd", lr=0.03, weight_decay=1e-4, decay_all=True),
+        Optimizer("sgd", lr=0.03, weight_decay=1e-4, decay_all=True, warmup=10 / 800),
         batch_size=256,
         epochs=800,
         network="resnet50",
+        whole=True,
     ),
 }
 
@@ -178,7 +180,7 @@ class MoCo(Task):
 
         With ``split`` also the ``order`` of the keys, int64 [b], or [2 b] if symmetric.
         """
-        views = two_views(self.augmentation, batch["images"], generator)
+        views = two_views(self.augmentation, batch, generator)
         keys = len(views["second"]) * (2 if self.symmetric else 1)
         return views | self.contrast.order(keys, generator)
 

@@ -7,14 +7,14 @@ of visual representations", ICML 2020, Eq. 1 and Algorithm 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from usl.core.parameters import Between, Positive
-from usl.learning.augment import Augmentation, SimCLR
+from usl.learning.augment import Augmentation, SimCLR, view_of
 from usl.learning.loop import Task, Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -31,20 +31,28 @@ RECIPES = {
         parameters={"temperature": 0.2, "crop": 0.2, "last_norm": False},
     ),
     # The authors' settings: section B.9 (CIFAR-10) and section 2.2 (ImageNet, lr 0.3 per 256);
-    # boxes and head as in their code, google-research/simclr. Of the decays, that of ImageNet is
-    # the paper's.
+    # views and head as in their code, google-research/simclr. Of the decays, that of
+    # ImageNet is the paper's.
     "cifar": Recipe(
         Optimizer("lars", lr=2.0, weight_decay=1e-4, warmup=0.01),
         batch_size=512,
         epochs=1000,
+        parameters={"pipeline": "tensorflow", "normalize": False},
         network="resnet18",
     ),
     "imagenet": Recipe(
         Optimizer("lars", lr=4.8, weight_decay=1e-6, warmup=0.01),
         batch_size=4096,
         epochs=1000,
-        parameters={"temperature": 0.1, "strength": 1.0, "blur": True},
+        parameters={
+            "temperature": 0.1,
+            "strength": 1.0,
+            "blur": True,
+            "pipeline": "tensorflow",
+            "normalize": False,
+        },
         network="resnet50",
+        whole=True,
     ),
 }
 
@@ -61,6 +69,11 @@ class Contrast(Task):
     blur : blur half of the views.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     crop : least share of the picture's area in a view; the preset cpu takes 0.2.
+    pipeline : views as ``torchvision`` makes them, boxes uniform in area, or as the authors' code
+        by ``tensorflow``: boxes uniform in height, bicubic, contrast by channel, saturation in HSV,
+        and a blur that sees black beyond the edges.
+    normalize : by the network's mean and deviation; otherwise it forgets both and sees pictures as
+        they are, 0 to 1, as the authors' does.
     last_norm : the last layer of the head is normalised over the batch, too; not with the preset
         cpu.
     """
@@ -76,9 +89,14 @@ class Contrast(Task):
         blur: bool = False,
         flip: bool = True,
         crop: Annotated[float, Between(0.01, 1)] = 0.08,
+        pipeline: Literal["torchvision", "tensorflow"] = "torchvision",
+        normalize: bool = True,
         last_norm: bool = True,
     ) -> None:
         super().__init__()
+        if not normalize:
+            backbone.mean.zero_()
+            backbone.std.fill_(1.0)
         self.backbone, self.temperature = backbone, temperature
         self.head = projection_head(
             backbone.dim,
@@ -88,12 +106,17 @@ class Contrast(Task):
             last_norm=last_norm,
         )
         self.augmentation: Augmentation = SimCLR(
-            backbone.size, strength=strength, blur=blur, scale=(crop, 1.0), flip=flip
+            backbone.size,
+            strength=strength,
+            blur=blur,
+            scale=(crop, 1.0),
+            flip=flip,
+            tensorflow=pipeline == "tensorflow",
         )
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """Two views of every image: ``first`` and ``second``, float [b, c, size, size]."""
-        return two_views(self.augmentation, batch["images"], generator)
+        return two_views(self.augmentation, batch, generator)
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
         """NT-Xent, and the share of views whose counterpart is the nearest."""
@@ -107,9 +130,11 @@ class Contrast(Task):
 build = Contrast
 
 
-def two_views(augmentation: Augmentation, images: Tensor, generator: torch.Generator) -> Views:
+def two_views(
+    augmentation: Augmentation, batch: Mapping[str, Any], generator: torch.Generator
+) -> Views:
     """Two independent views of every image, ``first`` and ``second``."""
-    return {name: augmentation(images, generator) for name in ("first", "second")}
+    return {name: view_of(batch, "images", augmentation, generator) for name in ("first", "second")}
 
 
 @full_precision

@@ -11,7 +11,6 @@ distances, whatever the budget. That is n^2 d still: minutes for 100,000 rows, h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -19,12 +18,12 @@ from numpy.typing import NDArray
 
 from usl.core.parameters import Between, Positive
 from usl.core.progress import Progress, silent
-from usl.numeric.arrays import Float32, Rows
+from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import COINCIDENT, half_distances, halved, squared_from_half
-from usl.numeric.pairwise_sums import Kernel
 from usl.numeric.table import Table, as_table
 from usl.selection.contract import Picks
+from usl.selection.shared.balls import degrees
 
 DRAWN = "delta comes from k-means, which starts from random rows"
 SAMPLE = 2000  # balls whose purity is looked at
@@ -67,15 +66,15 @@ def pick(
 
     reach = table.farthest(labeled)
     uncovered = ~(reach.squared < radius)
-    degrees = _degrees(table, candidates, np.flatnonzero(uncovered), radius, progress)
+    reached = degrees(table, candidates, np.flatnonzero(uncovered), radius, progress)
     position = np.full(len(features), -1)
     position[candidates] = np.arange(len(candidates))
     taken = np.zeros(len(candidates), dtype=bool)
     picks: list[int] = []
     covers: list[int] = []
     while len(picks) < budget:
-        most = degrees[~taken].max()
-        equal = np.flatnonzero((degrees == most) & ~taken)
+        most = reached[~taken].max()
+        equal = np.flatnonzero((reached == most) & ~taken)
         best = int(equal[reach.squared[candidates[equal]].argmax()])
         taken[best] = True
         picks.append(int(candidates[best]))
@@ -85,40 +84,13 @@ def pick(
         covers.append(len(new))
         progress(len(picks), budget, "picks")
         if len(picks) < budget:
-            degrees -= _degrees(table, candidates, new, radius)
+            reached -= degrees(table, candidates, new, radius)
     return Picks(
         np.array(picks, dtype=np.int64),
         ranked=True,
         utility=np.array(covers) / len(features),
         parameters={"delta": delta, "purity": purity, "iterations": iterations},
     )
-
-
-@dataclass(frozen=True)
-class Within(Kernel):
-    """1 for two rows nearer than the root of ``radius``, else 0."""
-
-    radius: float
-
-    def right(self, points: Float32) -> Float32:
-        """See :func:`usl.numeric.distances.halved`."""
-        return halved(points)
-
-    def tile(self, left: Float32, right: Float32) -> NDArray[np.bool_]:
-        """Which pairs are near, [r, o]."""
-        norms = np.einsum("ij,ij->i", left, left, dtype=np.float64)
-        within = (0.5 * (self.radius - norms)).astype(np.float32)[:, None]
-        return np.asarray(half_distances(left, right) < within)
-
-
-def _degrees(
-    table: Table, candidates: Rows, rows: Rows, radius: float, progress: Progress = silent
-) -> Rows:
-    """How many of ``rows`` are within squared distance ``radius`` of each candidate; int64 [c]."""
-    everything = len(rows) == len(candidates) == len(table)
-    pairs = (None, None) if everything else (candidates, rows)
-    counts = table.kernel_sums(Within(radius), *pairs, progress=progress, label="coverage")
-    return counts.astype(np.int64)
 
 
 def _pure_delta(

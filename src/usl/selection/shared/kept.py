@@ -15,6 +15,7 @@ from usl.numeric.neighbor_graph import kept_nearest as kept_nearest
 from usl.numeric.neighbor_search import looks_at_all
 from usl.numeric.stage_cache import Keep
 from usl.numeric.table import Table
+from usl.numeric.torch_permutation import first_of_randperm
 
 
 def kept_partition(
@@ -26,15 +27,24 @@ def kept_partition(
     progress: Progress,
     keep: Keep,
     exact: bool | None = None,
+    torch_start: bool = False,
 ) -> Rows:
-    """A k-means partition into ``count`` clusters, int64 [n]."""
+    """A k-means partition into ``count`` clusters, int64 [n].
+
+    ``torch_start`` : from the rows that torch would draw from the seed, equal ones too.
+    """
 
     def compute() -> dict[str, NDArray[np.int32]]:
         rng = np.random.default_rng(seed)
-        found = table.kmeans(count, rng=rng, iterations=iterations, exact=exact, progress=progress)
-        return {"clusters": found.clusters}
+        how: dict[str, Any] = {"iterations": iterations, "exact": exact, "progress": progress}
+        if torch_start:
+            how["start"] = table.take(first_of_randperm(len(table), count, seed))
+        return {"clusters": table.kmeans(count, rng=rng, **how).clusters}
 
-    parts = {"count": int(count), "seed": int(seed), "iterations": iterations, "exact": exact}
+    parts: dict[str, Any] = {"count": int(count), "seed": int(seed)}
+    parts |= {"iterations": iterations, "exact": exact}
+    if torch_start:
+        parts["torch_start"] = True
     return keep.arrays("partition", parts, compute)["clusters"].astype(np.int64)
 
 

@@ -18,12 +18,13 @@ kind are told apart equally well, and a class stands out among few as among many
 ``graph_weight`` times the share of links whose ends the directions alone put into one class, above
 chance: a graph that contradicts them has little say.
 
-How sure it is, is estimated without the truth. Labels are held out in ``FOLDS`` parts, and the
-accuracy is taken to be the mean confidence at the temperature ``PRIOR_TEMPERATURE``, and what the
-held-out labels are found more often, or less, than their own confidence says: picks that are easier
-than the rest are surer, too, so that their ease cancels out. ``PRIOR_LABELS`` labels that are found
-as often as said draw the difference towards 0. The final temperature makes the mean confidence
-that estimate. docs/learner.md has the evidence.
+How sure it is, is estimated without the truth, from fits without a part of the labels (``FOLDS``
+parts in turn). Two estimates need no more than the items: the mean confidence at the temperature
+``PRIOR_TEMPERATURE``, and how few items change their class when labels are left out. A third is the
+confidence, and what held-out labels are found more often, or less, than their own confidence says:
+picks that are easier than the rest are surer, too, so that their ease cancels out. The first two
+weigh as much as ``PRIOR_LABELS`` labels of the third. The final temperature makes the mean
+confidence that estimate. docs/learner.md has the evidence.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ NAME = "accord"
 FOLDS = 5  # parts of the labels that are held out in turn
 FOLD_STEPS = 5  # alternations of a fit that only judges
 PRIOR_TEMPERATURE = 2.4
-PRIOR_LABELS = 20.0
+PRIOR_LABELS = 40.0
+ERRORS_PER_CHANGE = 3.0  # wrong items for each whose class a fifth of the labels decides
+WATCHED = 10_000  # items that are watched for changes of their class
 COLDEST, HOTTEST = 0.5, 20.0  # temperatures
 LEAST, MOST = 0.01, 0.995  # estimates
 
@@ -105,8 +108,9 @@ def fit(
         problem = LargeProblem(features, space, links, scale, graph_weight, progress)
     found: Solved = problem.solve(rows, votes, steps)
     progress(1, 2, "accord")
-    rest = found.logits(np.flatnonzero(classes < 0))[0]
-    estimate = held_out(problem, rows, votes, rest)
+    unlabelled = np.flatnonzero(classes < 0)
+    rest = found.logits(unlabelled)[0]
+    estimate = held_out(problem, rows, votes, unlabelled, rest)
     temperature = temperature_for(estimate, rest)
     progress(2, 2, "accord")
     return MixtureModel(
@@ -163,23 +167,26 @@ def held_out(
     problem: Problem | LargeProblem,
     rows: NDArray[np.int64],
     votes: NDArray[np.float64],
+    unlabelled: NDArray[np.int64],
     rest: Float32,
 ) -> float:
-    """Estimated accuracy: the mean confidence, corrected by what held-out labels show of it.
+    """Estimated accuracy: by confidence, by what changes without some labels, and by these labels.
 
     A class keeps one label at least, so one with a single label says nothing. Picks are few, and
     prototypes of their surroundings: this is an estimate, no accuracy.
 
     Parameters
     ----------
-    rest : logits of the items without a label, [r, K].
+    unlabelled : the items without a label, int64 [r]; ``rest`` their logits, [r, K].
     """
     numbers = votes.argmax(axis=1)
     parts = folds(numbers, votes.shape[1])
     lefts = [np.setdiff1d(np.arange(len(rows)), out) for out in parts]
     given = [(rows[left], votes[left]) for left in lefts]
     fits: Iterator[Solved] = problem.solve_each(given, FOLD_STEPS)
-    surplus = total = 0.0
+    watched = np.arange(0, len(unlabelled), max(1, len(unlabelled) // WATCHED))
+    told = rest[watched].argmax(axis=1)
+    surplus = total = changed = 0.0
     for out, fit_without in zip(parts, fits, strict=True):
         logits, of = fit_without.logits(rows[out])
         best = logits.argmax(axis=1)
@@ -188,8 +195,15 @@ def held_out(
         weights = votes[out].sum(axis=1)
         surplus += float(weights @ (right - sure))
         total += float(weights.sum())
-    said = mean_confidence(rest, PRIOR_TEMPERATURE)
-    return float(np.clip(said + surplus / (total + PRIOR_LABELS), LEAST, MOST))
+        others = fit_without.logits(unlabelled[watched])[0].argmax(axis=1)
+        changed += np.count_nonzero(others != told) / max(1, len(watched))
+    said = prior = mean_confidence(rest, PRIOR_TEMPERATURE)
+    if parts:
+        share = sum(map(len, parts)) / len(rows)
+        stable = max(0.0, 1 - ERRORS_PER_CHANGE * changed / (FOLDS * share))
+        prior += share / 2 * (stable - said)
+    found = total * said + surplus
+    return float(np.clip((PRIOR_LABELS * prior + found) / (PRIOR_LABELS + total), LEAST, MOST))
 
 
 def folds(numbers: NDArray[np.int64], n_classes: int) -> list[NDArray[np.int64]]:

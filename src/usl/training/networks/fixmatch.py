@@ -14,12 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from usl.learning.augment import ViewPair, view_pair
+from usl.learning.augment import ViewPair, view_of, view_pair
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
 from usl.learning.recipe import Recipe
 from usl.training.shared.student import Student, labeled_loss
+
+# Its teacher's pace is constant, and its last layer begins as torch's.
+EMAN = {"ema_warmup": False, "uniform_head": True}
 
 RECIPES = {
     "cpu": Recipe(
@@ -28,12 +31,14 @@ RECIPES = {
         ratio=4,
         steps=900,
     ),
-    # The authors' settings; the paper of this project (6.12) takes a weight decay of 1e-3.
+    # The authors' settings; the paper of this project (6.12) takes a weight decay of 1e-3, and the
+    # code kekmodel/FixMatch-pytorch.
     "cifar": Recipe(
         Optimizer("sgd", lr=0.03, weight_decay=1e-3, nesterov=True, schedule="fixmatch"),
         batch_size=64,
         ratio=7,
         steps=2**20,
+        parameters={"views": "fixmatch-pytorch", "ema_warmup": False},
         network="wrn28_2",
     ),
     # 6.12: 50 epochs over 1.28 M images, 5 of them warm-up, rate times 0.1 at 30 and 40.
@@ -51,8 +56,9 @@ RECIPES = {
         ratio=5,
         steps=200_000,
         labeled_in_unlabeled=False,  # EMAN draws from the other 99%
-        parameters={"tau": 0.7, "lam": 10.0, "eman": True},
+        parameters={"tau": 0.7, "lam": 10.0, "eman": True, **EMAN},
         network="resnet50",
+        whole=True,
     ),
 }
 
@@ -62,8 +68,9 @@ class Consistency(Student):
 
     Parameters
     ----------
-    views : the weak and the strong one: ``fixmatch``'s; ``usb``'s, the authors' library, with
-        RandAugment(3, 5), or ``usb-large`` for large pictures; ``eman``'s.
+    views : the weak and the strong one: ``fixmatch``'s, or ``fixmatch-pytorch`` with a cutout that
+        is a pixel longer; ``usb``'s, the authors' library, with RandAugment(3, 5), or
+        ``usb-large`` for large pictures; ``eman``'s.
     lam : lambda_u, weight of the unlabelled loss.
     eman : the moving average, its batch statistics averaged too, gives the pseudo-labels; views
         are EMAN's: random crops of 8% of the image and more, flips, and for the strong ones
@@ -90,8 +97,8 @@ class Consistency(Student):
         """As in :class:`Student`, and ``weak`` and ``strong`` views of the unlabelled images."""
         return {
             **super().views(batch, generator),
-            "weak": self.weak(batch["unlabeled"], generator),
-            "strong": self.strong(batch["unlabeled"], generator),
+            "weak": view_of(batch, "unlabeled", self.weak, generator),
+            "strong": view_of(batch, "unlabeled", self.strong, generator),
         }
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:
@@ -99,10 +106,12 @@ class Consistency(Student):
         labeled, weak, strong = self.logits(views)
         supervised = labeled_loss(labeled, views["classes"], views["weights"])
         unsupervised, figures = self.consistency(weak, strong, views)
-        return supervised + self.lam * unsupervised, {
+        others, more = self.others(weak, strong)
+        return supervised + self.lam * unsupervised + others, {
             "labeled_loss": supervised.detach(),
             "unlabeled_loss": unsupervised.detach(),
             **figures,
+            **more,
         }
 
     def consistency(
@@ -110,6 +119,10 @@ class Consistency(Student):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """L_u of logits [b, C] and figures to log."""
         raise NotImplementedError
+
+    def others(self, weak: Tensor, strong: Tensor) -> tuple[Tensor | float, dict[str, Tensor]]:
+        """What else the loss of a step consists of, with its weight, and figures to log."""
+        return 0.0, {}
 
     def logits(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
         """Of the labelled, weak and strong views; one batch, so that they share statistics."""

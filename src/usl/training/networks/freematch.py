@@ -6,7 +6,6 @@ ICLR 2023, section 4.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,11 +21,11 @@ from usl.training.networks.flexmatch import RECIPES as FLEXMATCH
 
 RECIPES = {
     # 1,200 steps are too few for a mean over the last 1,000.
-    "cpu": replace(FLEXMATCH["cpu"], parameters={"momentum": 0.99}),
+    "cpu": FLEXMATCH["cpu"].with_parameters(momentum=0.99),
     # 0.001 is what the authors' configuration has for 40 labels of CIFAR-10.
-    "cifar": replace(FLEXMATCH["cifar"], parameters={"fairness": 0.001, "views": "usb"}),
+    "cifar": FLEXMATCH["cifar"].with_parameters(fairness=0.001),
     # No configuration has been released: FlexMatch's, and the default of the authors' library.
-    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"fairness": 0.01, "views": "usb-large"}),
+    "imagenet": FLEXMATCH["imagenet"].with_parameters(fairness=0.01),
 }
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from usl.core.errors import UsageError
 from usl.core.parameters import Between, Positive
-from usl.learning.augment import Augmentation, MoCoV2, ResizedCropFlip
+from usl.learning.augment import Augmentation, MoCoV2, ResizedCropFlip, view_of
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.precision import full_precision
@@ -40,6 +40,7 @@ ONE_PERCENT = Recipe(
     steps=1500,
     parameters={"jitter": True, "distill_share": 0.0},
     network="resnet50",
+    whole=True,
 )
 FEW = Recipe(
     Optimizer("lars", lr=0.16, weight_decay=0.0, schedule="constant"),
@@ -47,6 +48,7 @@ FEW = Recipe(
     steps=1200,
     parameters={"jitter": True, "distill_share": 0.0},
     network="resnet50",
+    whole=True,
 )
 RECIPES = {
     "cpu": Recipe(Optimizer("lars", lr=0.3, weight_decay=0.0), batch_size=32, ratio=4, steps=900),
@@ -94,7 +96,8 @@ def build(
         its teacher's size, 1 for a smaller one.
     jitter : change colours and blur, too; otherwise views are random crops and flips.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
-    linear : train a linear layer on the frozen network and nothing else, as ``simclrv2_cld`` does.
+    linear : train a linear layer on the frozen network and nothing else, as ``simclrv2_cld`` does,
+        from torch's initial weights.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def build(
                 f"linear: nothing but a linear layer is trained, but head_layers is {head_layers} "
                 f"and distill_share {distill_share}. Use 0 for both."
             )
-        return SimCLRv2CLD(backbone, n_classes, weak, seed=seed)
+        return SimCLRv2CLD(backbone, n_classes, weak, seed=seed, uniform_head=True)
     return SimCLRv2(
         backbone,
         n_classes,
@@ -196,7 +199,7 @@ class SimCLRv2(Student):
                 "ratio: 0 leaves nothing to distil on. Use at least 1, or distill_share 0."
             )
         if self.distilling:
-            views["unlabeled"] = self.weak(batch["unlabeled"], generator)
+            views["unlabeled"] = view_of(batch, "unlabeled", self.weak, generator)
         return views
 
     def forward(self, views: Views) -> tuple[Tensor, dict[str, Tensor]]:

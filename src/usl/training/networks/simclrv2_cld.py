@@ -23,7 +23,11 @@ RECIPES = {
     # released with it; its moving statistics are an option, since the paper freezes the network.
     "cpu": Recipe(OPTIMIZER, batch_size=128, steps=155),
     "cifar": Recipe(
-        OPTIMIZER, batch_size=128, steps=155, parameters={"jitter": True}, network="resnet18"
+        OPTIMIZER,
+        batch_size=128,
+        steps=155,
+        parameters={"jitter": True, "uniform_head": True},
+        network="resnet18",
     ),
     # Nothing is published; 5 epochs over 12,820 labels, without repetition.
     "imagenet": Recipe(OPTIMIZER, batch_size=128, steps=500, network="resnet50"),
@@ -41,6 +45,8 @@ class SimCLRv2CLD(Supervised):
         the labelled images, as in the code released with the paper.
     flip : mirror half of the views; off where left and right matter, as in digits and letters.
     jitter : views are MoCo v2's, with changed colours and blur; otherwise moved and mirrored.
+    uniform_head : the layer begins uniform within 1 / sqrt(width), as in the code released with the
+        paper; else normal (Glorot).
     """
 
     def __init__(
@@ -53,10 +59,12 @@ class SimCLRv2CLD(Supervised):
         moving_statistics: bool = False,
         flip: bool = True,
         jitter: bool = False,
+        uniform_head: bool = False,
     ) -> None:
         weak = weak or (MoCoV2 if jitter else Weak)(backbone.size, flip=flip)
         # Without a moving average: what is kept is the last step's.
-        super().__init__(backbone, n_classes, weak, seed=seed, ema=0.0)
+        how: dict[str, Any] = {"seed": seed, "ema": 0.0, "uniform_head": uniform_head}
+        super().__init__(backbone, n_classes, weak, **how)
         self.moving_statistics = moving_statistics
         self.freeze()
 

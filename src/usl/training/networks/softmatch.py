@@ -6,7 +6,6 @@ learning", ICLR 2023, section 3.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
@@ -22,10 +21,10 @@ from usl.training.networks.flexmatch import RECIPES as FLEXMATCH
 
 RECIPES = {
     # 1,200 steps are too few for a mean over the last 1,000.
-    "cpu": replace(FLEXMATCH["cpu"], parameters={"momentum": 0.99}),
-    "cifar": replace(FLEXMATCH["cifar"], parameters={"align": True, "views": "usb"}),
+    "cpu": FLEXMATCH["cpu"].with_parameters(momentum=0.99),
+    "cifar": FLEXMATCH["cifar"].with_parameters(align=True),
     # No configuration has been released: FlexMatch's.
-    "imagenet": replace(FLEXMATCH["imagenet"], parameters={"align": True, "views": "usb-large"}),
+    "imagenet": FLEXMATCH["imagenet"].with_parameters(align=True),
 }
 
 

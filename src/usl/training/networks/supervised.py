@@ -13,13 +13,14 @@ from torch import Tensor
 
 from usl.learning.augment import Augmentation, ResizedCropFlip, Weak
 from usl.learning.loop import Views
+from usl.training.networks.fixmatch import EMAN
 from usl.training.networks.fixmatch import RECIPES as FIXMATCH
 from usl.training.shared.student import Student, labeled_loss
 
 RECIPES = {
     "cpu": replace(FIXMATCH["cpu"], ratio=0),
-    "cifar": replace(FIXMATCH["cifar"], ratio=0),
-    "imagenet": replace(FIXMATCH["imagenet"], ratio=0, parameters={"crop": True}),
+    "cifar": replace(FIXMATCH["cifar"], ratio=0, parameters={"ema_warmup": False}),
+    "imagenet": replace(FIXMATCH["imagenet"], ratio=0, parameters={"crop": True, **EMAN}),
 }
 
 

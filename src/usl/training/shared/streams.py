@@ -72,13 +72,14 @@ class Streams:
 
         ``images`` uint8 [b, c, h, w], ``classes`` int64 [b], ``weights`` float32 [b], ``rows``
         int64 [b]; with a ratio above 0 ``unlabeled`` uint8 [b ratio, c, h, w] and
-        ``unlabeled_rows`` int64 [b ratio].
+        ``unlabeled_rows`` int64 [b ratio]. Of whole pictures also their shapes, see
+        :meth:`usl.learning.pictures.Pictures.named`.
         """
         drawn = Endless(len(self.labeled), self.batch_size, self.seed, LABELED).rows(step)
         chosen = part_of(drawn, rank, ranks)
         rows = self.labeled[chosen]
         batch = {
-            "images": self.pictures(rows),
+            **self.pictures.named("images", rows),
             "classes": torch.from_numpy(self.classes[chosen]),
             "weights": torch.from_numpy(self.weights[chosen]).float(),
             "rows": torch.from_numpy(rows),
@@ -87,6 +88,6 @@ class Streams:
             count = self.batch_size * self.ratio
             drawn = Endless(len(self.unlabeled), count, self.seed, UNLABELED).rows(step)
             others = self.unlabeled[part_of(drawn, rank, ranks)]
-            batch["unlabeled"] = self.pictures(others)
+            batch |= self.pictures.named("unlabeled", others)
             batch["unlabeled_rows"] = torch.from_numpy(others)
         return batch

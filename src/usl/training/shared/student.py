@@ -9,22 +9,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from usl.learning.augment import Augmentation, Weak
+from usl.learning.augment import Augmentation, Weak, view_of
 from usl.learning.ema import follow, teacher_of
 from usl.learning.loop import Task, Views
 from usl.learning.precision import full_precision
-
-LONG = 100  # memories of the teacher, from which on a training is long
+from usl.pretraining.heads import linear
 
 
 class Classifier(nn.Module):  # type: ignore[misc]
     """A backbone and a linear head: pictures 0..1 [b, c, h, w] to logits [b, C]."""
 
-    def __init__(self, backbone: Any, n_classes: int, seed: int) -> None:
+    def __init__(self, backbone: Any, n_classes: int, seed: int, uniform: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(backbone.dim, n_classes)
         generator = torch.Generator().manual_seed(seed)
+        if uniform:
+            self.head = linear(backbone.dim, n_classes, generator)
+            return
+        self.head = nn.Linear(backbone.dim, n_classes)
         with torch.no_grad():
             nn.init.xavier_normal_(self.head.weight, generator=generator)
             self.head.bias.zero_()
@@ -42,16 +44,16 @@ class Classifier(nn.Module):  # type: ignore[misc]
 class Student(Task):
     """A classifier in training and its teacher, the moving average that is kept.
 
-    Of the teacher a share ``ema`` stays in a step. It starts lower, min(ema, (1+t)/(10+t)), so
-    that a short training does not end with the memory of its first weights; in a training of 100
-    times that memory, 1 / (1 - ema) steps, it is the same all along, as in the sources.
-
     Parameters
     ----------
     weak : the weak view; by default moved and mirrored.
     eman : the batch statistics of the teacher are averaged too, instead of copied.
     seed : of the head's initial weights.
-    ema : momentum of the moving average that is kept.
+    ema : momentum of the moving average that is kept: the share of it that stays in a step.
+    ema_warmup : in step t that share is at most (1 + t) / (10 + t), so that a short training does
+        not end with the memory of its first weights. Off in the literature's presets.
+    uniform_head : the last layer begins uniform within 1 / sqrt(width), as torch begins a linear
+        layer; else normal (Glorot).
     """
 
     def __init__(
@@ -63,13 +65,14 @@ class Student(Task):
         *,
         seed: int = 0,
         ema: float = 0.999,
+        ema_warmup: bool = True,
+        uniform_head: bool = False,
     ) -> None:
         super().__init__()
-        self.classifier = Classifier(backbone, n_classes, seed)
+        self.classifier = Classifier(backbone, n_classes, seed, uniform_head)
         self.teacher = teacher_of(self.classifier).eval()
-        self.ema, self.eman, self.frozen = ema, eman, False
+        self.ema, self.ema_warmup, self.eman, self.frozen = ema, ema_warmup, eman, False
         self.weak = weak or Weak(backbone.size)
-        self.even = False  # the teacher's pace
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @property
@@ -89,12 +92,11 @@ class Student(Task):
         unlabeled : how many of them the unlabelled stream draws from.
         steps : of the whole training.
         """
-        self.even = steps * (1 - self.ema) >= LONG
 
     def views(self, batch: Mapping[str, Any], generator: torch.Generator) -> Views:
         """``labeled``, a weak view, with ``classes`` and ``weights``."""
         return {
-            "labeled": self.weak(batch["images"], generator),
+            "labeled": view_of(batch, "images", self.weak, generator),
             "classes": batch["classes"],
             "weights": batch["weights"],
         }
@@ -115,10 +117,13 @@ class Student(Task):
     def after_step(self) -> None:
         """Move the teacher."""
         self.steps += 1
-        count = int(self.steps)
-        momentum = self.ema if self.even else min(self.ema, (1 + count) / (10 + count))
         buffers: Literal["copy", "average"] = "average" if self.eman else "copy"
+        momentum = self.momentum_of(int(self.steps))
         follow(self.teacher, self.classifier, momentum, buffers=buffers)
+
+    def momentum_of(self, step: int) -> float:
+        """The share of the teacher that stays in a step, counted from 1."""
+        return min(self.ema, (1 + step) / (10 + step)) if self.ema_warmup else self.ema
 
 
 @full_precision

@@ -103,6 +103,14 @@ def test_labels_are_passed_on_to_the_densest_of_each_cluster(blobs):
     assert usl.select(features, 9, method="usl_t", **QUICK).propagated is None
 
 
+def test_the_released_run_restarts_as_its_configuration_says():
+    """ImageNet_usl-t_pretrain.yaml: below 100 and above 1,000 of 1.28 M in 3,000, after 1,250."""
+    training = PRESETS["released"][1].training
+    sizes = np.array([training.tail, training.head]) * 1_281_167 / 3000
+    np.testing.assert_allclose(sizes, [100, 1000])
+    assert training.restart_from == 1250 + 1
+
+
 def test_the_smallest_cluster_is_restarted_beside_the_largest():
     rng = np.random.default_rng(0)
     weight = unit(rng.normal(size=(4, 6)))

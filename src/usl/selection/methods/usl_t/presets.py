@@ -28,6 +28,8 @@ class Preset:
         return min(n, wanted + int(np.ceil(self.spare * wanted)))
 
 
+MEAN_SIZE = 1_281_167 / 3000  # images a cluster in the released ImageNet run
+
 LARGE = Preset(
     pick_by="density",  # "we instead query the sample with top density in each cluster"
     spare=0.03,  # 3,000 clusters for 2,911 picks, the largest kept
@@ -78,8 +80,9 @@ PRESETS: dict[str, tuple[Preset, Preset]] = {
                 weight_decay=1e-4,
                 batch_size=2048,
                 steps=6250,  # 10 epochs of 1.28 M; a stray break makes it 10 steps as released
-                tail=0.25,  # smallest < 100 and largest > 1000 at 427 a cluster on average
-                head=2.3,
+                tail=100 / MEAN_SIZE,  # COUNT_EMA_MIN_TH 100, COUNT_EMA_MAX_TH 1000
+                head=1000 / MEAN_SIZE,
+                restart_from=1251,  # REASSIGN_AFTER_STEPS 1250: more counts than that
                 noise=1e-7,  # lost in float32 rounding: the pair separates by chance alone
             ),
         ),

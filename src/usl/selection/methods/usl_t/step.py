@@ -47,6 +47,7 @@ class Training:
     tail: float = 0.02  # a cluster below this share of the mean size is restarted ...
     head: float = 1.5  # ... beside one above this share
     noise: float = 1e-2  # relative size of the perturbation
+    restart_from: int = 100  # step; before, sizes mean nothing yet
     linear: bool = False  # plain linear layer with bias instead of unit weights times scale
     reweight: Reweight = "off"  # whether every cluster has the same share of the global loss
     local: float = 1.0  # share of the steps in which the local loss takes part
@@ -232,10 +233,10 @@ def restart_tail(head: Head, training: Training, rng: np.random.Generator, step:
     """Restart the smallest cluster beside the largest, one pair per step (paper 6.12).
 
     The tail becomes the head's weight plus a small perturbation, the head the same minus it, and
-    they share its size. Early on sizes mean nothing yet.
+    they share its size.
     """
     count = len(head.sizes)
-    if training.tail <= 0 or step < 100 or count < 2:
+    if training.tail <= 0 or step < training.restart_from or count < 2:
         return
     tail, top = int(head.sizes.argmin()), int(head.sizes.argmax())
     if head.sizes[tail] * count >= training.tail or head.sizes[top] * count <= training.head:

@@ -1,0 +1,1 @@
+"""``usl serve-ls``: a machine-learning backend for Label Studio; :mod:`.serve` puts it together."""
