@@ -118,9 +118,10 @@ def test_a_class_in_a_file_is_a_method(tmp_path):
     pytest.importorskip("torch")
     kind, module = find_method([FROZEN, NETWORKS], str(path))
     assert kind is NETWORKS
-    assert list(kind.parameters(module)) == ["power", "tau", "lam", "eman", "flip", "ema"]
-    with pytest.raises(UsageError, match="no parameter 'views'"):
-        kind.check("mine", module, {"views": "usb"})
+    known = ["power", "tau", "views", "lam", "eman", "flip", "ema", "ema_warmup", "uniform_head"]
+    assert list(kind.parameters(module)) == known
+    with pytest.raises(UsageError, match="no parameter 'weak'"):
+        kind.check("mine", module, {"weak": None})
 
 
 @pytest.mark.parametrize("kind", [NETWORKS, Methods("usl.pretraining.methods", "build", ("seed",))])

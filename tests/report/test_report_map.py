@@ -97,7 +97,7 @@ def test_pointing_shows_what_is_known(visit, found, data):
         assert page.locator(".point-card .class").text_content() == found.labels[i]
         assert "true class" in text
         told = data["classes"][data["told"][i]]
-        assert f"predicted {told}, {round(data['sure'][i] / 10)}% sure" in text
+        assert f"predicted {told}, {(data['sure'][i] + 5) // 10}% sure" in text
         assert ("wrong" in text.split("sure")[1].split("\n")[0]) == (told != found.labels[i])
         rank = data["picks"][data["stands"][i]][1]
         assert f"Stood for by pick {rank}" in text

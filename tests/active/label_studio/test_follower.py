@@ -96,7 +96,7 @@ def test_where_a_team_works_only_what_comes_next_has_the_version(begin, studio, 
     first = [f"{kind}{row:03d}" for row in range(4) for kind in "abc"]
     backend.standing.take(order(*first))
     wait_until(lambda: drawn_from() == {*first[:10]})
-    assert studio.settings["model_version"] == "usl"
+    wait_until(lambda: studio.settings.get("model_version") == "usl")
     backend.standing.take(order(*first[1:10], "c019"))
     wait_until(lambda: drawn_from() == {*first[1:10], "c019"})
     assert studio.in_order()[:10] == [*first[1:10], "c019"]

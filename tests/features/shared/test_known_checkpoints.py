@@ -389,7 +389,9 @@ def test_the_key_knows_what_was_settled(saved, monkeypatch):
     monkeypatch.setattr(
         checkpoint,
         "recognise",
-        lambda weights: Foreign("other", state, frozenset(weights), CLD_CIFAR, stem_padding=2),
+        lambda weights, path: Foreign(
+            "other", state, frozenset(weights), CLD_CIFAR, stem_padding=2
+        ),
     )
     assert saved(content, "resnet18_cifar", "same.pth").key != key
 

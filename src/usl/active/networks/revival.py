@@ -47,8 +47,8 @@ class Revival(Consistency):
         self,
         backbone: Any,
         n_classes: int,
-        views: ViewPair = "fixmatch",
         *,
+        views: ViewPair = "fixmatch",
         tau: float = 0.95,
         spread: Annotated[float, Between(0, 1, below=True)] = 0.5,
         temperature: Annotated[float, Positive] = 0.1,
@@ -59,7 +59,7 @@ class Revival(Consistency):
         ema_warmup: bool = True,
     ) -> None:
         shared: dict[str, Any] = {"seed": seed, "ema": ema, "ema_warmup": ema_warmup}
-        super().__init__(backbone, n_classes, views, lam=lam, flip=flip, **shared)
+        super().__init__(backbone, n_classes, views=views, lam=lam, flip=flip, **shared)
         self.n_classes, self.tau = n_classes, tau
         self.spread, self.temperature = spread, temperature
 

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.optim import Optimizer
 from usl.learning.ranks import gather
@@ -68,10 +67,9 @@ class FlexMatch(Consistency):
         *,
         tau: float = 0.95,
         warmup: bool = True,
-        views: ViewPair = "fixmatch",
         **shared: Any,
     ) -> None:
-        super().__init__(backbone, n_classes, views, **shared)
+        super().__init__(backbone, n_classes, **shared)
         self.tau, self.n_classes, self.warmup, self.unlabeled = tau, n_classes, warmup, 0
         self._sure: list[tuple[Tensor, Tensor]] = []
 

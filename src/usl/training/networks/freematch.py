@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.moving_mean import MovingMean
 from usl.learning.precision import full_precision
@@ -54,10 +53,9 @@ class FreeMatch(Consistency):
         *,
         momentum: float = 0.999,
         fairness: float = 0.0,
-        views: ViewPair = "fixmatch",
         **shared: Any,
     ) -> None:
-        super().__init__(backbone, n_classes, views, **shared)
+        super().__init__(backbone, n_classes, **shared)
         self.fairness = fairness
         even = torch.full((n_classes,), 1 / n_classes)
         self.confidence = MovingMean(even.mean(), momentum)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from usl.core.parameters import Positive
-from usl.learning.augment import ViewPair
 from usl.learning.loop import Views
 from usl.learning.moving_mean import MovingMean
 from usl.learning.ranks import gather
@@ -54,10 +53,9 @@ class SoftMatch(Consistency):
         momentum: float = 0.999,
         n_sigma: Annotated[float, Positive] = 2.0,
         align: bool = False,
-        views: ViewPair = "fixmatch",
         **shared: Any,
     ) -> None:
-        super().__init__(backbone, n_classes, views, **shared)
+        super().__init__(backbone, n_classes, **shared)
         self.n_sigma, self.align = n_sigma, align
         even = torch.full((n_classes,), 1 / n_classes)
         self.mean = MovingMean(even.mean(), momentum)
