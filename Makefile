@@ -20,8 +20,7 @@ lint: .venv/all
 	$(BIN)/mypy
 
 bench: .venv/all
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/cifar10.py
+	$(BIN)/usl benchmark benchmarks/cifar10.toml --out bench
 
 # usl serve-ls with a real Label Studio, which has an environment of its own: it pins its own SDK.
 label-studio: .venv/all .venv-label-studio/bin/label-studio

@@ -20,8 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from usl_lambda import open_set
-from usl_t_losses import LEARNERS, measure_or_print, read, unit
+from usl_lambda import LEARNERS, measure_or_print, open_set, read, unit
 
 import usl
 from usl.evaluation.compare import Data, paired_difference, score

@@ -45,6 +45,7 @@ LARGEST, WIDTH, K = 1_281_167, 128, 20
 LONGEST = 600  # seconds for a measurement of another package
 OTHERS = ("typiclust", "apricot")
 STUDIES = {"baselines": ("time", "released", "faiss", "faiss_kmeans"), "others": ("time", *OTHERS)}
+FEATURES = "cifar10_efficientnet_lite1_160_prehead320_features.npy"
 EXACT_SAMPLE = 20_000  # rows, whole clusters, whose neighbours are searched for exactly
 
 
@@ -102,8 +103,6 @@ def measured(study: str, given: Any, n: int, m: int) -> None:
 
 def grow(path: Path) -> None:
     """Write the points, float32 [1281167, 128]."""
-    from cifar10 import FEATURES
-
     from usl.features.preprocessing import Preprocessing
     from usl.numeric.distances import nearest
 

@@ -16,17 +16,23 @@ cifar10_cld.npz`, of what prepare.py writes.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from usl_t_losses import LEARNERS, load, long_tail, measure_or_print, read, unit
 
 import usl
+from usl.data.open import open_collection
 from usl.evaluation.compare import Data, paired_difference, score
+from usl.features.space import open_space
 from usl.numeric.stage_cache import KeepInMemory
+from usl.training.frozen import label_spreading, logistic, nearest_mean, poisson
 
+LEARNERS = (logistic, nearest_mean, label_spreading, poisson)
 ROWS = Path(__file__).parent / "results" / "usl_lambda.jsonl"
 LAMBDAS = (0.0, 0.5, 1.0, 1.5, 3.0, 5.5)
 BUDGETS = (10, 40, 100, 250)
@@ -48,6 +54,28 @@ FEWER = 10_000  # train images, but for the sets of all 50,000
 def main() -> None:
     """Measure, or print the tables."""
     measure_or_print(__doc__, SETS, ROWS, 20, run, table)
+
+
+def measure_or_print(
+    about: str | None,
+    sets: tuple[str, ...],
+    rows: Path,
+    draws: int,
+    run: Callable[[str, int, Path], None],
+    table: Callable[[list[dict]], None],
+) -> None:
+    """The command line of a study: ``run`` of each set, then the ``table`` of all rows."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--sets", nargs="+", choices=sets, default=list(sets))
+    parser.add_argument("--draws", type=int, default=draws)
+    parser.add_argument("--rows", type=Path, default=rows)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if arguments.what == "run":
+        for name in arguments.sets:
+            run(name, arguments.draws, arguments.rows)
+    table(read(arguments.rows))
 
 
 def run(name: str, draws: int, path: Path) -> None:
@@ -90,7 +118,7 @@ def open_set(name: str) -> Data:
     """A set with its test items, unit rows; CIFAR-10 is centred and scaled as its train items."""
     base, _, part = name.partition("_")
     if base not in FILES:
-        return load(name)
+        return open_pixels(name)
     with np.load(Path(os.environ["USL_PREPARED"]) / FILES[base], allow_pickle=False) as file:
         points, truth, subset = (file[key] for key in ("features", "labels", "subset"))
     truth = np.unique(truth, return_inverse=True)[1]
@@ -103,6 +131,48 @@ def open_set(name: str) -> Data:
     mean, deviation = known.mean(axis=0), known.std(axis=0) + 1e-6
     known, asked = (known - mean) / deviation, (asked - mean) / deviation
     return Data(unit(known), truth[train], unit(asked), truth[test])
+
+
+def open_pixels(name: str) -> Data:
+    """Digits, or the 5,000 of Fashion-MNIST that come with the package, as unit rows."""
+    if name == "digits":
+        from sklearn.datasets import load_digits
+
+        points, truth = load_digits(return_X_y=True)
+        test = np.arange(len(points)) % 4 == 0
+        points = points - points[~test].mean(axis=0)
+    else:
+        collection = open_collection("builtin:fashion_mnist")
+        space = open_space(collection, "pixels")
+        points, test = space.features, collection.subsets[space.rows] == "test"
+        truth = np.unique(collection.labels[space.rows], return_inverse=True)[1]
+    return Data(unit(points[~test]), truth[~test], unit(points[test]), truth[test])
+
+
+def long_tail(truth: np.ndarray, imbalance: float) -> np.ndarray:
+    """Rows of a subset whose classes shrink geometrically, to 1 / ``imbalance`` of the first."""
+    rng, classes = np.random.default_rng(0), int(truth.max()) + 1
+    most = np.bincount(truth).min()
+    kept = [
+        rng.permutation(np.flatnonzero(truth == number))[
+            : round(most * imbalance ** (-number / (classes - 1)))
+        ]
+        for number in range(classes)
+    ]
+    return np.sort(np.concatenate(kept))
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of unit length, float32."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-12), np.float32)
+
+
+def read(path: Path) -> list[dict]:
+    """The rows so far."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def table(rows: list[dict]) -> None:

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from usl.benchmarking import run
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.plots import LIGHT
 from usl.benchmarking.reproduction import standard
@@ -76,6 +77,19 @@ def toy(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """The benchmark in this process, without its own page: both have tests of their own."""
+
+    def work(units, keep, **_):
+        for unit in units:
+            keep(list(unit.work()))
+        return []
+
+    monkeypatch.setattr(run, "run_units", work)
+    monkeypatch.setattr(run, "write_page", lambda *_, **__: None)
+
+
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
 def test_every_row_of_every_recipe_says_what_it_runs(name, preset, tmp_path):
     pytest.importorskip("torch")
@@ -120,7 +134,7 @@ def test_tables_of_constants_are_the_papers():
     assert found["iterations"][:2] == ["10", "10"]
 
 
-def test_a_table_of_the_papers_numbers_and_ours(toy):
+def test_a_table_of_the_papers_numbers_and_ours(toy, quick):
     recipe = recipe_of(TINY, "table4")
     found = reproduce(recipe, data=toy, out=toy / "out", jobs=1)
     with open(toy / "out" / SHEET, encoding="utf-8") as handle:

@@ -46,7 +46,7 @@ def coverage_order(
     of squared distances of all items, each group being served as a whole. Distances between picks
     in place of group means would reward nothing but size: a pick is at distance 0 from itself and
     nearly equally far from all others. On CIFAR-10 the first 40 of 100 picks are as good as 40
-    selected directly (benchmarks/order.py).
+    selected directly (docs/results.md).
 
     Labelled rows are in S from the start. Ties go to the higher utility, then to the lower row.
     Steps are lazy: a gain can only shrink, so an old one need be renewed only when it leads. Of
