@@ -9,6 +9,7 @@ nor written anywhere.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 BENT = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]")  # what pathlib makes of an address
 PACKAGES = {"az": "adlfs", "hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp"}
 SECONDS, TRIES = 60, 4  # of a request
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of this machine, not of a store
 
 # What libraries say, and what is said of it; the first that is found counts.
 MISSING = re.compile(r"NO_SUCH_(BUCKET|KEY)|bucket does not exist|RepositoryNotFound|\b404\b")
@@ -191,6 +193,8 @@ def reaching(address: str) -> Iterator[None]:
     except UslError:
         raise
     except Exception as error:  # every library has its own
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         raise _refusal(address, error) from error
 
 
@@ -201,7 +205,7 @@ def _refusal(address: str, error: BaseException) -> DataError:
     if "NO_SUCH_BUCKET" in said or "bucket does not exist" in said:
         return DataError(f"{where}: there is no such bucket. Correct the address.")
     if isinstance(error, FileNotFoundError) or MISSING.search(said):
-        return DataError(f"{where}: not there, or gone. Correct the address, or put it back.")
+        return DataError(f"{where}: not there, or gone. Correct the name, or put it back.")
     if isinstance(error, PermissionError) or DENIED.search(said):
         return StoreError(
             f"{where}: you may not read or write there ({said}). Ask for the permission, or check "
@@ -225,6 +229,13 @@ def read_bytes(filesystem: Any, path: str) -> bytes:
         return bytes(filesystem.handler.fs.cat_file(path))
     with filesystem.open_input_stream(path) as handle:
         return bytes(handle.read())
+
+
+def read_range(filesystem: Any, path: str, start: int, size: int, handle: Any) -> bytes:
+    """Some bytes of what lies at a path, fewer at its end; ``handle`` is open on it for pyarrow."""
+    if handle is None:
+        return bytes(filesystem.handler.fs.cat_file(path, start=start, end=start + size))
+    return bytes(handle.read_at(size, start))
 
 
 def version_of(filesystem: Any, path: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError, UslWarning
+from usl.core.errors import DataError, StoreError, UslWarning
 from usl.core.progress import Progress
 from usl.data.collection import Collection
 from usl.data.image_source import Images, StoredImages
@@ -96,7 +96,7 @@ def hash_images(
             try:
                 found.append(find(row))
             except DataError as error:
-                if on_corrupt == "fail":
+                if on_corrupt == "fail" or isinstance(error, StoreError):
                     raise
                 reasons[row] = str(error)
                 found.append("")
@@ -304,7 +304,7 @@ def compute_rows(
                     continue
                 count += 1
                 if isinstance(result, DataError):
-                    if on_corrupt == "fail":
+                    if on_corrupt == "fail" or isinstance(result, StoreError):
                         raise result
                     reasons[row] = str(result)
                 else:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.errors import DataError, StoreError, UsageError, UslWarning
 from usl.core.progress import Progress, silent
 from usl.data.image_source import Images, read_scaled
 from usl.learning.augment.batches import SHAPES
@@ -109,6 +109,8 @@ class Pictures:
         """A picture, and the height and width it had; or why there is none."""
         try:
             image = read_scaled(self._images, row, 2 * self.side)
+        except StoreError:
+            raise
         except DataError as error:
             return str(error)
         return square(image, self.side, whole=self.whole), (image.height, image.width)
