@@ -15,6 +15,7 @@ def test_readers_are_discovered_in_the_documented_order():
         "cifar",
         "idx",
         "medmnist",
+        "webdataset",
         "hub",
         "embeddings",
         "shards",

@@ -107,6 +107,17 @@ def list_address(address: str) -> Place:
     return Place(root, found, pattern, _our_folders(every))
 
 
+def is_file(address: str) -> bool:
+    """Whether a file lies at an address, and not a folder or nothing; on the web all is a file."""
+    if check_address(address) in WEB:
+        return True
+    filesystem, path = open_filesystem(address)
+    with reaching(address):
+        if filesystem.type_name.startswith("py"):
+            return bool(filesystem.handler.fs.isfile(path))
+        return bool(filesystem.get_file_info(path).is_file)
+
+
 def split_glob(address: str) -> tuple[str, str]:
     """An address up to its last folder without a wildcard, and the rest, a glob or "".
 
@@ -158,7 +169,7 @@ def _not_hidden(
     """Names, what a folder is called that makes one no part of the collection, and its fault."""
     for name in names:
         parts = name.split("/")
-        if not {"", ".", ".."}.isdisjoint(parts):
+        if not is_plain(name):
             yield name, None, "no file can be called that: an empty part, . or ..; rename it"
             continue
         if any(part.startswith(".") for part in parts):
@@ -167,6 +178,11 @@ def _not_hidden(
         if ours and any("/".join(parts[:depth]) in ours for depth in range(1, len(parts))):
             foreign = "run and export folders of usl"
         yield name, foreign, None
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name below an address can be that of a file on a disk."""
+    return {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def _our_folders(known: Mapping[str, Entry]) -> frozenset[str]:

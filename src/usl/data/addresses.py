@@ -32,7 +32,7 @@ STORES = ("s3", "gs", "az", "hf")
 WEB = ("http", "https")
 SCHEMES = (*STORES, *WEB)
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-BENT = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]")  # what pathlib makes of an address
+BENT = re.compile(rf"({'|'.join(SCHEMES)}):/+(?=[^/])", re.I)  # what pathlib makes of an address
 PACKAGES = {"az": "adlfs", "hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp"}
 SECONDS, TRIES = 60, 4  # of a request
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of this machine, not of a store
@@ -46,10 +46,23 @@ DENIED = re.compile(
 NOISE = re.compile(r"When .*?: (?=AWS Error)| \(Request ID: .*?\)|\[errno \d+\] ", re.I | re.S)
 
 
-def is_address(text: object) -> bool:
+def is_address(given: object) -> bool:
     """Whether a source, or a place to write to, is named by an address, and not by a path."""
-    found = ADDRESS.match(text) if isinstance(text, str) else None
-    return found is not None and found[1].lower() != "file"
+    return address_of(given) is not None
+
+
+def address_of(given: object) -> str | None:
+    """The address that a text, or what ``pathlib`` has made of one, stands for; else None."""
+    if not isinstance(given, str | os.PathLike):
+        return None
+    text = os.fspath(given)
+    if isinstance(text, str) and (found := ADDRESS.match(text)):
+        return None if found[1].lower() == "file" else text
+    if isinstance(given, os.PathLike) and isinstance(text, str):
+        text = text.replace("\\", "/")
+        if BENT.match(text) and not os.path.exists(given):
+            return BENT.sub(r"\1://", text, count=1)
+    return None
 
 
 def check_address(address: str) -> str:
@@ -78,7 +91,7 @@ def check_address(address: str) -> str:
 
 def shown(address: object) -> str:
     """An address as it is shown and written down: without a password and without a query."""
-    text = str(address)
+    text = address_of(address) or str(address)
     found = ADDRESS.match(text)
     if not found:
         return text
@@ -113,9 +126,9 @@ def open_filesystem(address: str | os.PathLike[str]) -> tuple[Any, str]:
     """
     from pyarrow import fs
 
-    text = os.fspath(address)
-    if not is_address(text):
-        return fs.LocalFileSystem(), str(local_path(text).absolute())
+    text = address_of(address)
+    if text is None:
+        return fs.LocalFileSystem(), str(local_path(address).absolute())
     scheme = check_address(text)
     path = text.partition("://")[2].rstrip("/")
     with reaching(text):
@@ -128,20 +141,17 @@ def open_filesystem(address: str | os.PathLike[str]) -> tuple[Any, str]:
         )
 
 
-def local_path(text: str | os.PathLike[str]) -> Path:
-    """The path that is meant by a text: of ``file:///...``, or as it stands.
+def check_on_disk(given: object, what: str) -> None:
+    """Refuse an address for ``what``, which needs locks and renaming, as a disk alone has them."""
+    if is_address(given):
+        raise UsageError(f"{shown(given)}: {what} lies on the disk. Name a folder there.")
 
-    Raises :class:`UsageError` for an address that went through ``pathlib.Path``, which loses a
-    slash of it.
-    """
+
+def local_path(text: str | os.PathLike[str]) -> Path:
+    """The path that is meant by a text: of ``file:///...``, or as it stands."""
     name = os.fspath(text)
     if name[:7].lower() == "file://":
         return Path(unquote(urlsplit(name).path))
-    if (bent := BENT.match(name)) is not None and not os.path.exists(name):
-        whole = shown(name.replace(":/", "://", 1))
-        raise UsageError(
-            f"{whole}: a Path holds no address ({bent[1]}:/ is left of it). Give it as text."
-        )
     return Path(name).expanduser()
 
 

@@ -17,11 +17,11 @@ from typing import Any
 from usl.core.errors import DataError, UslError
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
-from usl.data.address_listing import Entry, Place
+from usl.data.address_listing import Entry, Place, is_file, is_plain, list_address
 from usl.data.addresses import (
     WEB,
+    address_of,
     check_address,
-    is_address,
     local_path,
     open_filesystem,
     reaching,
@@ -38,9 +38,9 @@ def local_file(given: str | os.PathLike[str]) -> Path:
 
     Raises :class:`DataError` naming an address that cannot be read.
     """
-    if not is_address(given):
+    address = address_of(given)
+    if address is None:
         return local_path(given)
-    address = os.fspath(given)
     filesystem, path = open_filesystem(address)
     with reaching(address):
         entry = Entry(*version_of(filesystem, path))
@@ -48,6 +48,23 @@ def local_file(given: str | os.PathLike[str]) -> Path:
     target = home_of(folder) / name
     _copy(filesystem, path, target, entry, address)
     return target
+
+
+@contextmanager
+def opened(given: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file or folder on the disk; of an address a copy, and errors within name the address."""
+    address = address_of(given)
+    if address is None:
+        yield local_path(given)
+    elif is_file(address):
+        path = local_file(address)
+        with named_by(shown(address).rpartition("/")[0], path.parent):
+            yield path
+    else:
+        place = list_address(address)
+        home = local_folder(place, [name for name in place.entries or {} if is_plain(name)])
+        with named_by(place.address, home):
+            yield home
 
 
 def local_folder(place: Place, names: Iterable[str]) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 from usl.core.errors import DataError, UsageError, UslWarning, did_you_mean
 from usl.core.methods import Methods
-from usl.data.addresses import is_address, local_path
+from usl.data.addresses import address_of, local_path
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
 from usl.data.several import check_one
@@ -53,10 +53,10 @@ def open_collection(source: Any, **options: Any) -> Collection:
 
         read = opener(source)
         return _call(read, source, options, read.__name__.removeprefix("from_"))
-    if isinstance(source, str) and is_address(source):
+    if (address := address_of(source)) is not None:
         from usl.data.open_address import open_address
 
-        found = open_address(source, options, call=_call, open_local=open_collection)
+        found = open_address(address, options, call=_call, open_local=open_collection)
         return replace(found, options=options)
     path = local_path(source)
     _check_name(path)

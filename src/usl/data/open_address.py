@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from usl.core.errors import DataError
-from usl.data.address_listing import Place, list_address, split_glob
-from usl.data.addresses import WEB, check_address, open_filesystem, reaching, shown
+from usl.data.address_listing import Place, is_file, is_plain, list_address, split_glob
+from usl.data.addresses import WEB, check_address, shown
 from usl.data.collection import Collection
 from usl.data.digests import DigestMemo
 from usl.data.endings import EXTENSIONS
@@ -55,7 +55,8 @@ def open_address(
     """
     if _ending(address) == webdataset.ENDING and webdataset.RANGE.search(address):
         return _open_tars(webdataset.expanded(address), shown(address), options, call)
-    if _is_file(address):
+    _check_web(address)
+    if is_file(address):
         if _ending(address) == webdataset.ENDING:
             return _open_tars([address], shown(address), options, call)
         return _open_file(address, options, call, open_local)
@@ -77,20 +78,14 @@ def open_address(
     return _moved(found, place.source, home, place.address)
 
 
-def _is_file(address: str) -> bool:
-    """Whether a file lies at an address, and not a folder or nothing but files below it."""
-    if check_address(address) in WEB:
-        if address.partition("?")[0].endswith("/") or not _ending(address):
-            raise DataError(
-                f"{shown(address)}: folders on the web cannot be listed. Name a file: a table that "
-                "lists images, features, or tars (photos-{0000..0009}.tar)."
-            )
-        return True
-    filesystem, path = open_filesystem(address)
-    with reaching(address):
-        if filesystem.type_name.startswith("py"):
-            return bool(filesystem.handler.fs.isfile(path))
-        return bool(filesystem.get_file_info(path).is_file)
+def _check_web(address: str) -> None:
+    """Refuse what can only be a folder on the web."""
+    plain = shown(address)
+    if check_address(address) in WEB and (plain.endswith("/") or not _ending(address)):
+        raise DataError(
+            f"{plain}: folders on the web cannot be listed. Name a file: a table that lists "
+            "images, features, or tars (photos-{0000..0009}.tar)."
+        )
 
 
 def _open_file(
@@ -154,7 +149,7 @@ def _metadata(place: Place) -> dict[str, Table]:
 
 def _is_copied(name: str) -> bool:
     parts = name.split("/")
-    hidden = any(part.startswith(".") or not part for part in parts)
+    hidden = any(part.startswith(".") for part in parts) or not is_plain(name)
     return not hidden and posixpath.splitext(name)[1].lower() in COPIED
 
 

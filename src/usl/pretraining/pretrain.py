@@ -21,6 +21,7 @@ from usl.core.files import beside, read_json, remove_rests, write_json
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
+from usl.data.addresses import check_on_disk
 from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.learning.loop_options import CHECKPOINT, LoopOptions
@@ -117,6 +118,7 @@ def pretrain(
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
     recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
+    check_on_disk(out, "a pre-training")
     folder, rank = Path(out), int(os.environ.get("RANK", "0"))
     if leader := rank == 0:  # under torchrun the others write nothing
         check_folder(folder, resume=options.resume, overwrite=overwrite)

@@ -99,7 +99,7 @@ def source_record(source: object, collection: Collection) -> dict[str, Any]:
     if isinstance(source, str | os.PathLike):
         given = os.fspath(source)
         path = given if given.startswith("builtin:") else str(local_path(given).absolute())
-        path = shown(given) if is_address(given) else path
+        path = shown(source) if is_address(source) else path
     return {
         "given": collection.source,
         "path": path,
