@@ -74,11 +74,6 @@ def test_files_of_no_known_kind(tmp_path, name, message):
         open_collection(tmp_path / name)
 
 
-def test_addresses(tmp_path):
-    with pytest.raises(DataError, match=r"addresses cannot be opened. Download"):
-        open_collection("s3://bucket/photos")
-
-
 def test_empty_source():
     with pytest.raises(UsageError, match="source is empty"):
         open_collection(" ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,15 +52,29 @@ class Place:
     @cached_property
     def listing(self) -> Listing:
         """The images among the entries, as :func:`usl.data.listing.list_images` finds them."""
-        listing = Listing(Path(self.source))
-        for name, foreign, fault in _not_hidden(self.entries or {}, self.ours):
-            if foreign is None:
-                listing.add(name, fault)
-            else:
-                listing.others[foreign] += 1
+        listing, passed_over = Listing(Path(self.source)), set[str]()
+        for name in self.entries or {}:
+            parts = name.split("/")
+            if not is_plain(name):
+                listing.add(name, "no file can be called that: an empty part, . or ..; rename it")
+            elif (folder := self._foreign(parts)) is not None:
+                passed_over.add(folder)
+            elif not any(part.startswith(".") for part in parts):
+                listing.add(name, None)
+        for folder in passed_over:
+            kind = "run and export folders of usl" if folder in self.ours else _last(folder) + "/"
+            listing.others[kind] += 1
         listing.names.sort(key=lambda name: name.split("/"))
         listing.skipped.sort()
         return listing
+
+    def _foreign(self, parts: Sequence[str]) -> str | None:
+        """The folder above a file that is no part of a collection, or None."""
+        for depth in range(1, len(parts)):
+            folder = "/".join(parts[:depth])
+            if folder in self.ours or parts[depth - 1].lower() in RUBBISH:
+                return folder
+        return None
 
     def images(self, names: Sequence[str], max_pixels: int | None) -> AddressedImages:
         """The images of these names."""
@@ -163,21 +177,8 @@ def _listed(address: str) -> Iterator[tuple[str, Entry]]:
                 yield info.path[len(root) + 1 :], Entry(int(info.size), int(info.mtime_ns or 0))
 
 
-def _not_hidden(
-    names: Iterable[str], ours: frozenset[str]
-) -> Iterator[tuple[str, str | None, str | None]]:
-    """Names, what a folder is called that makes one no part of the collection, and its fault."""
-    for name in names:
-        parts = name.split("/")
-        if not is_plain(name):
-            yield name, None, "no file can be called that: an empty part, . or ..; rename it"
-            continue
-        if any(part.startswith(".") for part in parts):
-            continue
-        foreign = next((f"{part}/" for part in parts[:-1] if part.lower() in RUBBISH), None)
-        if ours and any("/".join(parts[:depth]) in ours for depth in range(1, len(parts))):
-            foreign = "run and export folders of usl"
-        yield name, foreign, None
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def is_plain(name: str) -> bool:

@@ -31,6 +31,8 @@ class AddressedImages(StoredBytes):
     max_pixels : of an image that is still decoded; None for Pillow's limit.
     """
 
+    far = True
+
     def __init__(
         self,
         root: str,

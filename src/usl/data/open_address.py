@@ -53,6 +53,7 @@ def open_address(
     StoreError
         the store refuses, or cannot be reached.
     """
+    check_address(address)
     if _ending(address) == webdataset.ENDING and webdataset.RANGE.search(address):
         return _open_tars(webdataset.expanded(address), shown(address), options, call)
     _check_web(address)

@@ -25,6 +25,7 @@ class StoredBytes:
     """
 
     scales = True
+    far = False  # whether reading waits for a network
     max_pixels: int | None
     scaled: Counter[str]
     memo: DigestMemo | None = None

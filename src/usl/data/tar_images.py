@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.data.addresses import open_filesystem, reaching, read_range, shown
+from usl.data.addresses import is_address, open_filesystem, reaching, read_range, shown
 from usl.data.digests import DigestMemo
 from usl.data.stored_bytes import StoredBytes
 
@@ -45,6 +45,7 @@ class TarImages(StoredBytes):
         self.shards, self.versions = list(shards), list(versions)
         self.names: NDArray[np.object_] = np.asarray(names, dtype=object)
         self.places = places
+        self.far = any(map(is_address, shards))
         self.memo = memo
         self.max_pixels = max_pixels
         self.scaled: Counter[str] = Counter()

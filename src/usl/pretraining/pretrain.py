@@ -118,7 +118,6 @@ def pretrain(
     module = METHODS.load(method)
     METHODS.check(method, module, method_params)
     recipe = recipe_of(module, method, preset, method_params, lr=lr, weight_decay=weight_decay)
-    check_on_disk(out, "a pre-training")
     folder, rank = Path(out), int(os.environ.get("RANK", "0"))
     if leader := rank == 0:  # under torchrun the others write nothing
         check_folder(folder, resume=options.resume, overwrite=overwrite)
@@ -217,6 +216,7 @@ def warn_of_collapse(folder: Path, last: Mapping[str, Any]) -> None:
 
 def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse a folder that holds something else, or clear one that may go."""
+    check_on_disk(folder, "a pre-training")
     if resume and overwrite:
         raise UsageError("resume and overwrite exclude each other: choose one.")
     remove_rests(folder.parent, folder.name)

@@ -16,6 +16,7 @@ import numpy as np
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.core.words import counted
+from usl.data.addressed_images import AddressedImages
 from usl.data.addresses import is_address, local_path
 from usl.data.images import FileImages
 from usl.data.local_copy import opened
@@ -276,17 +277,20 @@ def _summary(
 
 
 def files_of(run: Run, split: Split, source: str | None) -> list[str]:
-    """The absolute path of each image's file, "" where there is none."""
+    """The absolute path or the address of each image's file, "" where there is none."""
     try:
         collection = run.collection(source)
     except DataError:
         if source is not None:
             raise
         return []
-    if not isinstance(collection.images, FileImages):
-        return []
     images = collection.images
     rows = {word: row for row, word in enumerate(collection.ids.tolist())}
+    if isinstance(images, AddressedImages):
+        places = [rows.get(word) for word in split.ids.tolist()]
+        return ["" if row is None else images.where(row) for row in places]
+    if not isinstance(images, FileImages):
+        return []
     return [
         Path(os.path.abspath(images.path(rows[word]))).as_posix() if word in rows else ""
         for word in split.ids.tolist()
