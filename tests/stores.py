@@ -30,7 +30,7 @@ class Bucket:
     def get(self, key):
         return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
 
-    def keys(self):
+    def listed(self):
         return [one["Key"] for one in self.client.list_objects_v2(Bucket=self.name)["Contents"]]
 
     def delete(self, key):

@@ -39,6 +39,11 @@ def file_digest(path: Path) -> str:
     return bytes_digest(path.read_bytes())
 
 
+def is_settled(version: int, asked_at: int) -> bool:
+    """Whether whatever is written after ``asked_at`` (ns) has another version; 0 is none."""
+    return version != 0 and asked_at - version > RACY_NS
+
+
 class DigestMemo:
     """Digests of the files below one folder, remembered across runs.
 
@@ -86,7 +91,7 @@ class DigestMemo:
 
     def remember(self, name: str, state: tuple[int, int], digest: str, asked_at: int) -> None:
         """Keep a digest, unless one more write at ``asked_at`` (ns) might not show in the state."""
-        if asked_at - state[1] > RACY_NS:
+        if is_settled(state[1], asked_at):
             self._new[name] = (*state, digest)
             if len(self._new) >= SAVE_AFTER + len(self._load()) // 2:
                 self.flush()

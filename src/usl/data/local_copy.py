@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from usl.data.addresses import (
     shown,
     version_of,
 )
+from usl.data.digests import is_settled
 
 CHUNK = 1 << 23  # bytes copied at a time
 SPARE = 1 << 28  # bytes that are left free in the cache
@@ -115,6 +117,7 @@ def _copy(filesystem: Any, path: str, target: Path, entry: Entry, address: str) 
     if _is_copy(target, entry):
         return
     _check_room(shown(address), entry.size)
+    asked_at = time.time_ns()
     with atomic_write(target) as handle, reaching(address):
         if filesystem.type_name.startswith("py"):
             filesystem.handler.fs.get_file(path, handle.name)
@@ -128,7 +131,7 @@ def _copy(filesystem: Any, path: str, target: Path, entry: Entry, address: str) 
                 f"{shown(address)}: {size:,} bytes, but {entry.size:,} when it was listed: it has "
                 "changed since. Run the same command again."
             )
-    if entry.version:
+    if is_settled(entry.version, asked_at):
         os.utime(target, ns=(entry.version, entry.version))
 
 

@@ -18,7 +18,7 @@ def shard_files(path: Path, ending: str) -> list[Path]:
         if path.suffix.lower() != ending:
             return []
         root, names = expand_glob(path)
-        return [root / name for name in names if name.lower().endswith(ending)]
+        return [root / name for name in sorted(names) if name.lower().endswith(ending)]
     if path.is_file():
         return [path] if path.suffix.lower() == ending else []
     if not path.is_dir():

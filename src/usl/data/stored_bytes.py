@@ -86,6 +86,5 @@ class StoredBytes:
         digest = bytes_digest(content)
         if self.memo is not None:
             name, state = self.remembered_as(row)
-            if state[1]:
-                self.memo.remember(name, state, digest, asked_at)
+            self.memo.remember(name, state, digest, asked_at)
         return stored(content, digest, self.where(row), self.max_pixels, self.scaled)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from usl.core.errors import DataError
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
 from usl.data.addresses import is_address, open_filesystem, reaching, shown, version_of
+from usl.data.digests import is_settled
 from usl.data.parquet_files import read_columns
 
 BLOCK = 512  # bytes of a header
@@ -52,10 +54,11 @@ def index_tar(where: str, texts: Sequence[str]) -> TarIndex:
     Raises :class:`DataError` naming one that is missing, damaged, cut short or compressed.
     """
     filesystem, path = open_filesystem(where)
+    asked_at = time.time_ns()
     with reaching(where):
         index = TarIndex(where, version_of(filesystem, path))
     kept = None
-    if is_address(where) and index.state[1]:
+    if is_address(where) and is_settled(index.state[1], asked_at):
         key = bytes_digest(f"{shown(where)} {index.state} {sorted(texts)}".encode())
         kept = cache_dir() / "tars" / f"{key}.parquet"
         if _fetched(index, kept):
@@ -76,6 +79,8 @@ def index_tar(where: str, texts: Sequence[str]) -> TarIndex:
 def _read_headers(index: TarIndex, handle: Any, texts: tuple[str, ...]) -> None:
     with tarfile.open(fileobj=handle, mode="r:") as tar:
         while (member := tar.next()) is not None:
+            if member.offset_data + member.size > index.state[0]:
+                raise tarfile.ReadError("unexpected end of data")
             tar.members = []  # type: ignore[attr-defined]  # of a million, they take a gigabyte
             if not member.isreg():
                 continue
