@@ -89,6 +89,7 @@ class Web:
             def log_message(self, *_):
                 pass
 
+        http.server.ThreadingHTTPServer.request_queue_size = 64  # by default 5 may call at once
         handler = functools.partial(Handler, directory=str(folder))
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"

@@ -38,7 +38,8 @@ def embed(
 
     Parameters
     ----------
-    source : folder, glob, manifest (CSV, JSONL, Parquet), arrays, or builtin:fashion_mnist.
+    source : folder, glob, manifest (CSV, JSONL, Parquet), arrays, tars, on the disk or at an
+        address (s3://bucket/photos), or builtin:fashion_mnist.
     out : also write the raw features, with ids and subsets, to this .npz file, on the disk or at
         an address: a source itself.
     overwrite : replace the file of --out.

@@ -26,7 +26,6 @@ from usl.features.stages import embedding_stages, images_stage
 from usl.numeric.lazy_table import LazyTable, taken
 from usl.numeric.workspace import Workspace
 
-FAR_WORKERS = 32  # threads for images that are waited for rather than decoded
 GIVEN = "given"  # name of the encoder of a collection that brings its own features
 
 
@@ -118,8 +117,6 @@ def embed(
     store = _open_cache(cache, encoder, images)
     expect(progress, *embedding_stages(n, encoder))
     every = not _has_weights(encoder)  # only then the cache must answer for all of them
-    if workers is None and getattr(images, "far", False):
-        workers = FAR_WORKERS
     hashes = hash_images(images, workers, on_corrupt, progress, every=every)
     digests = hashes.digests  # completed by what is read on the way
     rows = (workspace or Workspace()).empty((n, encoder.dim), encoder.dtype)
