@@ -234,9 +234,13 @@ def test_a_gpu_that_is_asked_for_and_is_not_there(toy, monkeypatch):
 def test_a_data_set_that_is_missing_or_differs(tmp_path):
     with pytest.raises(DataError) as missing:
         reproduce("table10", data=tmp_path, out=tmp_path / "out")
-    for text in ("CIFAR-10 is not at", "cifar-10-python.tar.gz", str(tmp_path)):
+    md5 = "data_batch_1 c99cafc152244af753f735de768cd75f"  # as torchvision states it
+    for text in ("CIFAR-10 is not at", "Get it: curl", "cifar-10-python.tar.gz", md5):
         assert text in str(missing.value)
     blood = standard.standard_sets()["bloodmnist"]
+    how = blood.how(tmp_path / "new")
+    assert f"Get it: mkdir -p {tmp_path / 'new'} && curl" in how
+    assert how.endswith(f"-o {tmp_path / 'new' / 'bloodmnist.npz'} (MD5: {blood.md5})")
     (tmp_path / "bloodmnist.npz").write_bytes(b"something else")
     with pytest.raises(DataError, match=r"checksum is .*; that of BloodMNIST is 7053d0359d879ad8"):
         blood.check(tmp_path / "bloodmnist.npz")

@@ -104,8 +104,8 @@ def classes(shown: Shown, theme: Theme) -> Any:
     pools = {pool.dataset: pool for pool in shown.pools}
     counts = {name: class_counts(shown, pools[of.dataset.name], of) for name, of in rows.items()}
     top = max(float(np.max(own)) for own in counts.values())
-    for panel, (name, own), place in zip(flat, counts.items(), range(len(rows)), strict=False):
-        panel.bar(range(len(own)), own, color=theme.colors[place % len(theme.colors)])
+    for panel, (name, own) in zip(flat, counts.items(), strict=False):
+        panel.bar(range(len(own)), own, color=theme.colors[0])
         panel.axhline(own.mean(), color=theme.ink, lw=0.8, ls="--")
         panel.set_title(name, fontsize=8)
         panel.set_ylim(0, 1.05 * top)

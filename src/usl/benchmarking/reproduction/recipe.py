@@ -137,7 +137,7 @@ class Recipe:
                 known = [*(row.name for row in self.rows), *self.columns]
                 raise UsageError(
                     f"only: {self.label} has no row or column {name!r}.{did_you_mean(name, known)} "
-                    f"It has: {', '.join(known)}."
+                    f"It has: {'; '.join(known)}."
                 )
         wanted = [name.lower() for name in only]
         kept = tuple(row for key, row in rows.items() if key in wanted)

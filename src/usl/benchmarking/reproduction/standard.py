@@ -44,18 +44,27 @@ class Standard:
         return next((folder / name for name in names if (folder / name).exists()), None)
 
     def how(self, folder: Path) -> str:
-        """How to get it, and where it belongs, in a line."""
+        """How to get it, where it belongs, and its publisher's checksums, in a line."""
         classes = resources.files("usl.benchmarking.reproduction") / CLASSES
         told = self.get.format(
             folder=quoted(folder), place=quoted(folder / self.place), classes=quoted(str(classes))
         )
-        return f"{self.title} is not at {folder / self.place}. Get it: {told}"
+        if self.get.startswith("curl") and not folder.exists():
+            told = f"mkdir -p {quoted(folder)} && {told}"
+        sums = ", ".join(f"{name} {md5}".strip() for name, md5 in self._sums().items())
+        stated = f" (MD5: {sums})" if sums else ""
+        return f"{self.title} is not at {folder / self.place}. Get it: {told}{stated}"
+
+    def _sums(self) -> Mapping[str, str]:
+        """Checksums by the files in its folder; of a single file by no name."""
+        if isinstance(self.md5, Mapping):
+            return self.md5
+        return {"": self.md5} if self.md5 else {}
 
     def check(self, path: Path) -> None:
         """:class:`DataError` for a copy that is not what its publisher gave out."""
         if path.name == self.place and self.md5:
-            known = self.md5 if isinstance(self.md5, Mapping) else {"": self.md5}
-            for name, wanted in known.items():
+            for name, wanted in self._sums().items():
                 file = path / name if name else path
                 if not file.is_file():
                     raise DataError(f"{file} is missing. Get {self.title} again: {self.get}")
