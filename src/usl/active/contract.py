@@ -14,7 +14,10 @@ what is known by now. ``usl.query`` has checked them before.
 - ``labeled``: int64 [L], sorted rows that have a label.
 - ``classes``: int64 [L], the class number of each, 0 to C - 1.
 - ``predictions``: float64 [n, C], class probabilities of every row by a model of these labels; None
-  while fewer than two classes have a label. A strategy then asks as on a cold start.
+  while fewer than two classes have a label. A strategy then asks as on a cold start. Of many rows
+  and classes it is no array but a :class:`usl.numeric.lazy_table.LazyTable`: ``predictions[rows]``
+  is an array, and :func:`usl.numeric.lazy_table.of_rows` goes through the rows in blocks.
+  ``views`` and ``previous`` likewise.
 - ``candidates``: int64 [c], sorted rows that may be asked for; never a labelled one.
 - ``seed``: every random draw comes from ``np.random.default_rng(seed)``.
 - ``progress``: report with ``progress(done, total, step)``.
@@ -73,7 +76,7 @@ NEEDS_MODEL = "NEEDS_MODEL"
 ORACLE = "ORACLE"
 Fit = Callable[[NDArray[Any]], "Model"]
 """``fit(classes)``: the model of other labels, int64 [n], -1 where there is none."""
-Views = Callable[[int], Iterator[NDArray[Any]]]
+Views = Callable[[int], Iterator[Any]]
 """``views(count)``: class probabilities of so many random views of every row, float64 [n, C], one
 view after another. They are the same at every call, and those of a smaller count come first."""
 

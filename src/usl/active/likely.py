@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.contract import Query
 from usl.numeric.arrays import Float32
 from usl.numeric.distances import squared_distances
+from usl.numeric.lazy_table import of_rows
 from usl.selection.constraints.select_within import NEAR_DUPLICATE
 
 BLOCK = 1024
@@ -19,7 +22,7 @@ def likely(
     *,
     wanted: int,
     labeled: NDArray[np.int64],
-    predictions: NDArray[np.float64],
+    predictions: Any,
     candidates: NDArray[np.int64],
     apart: float = NEAR_DUPLICATE,
 ) -> Query:
@@ -32,10 +35,10 @@ def likely(
     ----------
     features : float32 [n, d], unit rows.
     labeled, candidates : int64, rows, as in :mod:`usl.active.contract`.
-    predictions : float64 [n, C].
+    predictions : float64 [n, C], an array or a lazy table.
     apart : a distance of unit vectors.
     """
-    chance = predictions[candidates, wanted]
+    chance = of_rows(lambda said: said[:, wanted], predictions, rows=candidates)
     order = candidates[np.argsort(-chance, kind="stable")]
     taken: list[int] = []
     doubles: list[int] = []
@@ -60,6 +63,6 @@ def likely(
     return Query(
         rows,
         tuple(f"likely {{{wanted}}}" for _ in rows),
-        {"probability": predictions[rows, wanted]},
+        {"probability": predictions[rows][:, wanted]},
         {"apart": apart},
     )

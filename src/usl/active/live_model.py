@@ -15,15 +15,16 @@ from usl.labeling.answers.entries import LABEL, SKIP, Answer
 from usl.labeling.answers.outcomes import OPEN, current, outcomes
 from usl.labeling.answers.store import Store
 from usl.labeling.page.queue import Order
-from usl.numeric.arrays import TINY
 from usl.numeric.lazy_table import taken
 from usl.numeric.stage_cache import KeepSearch
 from usl.run.excluded import read_excluded
 from usl.selection.contract import DEFAULT as COLD_START
 from usl.training.labels import numbered
-from usl.training.models import Model, Probabilities, train_probabilities
+from usl.training.models import Model, Probabilities
 from usl.training.open_run import Opened, searched_width
 from usl.training.refit import Refit
+from usl.training.shared.few_classes import FewClasses, renumbered
+from usl.training.told import most_probable, train_probabilities
 
 AHEAD = 24  # images of an order: more than a few people answer during a refit
 
@@ -33,19 +34,19 @@ class Fitted:
     """A ``model`` of some labels.
 
     ``given`` the label of each labelled row, ``names`` the classes, ``chances`` float64 [n, C] of
-    all rows, ``estimate`` the model's own guess at its accuracy, None without one; ``more`` and
-    ``changed`` as of :class:`Order`; ``previous`` float64 [n, C] what the model before said, None
-    without one.
+    all rows, an array or a table of the likeliest classes, ``estimate`` the model's own guess at
+    its accuracy, None without one; ``more`` and ``changed`` as of :class:`Order`; ``previous``, as
+    ``chances``, what the model before said, None without one.
     """
 
     model: Model
     given: dict[int, str]
     names: list[str]
-    chances: Probabilities
+    chances: Probabilities | FewClasses
     estimate: float | None
     more: int
     changed: float | None
-    previous: Probabilities | None = None
+    previous: Probabilities | FewClasses | None = None
 
 
 class LiveModel:
@@ -117,10 +118,10 @@ class LiveModel:
         fitted = self._fitted
         asked = self._asked(self._method, rows, classes, candidates, fitted)
         told = np.arange(len(self._ids)) if self._whole else asked
-        likeliest = fitted.chances[told].argmax(axis=1)
+        best, sure = most_probable(fitted.chances, told)
         guesses = {
-            self._ids[row]: (names[best], round(float(fitted.chances[row, best]), 4))
-            for row, best in zip(told.tolist(), likeliest.tolist(), strict=True)
+            self._ids[row]: (names[number], round(chance, 4))
+            for row, number, chance in zip(told.tolist(), best.tolist(), sure.tolist(), strict=True)
         }
         estimate = fitted.estimate
         if estimate is not None:  # a person's label counts as right
@@ -161,15 +162,10 @@ class LiveModel:
         number: dict[Any, int] = {name: place for place, name in enumerate(names)}
         same = np.array([number.get(present(name), -1) for name in before.names])
         open_rows = np.flatnonzero(is_open)
-        was, now = (one[open_rows].argmax(axis=1) for one in (before.chances, chances))
+        was, now = (most_probable(one, open_rows)[0] for one in (before.chances, chances))
         changed = float((same[was] != now).mean()) if len(open_rows) else None
         more = len(given.keys() - before.given.keys())
-        kept = np.flatnonzero(same >= 0)
-        previous = np.zeros_like(chances)
-        np.add.at(previous.T, same[kept], before.chances.T[kept])
-        # A class that is gone leaves rows that it held with less than 1 between the others.
-        whole = previous.sum(axis=1, keepdims=True)
-        previous = np.where(whole > 0, previous / np.maximum(whole, TINY), 1 / len(names))
+        previous = renumbered(before.chances, same, len(names))
         return Fitted(model, given, names, chances, estimate, more, changed, previous)
 
     def _named(self, rows: NDArray[np.int64]) -> tuple[str, ...]:

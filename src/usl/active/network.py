@@ -243,7 +243,7 @@ def check_two_classes(classes: Rows) -> None:
 
 def _previous(given: ArrayLike, n: int, count: int) -> Probabilities:
     """What a network said before, float64 [n, C], checked."""
-    found = table_of_probabilities(given, n)
+    found: Probabilities = table_of_probabilities(np.asarray(given), n)
     if found.shape[1] != count:
         raise DataError(f"previous: {found.shape[1]} classes, but there are {count} by now.")
     return found

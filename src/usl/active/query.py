@@ -27,15 +27,16 @@ from usl.core.methods import find_method
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.core.words import counted
-from usl.numeric.lazy_table import LazyTable
+from usl.numeric.lazy_table import LazyTable, lazy_or_array
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.numeric.unit_rows import check_table, unit_rows
 from usl.numeric.workspace import Workspace
 from usl.selection.contract import METHODS
 from usl.selection.select import check_budget, row_numbers, select, table_of_probabilities
 from usl.training.contract import DEFAULT as LEARNER
-from usl.training.models import Model, train_probabilities
+from usl.training.models import Model
 from usl.training.refit import Refit
+from usl.training.told import train_probabilities
 
 COVERAGE = "covers what no label covers yet"  # the reason of every selection method
 
@@ -47,8 +48,8 @@ def query(
     labeled: ArrayLike,
     classes: ArrayLike,
     method: str = DEFAULT,
-    predictions: ArrayLike | None = None,
-    previous: ArrayLike | None = None,
+    predictions: ArrayLike | LazyTable | None = None,
+    previous: ArrayLike | LazyTable | None = None,
     views: Views | None = None,
     learner: str | Refit = LEARNER,
     truth: Truth | None = None,
@@ -69,7 +70,7 @@ def query(
     classes : int [L], the class number of each, from 0.
     method : a query strategy, or any selection method, which then covers what the labels do not.
     predictions : float [n, C], class probabilities by the present model. Where a strategy asks for
-        them and none are given, ``learner`` is trained.
+        them and none are given, ``learner`` is trained. A lazy table is never read as a whole.
     previous : float [n, C], those of the model before the newest labels, in the same columns; 0 for
         a class that had no label.
     views : ``views(count)`` gives so many tables like ``predictions``, one after another, by the
@@ -186,7 +187,7 @@ class _Learner:
             self._model = self.fit(self._classes, n_classes)
         return self._model
 
-    def predict(self) -> NDArray[np.float64]:
+    def predict(self) -> Any:
         """The probabilities of every row, float64 [n, C]."""
         return train_probabilities(self.model(int(self._classes.max()) + 1), self._table)
 
@@ -195,9 +196,7 @@ class _Learner:
         return feature_views(self._table, self.model(n_classes), self._seed, self._keep)
 
 
-def _predictions(
-    given: ArrayLike | None, trained: _Learner, classes: NDArray[np.int64]
-) -> NDArray[np.float64] | None:
+def _predictions(given: Any, trained: _Learner, classes: NDArray[np.int64]) -> Any:
     """What a model says, float64 [n, C]; None while fewer than two classes have a label."""
     if given is None:
         return trained.predict() if trained.several else None
@@ -212,16 +211,14 @@ def _predictions(
     return probabilities
 
 
-def _previous(
-    given: ArrayLike | None, now: NDArray[np.float64] | None
-) -> NDArray[np.float64] | None:
+def _previous(given: Any, now: Any) -> Any:
     """What the model before said, in the columns of the present one."""
     if given is None or now is None:
         return None
     return _as_predictions("previous", given, now)
 
 
-def _views(given: Views | None, trained: _Learner, now: NDArray[np.float64] | None) -> Views | None:
+def _views(given: Views | None, trained: _Learner, now: Any) -> Views | None:
     """What the model says of random views; None where there is none."""
     if now is None:
         return None
@@ -233,7 +230,7 @@ def _views(given: Views | None, trained: _Learner, now: NDArray[np.float64] | No
             )
         return trained.views(now.shape[1])
 
-    def checked(count: int) -> Iterator[NDArray[np.float64]]:
+    def checked(count: int) -> Iterator[Any]:
         done = 0
         for table in itertools.islice(given(count), count):
             yield _as_predictions(f"views: number {done}", table, now)
@@ -244,9 +241,9 @@ def _views(given: Views | None, trained: _Learner, now: NDArray[np.float64] | No
     return checked
 
 
-def _as_predictions(name: str, given: ArrayLike, now: NDArray[np.float64]) -> NDArray[np.float64]:
+def _as_predictions(name: str, given: Any, now: Any) -> Any:
     """A table of probabilities with the rows and columns of another; :class:`DataError`."""
-    table = np.asarray(given)
+    table = lazy_or_array(given)
     if table.shape != now.shape:
         raise DataError(
             f"{name}: {table.shape} given; a table like predictions, {now.shape}, is needed."

@@ -21,10 +21,12 @@ from usl.run.split_csv import by_people
 from usl.training.contract import DEFAULT as LEARNER
 from usl.training.contract import FROZEN
 from usl.training.labels import numbered
-from usl.training.models import Model, train_probabilities
+from usl.training.models import Model, Probabilities
 from usl.training.open_run import Opened, searched_width
 from usl.training.refit import Refit
+from usl.training.shared.few_classes import FewClasses
 from usl.training.stages import frozen_stages
+from usl.training.told import most_probable, train_probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +70,12 @@ class RunState:
 class Said:
     """What a learner of the labels of a state says, and how right it thinks that is.
 
-    ``learner`` is its name; ``probabilities`` float64 [n, C]; ``estimate`` None where it has none.
+    ``learner`` is its name; ``probabilities`` float64 [n, C], an array or a table of the likeliest
+    classes; ``estimate`` None where it has none.
     """
 
     learner: str
-    probabilities: NDArray[np.float64]
+    probabilities: Probabilities | FewClasses
     estimate: float | None = None
 
 
@@ -140,7 +143,9 @@ def learn(state: RunState, *, seed: int, progress: Progress) -> Learned | None:
     return Learned(LEARNER, said, getattr(model, "estimate", 0.0) or None, model=model, refit=refit)
 
 
-def said_before(state: RunState, learned: Learned, *, seed: int) -> NDArray[np.float64] | None:
+def said_before(
+    state: RunState, learned: Learned, *, seed: int
+) -> Probabilities | FewClasses | None:
     """What the learner would say without the labels of the newest round that has any, [n, C].
 
     None where only the first selection has labels, or those before it are of fewer than two
@@ -173,7 +178,7 @@ def likeliest(state: RunState, learned: Said | None) -> tuple[list[Any], NDArray
     called, sure = np.full(n, None, dtype=object), np.full(n, np.nan)
     names = np.array(state.names, dtype=object)
     if learned is not None:
-        best = learned.probabilities.argmax(axis=1)
-        called, sure = names[best], learned.probabilities[np.arange(n), best]
+        best, sure = most_probable(learned.probabilities)
+        called = names[best]
     called[state.labeled], sure[state.labeled] = names[state.classes], 1.0
     return called.tolist(), sure

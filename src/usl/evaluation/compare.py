@@ -28,7 +28,8 @@ from usl.selection.known_methods import is_oracle
 from usl.selection.select import select
 from usl.selection.stages import seconds_of
 from usl.training.contract import DEFAULT, FROZEN
-from usl.training.models import Model, NeighborModel, train_probabilities
+from usl.training.models import Model, NeighborModel
+from usl.training.told import train_probabilities
 
 # The neighbours of the test items and their weights, by the k and the power of the models.
 Links = dict[tuple[int, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
@@ -246,7 +247,7 @@ def guess_of(
 
     def predict(classes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         model = fit(classes)
-        own = train_probabilities(model, data.train)
+        own = np.asarray(train_probabilities(model, data.train))
         return own, _probabilities(model, data.test, links)
 
     return guess_by(picks, data, predict)

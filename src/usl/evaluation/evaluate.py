@@ -33,9 +33,10 @@ from usl.run.picks import picked_ids
 from usl.run.split import Split
 from usl.run.split_csv import by_people
 from usl.training.doubts import known_doubts
-from usl.training.models import Model, fitted_classes, open_model
+from usl.training.models import Model, open_model
 from usl.training.open_run import Opened, open_run
-from usl.training.predict import judge_points
+from usl.training.predict import judge_points, judge_rows
+from usl.training.told import fitted_classes
 
 
 def evaluate(
@@ -130,7 +131,7 @@ def predicted_classes(opened: Opened, model: Model, names: list[str]) -> NDArray
         return judge_points(model, opened.space, train).classes
     found = predictions_now(opened.run.path)
     said = {} if found is None else found.by_id()
-    best = np.asarray(model.probabilities(opened.space.features).argmax(axis=1))
+    best = judge_rows(model, opened.space.features).classes
     for row in np.flatnonzero(train).tolist():
         label, _ = said.get(str(opened.ids[row]), (None, 0.0))
         best[row] = names.index(label) if label in names else best[row]

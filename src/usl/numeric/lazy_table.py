@@ -8,7 +8,7 @@ of one reads all of it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from usl.core.plain_arrays import as_numpy
 from usl.numeric.arrays import Rows
+from usl.numeric.blocks import map_blocks, rows_per_block
 
 Array = NDArray[Any]
 
@@ -166,6 +167,25 @@ def taken(table: Any, rows: Rows) -> Any:
     if isinstance(table, Chosen):
         return Chosen(table.table, table.rows[rows])
     return Chosen(table, rows) if isinstance(table, LazyTable) or is_mapped(table) else table[rows]
+
+
+def of_rows(function: Callable[..., Any], *tables: Any, rows: Rows | None = None) -> Any:
+    """``function`` of the ``rows`` int64 [r] of tables [n, d], or of all, block by block.
+
+    It takes some rows of each table as arrays, and returns an array with an entry for each row, or
+    a tuple of such arrays. What comes back is the same of all r rows.
+    """
+
+    def block(start: int, stop: int) -> Any:
+        own = slice(start, stop) if rows is None else rows[start:stop]
+        return function(*(table[own] for table in tables))
+
+    count = len(tables[0]) if rows is None else len(rows)
+    size = rows_per_block(32 * tables[0].shape[1])
+    parts = list(map_blocks(block, count, size)) or [block(0, 0)]
+    if isinstance(parts[0], tuple):
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    return np.concatenate(parts)
 
 
 def is_mapped(array: Any) -> bool:

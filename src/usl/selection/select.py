@@ -13,7 +13,7 @@ from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.core.words import counted, more_such, verb_for
 from usl.numeric.arrays import Float32
-from usl.numeric.lazy_table import LazyTable
+from usl.numeric.lazy_table import LazyTable, of_rows
 from usl.numeric.stage_cache import Keep, KeepOnDisk
 from usl.numeric.unit_rows import check_table, known_lengths, unit_rows
 from usl.numeric.workspace import Workspace
@@ -175,29 +175,36 @@ def checked_predictions(given: ArrayLike | None, n: int, method: str) -> NDArray
         return None
     if not takes(METHODS.load(method), "predictions"):
         raise UsageError(f"predictions: the method {method!r} does not use them. Leave them out.")
-    return table_of_probabilities(given, n)
+    table: NDArray[np.float64] = table_of_probabilities(given, n)
+    return table
 
 
-def table_of_probabilities(
-    given: ArrayLike, n: int, name: str = "predictions"
-) -> NDArray[np.float64]:
+def table_of_probabilities(given: Any, n: int, name: str = "predictions") -> Any:
     """Predictions as float64 [n, C], checked; ``name`` is what messages call them.
+
+    A lazy table of float64 stays one.
 
     Raises :class:`DataError` for no table of n rows, or a row that is no distribution over the
     classes.
     """
-    table = np.asarray(given)
+    lazy = isinstance(given, LazyTable) and given.dtype == np.float64
+    table = given if lazy else np.asarray(given)
     if table.ndim != 2 or len(table) != n or not np.issubdtype(table.dtype, np.number):
         raise DataError(
             f"{name}: {table.dtype} {table.shape} given; class probabilities [{n}, classes] "
             "are needed, a row per item."
         )
-    table = table.astype(np.float64)
-    for fault, wrong in (
-        ("holds NaN or infinity", ~np.isfinite(table).all(axis=1)),
-        ("holds a probability below 0", (table < 0).any(axis=1)),
-        ("does not sum to 1", ~np.isclose(table.sum(axis=1), 1, atol=SUM_TOLERANCE)),
-    ):
+    table = table if lazy else table.astype(np.float64)
+    found = of_rows(
+        lambda rows: (
+            ~np.isfinite(rows).all(axis=1),
+            (rows < 0).any(axis=1),
+            ~np.isclose(rows.sum(axis=1), 1, atol=SUM_TOLERANCE),
+        ),
+        table,
+    )
+    faults = "holds NaN or infinity", "holds a probability below 0", "does not sum to 1"
+    for fault, wrong in zip(faults, found, strict=True):
         if wrong.any():
             raise DataError(
                 f"{name}: row {int(wrong.argmax())} {fault}"

@@ -14,11 +14,12 @@ from usl.core.errors import DataError
 from usl.core.files import atomic_write
 from usl.core.npz import read_npz
 from usl.labeling.answers.called_now import classes_now, names_now
-from usl.numeric.arrays import Float32, Rows, Values, softmax
+from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import nearest
+from usl.numeric.distances import nearest, smallest
 from usl.numeric.neighbor_graph import similarity
 from usl.run.models import MODEL, STAMP, TrainedModel, trained_model
+from usl.training.shared.few_classes import FewClasses
 from usl.training.shared.whitening import mapped
 
 Probabilities = NDArray[np.float64]
@@ -48,36 +49,6 @@ class ArrayModel:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What is stored: the fields."""
         return {name: np.asarray(value) for name, value in vars(self).items()}
-
-
-def train_probabilities(model: Model, features: Float32) -> Probabilities:
-    """Of the items that a model was trained on, float64 [n, C]: its own, or as of any others.
-
-    ``features`` float32 [n, d] are those of the training.
-    """
-    own = model.fitted()
-    return model.probabilities(features) if own is None else own
-
-
-def most_probable(probabilities: Probabilities) -> tuple[Rows, Values]:
-    """The class of each row of a table [q, C], int64 [q], and its probability, float64 [q]."""
-    classes = probabilities.argmax(axis=1)
-    return classes, probabilities[np.arange(len(classes)), classes]
-
-
-def fitted_classes(model: Model) -> tuple[Rows, Values] | None:
-    """As :func:`most_probable` of :meth:`Model.fitted`, None where that is None.
-
-    A model that knows a few classes of each item makes no table of all of them.
-    """
-    if isinstance(model, MixtureModel) and model.numbers is not None:
-        told = model.told()
-        sure = told.max(axis=1)
-        last = np.iinfo(model.numbers.dtype).max  # of equal probabilities the lower class is meant
-        classes = np.where(told == sure[:, None], model.numbers, last).min(axis=1)
-        return classes.astype(np.int64), sure
-    own = model.fitted()
-    return None if own is None else most_probable(own)
 
 
 @dataclass(frozen=True)
@@ -199,13 +170,28 @@ class MixtureModel(NeighborModel):
 
         As for the training items, only those of the K likeliest classes are above 0.
         """
+        if self.numbers is not None:
+            return self.few_linked(features, found, weights)[:]
+        return softmax(self._logits(features, found, weights) / self.temperature)
+
+    def few_linked(
+        self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> FewClasses:
+        """As :meth:`linked` where ``numbers`` are given, of the K likeliest classes alone."""
+        assert self.numbers is not None
+        logits = self._logits(features, found, weights)
+        numbers = smallest(-logits.astype(np.float32), self.numbers.shape[1])
+        chances = softmax(np.take_along_axis(logits, numbers, axis=1) / self.temperature)
+        return FewClasses(numbers.astype(self.numbers.dtype), chances, logits.shape[1])
+
+    def _logits(
+        self, features: Float32, found: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         if len(self.center):
             features = mapped(features, self.center, self.projection)
-        logits = features @ self.weight.T + self.bias + self.graph * self.vote(found, weights)
-        if self.numbers is not None and (most := self.numbers.shape[1]) < logits.shape[1]:
-            least = np.partition(logits, -most, axis=1)[:, -most, None]
-            logits[logits < least] = -np.inf
-        return softmax(logits / self.temperature)
+        return np.asarray(
+            features @ self.weight.T + self.bias + self.graph * self.vote(found, weights)
+        )
 
     def vote(self, found: NDArray[np.int64], weights: NDArray[np.float64]) -> Probabilities:
         """Probabilities of the items with these :meth:`links`, float64 [q, C]."""
@@ -223,9 +209,7 @@ class MixtureModel(NeighborModel):
         told = self.told(rows)
         if self.numbers is None:
             return told
-        everything = np.zeros((len(told), len(self.bias)))
-        np.put_along_axis(everything, self.numbers[rows].astype(np.int64), told, axis=1)
-        return everything
+        return FewClasses(self.numbers[rows], told, len(self.bias))[:]
 
     def belonging(self, number: int) -> NDArray[np.floating[Any]]:
         """See :meth:`NeighborModel.belonging`."""

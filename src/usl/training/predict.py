@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,9 @@ from usl.numeric.arrays import Float32, Rows, Values
 from usl.run.folder import Run
 from usl.run.predictions import prediction_table
 from usl.run.tables import write_table
-from usl.training.models import (
-    Model,
-    NeighborModel,
-    Probabilities,
-    fitted_classes,
-    most_probable,
-    open_model,
-)
+from usl.training.models import Model, NeighborModel, Probabilities, open_model
 from usl.training.open_run import recorded_space
+from usl.training.told import fitted_classes, joined, linked, most_probable
 from usl.training.unlike import unlikeness_of_new
 
 JUDGED_ROWS = 8192  # that are judged at once, or as many as make
@@ -41,23 +36,29 @@ JUDGED = 32 << 20  # probabilities
 class Predicted:
     """Predictions of new images.
 
-    ``ids`` str [r] and ``probabilities`` float64 [r, C] in the collection's order, ``class_names``
-    of the C columns, ``skipped`` what could not be read, ``path`` the file written, if one was.
-    ``unlike`` float64 [r] says how little each is like any class: 0 is usual, from 1 on it is like
-    none, NaN where the method does not know.
+    ``ids`` str [r] and ``chances``, class probabilities [r, C], in the collection's order: an
+    array, or a table where the model knows a few classes of each image. ``class_names`` of the C
+    columns, ``skipped`` what could not be read, ``path`` the file written, if one was. ``unlike``
+    float64 [r] says how little each is like any class: 0 is usual, from 1 on it is like none, NaN
+    where the method does not know.
     """
 
     ids: NDArray[np.str_]
-    probabilities: Probabilities
+    chances: Any
     class_names: list[str]
     skipped: tuple[tuple[str, str], ...]
     path: Path | None
     unlike: NDArray[np.float64]
 
     @property
+    def probabilities(self) -> Probabilities:
+        """Of every class, float64 [r, C]."""
+        return np.asarray(self.chances)
+
+    @property
     def labels(self) -> list[str]:
         """The most probable class of each image."""
-        return [self.class_names[number] for number in self.probabilities.argmax(axis=1)]
+        return [self.class_names[number] for number in most_probable(self.chances)[0]]
 
 
 def predict(
@@ -103,17 +104,19 @@ def predict(
             f"{run.path}: was trained on {record['name']} features; {collection.source} gives "
             f"others ({space.embedding.encoder.name}, or the same with other weights)."
         )
-    probabilities, unlike = judge(model, space.features)
+    parts = list(_judged(model, space.features))
+    chances = joined([part for part, _ in parts])
+    unlike = np.concatenate([part for _, part in parts])
     ids = collection.ids[space.rows]
     if target is not None:
         nobody = np.zeros(len(ids), dtype=bool)
         subsets = collection.subsets[space.rows]
         called = [names_now(run.path).present(name) for name in class_names]  # some merged, perhaps
-        said = most_probable(probabilities)
+        said = most_probable(chances)
         table = prediction_table(ids, subsets, *said, called, nobody, unlike)
         write_table(target, table)
     skipped = (*collection.skipped, *space.embedding.skipped)
-    return Predicted(ids, probabilities, class_names, skipped, target, unlike)
+    return Predicted(ids, chances, class_names, skipped, target, unlike)
 
 
 def predict_point(
@@ -151,28 +154,34 @@ def judge_points(model: Model, space: Space, train_points: NDArray[np.bool_]) ->
     """
     own = fitted_classes(model)
     count = len(space.features)
-    verdict = Verdict(np.empty(count, np.int64), np.empty(count), np.full(count, np.nan))
     if own is None:
-        _judge_rows(model, space.features, np.arange(count), verdict)
-        return verdict
+        return judge_rows(model, space.features)
     check_size(len(own[0]), train_points)
+    verdict = Verdict(np.empty(count, np.int64), np.empty(count), np.full(count, np.nan))
     verdict.classes[train_points], verdict.confidence[train_points] = own
     if len(known := getattr(model, "unlike", ())):
         verdict.unlike[train_points] = known
-    others = restrict(space, ~train_points)
-    _judge_rows(model, others.features, np.flatnonzero(~train_points), verdict)
+    if not train_points.all():
+        rest = judge_rows(model, restrict(space, ~train_points).features)
+        for name, found in vars(rest).items():
+            getattr(verdict, name)[~train_points] = found
     return verdict
 
 
-def _judge_rows(model: Model, features: Float32, rows: Rows, verdict: Verdict) -> None:
-    """Judge ``features`` [q, d], those of the ``rows`` [q] of a verdict, and write it there."""
+def judge_rows(model: Model, features: Float32) -> Verdict:
+    """The model's word of new items, float32 [q, d], one at least."""
+    parts = [(*most_probable(chances), unlike) for chances, unlike in _judged(model, features)]
+    return Verdict(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _judged(model: Model, features: Float32) -> Iterator[tuple[Any, NDArray[np.float64]]]:
+    """As :func:`judge`, of so many rows at once that their probabilities take little memory."""
     start, step = 0, JUDGED_ROWS
-    while start < len(rows):
-        own = rows[start : start + step]
-        chances, verdict.unlike[own] = judge(model, features[start : start + step])
-        verdict.classes[own], verdict.confidence[own] = most_probable(chances)
-        start += len(own)
-        step = max(JUDGED_ROWS, JUDGED // chances.shape[1])
+    while start < len(features):
+        part = judge(model, features[start : start + step])
+        yield part
+        start += step
+        step = max(JUDGED_ROWS, JUDGED // part[0].shape[1])
 
 
 def check_size(size: int, train_points: NDArray[np.bool_]) -> None:
@@ -184,9 +193,9 @@ def check_size(size: int, train_points: NDArray[np.bool_]) -> None:
         )
 
 
-def judge(model: Model, features: Float32) -> tuple[Probabilities, NDArray[np.float64]]:
+def judge(model: Model, features: Float32) -> tuple[Any, NDArray[np.float64]]:
     """Probabilities of new items, and how little each is like any class (NaN if not known)."""
     if not isinstance(model, NeighborModel):
         return model.probabilities(features), np.full(len(features), np.nan)
     links = model.links(features)
-    return model.linked(features, *links), unlikeness_of_new(model, features, *links)
+    return linked(model, features, *links), unlikeness_of_new(model, features, *links)

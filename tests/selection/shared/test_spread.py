@@ -40,6 +40,8 @@ def test_anchors_of_a_group_spread_together():
     np.testing.assert_allclose(together[:, [0, 2, 129]], expected, rtol=1e-5)
     assert together.shape == (60, 131)
     assert together[:, [1, 130]].max() == np.float32(TINY)
+    some = np.array([41, 7, 7])
+    np.testing.assert_array_equal(spread(graph, anchors, groups, 131, rows=some), together[some])
 
 
 def test_information_prefers_one_pick_per_group(blobs):

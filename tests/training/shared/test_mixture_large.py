@@ -13,8 +13,9 @@ from usl.core.errors import DataError
 from usl.numeric.neighbor_graph import neighbor_weights
 from usl.training.frozen import accord
 from usl.training.frozen.accord import fit
-from usl.training.models import MixtureModel, fitted_classes, load_model, save_model
+from usl.training.models import MixtureModel, load_model, save_model
 from usl.training.shared import mixture, mixture_large, whitening
+from usl.training.told import fitted_classes
 
 
 def groups(n, classes, noise, seed=0, width=24):

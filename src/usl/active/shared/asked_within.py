@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from usl.active.contract import STRATEGIES
 from usl.core.progress import silent
 from usl.numeric.arrays import Rows
+from usl.numeric.lazy_table import taken
 from usl.numeric.table import Table
 from usl.selection.contract import METHODS
 
@@ -38,6 +39,6 @@ def asked_within(
     if name in METHODS.built_in():
         found = METHODS.load(name).pick(points, budget, **given)
     else:
-        given |= {"classes": classes, "predictions": predictions[rows]}
+        given |= {"classes": classes, "predictions": taken(predictions, rows)}
         found = STRATEGIES.load(name).query(points, budget, **given)
     return np.asarray(rows[found.indices])

@@ -13,9 +13,9 @@ search of the whole table for every view would take minutes where this takes a s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from usl.active.contract import Views
 from usl.numeric.arrays import TINY, Float32, Rows
@@ -23,6 +23,7 @@ from usl.numeric.neighbor_graph import SEARCHED, kept_nearest
 from usl.numeric.stage_cache import Keep
 from usl.numeric.table import as_table
 from usl.training.models import Model, NeighborModel
+from usl.training.told import joined, linked
 
 DROPOUT = 0.33  # of the features of a view
 BLOCK = 512  # rows; fixed, because what drops out is drawn block by block
@@ -39,20 +40,20 @@ def feature_views(features: Float32, model: Model, seed: int, keep: Keep) -> Vie
     table, every = as_table(features), np.arange(len(features))
     known: list[Rows] = []  # the row and its neighbours, [n, m], once they are needed
 
-    def views(count: int) -> Iterator[NDArray[np.float64]]:
+    def views(count: int) -> Iterator[Any]:
         if isinstance(model, NeighborModel) and not known:
             wide = min(SEARCHED, len(table) - 1)
             found, _ = kept_nearest(table, wide, keep=keep.of(features))
             known.append(np.column_stack([every, found]))
         for number in range(count):
 
-            def block(points: Float32, rows: Rows, number: int = number) -> NDArray[np.float64]:
+            def block(points: Float32, rows: Rows, number: int = number) -> Any:
                 seen = dropped(points, np.random.default_rng([seed, number, int(rows[0])]))
                 if isinstance(model, NeighborModel):
-                    return model.linked(seen, *model.links_among(seen, known[0][rows]))
+                    return linked(model, seen, *model.links_among(seen, known[0][rows]))
                 return model.probabilities(seen)
 
-            yield np.concatenate(list(table.map(block, every, block=BLOCK)))
+            yield joined(list(table.map(block, every, block=BLOCK)))
 
     return views
 

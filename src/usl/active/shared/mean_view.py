@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
 
 from usl.active.contract import Views
 from usl.core.progress import Progress
 from usl.numeric.arrays import Rows
+from usl.training.shared.few_classes import FewClasses
 
 
-def mean_view(views: Views, count: int, rows: Rows, progress: Progress) -> NDArray[np.float64]:
-    """The mean probabilities of ``count`` views of each of ``rows``, float64 [r, C]."""
-    total: NDArray[np.float64] | float = 0.0
+def mean_view(views: Views, count: int, rows: Rows, progress: Progress) -> Any:
+    """The mean probabilities of ``count`` views of each of ``rows``, float64 [r, C].
+
+    Of views that know a few classes of each row it is a table that knows those of all views.
+    """
+    total: Any = 0.0
+    few: list[FewClasses] = []
     for done, seen in enumerate(views(count), 1):
-        total = total + seen[rows]
+        if isinstance(seen, FewClasses):
+            few.append(seen)
+        else:
+            total = total + seen[rows]
         progress(done, count, "views")
-    return np.asarray(total / count)
+    if not few:
+        return np.asarray(total / count)
+    numbers = np.concatenate([seen.numbers[rows] for seen in few], axis=1)
+    values = np.concatenate([seen.values[rows] for seen in few], axis=1)
+    return FewClasses(numbers, values / count, few[0].shape[1])

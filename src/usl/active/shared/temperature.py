@@ -10,6 +10,7 @@ from usl.active.shared.doubt import two_likeliest
 from usl.numeric.arrays import TINY, Rows, Values, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.table import Table
+from usl.training.told import fitted_probabilities
 
 HELD_OUT = 0.2  # of the labels
 TEMPERATURES = np.arange(10, 200) / 10  # 1, 1.1, ... 19.9
@@ -61,7 +62,7 @@ def calibrated_temperature(
     kept[labeled] = classes
     kept[labeled[out]] = -1
     model = fit(kept)
-    fitted = model.fitted()
+    fitted = fitted_probabilities(model)
     rows = labeled[out]
     said = model.probabilities(table.take(rows)) if fitted is None else fitted[rows]
     errors = [calibration_error(at_temperature(said, t), classes[out]) for t in TEMPERATURES]

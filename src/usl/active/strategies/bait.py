@@ -75,7 +75,7 @@ def query(
     known = fisher_sum(table, kind, predictions, scale, labeled) / total
     every = fisher_sum(table, kind, predictions, scale) / len(table)
     points = table.take(drawn) * np.float32(scale)
-    p = kind.of(predictions)[drawn]
+    p = kind.of(predictions[drawn])
     traces = Traces(kind, points, p, budget / total, lam * np.eye(size) + known, every)
     added: list[int] = []
     falls: list[float] = []

@@ -93,11 +93,12 @@ def query(
     h = reach(points, len(labeled) + budget)
 
     # 2. The doubt about every row, and the class of every candidate.
-    first, second, margin = two_likeliest(predictions[view.rows[view.inner]])
+    first, second, margin = two_likeliest(predictions, view.rows[view.inner])
     doubt = np.maximum(1 - margin, SURE).astype(np.float32)
     present, numbers = np.unique(classes, return_inverse=True)
     here = np.isin(labeled, view.rows)
-    votes = spread(near.graph(), view.labeled, numbers[here], len(present))[view.inner[view.pool]]
+    asked = view.inner[view.pool]
+    votes = spread(near.graph(), view.labeled, numbers[here], len(present), rows=asked)
     shares = (votes / votes.sum(axis=1, keepdims=True)).astype(np.float64)
     counts = np.bincount(numbers).astype(np.float64)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from usl.active.contract import Query
 from usl.core.progress import Progress
 from usl.numeric.arrays import Float32
+from usl.training.told import most_probable
 
 NAME = "least confidence"
 NEEDS_MODEL = True
@@ -28,12 +29,10 @@ def query(
     progress: Progress,
 ) -> Query:
     """Ask for the rows of the smallest largest probability, of equal ones the lower row first."""
-    among = predictions[candidates]
-    confidence = among.max(axis=1)
+    best, confidence = most_probable(predictions, candidates)
     taken = np.argsort(confidence, kind="stable")[:budget]
-    likeliest = among[taken].argmax(axis=1).tolist()
     reasons = tuple(
         f"likeliest {{{likely}}}, with {sure:.0%} only"
-        for likely, sure in zip(likeliest, confidence[taken], strict=True)
+        for likely, sure in zip(best[taken].tolist(), confidence[taken], strict=True)
     )
     return Query(candidates[taken], reasons, {"confidence": confidence[taken]})

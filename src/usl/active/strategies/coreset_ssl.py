@@ -41,7 +41,9 @@ def query(
 
     Equally far candidates go by the lower row. The figure ``margin`` is p1 - p2.
     """
-    said = predictions.astype(np.float32)  # inside the unit ball, as rows of features are
+    said = np.asarray(
+        predictions, dtype=np.float32
+    )  # inside the unit ball, as rows of features are
     picks = farthest_first(as_table(said).farthest(labeled), [], candidates, budget, progress)
     first, second, margin = two_likeliest(predictions[picks])
     return Query(picks, between(first, second), {"margin": margin})

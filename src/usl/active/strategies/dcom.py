@@ -66,10 +66,10 @@ def query(
         given = {"labeled": labeled, "candidates": candidates, "seed": seed, "progress": progress}
         found = probcover.pick(features, budget, delta=delta, **given)  # type: ignore[arg-type]
         return Query(found.indices, (COVERING,) * budget, {}, parameters)
-    radii, covered = balls(table, labeled, classes, predictions.argmax(axis=1), delta)
+    first, second, margin = two_likeliest(predictions)
+    radii, covered = balls(table, labeled, classes, first, delta)
     competence = competence_at(float(covered.mean()), center, steepness)
     radius = float(radii.mean()) if len(radii) else delta
-    first, second, margin = two_likeliest(predictions)
     doubt = 1 - margin[candidates]
     doubt = (doubt - doubt.min()) / max(float(np.ptp(doubt)), TINY)
     reach = table.farthest(np.empty(0, np.int64))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.contract import Query
+from usl.active.shared.doubt import entropies
 from usl.core.progress import Progress
 from usl.numeric.arrays import Float32
 
@@ -31,12 +32,9 @@ def query(
     The figure ``entropy`` is in nats. The reason speaks of its exponential: as many classes, all
     equally likely, would be as hard to guess.
     """
-    from scipy.special import entr
-
-    among = predictions[candidates]
-    entropy = entr(among).sum(axis=1)
+    entropy = entropies(predictions, candidates)
     taken = np.argsort(-entropy, kind="stable")[:budget]
-    likeliest = among[taken].argmax(axis=1).tolist()
+    likeliest = predictions[candidates[taken]].argmax(axis=1).tolist()
     reasons = tuple(
         f"as open as among {classes_alike:.1f} classes, likeliest {{{likely}}}"
         for classes_alike, likely in zip(np.exp(entropy[taken]), likeliest, strict=True)

@@ -28,7 +28,7 @@ def query(
     progress: Progress,
 ) -> Query:
     """Ask for the rows of the smallest p1 - p2, of equal ones the lower row first."""
-    first, second, margin = two_likeliest(predictions[candidates])
+    first, second, margin = two_likeliest(predictions, candidates)
     taken = np.argsort(margin, kind="stable")[:budget]
     reasons = between(first[taken], second[taken])
     return Query(candidates[taken], reasons, {"margin": margin[taken]})

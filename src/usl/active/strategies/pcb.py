@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.active.contract import Query
+from usl.active.shared.doubt import entropies
 from usl.core.parameters import Between
 from usl.core.progress import Progress
 from usl.core.words import counted
 from usl.numeric.arrays import Float32
+from usl.training.told import most_probable
 
 NAME = "PCB"
 NEEDS_MODEL = True
@@ -45,12 +47,10 @@ def query(
     share : of all rows, the most uncertain of which are looked at (authors: a tenth); never below
         the budget.
     """
-    from scipy.special import entr
-
-    entropy = entr(predictions[candidates]).sum(axis=1)
+    entropy = entropies(predictions, candidates)
     count = max(budget, int(share * len(predictions)))
     open_ = np.argsort(-entropy, kind="stable")[:count]
-    predicted = predictions[candidates[open_]].argmax(axis=1)
+    predicted = most_probable(predictions, candidates[open_])[0]
     order = np.random.default_rng(seed).permutation(len(open_))
     waiting = {int(c): order[predicted[order] == c].tolist() for c in np.unique(predicted)}
     labels = np.bincount(classes, minlength=predictions.shape[1])

@@ -17,6 +17,7 @@ from usl.active.contract import Query
 from usl.active.shared.doubt import between, two_likeliest
 from usl.core.progress import Progress
 from usl.numeric.arrays import Float32
+from usl.numeric.lazy_table import of_rows
 
 NAME = "TOD"
 NEEDS_MODEL = True
@@ -41,16 +42,18 @@ def query(
     an untrained model says, 1 / C of every class: it asks for the rows of which the trained one
     still says little else.
     """
-    now = predictions[candidates]
-    before = np.full_like(now, 1 / now.shape[1]) if previous is None else previous[candidates]
-    discrepancy = ((now - before) ** 2).sum(axis=1) / 2
+    even = 1 / predictions.shape[1]
+    tables = [predictions] if previous is None else [predictions, previous]
+    discrepancy = of_rows(
+        lambda now, before=even: ((now - before) ** 2).sum(axis=1) / 2, *tables, rows=candidates
+    )
     taken = np.argsort(discrepancy if previous is None else -discrepancy, kind="stable")[:budget]
-    first, second, _ = two_likeliest(now[taken])
+    picks = candidates[taken]
     if previous is None:
-        reasons = between(first, second)
+        reasons = between(*two_likeliest(predictions, picks)[:2])
     else:
-        reasons = tuple(map(_changed, now[taken], before[taken]))
-    return Query(candidates[taken], reasons, {"discrepancy": discrepancy[taken]})
+        reasons = tuple(map(_changed, predictions[picks], previous[picks]))
+    return Query(picks, reasons, {"discrepancy": discrepancy[taken]})
 
 
 def _changed(now: NDArray[np.float64], before: NDArray[np.float64]) -> str:

@@ -13,7 +13,12 @@ STEPS = 10  # of the spread; what is left out is 0.8^11, or 9% of it
 
 
 def spread(
-    graph: sparse.csr_matrix, anchors: Rows, groups: Rows | None = None, count: int | None = None
+    graph: sparse.csr_matrix,
+    anchors: Rows,
+    groups: Rows | None = None,
+    count: int | None = None,
+    *,
+    rows: Rows | None = None,
 ) -> Float32:
     """Scores of all items for each anchor, float32 [n, a]: what reaches them over the graph.
 
@@ -25,10 +30,12 @@ def spread(
     graph : normalised weights, sparse float32 [n, n]; anchors : int64 [a].
     groups, count : int64 [a] from 0, and their number: anchors of a group spread together, and the
         result is [n, count]. Each is alone by default.
+    rows : int64 [r], the items whose scores come back, [r, count]; all by default.
     """
     columns = np.arange(len(anchors)) if groups is None else groups
     count = len(anchors) if count is None else count
-    result = np.empty((graph.shape[0], count), dtype=np.float32)
+    asked = graph.shape[0] if rows is None else len(rows)
+    result = np.empty((asked, count), dtype=np.float32)
     for first in range(0, count, COLUMNS):
         here = (columns >= first) & (columns < first + COLUMNS)
         sources = anchors[here], columns[here] - first
@@ -39,7 +46,7 @@ def spread(
             scores = graph @ scores
             scores *= np.float32(DAMPING)
             scores[sources] += 1.0
-        result[:, first : first + COLUMNS] = scores
+        result[:, first : first + COLUMNS] = scores if rows is None else scores[rows]
     return np.maximum(result, np.float32(TINY), out=result)
 
 
