@@ -1,7 +1,9 @@
 """Sources at addresses: a real S3 server, a web server; what lies there is read as on the disk."""
 
+import io
 import os
 import pickle
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -146,16 +148,13 @@ def test_tables_and_arrays_are_read_as_on_the_disk(make_images, bucket, tmp_path
     pictures = [{"bytes": (root / f"b/{n}.jpg").read_bytes(), "path": f"{n}.jpg"} for n in (1, 2)]
     (root / "hub").mkdir()
     pq.write_table(pa.table({"image": pictures, "label": [1, 0]}), root / "hub/train.parquet")
+    (root / "mnist").mkdir()
+    idx = struct.pack(">IIII", 0x803, 2, 3, 4) + bytes(range(24))
+    (root / "mnist/train-images-idx3-ubyte").write_bytes(idx)
+    (root / "mnist/train-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 2) + b"\1\0")
     bucket.put_folder(root)
-    for name in (
-        "f.npz",
-        "shards",
-        "shards/*.npy",
-        "f.csv",
-        "list.csv",
-        "hub",
-        "hub/train.parquet",
-    ):
+    folders = ("shards", "shards/*.npy", "hub", "hub/train.parquet", "mnist")
+    for name in ("f.npz", "f.csv", "list.csv", *folders):
         there = open_collection(f"{bucket.address}/{name}")
         alike(there, open_collection(root / name))
         assert there.source == f"{bucket.address}/{name}"
@@ -202,6 +201,21 @@ def test_faults_name_the_address(bucket, name, content, message):
     with pytest.raises(DataError, match=message) as caught:
         open_collection(f"{bucket.address}/in/{name}")
     assert os.environ["USL_CACHE"] not in str(caught.value)
+
+
+def test_faults_within_a_copy_name_the_address(bucket):
+    pictures = [{"bytes": b"no picture", "path": "1.jpg"}]
+    made = io.BytesIO()
+    pq.write_table(pa.table({"image": pictures}), made)
+    bucket.put("hub/train.parquet", made.getvalue())
+    with pytest.raises(DataError, match=rf"^{bucket.address}/hub/train\.parquet, row 1: not an"):
+        open_collection(f"{bucket.address}/hub").images.read(0)
+    bucket.put("p/train/1.jpg", b"x")
+    bucket.put("p/train/metadata.csv", b"file_name\n2.jpg\n")
+    with pytest.raises(
+        DataError, match=rf"^{bucket.address}/p/train/metadata\.csv, row 2: no file"
+    ):
+        open_collection(f"{bucket.address}/p")
 
 
 def test_places_where_nothing_is(bucket):

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -160,7 +161,7 @@ def _s3(fs: Any, bucket: str) -> Any:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
-        region = "us-east-1" if endpoint else fs.resolve_s3_region(bucket)
+        region = "us-east-1" if endpoint else _region_of(bucket)
     return fs.S3FileSystem(
         region=region,
         endpoint_override=endpoint,
@@ -168,6 +169,14 @@ def _s3(fs: Any, bucket: str) -> Any:
         request_timeout=SECONDS,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
     )
+
+
+@lru_cache(256)
+def _region_of(bucket: str) -> str:
+    """Where a bucket of Amazon's lies, which does not change."""
+    from pyarrow.fs import resolve_s3_region
+
+    return str(resolve_s3_region(bucket))
 
 
 def _limit() -> Any:

@@ -98,6 +98,7 @@ def from_shards(
     *,
     source: str,
     memo: DigestMemo,
+    called: Sequence[str] | None = None,
     others: Counter[str] | None = None,
     max_pixels: int | None = None,
 ) -> Collection:
@@ -106,6 +107,7 @@ def from_shards(
     Parameters
     ----------
     names : of the tars, below the folder that holds them all.
+    called : what the tars are called in messages; None for their paths.
     others : files that lie beside them, by ending.
     """
     open_index = partial(index_tar, texts=TEXTS)
@@ -129,6 +131,7 @@ def from_shards(
             [index.state[1] for index in indices],
             rows.names,
             np.array(rows.places, dtype=np.int64),
+            called=called,
             memo=memo,
             max_pixels=max_pixels,
         ),
