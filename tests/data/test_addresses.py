@@ -1,5 +1,6 @@
 """Sources at addresses: a real S3 server, a web server; what lies there is read as on the disk."""
 
+import errno
 import io
 import os
 import pickle
@@ -263,6 +264,32 @@ def test_a_store_that_cannot_be_reached(bucket, monkeypatch):
     monkeypatch.setattr(addresses, "TRIES", 1)
     with pytest.raises(StoreError, match=rf"{bucket.address}/a: cannot be reached.*same command"):
         open_collection(f"{bucket.address}/a")
+
+
+def test_a_refusal_of_the_disk_speaks_of_no_credentials():
+    error = PermissionError(errno.EACCES, "Permission denied")
+    with pytest.raises(DataError, match=r"^/photos: cannot be read or written .Permission denied"):
+        refused("/photos", error)
+
+
+def refused(address, error):
+    with addresses.reaching(address):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("AWS Error SLOW_DOWN during GetObject operation: for key '404.jpg'", "cannot be reached"),
+        ("AWS Error UNKNOWN (HTTP status 403) during HeadObject operation", "you may not"),
+        ("AWS Error EXPIRED_TOKEN during GetObject operation: 404", "you may not"),
+        ("google::cloud::Status(UNAVAILABLE: no permission file)", "cannot be reached"),
+        ("google::cloud::Status(PERMISSION_DENIED: 404.jpg)", "you may not"),
+    ],
+)
+def test_what_a_library_says_is_told_by_its_code_and_not_by_names_of_files(said, message):
+    with pytest.raises(StoreError, match=f"^s3://bucket/404.jpg: {message}"):
+        refused("s3://bucket/404.jpg", OSError(said))
 
 
 # The web
