@@ -70,7 +70,7 @@ def open_address(
         return _open_folder(place, options, call)
     if tars := [name for name in names if name.lower().endswith(webdataset.ENDING)]:
         shards = [f"{place.address}/{name}" for name in tars]
-        return _open_tars(shards, place.source, options, call)
+        return _open_tars(shards, place.source, options, call, above=place.address)
     copied = [name for name in names if _is_copied(name)]
     if not copied:
         return call(folder.from_address, place, options, "folder")  # says what there is instead
@@ -139,13 +139,17 @@ def _lists_images(copy: Path, as_: str | None) -> bool:
 
 
 def _open_tars(
-    addresses: list[str], source: str, options: dict[str, Any], call: Call
+    addresses: list[str], source: str, options: dict[str, Any], call: Call, *, above: str = ""
 ) -> Collection:
-    """Open tars; those on the web are copied, for many a server sends whole files alone."""
+    """Open tars, named from the folder ``above``, or else from the one that holds them all.
+
+    Those on the web are copied, for many a server sends whole files alone.
+    """
     places = [shown(one) for one in addresses]
     scheme = check_address(places[0])
-    folders = [posixpath.dirname(place.partition("://")[2]) for place in places]
-    above = f"{scheme}://{posixpath.commonpath(folders)}"
+    if not above:
+        folders = [posixpath.dirname(place.partition("://")[2]) for place in places]
+        above = f"{scheme}://{posixpath.commonpath(folders)}"
     shards = [str(local_file(one)) for one in addresses] if scheme in WEB else addresses
     names = [place[len(above) + 1 :] for place in places]
     memo = DigestMemo.called(above.encode())

@@ -122,11 +122,17 @@ def _fetched(index: TarIndex, path: Path) -> bool:
 
 
 def _keep(index: TarIndex, path: Path) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with suppress(OSError, DataError, UnicodeError), atomic_write(path) as handle:
+        pq.write_table(_table(index), handle, write_page_checksum=True)  # without, it costs time
+
+
+def _table(index: TarIndex) -> Any:
+    import pyarrow as pa
+
     rows = range(len(index.names))
-    table = pa.table(
+    return pa.table(
         {
             "name": pa.array(index.names, pa.string()),
             "offset": pa.array(index.offsets, pa.int64()),
@@ -135,5 +141,3 @@ def _keep(index: TarIndex, path: Path) -> None:
             "text": pa.array([index.texts.get(row) for row in rows], pa.string()),
         }
     )
-    with suppress(OSError, DataError), atomic_write(path) as handle:  # it costs time, no more
-        pq.write_table(table, handle, write_page_checksum=True)
