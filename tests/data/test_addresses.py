@@ -1,7 +1,10 @@
 """Sources at addresses: a real S3 server, a web server; what lies there is read as on the disk."""
 
+import errno
+import io
 import os
 import pickle
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -146,16 +149,13 @@ def test_tables_and_arrays_are_read_as_on_the_disk(make_images, bucket, tmp_path
     pictures = [{"bytes": (root / f"b/{n}.jpg").read_bytes(), "path": f"{n}.jpg"} for n in (1, 2)]
     (root / "hub").mkdir()
     pq.write_table(pa.table({"image": pictures, "label": [1, 0]}), root / "hub/train.parquet")
+    (root / "mnist").mkdir()
+    idx = struct.pack(">IIII", 0x803, 2, 3, 4) + bytes(range(24))
+    (root / "mnist/train-images-idx3-ubyte").write_bytes(idx)
+    (root / "mnist/train-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 2) + b"\1\0")
     bucket.put_folder(root)
-    for name in (
-        "f.npz",
-        "shards",
-        "shards/*.npy",
-        "f.csv",
-        "list.csv",
-        "hub",
-        "hub/train.parquet",
-    ):
+    folders = ("shards", "shards/*.npy", "hub", "hub/train.parquet", "mnist")
+    for name in ("f.npz", "f.csv", "list.csv", *folders):
         there = open_collection(f"{bucket.address}/{name}")
         alike(there, open_collection(root / name))
         assert there.source == f"{bucket.address}/{name}"
@@ -204,6 +204,21 @@ def test_faults_name_the_address(bucket, name, content, message):
     assert os.environ["USL_CACHE"] not in str(caught.value)
 
 
+def test_faults_within_a_copy_name_the_address(bucket):
+    pictures = [{"bytes": b"no picture", "path": "1.jpg"}]
+    made = io.BytesIO()
+    pq.write_table(pa.table({"image": pictures}), made)
+    bucket.put("hub/train.parquet", made.getvalue())
+    with pytest.raises(DataError, match=rf"^{bucket.address}/hub/train\.parquet, row 1: not an"):
+        open_collection(f"{bucket.address}/hub").images.read(0)
+    bucket.put("p/train/1.jpg", b"x")
+    bucket.put("p/train/metadata.csv", b"file_name\n2.jpg\n")
+    with pytest.raises(
+        DataError, match=rf"^{bucket.address}/p/train/metadata\.csv, row 2: no file"
+    ):
+        open_collection(f"{bucket.address}/p")
+
+
 def test_places_where_nothing_is(bucket):
     bucket.put("docs/readme.pdf", b"x")
     with pytest.raises(DataError, match=rf"{bucket.address}/none: not there"):
@@ -249,6 +264,32 @@ def test_a_store_that_cannot_be_reached(bucket, monkeypatch):
     monkeypatch.setattr(addresses, "TRIES", 1)
     with pytest.raises(StoreError, match=rf"{bucket.address}/a: cannot be reached.*same command"):
         open_collection(f"{bucket.address}/a")
+
+
+def test_a_refusal_of_the_disk_speaks_of_no_credentials():
+    error = PermissionError(errno.EACCES, "Permission denied")
+    with pytest.raises(DataError, match=r"^/photos: cannot be read or written .Permission denied"):
+        refused("/photos", error)
+
+
+def refused(address, error):
+    with addresses.reaching(address):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("AWS Error SLOW_DOWN during GetObject operation: for key '404.jpg'", "cannot be reached"),
+        ("AWS Error UNKNOWN (HTTP status 403) during HeadObject operation", "you may not"),
+        ("AWS Error EXPIRED_TOKEN during GetObject operation: 404", "you may not"),
+        ("google::cloud::Status(UNAVAILABLE: no permission file)", "cannot be reached"),
+        ("google::cloud::Status(PERMISSION_DENIED: 404.jpg)", "you may not"),
+    ],
+)
+def test_what_a_library_says_is_told_by_its_code_and_not_by_names_of_files(said, message):
+    with pytest.raises(StoreError, match=f"^s3://bucket/404.jpg: {message}"):
+        refused("s3://bucket/404.jpg", OSError(said))
 
 
 # The web

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -37,11 +38,15 @@ PACKAGES = {"az": "adlfs", "hf": "huggingface_hub", "http": "aiohttp", "https": 
 SECONDS, TRIES = 60, 4  # of a request
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of this machine, not of a store
 
-# What libraries say, and what is said of it; the first that is found counts.
-MISSING = re.compile(r"NO_SUCH_(BUCKET|KEY)|bucket does not exist|RepositoryNotFound|\b404\b")
-DENIED = re.compile(
-    r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|CREDENTIAL|EXPIRED|TOKEN|UNRECOGNIZED_CLIENT"
-    r"|\b40[13]\b|Forbidden|Unauthorized|[Pp]ermission|authentication|anonymous caller"
+# How libraries call what is wrong: a status of the web, or a word.
+MISSING, DENIED = (404, 410), (401, 403, 407)
+WORD = re.compile(r"AWS Error (\w+)|Status\((\w+)")
+STATUS = re.compile(r"HTTP status (\d{3})")
+MISSING_WORD = re.compile(r"NO_SUCH_\w+|\w*NOT_?FOUND\w*", re.I)
+DENIED_WORD = re.compile(
+    r"\w*(DENIED|ACCESS_KEY|SIGNATURE|TOKEN|CREDENTIAL|AUTHENTICATI|UNAUTHENTI|UNRECOGNIZED_CLIENT"
+    r"|EXPIRED)\w*",
+    re.I,
 )
 NOISE = re.compile(r"When .*?: (?=AWS Error)| \(Request ID: .*?\)|\[errno \d+\] ", re.I | re.S)
 
@@ -160,7 +165,7 @@ def _s3(fs: Any, bucket: str) -> Any:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
-        region = "us-east-1" if endpoint else fs.resolve_s3_region(bucket)
+        region = "us-east-1" if endpoint else _region_of(bucket)
     return fs.S3FileSystem(
         region=region,
         endpoint_override=endpoint,
@@ -168,6 +173,14 @@ def _s3(fs: Any, bucket: str) -> Any:
         request_timeout=SECONDS,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
     )
+
+
+@lru_cache(256)
+def _region_of(bucket: str) -> str:
+    """Where a bucket of Amazon's lies, which does not change."""
+    from pyarrow.fs import resolve_s3_region
+
+    return str(resolve_s3_region(bucket))
 
 
 def _limit() -> Any:
@@ -200,7 +213,7 @@ def reaching(address: str) -> Iterator[None]:
     """
     try:
         yield
-    except UslError:
+    except (UslError, ImportError):
         raise
     except Exception as error:  # every library has its own
         if isinstance(error, OSError) and error.errno in FULL:
@@ -212,16 +225,35 @@ def _refusal(address: str, error: BaseException) -> DataError:
     if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         error = error.__cause__  # fsspec calls whatever a web server does a missing file
     where, said = shown(address), _said(address, error)
-    if "NO_SUCH_BUCKET" in said or "bucket does not exist" in said:
+    status, word = _told(error)
+    if word.upper() in ("NO_SUCH_BUCKET", "BUCKETNOTFOUND"):
         return DataError(f"{where}: there is no such bucket. Correct the address.")
-    if isinstance(error, FileNotFoundError) or MISSING.search(said):
+    missing = status in MISSING or MISSING_WORD.fullmatch(word)
+    if isinstance(error, FileNotFoundError) or missing:
         return DataError(f"{where}: not there, or gone. Correct the name, or put it back.")
-    if isinstance(error, PermissionError) or DENIED.search(said):
+    if not is_address(address):
+        why = getattr(error, "strerror", None) or said
+        return DataError(f"{where}: cannot be read or written ({why}).")
+    denied = status in DENIED or DENIED_WORD.fullmatch(word)
+    if isinstance(error, PermissionError) or denied:
         return StoreError(
             f"{where}: you may not read or write there ({said}). Ask for the permission, or check "
             "the credentials in the environment or the profile."
         )
     return StoreError(f"{where}: cannot be reached ({said}). Run the same command again.")
+
+
+def _told(error: BaseException) -> tuple[int, str]:
+    """The status of the web that an error tells, or 0; and the word by which a library calls it."""
+    answer = getattr(error, "response", None)
+    for one in (error, answer):
+        for name in ("status", "status_code"):
+            if isinstance(found := getattr(one, name, None), int):
+                return found, type(error).__name__
+    if (code := STATUS.search(str(error))) is not None:
+        return int(code[1]), ""
+    found = WORD.search(str(error))
+    return 0, (found[1] or found[2]) if found else type(error).__name__
 
 
 def _said(address: str, error: BaseException) -> str:

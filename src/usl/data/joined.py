@@ -151,6 +151,7 @@ class JoinedImages(RowsOfImages):
     def __init__(self, parts: Sequence[Images]) -> None:
         """At least one source."""
         self.parts = list(parts)
+        self.far = any(getattr(part, "far", False) for part in parts)
         self.ends = np.cumsum([len(part) for part in parts])
         self.rows = np.arange(int(self.ends[-1]))
 

@@ -98,10 +98,8 @@ def named_by(address: str, home: Path) -> Iterator[None]:
     try:
         yield
     except UslError as error:
-        said = str(error).replace(str(home), shown(address))
-        if said == str(error):
-            raise
-        raise type(error)(said) from error
+        error.args = (str(error).replace(str(home), shown(address)), *error.args[1:])
+        raise
 
 
 def _is_copy(target: Path, entry: Entry) -> bool:
@@ -118,6 +116,17 @@ def _copy(filesystem: Any, path: str, target: Path, entry: Entry, address: str) 
         return
     _check_room(shown(address), entry.size)
     asked_at = time.time_ns()
+    try:
+        _fetch(filesystem, path, target, entry, address)
+        if is_settled(entry.version, asked_at):
+            os.utime(target, ns=(entry.version, entry.version))
+    except OSError as error:  # a name that is too long, or that of a folder, too
+        raise DataError(
+            f"{shown(address)}: cannot be copied to {target} ({error.strerror or error})."
+        ) from error
+
+
+def _fetch(filesystem: Any, path: str, target: Path, entry: Entry, address: str) -> None:
     with atomic_write(target) as handle, reaching(address):
         if filesystem.type_name.startswith("py"):
             filesystem.handler.fs.get_file(path, handle.name)
@@ -131,8 +140,6 @@ def _copy(filesystem: Any, path: str, target: Path, entry: Entry, address: str) 
                 f"{shown(address)}: {size:,} bytes, but {entry.size:,} when it was listed: it has "
                 "changed since. Run the same command again."
             )
-    if is_settled(entry.version, asked_at):
-        os.utime(target, ns=(entry.version, entry.version))
 
 
 def _check_room(what: str, size: int) -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from usl.core.errors import DataError, UsageError, UslWarning, did_you_mean
-from usl.core.methods import Methods
+from usl.core.methods import KEYWORD, Methods
 from usl.data.addresses import address_of, local_path
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
@@ -22,7 +22,16 @@ from usl.data.tables import SOURCE_SUFFIXES, TABLE_SUFFIXES, column_names
 from usl.data.verdict import KINDS
 
 READERS = Methods("usl.data.readers", "read")
-GIVEN = ("path", "place", "shards", "names", "source", "memo", "dataset")  # no options of a reader
+GIVEN = (
+    "path",
+    "place",
+    "shards",
+    "names",
+    "source",
+    "memo",
+    "called",
+    "dataset",
+)  # no options of a reader
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
@@ -168,7 +177,8 @@ def _call(
     read: Callable[..., Collection], source: Any, options: dict[str, Any], kind: str
 ) -> Collection:
     """Call a reader, refusing options that it does not have."""
-    known = [name for name in inspect.signature(read).parameters if name not in GIVEN]
+    parameters = inspect.signature(read).parameters.values()
+    known = [one.name for one in parameters if one.kind is KEYWORD]
     for name in options:
         if name not in known:
             has = f"its options: {', '.join(known)}" if known else "it has none"

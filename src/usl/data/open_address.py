@@ -12,6 +12,7 @@ On the web nothing is listed: there, a source is a file, or a range of tars.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -25,12 +26,14 @@ from usl.data.collection import Collection
 from usl.data.digests import DigestMemo
 from usl.data.endings import EXTENSIONS
 from usl.data.local_copy import local_file, local_folder, named_by
+from usl.data.parquet_images import ParquetImages
 from usl.data.readers import folder, hub, manifest, webdataset
-from usl.data.tables import SOURCE_SUFFIXES, Table, column_names, read_table
+from usl.data.tables import SOURCE_SUFFIXES, column_names, read_table
 from usl.data.verdict import kind_of
 
-# Files of a folder without images that one of the readers may take, by their ending.
-COPIED = (*SOURCE_SUFFIXES, ".npy", ".npz", ".gz", "")
+# Files of a folder without images that a reader may take: by their ending; idx and CIFAR by name.
+COPIED = (*SOURCE_SUFFIXES, ".npy", ".npz")
+KNOWN = re.compile(r".*ubyte(\.gz)?|data_batch_\d|test_batch|batches\.meta|train|test|meta")
 Reader = Callable[..., Collection]
 Call = Callable[[Reader, Any, dict[str, Any], str], Collection]
 
@@ -64,12 +67,10 @@ def open_address(
     place = list_address(address)
     names = list(place.entries or {})
     if place.listing.names:
-        if metadata := _metadata(place):
-            return call(partial(manifest.from_metadata, metadata), place, options, manifest.KIND)
-        return call(folder.from_address, place, options, "folder")
+        return _open_folder(place, options, call)
     if tars := [name for name in names if name.lower().endswith(webdataset.ENDING)]:
         shards = [f"{place.address}/{name}" for name in tars]
-        return _open_tars(shards, place.source, options, call)
+        return _open_tars(shards, place.source, options, call, above=place.address)
     copied = [name for name in names if _is_copied(name)]
     if not copied:
         return call(folder.from_address, place, options, "folder")  # says what there is instead
@@ -87,6 +88,21 @@ def _check_web(address: str) -> None:
             f"{plain}: folders on the web cannot be listed. Name a file: a table that lists "
             "images, features, or tars (photos-{0000..0009}.tar)."
         )
+
+
+def _open_folder(place: Place, options: dict[str, Any], call: Call) -> Collection:
+    """Open a folder of images, by Hugging Face's metadata where there are any."""
+    if names := manifest.metadata_names(place.entries or {}):
+        home = local_folder(Place(place.address, place.entries, "metadata"), names)
+        with named_by(place.address, home):
+            tables = {
+                posixpath.dirname(name): read_table(home / name)
+                for name in names
+                if "file_name" in column_names(home / name)
+            }
+            if tables:
+                return call(partial(manifest.from_metadata, tables), place, options, manifest.KIND)
+    return call(folder.from_address, place, options, "folder")
 
 
 def _open_file(
@@ -123,40 +139,41 @@ def _lists_images(copy: Path, as_: str | None) -> bool:
 
 
 def _open_tars(
-    addresses: list[str], source: str, options: dict[str, Any], call: Call
+    addresses: list[str], source: str, options: dict[str, Any], call: Call, *, above: str = ""
 ) -> Collection:
-    """Open tars; those on the web are copied, for many a server sends whole files alone."""
+    """Open tars, named from the folder ``above``, or else from the one that holds them all.
+
+    Those on the web are copied, for many a server sends whole files alone.
+    """
     places = [shown(one) for one in addresses]
     scheme = check_address(places[0])
-    folders = [posixpath.dirname(place.partition("://")[2]) for place in places]
-    above = f"{scheme}://{posixpath.commonpath(folders)}"
+    if not above:
+        folders = [posixpath.dirname(place.partition("://")[2]) for place in places]
+        above = f"{scheme}://{posixpath.commonpath(folders)}"
     shards = [str(local_file(one)) for one in addresses] if scheme in WEB else addresses
     names = [place[len(above) + 1 :] for place in places]
     memo = DigestMemo.called(above.encode())
-    read = partial(webdataset.from_shards, names=names, source=source, memo=memo)
+
+    def read(shards: list[str], *, max_pixels: int | None = None) -> Collection:
+        return webdataset.from_shards(
+            shards, names, source=source, memo=memo, called=places, max_pixels=max_pixels
+        )
+
     return call(read, shards, options, webdataset.KIND)
-
-
-def _metadata(place: Place) -> dict[str, Table]:
-    """Hugging Face's tables at the top or in the subsets' folders, by the folder."""
-    names = manifest.metadata_names(place.entries or {})
-    home = local_folder(Place(place.address, place.entries, "metadata"), names) if names else Path()
-    return {
-        posixpath.dirname(name): read_table(home / name)
-        for name in names
-        if "file_name" in column_names(home / name)
-    }
 
 
 def _is_copied(name: str) -> bool:
     parts = name.split("/")
     hidden = any(part.startswith(".") for part in parts) or not is_plain(name)
-    return not hidden and posixpath.splitext(name)[1].lower() in COPIED
+    return not hidden and (name.lower().endswith(COPIED) or KNOWN.fullmatch(parts[-1]) is not None)
 
 
 def _moved(found: Collection, source: str, home: Path, address: str) -> Collection:
     """A collection that was read from copies, by the name of what they were made of."""
     notes = tuple(note.replace(str(home), shown(address)) for note in found.notes)
+    images = found.images
+    if isinstance(images, ParquetImages):
+        images.called = [name.replace(str(home), shown(address)) for name in images.called]
     return replace(found, source=source, notes=notes)
 
 

@@ -79,6 +79,7 @@ class ParquetImages(StoredBytes):
     files : the files, and ``column``, which holds structs of bytes and path, or bytes.
     counts : rows of each file.
     rows : int64, which of all rows; None for all.
+    called : what the files are called in messages; None for their paths.
     """
 
     def __init__(
@@ -90,7 +91,9 @@ class ParquetImages(StoredBytes):
         rows: NDArray[np.int64] | None = None,
         max_pixels: int | None = None,
         scaled: Counter[str] | None = None,
+        called: Sequence[str] | None = None,
     ) -> None:
+        self.called = list(map(str, files)) if called is None else list(called)
         self.files, self.column, self.counts = list(files), column, list(counts)
         self.rows: NDArray[np.int64] = np.arange(sum(counts)) if rows is None else rows
         self.max_pixels = max_pixels
@@ -109,6 +112,7 @@ class ParquetImages(StoredBytes):
             self.rows,
             self.max_pixels,
             self.scaled,
+            self.called,
         )
 
     def __len__(self) -> int:
@@ -118,7 +122,7 @@ class ParquetImages(StoredBytes):
     def where(self, row: int) -> str:
         """The file, and the row in it, from 1."""
         file, inside = self._place(row)
-        return f"{self.files[file]}, row {inside + 1}"
+        return f"{self.called[file]}, row {inside + 1}"
 
     def take(self, rows: ArrayLike) -> ParquetImages:
         """The same files restricted to ``rows``."""
@@ -129,6 +133,7 @@ class ParquetImages(StoredBytes):
             rows=self.rows[np.asarray(rows, dtype=np.int64)],
             max_pixels=self.max_pixels,
             scaled=self.scaled,
+            called=self.called,
         )
 
     def _place(self, row: int) -> tuple[int, int]:
@@ -184,5 +189,7 @@ def _again(
     rows: NDArray[np.int64],
     max_pixels: int | None,
     scaled: Counter[str],
+    called: list[str],
 ) -> ParquetImages:
-    return ParquetImages(files, column, counts, rows=rows, max_pixels=max_pixels, scaled=scaled)
+    how = {"rows": rows, "max_pixels": max_pixels, "scaled": scaled, "called": called}
+    return ParquetImages(files, column, counts, **how)  # type: ignore[arg-type]

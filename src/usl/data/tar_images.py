@@ -28,6 +28,7 @@ class TarImages(StoredBytes):
     versions : of each, as of :func:`usl.data.addresses.version_of`.
     names : str [n], the members.
     places : int64 [n, 3]: the number of the shard, the member's first byte and its size in bytes.
+    called : what the shards are called in messages, and in the memo; None for their paths.
     memo : where digests are remembered between runs.
     max_pixels : of an image that is still decoded; None for Pillow's limit.
     """
@@ -39,10 +40,12 @@ class TarImages(StoredBytes):
         names: Sequence[str] | NDArray[Any],
         places: NDArray[np.int64],
         *,
+        called: Sequence[str] | None = None,
         memo: DigestMemo | None = None,
         max_pixels: int | None = None,
     ) -> None:
         self.shards, self.versions = list(shards), list(versions)
+        self.called = list(map(shown, shards) if called is None else called)
         self.names: NDArray[np.object_] = np.asarray(names, dtype=object)
         self.places = places
         self.far = any(map(is_address, shards))
@@ -79,7 +82,7 @@ class TarImages(StoredBytes):
 
     def where(self, row: int) -> str:
         """The shard, and the member's name."""
-        return f"{shown(self.shards[self.places[row, 0]])}, {self.names[row]}"
+        return f"{self.called[self.places[row, 0]]}, {self.names[row]}"
 
     def content(self, row: int) -> bytes:
         """Read a member's bytes.
@@ -105,7 +108,7 @@ class TarImages(StoredBytes):
     def remembered_as(self, row: int) -> tuple[str, tuple[int, int]]:
         """Its shard and name; its size, and the shard's version."""
         shard, _, size = map(int, self.places[row])
-        return f"{shown(self.shards[shard])}:{self.names[row]}", (size, self.versions[shard])
+        return f"{self.called[shard]}:{self.names[row]}", (size, self.versions[shard])
 
     def _opened(self, shard: int) -> tuple[Any, str, Any]:
         with self._lock:

@@ -1,7 +1,7 @@
 """What lies where in a tar file, so that single members can be read of it; also at an address.
 
-Only the headers are read. The index of a file at an address is kept in the cache, by its size and
-version: ``<cache>/tars/``, which can be thrown away.
+Only the headers are read. The index is kept in the cache, by the tar's size and version:
+``<cache>/tars/``, which can be thrown away.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from usl.core.errors import DataError
 from usl.core.files import atomic_write, cache_dir
 from usl.core.hashing import bytes_digest
-from usl.data.addresses import is_address, open_filesystem, reaching, shown, version_of
+from usl.data.addresses import open_filesystem, reaching, shown, version_of
 from usl.data.digests import is_settled
 from usl.data.parquet_files import read_columns
 
@@ -58,7 +58,7 @@ def index_tar(where: str, texts: Sequence[str]) -> TarIndex:
     with reaching(where):
         index = TarIndex(where, version_of(filesystem, path))
     kept = None
-    if is_address(where) and is_settled(index.state[1], asked_at):
+    if is_settled(index.state[1], asked_at):
         key = bytes_digest(f"{shown(where)} {index.state} {sorted(texts)}".encode())
         kept = cache_dir() / "tars" / f"{key}.parquet"
         if _fetched(index, kept):
@@ -85,7 +85,8 @@ def _read_headers(index: TarIndex, handle: Any, texts: tuple[str, ...]) -> None:
             if not member.isreg():
                 continue
             if member.name.lower().endswith(texts):
-                index.texts[len(index.names)] = _text(tar, member)
+                handle.seek(member.offset_data)
+                index.texts[len(index.names)] = _text(handle, member.size)
             index.names.append(member.name.removeprefix("./"))
             index.offsets.append(member.offset_data)
             index.sizes.append(member.size)
@@ -97,10 +98,11 @@ def _read_headers(index: TarIndex, handle: Any, texts: tuple[str, ...]) -> None:
         end += len(rest)
 
 
-def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
-    content = tar.extractfile(member) if member.size <= MOST_TEXT else None
+def _text(handle: Any, size: int) -> str | None:
+    if size > MOST_TEXT:
+        return None
     with suppress(UnicodeDecodeError):
-        return content.read().decode("utf-8-sig") if content is not None else None
+        return str(handle.read(size), "utf-8-sig")
     return None
 
 
@@ -120,11 +122,17 @@ def _fetched(index: TarIndex, path: Path) -> bool:
 
 
 def _keep(index: TarIndex, path: Path) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with suppress(OSError, DataError, UnicodeError), atomic_write(path) as handle:
+        pq.write_table(_table(index), handle, write_page_checksum=True)  # without, it costs time
+
+
+def _table(index: TarIndex) -> Any:
+    import pyarrow as pa
+
     rows = range(len(index.names))
-    table = pa.table(
+    return pa.table(
         {
             "name": pa.array(index.names, pa.string()),
             "offset": pa.array(index.offsets, pa.int64()),
@@ -133,5 +141,3 @@ def _keep(index: TarIndex, path: Path) -> None:
             "text": pa.array([index.texts.get(row) for row in rows], pa.string()),
         }
     )
-    with suppress(OSError, DataError), atomic_write(path) as handle:  # it costs time, no more
-        pq.write_table(table, handle, write_page_checksum=True)

@@ -117,6 +117,25 @@ def test_a_member_written_twice_counts_as_it_was_last(tmp_path):
     assert open_collection(path).digest(0) == bytes_digest(picture(2))
 
 
+def test_ids_stay_when_shards_come_to_another_folder(tars, bucket, tmp_path):
+    home = tmp_path / "home"
+    write_tar(home / "train/0.tar", [("1.png", picture(1))])
+    bucket.put_folder(home)
+    assert open_collection(home).ids.tolist() == ["train/0/1.png"]
+    assert open_collection(bucket.address).ids.tolist() == ["train/0/1.png"]
+    assert open_collection(f"{bucket.address}/*/*.tar").ids.tolist() == ["train/0/1.png"]
+    write_tar(home / "val/0.tar", [("2.png", picture(2))])
+    found = open_collection(home / "*/*.tar")
+    assert found.ids.tolist() == ["train/0/1.png", "val/0/2.png"]
+    assert found.subsets.tolist() == ["train", "val"]
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    path = write_tar(tmp_path / "t.tar", [("a" + chr(0xDCFF) + ".png", picture(1))])
+    with pytest.raises(DataError, match=r"t\.tar, a.udcff\.png: the id .* is not valid Unicode"):
+        open_collection(path)
+
+
 def test_ranges():
     assert expanded("a-{08..11}.tar") == ["a-08.tar", "a-09.tar", "a-10.tar", "a-11.tar"]
     with pytest.raises(DataError, match=r"{3\.\.1} is no range of numbers that go up"):

@@ -17,9 +17,10 @@ In a tar, members whose names are alike up to the first dot after the last slash
   the label, a known answer for evaluation. Nothing else of a ``.json`` is looked at.
 - Members without a picture are counted by ending. Hidden ones are passed over.
 
-ids are the shard's path below the folder of all, without ``.tar``, and the member's name
-(``photos-0003/000123.jpg``). The subset is told by the shard's name (``train-0000.tar``) or its
-folder, else all is ``train``. The tars must not be compressed: pictures are read where they lie.
+ids are the shard's path below the folder (the last one without a wildcard), without ``.tar``, and
+the member's name (``photos-0003/000123.jpg``). The subset is told by the shard's name
+(``train-0000.tar``) or its folder, else all is ``train``. The tars must not be compressed: pictures
+are read where they lie.
 """
 
 from __future__ import annotations
@@ -41,10 +42,12 @@ from usl.core.errors import DataError
 from usl.core.words import counted
 from usl.data.addresses import is_address, shown
 from usl.data.collection import Collection
-from usl.data.columns import find_column, tidy_id
+from usl.data.columns import check_ids, find_column, tidy_id
+from usl.data.columns import shown as shown_word
 from usl.data.digests import DigestMemo
 from usl.data.endings import passed_over_note, readable_endings
 from usl.data.labels import label_notes, read_labels
+from usl.data.listing import expand_glob, is_glob
 from usl.data.shard_files import other_files, shard_files, subset_of_file
 from usl.data.tar_images import TarImages
 from usl.data.tar_index import TarIndex, index_tar
@@ -79,7 +82,7 @@ def read(path: Path, *, max_pixels: int | None = None) -> Collection:
     """
     is_range = RANGE.search(path.name) and not path.exists()
     files = [Path(n) for n in expanded(str(path))] if is_range else shard_files(path, ENDING)
-    root = Path(os.path.commonpath([os.path.abspath(file.parent) for file in files]))
+    root = Path(os.path.abspath(_root(path, files)))
     names = [Path(os.path.relpath(file, root)).as_posix() for file in files]
     memo = DigestMemo.for_folder(root)
     return from_shards(
@@ -92,12 +95,22 @@ def read(path: Path, *, max_pixels: int | None = None) -> Collection:
     )
 
 
+def _root(path: Path, files: Sequence[Path]) -> Path:
+    """The folder below which shards are named: new ones in another folder of it change no id."""
+    if path.is_dir():
+        return path
+    if is_glob(path):
+        return expand_glob(path)[0]
+    return Path(os.path.commonpath([os.path.abspath(file.parent) for file in files]))
+
+
 def from_shards(
     shards: Sequence[str],
     names: Sequence[str],
     *,
     source: str,
     memo: DigestMemo,
+    called: Sequence[str] | None = None,
     others: Counter[str] | None = None,
     max_pixels: int | None = None,
 ) -> Collection:
@@ -105,7 +118,8 @@ def from_shards(
 
     Parameters
     ----------
-    names : of the tars, below the folder that holds them all.
+    names : of the tars, below the folder that they are named from.
+    called : what the tars are called in messages; None for their paths.
     others : files that lie beside them, by ending.
     """
     open_index = partial(index_tar, texts=TEXTS)
@@ -119,6 +133,7 @@ def from_shards(
         raise DataError(
             f"{source}: no images in {counted(len(shards), 'tar')}; there {kinds or 'is nothing'}."
         )
+    check_ids(rows.ids, lambda row: f"{source}, {shown_word(rows.names[row])}")
     labels, faults = read_labels(rows.labels)
     notes = [*label_notes(source, faults), passed_over_note(source, rows.others), rows.note(source)]
     return Collection(
@@ -129,6 +144,7 @@ def from_shards(
             [index.state[1] for index in indices],
             rows.names,
             np.array(rows.places, dtype=np.int64),
+            called=called,
             memo=memo,
             max_pixels=max_pixels,
         ),
