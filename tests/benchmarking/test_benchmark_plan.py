@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from usl.benchmarking.entries import Asking, Entry
 from usl.benchmarking.plan import read_plan
 from usl.core.errors import DataError, UsageError
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 GOOD = """
 name = "Two flowers"
 seeds = 4
@@ -234,3 +237,13 @@ def test_an_oracle_needs_no_labels_in_the_plan(tmp_path):
     text = 'budgets = [3]\n[datasets]\na = { source = "a" }\n[methods]\nstratified = {}\n'
     plan = read_plan(written(tmp_path, text + "[learners]\nlogistic = {}\n"))
     assert plan.reference == "stratified"
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_published_plan_is_sound_and_listed(path, monkeypatch):
+    pytest.importorskip("torch")
+    for place in ("USL_PREPARED", "USL_FASHION_MNIST"):
+        monkeypatch.setenv(place, "/nowhere")
+    plan = read_plan(path)
+    assert plan.name != path.stem  # it says by itself what it is
+    assert f"`{path.name}`" in (BENCHMARKS / "README.md").read_text("utf-8")
