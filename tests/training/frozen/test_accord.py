@@ -137,6 +137,16 @@ def test_the_decision_is_that_of_the_assignments(problem):
     assert (model.fitted()[classes >= 0].argmax(axis=1) == classes[classes >= 0]).all()
 
 
+def test_items_of_unseen_classes_count_as_wrong(problem, monkeypatch):
+    features, classes = problem[:2]
+    counts = np.bincount(classes[classes >= 0])
+    share = counts[counts > 1].sum() / counts.sum()  # of the labels, those that can be held out
+    plain = fit(features, classes, np.ones(len(classes)), 3).estimate
+    monkeypatch.setattr(accord, "unseen_share", lambda *_: 0.4)
+    found = fit(features, classes, np.ones(len(classes)), 3).estimate
+    assert found == pytest.approx(plain * (1 - 0.4 * share))
+
+
 def test_held_out_parts_leave_every_class_a_label():
     numbers = np.array([0] * 7 + [1] * 2 + [2] + [3] * 5)
     parts = folds(numbers, 4)

@@ -23,8 +23,10 @@ parts in turn). Two estimates need no more than the items: the mean confidence a
 ``PRIOR_TEMPERATURE``, and how few items change their class when labels are left out. A third is the
 confidence, and what held-out labels are found more often, or less, than their own confidence says:
 picks that are easier than the rest are surer, too, so that their ease cancels out. The first two
-weigh as much as ``PRIOR_LABELS`` labels of the third. The final temperature makes the mean
-confidence that estimate. docs/learner.md has the evidence.
+weigh as much as ``PRIOR_LABELS`` labels of the third. All three speak of classes that have labels;
+items of unseen ones (:mod:`usl.training.shared.unseen_classes`) count as wrong, in the share of the
+labels that can be held out: where each class has one, that may be by design. The final temperature
+makes the mean confidence the estimate. docs/learner.md has the evidence.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from usl.training.models import MixtureModel
 from usl.training.shared.mixture import Problem, Solved
 from usl.training.shared.mixture_large import LargeProblem
 from usl.training.shared.prototypes import label_votes
+from usl.training.shared.unseen_classes import unseen_share
 from usl.training.shared.whitening import Whitened
 
 NAME = "accord"
@@ -198,12 +201,16 @@ def held_out(
         others = fit_without.logits(unlabelled[watched])[0].argmax(axis=1)
         changed += np.count_nonzero(others != told) / max(1, len(watched))
     said = prior = mean_confidence(rest, PRIOR_TEMPERATURE)
+    seen = 1.0
     if parts:
         share = sum(map(len, parts)) / len(rows)
         stable = max(0.0, 1 - ERRORS_PER_CHANGE * changed / (FOLDS * share))
         prior += share / 2 * (stable - said)
+        items = problem.rows(unlabelled[watched])
+        seen -= share * unseen_share(problem.rows(rows), numbers, items)
     found = total * said + surplus
-    return float(np.clip((PRIOR_LABELS * prior + found) / (PRIOR_LABELS + total), LEAST, MOST))
+    right_of_seen = (PRIOR_LABELS * prior + found) / (PRIOR_LABELS + total)
+    return float(np.clip(seen * right_of_seen, LEAST, MOST))
 
 
 def folds(numbers: NDArray[np.int64], n_classes: int) -> list[NDArray[np.int64]]:

@@ -152,6 +152,10 @@ class Problem:
         for first in range(0, len(labels), together):
             yield from self._side_by_side(labels[first : first + together], steps)
 
+    def rows(self, rows: Rows) -> Float32:
+        """Z of some items, float32 [r, e]."""
+        return self.points[rows]
+
     def _side_by_side(self, labels: list[Labelled], steps: int) -> list[Dense]:
         work = _Work(self, labels)
         for step in range(steps):

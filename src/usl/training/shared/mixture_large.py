@@ -96,8 +96,12 @@ class LargeProblem:
         for rows, votes in given:
             yield _Work(self, self._labelled(rows, votes), self._numbers[0]).run(steps)
 
+    def rows(self, rows: Rows) -> Float32:
+        """Z of some items, float32 [r, e]."""
+        return np.asarray(self.scaled(rows) @ self.space.projection)
+
     def _labelled(self, rows: Rows, votes: Values) -> Labelled:
-        return Labelled.of(rows, votes, self.scaled(rows) @ self.space.projection)
+        return Labelled.of(rows, votes, self.rows(rows))
 
     def scaled(self, rows: Rows | slice) -> Float32:
         """Of some rows (x - center) over the length that it has once projected, [b, d]."""
