@@ -44,6 +44,13 @@ class DataError(UslError, ValueError):
     """A file, a row or an array that cannot be used as it is."""
 
 
+class StoreError(DataError):
+    """A store beyond this machine that refuses, or cannot be reached: no fault of a picture.
+
+    Work on many pictures stops there; the same command goes on once it is mended.
+    """
+
+
 class MissingDependencyError(UslError, ImportError):
     """An optional package is needed; the message holds the command that installs it."""
 
