@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 
 import numpy as np
 import pytest
 
+from stores import Bucket, Web, s3_server
 from support import clumps, unit
 
 
@@ -107,3 +109,36 @@ def serious():
         ]
 
     return found
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """A real S3 server on this machine: its address, and a client."""
+    pytest.importorskip("moto.server")
+    import boto3
+
+    with s3_server() as address:
+        own = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+        yield address, boto3.client("s3", endpoint_url=address, region_name="us-east-1", **own)
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch):
+    """An empty bucket of that server, to which the environment has the key."""
+    address, client = s3
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    name = f"test-{secrets.token_hex(6)}"
+    client.create_bucket(Bucket=name)
+    return Bucket(client, name)
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A web server of the folder ``web``."""
+    (tmp_path / "web").mkdir()
+    served = Web(tmp_path / "web")
+    yield served
+    served.stop()

@@ -15,6 +15,7 @@ def test_readers_are_discovered_in_the_documented_order():
         "cifar",
         "idx",
         "medmnist",
+        "webdataset",
         "hub",
         "embeddings",
         "shards",
@@ -71,11 +72,6 @@ def test_files_of_no_known_kind(tmp_path, name, message):
     (tmp_path / name).write_bytes(b"" if name == "empty.csv" else b"camera\nx\n")
     with pytest.raises(DataError, match=message):
         open_collection(tmp_path / name)
-
-
-def test_addresses(tmp_path):
-    with pytest.raises(DataError, match=r"addresses cannot be opened. Download"):
-        open_collection("s3://bucket/photos")
 
 
 def test_empty_source():

@@ -9,6 +9,7 @@ from usl.cli.options import verb
 from usl.cli.shared import DryRun, Json, print_plan, report_unreadable
 from usl.console import bars, print_json, say
 from usl.core.words import counted
+from usl.data.addresses import shown
 from usl.data.open import open_collection, tell
 from usl.features.contract import PrecisionName
 from usl.features.dry_run import plan_embedding
@@ -37,8 +38,10 @@ def embed(
 
     Parameters
     ----------
-    source : folder, glob, manifest (CSV, JSONL, Parquet), arrays, or builtin:fashion_mnist.
-    out : also write the raw features, with ids and subsets, to this .npz file: a source itself.
+    source : folder, glob, manifest (CSV, JSONL, Parquet), arrays, tars, on the disk or at an
+        address (s3://bucket/photos), or builtin:fashion_mnist.
+    out : also write the raw features, with ids and subsets, to this .npz file, on the disk or at
+        an address: a source itself.
     overwrite : replace the file of --out.
     as_ : what a table with both paths and numbers is: embeddings or manifest.
     max_pixels : most pixels of an image that is still decoded; the default is Pillow's limit.
@@ -77,7 +80,7 @@ def embed(
                 "computed": found.computed,
                 "seconds": round(found.seconds, 3),
                 "unreadable": [list(pair) for pair in found.skipped],
-                "out": None if out is None else str(out),
+                "out": None if out is None else shown(out),
             }
         )
         return
@@ -87,4 +90,4 @@ def embed(
         f"computed at {found.images_per_second:,.0f} images/s, {found.reused:,} from the cache."
     )
     if out is not None:
-        say(f"Written to {out}.")
+        say(f"Written to {shown(out)}.")

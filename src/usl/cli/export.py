@@ -10,6 +10,7 @@ from usl.cli.shared import Json
 from usl.console import bars, print_json, say
 from usl.core.errors import UsageError
 from usl.core.words import counted
+from usl.data.addresses import shown
 from usl.labeling.exchange.contract import WRITERS
 from usl.labeling.exchange.export_images import export_run
 from usl.training.export_model import WRITERS as MODEL_WRITERS
@@ -28,15 +29,15 @@ def export(run: Path, /, *, json: Json = False, **options: Any) -> None:
     if json:
         print_json(
             {
-                "out": str(done.out),
-                "paths": [str(path) for path in done.paths],
+                "out": shown(done.out),
+                "paths": [shown(path) for path in done.paths],
                 "images": done.images,
                 "labeled": done.labeled,
                 "next": done.next,
             }
         )
         return
-    say(f"{counted(done.images, 'image')}, {done.labeled:,} with a label: {done.out}")
+    say(f"{counted(done.images, 'image')}, {done.labeled:,} with a label: {shown(done.out)}")
     for step in done.next:
         say(step)
 
@@ -49,8 +50,8 @@ def write_model(run: Path, options: dict[str, Any], *, as_json: bool) -> None:
     with bars() as progress:
         done = export_model(run, **options, progress=progress)
     if as_json:
-        paths = [str(path) for path in done.paths]
-        return print_json({"out": str(done.out), "paths": paths, "next": done.next})
-    say(f"The model: {done.out}")
+        paths = [shown(path) for path in done.paths]
+        return print_json({"out": shown(done.out), "paths": paths, "next": done.next})
+    say(f"The model: {shown(done.out)}")
     for step in done.next:
         say(step)

@@ -12,6 +12,7 @@ from usl.cli.options import verb
 from usl.cli.shared import Json, print_counts, report_unreadable, say_unlike
 from usl.console import bars, print_json, say
 from usl.core.words import each
+from usl.data.addresses import shown
 from usl.training.predict import predict as predict_source
 from usl.training.unlike import LIMIT
 
@@ -25,9 +26,9 @@ def predict(run: Path, source: str, /, *, out: Path, json: Json = False, **optio
     counts = dict(Counter(found.labels).most_common())
     unlike = int((found.unlike >= LIMIT).sum()) if np.isfinite(found.unlike).any() else None
     if json:
-        told = {"out": str(out), "images": len(found.ids), "labels": counts, "unlike": unlike}
+        told = {"out": shown(out), "images": len(found.ids), "labels": counts, "unlike": unlike}
         print_json(told)
         return
     print_counts(counts)
     say_unlike(unlike, f"column unlike of {out.name}, 1 or more")
-    say(f"A label for {each(len(found.ids), 'image')}: {out}")
+    say(f"A label for {each(len(found.ids), 'image')}: {shown(out)}")

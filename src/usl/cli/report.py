@@ -8,6 +8,7 @@ from typing import Any
 from usl.cli.options import verb
 from usl.cli.shared import Json
 from usl.console import bars, print_json, say
+from usl.data.addresses import shown
 from usl.report.report import write_report
 
 
@@ -17,6 +18,6 @@ def report(run: Path, /, *, json: Json = False, **options: Any) -> None:
     with bars() as progress:
         path = write_report(run, **options, progress=progress)
     if json:
-        print_json({"report": str(path)})
+        print_json({"report": shown(path)})
     else:
-        say(f"Report: {path}")
+        say(f"Report: {shown(path)}")

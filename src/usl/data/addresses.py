@@ -9,10 +9,12 @@ nor written anywhere.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,9 +33,10 @@ STORES = ("s3", "gs", "az", "hf")
 WEB = ("http", "https")
 SCHEMES = (*STORES, *WEB)
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-BENT = re.compile(rf"({'|'.join(SCHEMES)}):/[^/]")  # what pathlib makes of an address
+BENT = re.compile(rf"({'|'.join(SCHEMES)}):/+(?=[^/])", re.I)  # what pathlib makes of an address
 PACKAGES = {"az": "adlfs", "hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp"}
 SECONDS, TRIES = 60, 4  # of a request
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of this machine, not of a store
 
 # What libraries say, and what is said of it; the first that is found counts.
 MISSING = re.compile(r"NO_SUCH_(BUCKET|KEY)|bucket does not exist|RepositoryNotFound|\b404\b")
@@ -44,10 +47,23 @@ DENIED = re.compile(
 NOISE = re.compile(r"When .*?: (?=AWS Error)| \(Request ID: .*?\)|\[errno \d+\] ", re.I | re.S)
 
 
-def is_address(text: object) -> bool:
+def is_address(given: object) -> bool:
     """Whether a source, or a place to write to, is named by an address, and not by a path."""
-    found = ADDRESS.match(text) if isinstance(text, str) else None
-    return found is not None and found[1].lower() != "file"
+    return address_of(given) is not None
+
+
+def address_of(given: object) -> str | None:
+    """The address that a text, or what ``pathlib`` has made of one, stands for; else None."""
+    if not isinstance(given, str | os.PathLike):
+        return None
+    text = os.fspath(given)
+    if isinstance(text, str) and (found := ADDRESS.match(text)):
+        return None if found[1].lower() == "file" else text
+    if isinstance(given, os.PathLike) and isinstance(text, str):
+        text = text.replace("\\", "/")
+        if BENT.match(text) and not os.path.exists(given):
+            return BENT.sub(r"\1://", text, count=1)
+    return None
 
 
 def check_address(address: str) -> str:
@@ -76,7 +92,7 @@ def check_address(address: str) -> str:
 
 def shown(address: object) -> str:
     """An address as it is shown and written down: without a password and without a query."""
-    text = str(address)
+    text = address_of(address) or str(address)
     found = ADDRESS.match(text)
     if not found:
         return text
@@ -111,9 +127,9 @@ def open_filesystem(address: str | os.PathLike[str]) -> tuple[Any, str]:
     """
     from pyarrow import fs
 
-    text = os.fspath(address)
-    if not is_address(text):
-        return fs.LocalFileSystem(), str(local_path(text).absolute())
+    text = address_of(address)
+    if text is None:
+        return fs.LocalFileSystem(), str(local_path(address).absolute())
     scheme = check_address(text)
     path = text.partition("://")[2].rstrip("/")
     with reaching(text):
@@ -126,20 +142,17 @@ def open_filesystem(address: str | os.PathLike[str]) -> tuple[Any, str]:
         )
 
 
-def local_path(text: str | os.PathLike[str]) -> Path:
-    """The path that is meant by a text: of ``file:///...``, or as it stands.
+def check_on_disk(given: object, what: str) -> None:
+    """Refuse an address for ``what``, which needs locks and renaming, as a disk alone has them."""
+    if is_address(given):
+        raise UsageError(f"{shown(given)}: {what} lies on the disk. Name a folder there.")
 
-    Raises :class:`UsageError` for an address that went through ``pathlib.Path``, which loses a
-    slash of it.
-    """
+
+def local_path(text: str | os.PathLike[str]) -> Path:
+    """The path that is meant by a text: of ``file:///...``, or as it stands."""
     name = os.fspath(text)
     if name[:7].lower() == "file://":
         return Path(unquote(urlsplit(name).path))
-    if (bent := BENT.match(name)) is not None and not os.path.exists(name):
-        whole = shown(name.replace(":/", "://", 1))
-        raise UsageError(
-            f"{whole}: a Path holds no address ({bent[1]}:/ is left of it). Give it as text."
-        )
     return Path(name).expanduser()
 
 
@@ -148,7 +161,7 @@ def _s3(fs: Any, bucket: str) -> Any:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
-        region = "us-east-1" if endpoint else fs.resolve_s3_region(bucket)
+        region = "us-east-1" if endpoint else _region_of(bucket)
     return fs.S3FileSystem(
         region=region,
         endpoint_override=endpoint,
@@ -156,6 +169,14 @@ def _s3(fs: Any, bucket: str) -> Any:
         request_timeout=SECONDS,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
     )
+
+
+@lru_cache(256)
+def _region_of(bucket: str) -> str:
+    """Where a bucket of Amazon's lies, which does not change."""
+    from pyarrow.fs import resolve_s3_region
+
+    return str(resolve_s3_region(bucket))
 
 
 def _limit() -> Any:
@@ -191,6 +212,8 @@ def reaching(address: str) -> Iterator[None]:
     except UslError:
         raise
     except Exception as error:  # every library has its own
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         raise _refusal(address, error) from error
 
 
@@ -201,7 +224,7 @@ def _refusal(address: str, error: BaseException) -> DataError:
     if "NO_SUCH_BUCKET" in said or "bucket does not exist" in said:
         return DataError(f"{where}: there is no such bucket. Correct the address.")
     if isinstance(error, FileNotFoundError) or MISSING.search(said):
-        return DataError(f"{where}: not there, or gone. Correct the address, or put it back.")
+        return DataError(f"{where}: not there, or gone. Correct the name, or put it back.")
     if isinstance(error, PermissionError) or DENIED.search(said):
         return StoreError(
             f"{where}: you may not read or write there ({said}). Ask for the permission, or check "
@@ -225,6 +248,13 @@ def read_bytes(filesystem: Any, path: str) -> bytes:
         return bytes(filesystem.handler.fs.cat_file(path))
     with filesystem.open_input_stream(path) as handle:
         return bytes(handle.read())
+
+
+def read_range(filesystem: Any, path: str, start: int, size: int, handle: Any) -> bytes:
+    """Some bytes of what lies at a path, fewer at its end; ``handle`` is open on it for pyarrow."""
+    if handle is None:
+        return bytes(filesystem.handler.fs.cat_file(path, start=start, end=start + size))
+    return bytes(handle.read_at(size, start))
 
 
 def version_of(filesystem: Any, path: str) -> tuple[int, int]:

@@ -39,6 +39,11 @@ def file_digest(path: Path) -> str:
     return bytes_digest(path.read_bytes())
 
 
+def is_settled(version: int, asked_at: int) -> bool:
+    """Whether whatever is written after ``asked_at`` (ns) has another version; 0 is none."""
+    return version != 0 and asked_at - version > RACY_NS
+
+
 class DigestMemo:
     """Digests of the files below one folder, remembered across runs.
 
@@ -57,8 +62,12 @@ class DigestMemo:
     @classmethod
     def for_folder(cls, root: Path) -> DigestMemo:
         """The memo of ``root``, in the user's cache folder."""
-        name = bytes_digest(os.fsencode(root.resolve()))
-        return cls(cache_dir() / "digests" / f"{name}.parquet")
+        return cls.called(os.fsencode(root.resolve()))
+
+    @classmethod
+    def called(cls, name: bytes) -> DigestMemo:
+        """The memo of what a name stands for, a folder or an address, in the user's cache."""
+        return cls(cache_dir() / "digests" / f"{bytes_digest(name)}.parquet")
 
     def __reduce__(self) -> tuple[type[DigestMemo], tuple[Path]]:
         """Pickled (for worker processes) as a fresh memo of the same file."""
@@ -70,11 +79,25 @@ class DigestMemo:
 
     def known(self, path: Path, name: str) -> str | None:
         """The digest if the file is unchanged since it was read, else None; OSError as above."""
-        known = self._new.get(name) or self._load().get(name)
-        if known is None:
+        if self._entry(name) is None:
             return None
         now = path.stat()
-        return known[2] if known[:2] == (now.st_size, now.st_mtime_ns) else None
+        return self.known_in(name, (now.st_size, now.st_mtime_ns))
+
+    def known_in(self, name: str, state: tuple[int, int]) -> str | None:
+        """The digest of what is called ``name`` if its size and version are as they were."""
+        known = self._entry(name)
+        return known[2] if known is not None and known[:2] == state else None
+
+    def remember(self, name: str, state: tuple[int, int], digest: str, asked_at: int) -> None:
+        """Keep a digest, unless one more write at ``asked_at`` (ns) might not show in the state."""
+        if is_settled(state[1], asked_at):
+            self._new[name] = (*state, digest)
+            if len(self._new) >= SAVE_AFTER + len(self._load()) // 2:
+                self.flush()
+
+    def _entry(self, name: str) -> tuple[int, int, str] | None:
+        return self._new.get(name) or self._load().get(name)
 
     def read(self, path: Path, name: str) -> tuple[bytes, str]:
         """Content of a file and the digest of it, which is remembered; OSError as above."""
@@ -95,11 +118,8 @@ class DigestMemo:
         state = (before.st_size, before.st_mtime_ns)
         found = digest()
         after = path.stat()
-        settled = asked_at - before.st_mtime_ns > RACY_NS
-        if settled and state == (after.st_size, after.st_mtime_ns):
-            self._new[name] = (*state, found)
-            if len(self._new) >= SAVE_AFTER + len(self._load()) // 2:
-                self.flush()
+        if state == (after.st_size, after.st_mtime_ns):
+            self.remember(name, state, found, asked_at)
         return found
 
     def flush(self) -> None:

@@ -45,6 +45,14 @@ class Stored:
     decode: Callable[[int | None, Hold | None], Any]
 
 
+FAR_THREADS = 32  # that read what waits for a network rather than for a processor
+
+
+def threads_for(images: Images) -> int | None:
+    """How many threads read pictures ahead, where that does not depend on the cores; else None."""
+    return FAR_THREADS if getattr(images, "far", False) else None
+
+
 @runtime_checkable
 class StoredImages(Images, Protocol):
     """Images that know more than they have to: what a file's content was, and how to read it once.

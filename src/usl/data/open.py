@@ -1,4 +1,4 @@
-"""Open any source: a path, a glob, ``builtin:...``, an array, or a data set object."""
+"""Open any source: a path, a glob, an address, ``builtin:...``, an array, or a data set object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from usl.core.errors import DataError, UsageError, UslWarning, did_you_mean
-from usl.core.methods import Methods
+from usl.core.methods import KEYWORD, Methods
+from usl.data.addresses import address_of, local_path
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
 from usl.data.several import check_one
@@ -21,6 +22,16 @@ from usl.data.tables import SOURCE_SUFFIXES, TABLE_SUFFIXES, column_names
 from usl.data.verdict import KINDS
 
 READERS = Methods("usl.data.readers", "read")
+GIVEN = (
+    "path",
+    "place",
+    "shards",
+    "names",
+    "source",
+    "memo",
+    "called",
+    "dataset",
+)  # no options of a reader
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
@@ -29,7 +40,8 @@ def open_collection(source: Any, **options: Any) -> Collection:
 
     Parameters
     ----------
-    source : a path or glob of any format in :mod:`usl.data.readers`; ``builtin:fashion_mnist``; an
+    source : a path, glob or address (see :mod:`usl.data.addresses`) of any format in
+        :mod:`usl.data.readers`; ``builtin:fashion_mnist``; an
         array of features [n, d] or of uint8 images [n, h, w(, 1 or 3)]; a torchvision or Hugging
         Face data set; or a ``Collection``, which is returned as it is.
     options : keyword parameters of the reader's ``read``, as ``labels="none"`` for folders; of
@@ -50,7 +62,12 @@ def open_collection(source: Any, **options: Any) -> Collection:
 
         read = opener(source)
         return _call(read, source, options, read.__name__.removeprefix("from_"))
-    path = Path(source).expanduser()
+    if (address := address_of(source)) is not None:
+        from usl.data.open_address import open_address
+
+        found = open_address(address, options, call=_call, open_local=open_collection)
+        return replace(found, options=options)
+    path = local_path(source)
     _check_name(path)
     reader = _reader_as(options["as_"], path) if "as_" in options else None
     reader = reader or _reader_for(str(source), path)
@@ -128,8 +145,6 @@ def _reader_for(source: str, path: Path) -> ModuleType:
     for reader in all_readers():
         if reader.matches(path):
             return reader
-    if "://" in source:
-        raise DataError(f"{source}: addresses cannot be opened. Download it and name the folder.")
     if not path.exists():
         raise DataError(f"{source}: no such file or folder.{_near(path)}")
     if path.suffix.lower() in ARCHIVES:
@@ -162,7 +177,8 @@ def _call(
     read: Callable[..., Collection], source: Any, options: dict[str, Any], kind: str
 ) -> Collection:
     """Call a reader, refusing options that it does not have."""
-    known = [name for name in inspect.signature(read).parameters if name not in ("path", "dataset")]
+    parameters = inspect.signature(read).parameters.values()
+    known = [one.name for one in parameters if one.kind is KEYWORD]
     for name in options:
         if name not in known:
             has = f"its options: {', '.join(known)}" if known else "it has none"

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usl.core.errors import DataError
-from usl.core.hashing import bytes_digest
 from usl.data.columns import find_column
-from usl.data.decode import Hold, decode_file, shown_size
-from usl.data.image_source import Stored
-from usl.data.images import decode_windowed, stored
 from usl.data.parquet_files import open_parquet
-
-if TYPE_CHECKING:
-    from PIL import Image
+from usl.data.stored_bytes import StoredBytes
 
 GROUPS = 4  # of rows, that are held at a time
 METADATA = b"huggingface"  # key of the schema's metadata
@@ -78,7 +71,7 @@ def class_names(schema: Any, column: str) -> list[str] | None:
     return None
 
 
-class ParquetImages:
+class ParquetImages(StoredBytes):
     """Pictures of one column of several Parquet files, one file after the other.
 
     Parameters
@@ -86,9 +79,8 @@ class ParquetImages:
     files : the files, and ``column``, which holds structs of bytes and path, or bytes.
     counts : rows of each file.
     rows : int64, which of all rows; None for all.
+    called : what the files are called in messages; None for their paths.
     """
-
-    scales = True
 
     def __init__(
         self,
@@ -99,7 +91,9 @@ class ParquetImages:
         rows: NDArray[np.int64] | None = None,
         max_pixels: int | None = None,
         scaled: Counter[str] | None = None,
+        called: Sequence[str] | None = None,
     ) -> None:
+        self.called = list(map(str, files)) if called is None else list(called)
         self.files, self.column, self.counts = list(files), column, list(counts)
         self.rows: NDArray[np.int64] = np.arange(sum(counts)) if rows is None else rows
         self.max_pixels = max_pixels
@@ -118,6 +112,7 @@ class ParquetImages:
             self.rows,
             self.max_pixels,
             self.scaled,
+            self.called,
         )
 
     def __len__(self) -> int:
@@ -127,51 +122,7 @@ class ParquetImages:
     def where(self, row: int) -> str:
         """The file, and the row in it, from 1."""
         file, inside = self._place(row)
-        return f"{self.files[file]}, row {inside + 1}"
-
-    def read(self, row: int) -> Image.Image:
-        """Decode a row's picture; see :func:`usl.data.decode.decode_file`."""
-        return decode_file(
-            io.BytesIO(self._content(row)),
-            self.where(row),
-            max_pixels=self.max_pixels,
-            scaled=self.scaled,
-        )
-
-    def read_scaled(self, row: int, least: int | None, hold: Hold | None = None) -> Image.Image:
-        """Decode it at a scale at which its shorter side has ``least`` pixels."""
-        return decode_file(
-            io.BytesIO(self._content(row)),
-            self.where(row),
-            max_pixels=self.max_pixels,
-            scaled=self.scaled,
-            least=least,
-            hold=hold,
-        )
-
-    def read_windowed(self, row: int, side: int, *, apart: bool = True) -> tuple[Image.Image, str]:
-        """See :func:`usl.data.image_source.read_windowed`."""
-        content = io.BytesIO(self._content(row))
-        return decode_windowed(
-            content, self.where(row), side, max_pixels=self.max_pixels, apart=apart
-        )
-
-    def size(self, row: int) -> tuple[int, int]:
-        """See :func:`usl.data.image_source.size_of`."""
-        return shown_size(io.BytesIO(self._content(row)), self.where(row))
-
-    def digest(self, row: int) -> str:
-        """Hash of the picture's bytes, as of a file with them."""
-        return bytes_digest(self._content(row))
-
-    def known_digest(self, row: int) -> str | None:
-        """None: the hash takes the bytes."""
-        return None
-
-    def load(self, row: int) -> Stored:
-        """Read a row's bytes, once for their hash and the pixels."""
-        content = self._content(row)
-        return stored(content, bytes_digest(content), self.where(row), self.max_pixels, self.scaled)
+        return f"{self.called[file]}, row {inside + 1}"
 
     def take(self, rows: ArrayLike) -> ParquetImages:
         """The same files restricted to ``rows``."""
@@ -182,6 +133,7 @@ class ParquetImages:
             rows=self.rows[np.asarray(rows, dtype=np.int64)],
             max_pixels=self.max_pixels,
             scaled=self.scaled,
+            called=self.called,
         )
 
     def _place(self, row: int) -> tuple[int, int]:
@@ -190,7 +142,7 @@ class ParquetImages:
         file = int(np.searchsorted(self._ends, whole, side="right"))
         return file, whole - int(self._ends[file]) + self.counts[file]
 
-    def _content(self, row: int) -> bytes:
+    def content(self, row: int) -> bytes:
         """The bytes of a picture; DataError naming file and row if there are none."""
         import pyarrow as pa
 
@@ -237,5 +189,7 @@ def _again(
     rows: NDArray[np.int64],
     max_pixels: int | None,
     scaled: Counter[str],
+    called: list[str],
 ) -> ParquetImages:
-    return ParquetImages(files, column, counts, rows=rows, max_pixels=max_pixels, scaled=scaled)
+    how = {"rows": rows, "max_pixels": max_pixels, "scaled": scaled, "called": called}
+    return ParquetImages(files, column, counts, **how)  # type: ignore[arg-type]

@@ -16,13 +16,12 @@ sharpness   standard deviation of the Laplacian over that of the grey values: th
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, StoreError
 from usl.core.progress import Progress, silent
 from usl.data.decode import decode_file, shrink
 from usl.data.image_source import Images
@@ -48,8 +47,12 @@ def measure(images: Images, rows: NDArray[np.int64], progress: Progress = silent
     """The figures of some pictures, float64 [len(rows)] by name; NaN where one cannot be read."""
     found = np.full((len(rows), len(FIGURES)), np.nan)
     for place, row in enumerate(rows.tolist()):
-        with suppress(DataError):  # told of where pictures are asked for
+        try:
             found[place] = figures_of(*_small(images, row))
+        except StoreError:
+            raise
+        except DataError:
+            pass  # told of where pictures are asked for
         progress(place + 1, len(rows), "quality")
     return dict(zip(FIGURES, found.T, strict=True))
 

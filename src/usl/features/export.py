@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from usl.core.errors import UsageError
-from usl.core.files import atomic_write
+from usl.data.addresses import shown
 from usl.data.collection import Collection
+from usl.data.sinks import check_sink, exists, write_to
 from usl.features.embed import Embedding
 
 
@@ -17,10 +18,13 @@ def check_target(out: Path | None, *, overwrite: bool) -> None:
     """Refuse a file that exists or that is no ``.npz``, before any work is done for it."""
     if out is None:
         return
+    check_sink(out)
     if out.suffix != ".npz":
-        raise UsageError(f"--out: {out} given; features are written as .npz.")
-    if out.exists() and not overwrite:
-        raise UsageError(f"--out: {out} exists. Choose another file, or replace it: --overwrite.")
+        raise UsageError(f"--out: {shown(out)} given; features are written as .npz.")
+    if exists(out) and not overwrite:
+        raise UsageError(
+            f"--out: {shown(out)} exists. Choose another file, or replace it: --overwrite."
+        )
 
 
 def write_features(out: Path, collection: Collection, embedding: Embedding) -> None:
@@ -33,5 +37,5 @@ def write_features(out: Path, collection: Collection, embedding: Embedding) -> N
     }
     if collection.labels is not None:
         columns["labels"] = np.array([label or "" for label in collection.labels[kept]])
-    with atomic_write(out) as handle:
+    with write_to(out) as handle:
         np.savez(handle, **columns)

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError, UslWarning
+from usl.core.errors import DataError, StoreError, UslWarning
 from usl.core.progress import Progress
 from usl.data.collection import Collection
-from usl.data.image_source import Images, StoredImages
+from usl.data.image_source import Images, StoredImages, threads_for
 from usl.features.cache import Digests, FeatureCache, as_digests
 from usl.features.contract import Encoder
 from usl.numeric.blocks import thread_count
@@ -96,7 +96,7 @@ def hash_images(
             try:
                 found.append(find(row))
             except DataError as error:
-                if on_corrupt == "fail":
+                if on_corrupt == "fail" or isinstance(error, StoreError):
                     raise
                 reasons[row] = str(error)
                 found.append("")
@@ -105,7 +105,9 @@ def hash_images(
     digests: list[Digests] = [np.empty(0, dtype="S32")]
     unread: list[NDArray[np.bool_]] = [np.empty(0, dtype=bool)]
     count = 0
-    for block in ahead(hash_block, range(0, n, HASH_BLOCK), workers, depth=64):
+    for block in ahead(
+        hash_block, range(0, n, HASH_BLOCK), workers or threads_for(images), depth=64
+    ):
         digests.append(as_digests([digest or "" for digest in block]))
         unread.append(np.array([digest is None for digest in block]))
         count += len(block)
@@ -297,14 +299,16 @@ def compute_rows(
 
     try:
         places = list(enumerate(to_do.tolist()))
-        with closing(ahead(decoder, places, workers, depth=2 * batch_size)) as queue:
+        with closing(
+            ahead(decoder, places, workers or threads_for(images), depth=2 * batch_size)
+        ) as queue:
             for (_, row), result in zip(places, queue, strict=True):
                 if result is None:
                     total -= 1
                     continue
                 count += 1
                 if isinstance(result, DataError):
-                    if on_corrupt == "fail":
+                    if on_corrupt == "fail" or isinstance(result, StoreError):
                         raise result
                     reasons[row] = str(result)
                 else:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from usl.core.errors import DataError, UsageError, UslWarning
+from usl.core.errors import DataError, StoreError, UsageError, UslWarning
 from usl.core.progress import Progress, silent
-from usl.data.image_source import Images, read_scaled
+from usl.data.image_source import Images, read_scaled, threads_for
 from usl.learning.augment.batches import SHAPES
 from usl.learning.augment.geometry import central_square
 from usl.numeric.blocks import thread_count
@@ -92,7 +92,7 @@ class Pictures:
     def _read(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         if self._stored is not None:
             return torch.from_numpy(self._stored[rows]), torch.from_numpy(self._shapes[rows])
-        with ThreadPoolExecutor(thread_count()) as pool:
+        with ThreadPoolExecutor(threads_for(self._images) or thread_count()) as pool:
             found = list(pool.map(self._try, self.rows[rows].tolist()))
         good = [picture for picture in found if not isinstance(picture, str)]
         if not good:
@@ -109,6 +109,8 @@ class Pictures:
         """A picture, and the height and width it had; or why there is none."""
         try:
             image = read_scaled(self._images, row, 2 * self.side)
+        except StoreError:
+            raise
         except DataError as error:
             return str(error)
         return square(image, self.side, whole=self.whole), (image.height, image.width)
@@ -119,7 +121,7 @@ class Pictures:
         good = np.zeros(n, dtype=bool)
         shapes = np.ones((n, 2), dtype=np.float32)
         reasons: list[tuple[int, str]] = []
-        with ThreadPoolExecutor(thread_count()) as pool:
+        with ThreadPoolExecutor(threads_for(self._images) or thread_count()) as pool:
             for start in range(0, n, 1024):
                 block = range(start, min(n, start + 1024))
                 for row, found in zip(block, pool.map(self._try, block), strict=True):

@@ -21,6 +21,7 @@ from usl.core.files import beside, read_json, remove_rests, write_json
 from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
+from usl.data.addresses import check_on_disk
 from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.learning.loop_options import CHECKPOINT, LoopOptions
@@ -215,6 +216,7 @@ def warn_of_collapse(folder: Path, last: Mapping[str, Any]) -> None:
 
 def check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse a folder that holds something else, or clear one that may go."""
+    check_on_disk(folder, "a pre-training")
     if resume and overwrite:
         raise UsageError("resume and overwrite exclude each other: choose one.")
     remove_rests(folder.parent, folder.name)

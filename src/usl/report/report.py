@@ -17,9 +17,10 @@ from importlib import resources
 from pathlib import Path
 
 from usl.core.errors import UsageError
-from usl.core.files import atomic_write
 from usl.core.progress import Progress, silent
+from usl.data.addresses import is_address, shown
 from usl.data.collection import Collection
+from usl.data.sinks import beginning, check_sink, exists, write_to
 from usl.report.drawing.markup import Html, tag
 from usl.report.facts.facts import Facts, gather
 from usl.report.facts.records import COMPARISON
@@ -76,7 +77,7 @@ def write_report(
     run : run folder.
     source : where the images are now, if they have moved.
     collection : the images, where they live in memory.
-    out : file to write; the default is report.html in the run folder.
+    out : file to write, also at an address; the default is report.html in the run folder.
     points : how many other images t-SNE places beside the picks, 0 to 5,000.
     progress : called as work proceeds.
 
@@ -92,13 +93,18 @@ def write_report(
     facts = gather(run, found, progress)
     content = page(facts, project(facts, points, progress), progress)
     own = writing(run.path, run.identity) if out is None else nullcontext()
-    with own, atomic_write(target) as handle:
+    with own, write_to(target) as handle:
         handle.write(content.encode())
     return target
 
 
 def check_target(target: Path) -> None:
     """Refuse to replace anything but an earlier report."""
+    if is_address(target):
+        check_sink(target)
+        if exists(target) and GENERATOR.encode() not in beginning(target, 1_000):
+            raise UsageError(f"out: {shown(target)} exists and is no report; choose another name.")
+        return
     if target.is_dir():
         raise UsageError(f"out: {target} is a folder; name a file, such as {target / FILE}.")
     if target.is_file():

@@ -58,6 +58,7 @@ from usl.core.files import (
     temporary_beside,
     write_json,
 )
+from usl.data.addresses import check_on_disk
 from usl.data.collection import Collection
 from usl.numeric.kernel import kernel
 from usl.run.by_hand import EXPORTS, changed_by_hand
@@ -89,6 +90,7 @@ class Run:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
         """Open a run folder. Raises :class:`DataError` when it is none, or of a newer format."""
+        check_on_disk(path, "a run")
         folder = Path(path)
         restore(folder)
         if not folder.is_dir():
@@ -239,6 +241,7 @@ def tidy(path: Path) -> None:
 
 def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Refuse a place for a new run before any work is done for it."""
+    check_on_disk(path, "a run")
     target = Path(path)
     restore(target)
     if (target / INFO).is_file():

@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, StoreError
 from usl.core.words import quoted
+from usl.data.addresses import WEB, is_address, local_path, shown
 from usl.data.collection import Collection
 from usl.data.joined import join
 from usl.data.open import open_collection
@@ -43,7 +44,7 @@ def open_sources(folder: Path, info: dict[str, Any], source: str | None = None) 
     places = {given, recorded.get("path"), *_replaced(info)}
     for one in added_sources(info):
         path = str(one.get("path"))
-        if path in places or (source and not Path(path).exists()):
+        if path in places or (source and not _may_be_there(path)):
             continue
         places.add(path)
         moved = f"usl add {quoted(folder)} ITS_NEW_PLACE"
@@ -63,17 +64,29 @@ def gone_places(info: dict[str, Any]) -> list[str]:
     """Places of added sources that are gone, and that no later one has replaced."""
     paths = [str(one.get("path")) for one in added_sources(info)]
     known = _replaced(info)
-    return [path for path in dict.fromkeys(paths) if path not in known and not Path(path).exists()]
+    return [path for path in dict.fromkeys(paths) if path not in known and not _may_be_there(path)]
 
 
 def _replaced(info: dict[str, Any]) -> set[str]:
     return {str(path) for one in added_sources(info) for path in one.get("replaces", ())}
 
 
+def _may_be_there(place: str) -> bool:
+    """Whether a place exists; what lies at an address is taken to."""
+    return is_address(place) or Path(place).exists()
+
+
 def _opened(given: str, recorded: dict[str, Any], moved: str) -> Collection:
     """A source as it was opened before; an error on one that has gone says what to do."""
     try:
         return open_collection(given, **recorded.get("options", {}))
+    except StoreError as error:
+        if not given.startswith(WEB) or "?" in given:
+            raise
+        raise DataError(
+            f"{error} A signature is no part of what a run keeps of an address: if it needs one, "
+            "give the whole address with --source."
+        ) from error
     except DataError as error:
         if not moved or Path(given).exists():
             raise
@@ -85,7 +98,8 @@ def source_record(source: object, collection: Collection) -> dict[str, Any]:
     path: str | None = None
     if isinstance(source, str | os.PathLike):
         given = os.fspath(source)
-        path = given if given.startswith("builtin:") else str(Path(given).absolute())
+        path = given if given.startswith("builtin:") else str(local_path(given).absolute())
+        path = shown(source) if is_address(source) else path
     return {
         "given": collection.source,
         "path": path,

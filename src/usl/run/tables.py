@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import DataError
-from usl.core.files import atomic_write
 from usl.data.formulas import guarded_column
 from usl.data.parquet_files import open_parquet, read_columns
+from usl.data.sinks import write_to
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,11 +19,11 @@ ID = "image_id"
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table as ``.csv`` or ``.parquet``, by the ending."""
+    """Write a table as ``.csv`` or ``.parquet``, by the ending; also to an address."""
     import pyarrow.csv
     import pyarrow.parquet
 
-    with atomic_write(path) as handle:
+    with write_to(path) as handle:
         if path.suffix == ".parquet":
             pyarrow.parquet.write_table(table, handle, write_page_checksum=True)
         else:

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, UslWarning
 from usl.core.words import counted, verb_for
+from usl.data.addresses import local_path, shown
 from usl.data.collection import Collection
 from usl.data.columns import find_column, id_text, tidy_id
 from usl.data.images import FileImages
 from usl.data.labels import label_notes, read_labels
+from usl.data.local_copy import opened
 from usl.data.tables import TABLE_SUFFIXES, read_table
 from usl.run.split import Split
 from usl.selection.constraints.resolve import rows_of
@@ -122,8 +124,10 @@ def read_known(
         values: Sequence[Any] = list(labels.values())
         given, base, where = "labels", None, _entry
     else:
-        given, base = os.fspath(labels), Path(labels).absolute().parent
-        words, values, where = _read_table(Path(labels))
+        given, base = shown(labels), local_path(labels).absolute().parent
+        with opened(labels) as path:
+            words, values, at_row = _read_table(path)
+        where = lambda row: at_row(row).replace(str(path), given)  # noqa: E731
     texts, faults = read_labels(values)
     for note in label_notes(given, faults):
         warnings.warn(note, UslWarning, stacklevel=4)

@@ -80,8 +80,8 @@ def start_run(
     Parameters
     ----------
     source : folder, glob, manifest (CSV, JSONL, Parquet), embeddings (.npy, .npz, .parquet, .csv,
-        or a folder of .npy or .parquet shards), idx, CIFAR or MedMNIST files, or
-        builtin:fashion_mnist.
+        or a folder of .npy or .parquet shards), WebDataset tars, idx, CIFAR or MedMNIST files, on
+        the disk or at an address (s3://bucket/photos); or builtin:fashion_mnist.
     budget : how many images you are willing to label (m).
     out : run folder to create.
     method : how to pick.

@@ -10,11 +10,12 @@ from typing import Any
 from usl.core.errors import DataError
 from usl.core.methods import Methods
 from usl.core.progress import Progress, silent
+from usl.data.addresses import is_address, shown
 from usl.features.contract import Encoder
 from usl.features.embed import GIVEN
 from usl.features.preprocessing import Preprocessing
 from usl.labeling.exchange.export_images import EXPORTS
-from usl.labeling.exchange.place import RECORD, check_place, new_place
+from usl.labeling.exchange.place import RECORD, check_place, new_place, place_of
 from usl.run.folder import Run
 from usl.training.models import Model, open_model
 from usl.training.open_run import recorded_encoder, recorded_preprocessing
@@ -62,7 +63,7 @@ def export_model(
     ----------
     run : run folder, trained.
     to : the form.
-    out : folder to write; the default is in the folder exports of the run.
+    out : folder to write, also at an address; the default is in the folder exports of the run.
     overwrite : replace an earlier export, if nothing changed in it since.
     **format_params : the form's own parameters.
 
@@ -78,7 +79,7 @@ def export_model(
     module = WRITERS.load(to)
     WRITERS.check(to, module, format_params)
     run = run if isinstance(run, Run) else Run.open(run)
-    home = Path(os.path.abspath(run.path / EXPORTS / to if out is None else Path(out)))
+    home = place_of(run.path / EXPORTS / to if out is None else out)
     check_place(home, folder=True, overwrite=overwrite)
     trained, model, classes = open_model(run.path)
     record: dict[str, Any] = trained.info["encoder"]
@@ -103,5 +104,7 @@ def export_model(
         exported = ExportedModel(encoder, fitted, model, classes, about, home)
         steps = module.write(exported, temporary, **format_params)
     progress(1, 1, "export")
+    if is_address(home):
+        return Written(home, [home], [step.replace(str(home), shown(home)) for step in steps])
     paths = sorted(path for path in home.iterdir() if path.name != RECORD)
     return Written(home, paths, steps)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError
 from usl.core.progress import Progress, silent
+from usl.data.addresses import shown
 from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
+from usl.data.sinks import check_sink, exists
 from usl.features.space import Space, restrict
 from usl.labeling.answers.called_now import names_now
 from usl.numeric.arrays import Float32, Rows, Values
@@ -72,8 +74,8 @@ def predict(
     ----------
     run : run folder, trained.
     source : the new images: anything that a selection can begin with.
-    out : file to write, .csv or .parquet: a label and its probability for every image, the surest
-        first; columns as in predictions.csv.
+    out : file to write, .csv or .parquet, also at an address: a label and its probability for every
+        image, the surest first; columns as in predictions.csv.
     overwrite : replace that file.
 
     Raises
@@ -87,9 +89,10 @@ def predict(
     target = None if out is None else Path(out)
     if target is not None:
         if target.suffix not in (".csv", ".parquet"):
-            raise UsageError(f"out: {target} should end in .csv or .parquet.")
-        if target.exists() and not overwrite:
-            raise UsageError(f"out: {target} exists. Name another file, or --overwrite it.")
+            raise UsageError(f"out: {shown(target)} should end in .csv or .parquet.")
+        check_sink(target)
+        if exists(target) and not overwrite:
+            raise UsageError(f"out: {shown(target)} exists. Name another file, or --overwrite it.")
     trained, model, class_names = open_model(run.path)
     collection = open_collection(source)
     tell(collection)

@@ -91,7 +91,7 @@ def test_windows_paths(root):
     [
         ("path\na.jpg\n\nz.jpg\n", r"list\.csv, row 4: no file 'z\.jpg'.*relative to the table's"),
         ("path,label\n,x\n", "row 2: no path"),
-        ("path\nhttps://x.org/a.jpg\n", "row 2: 'https://x.org/a.jpg' is an address. Download"),
+        ("path\nhttps://x.org/a.jpg\n", "row 2: 'https://x.org/a.jpg' is an address, and"),
         ("path,split\na.jpg,tset\n", "row 2: unknown subset 'tset'.*Did you mean 'test'"),
         ("path,id\na.jpg,1\nb.jpg,1\n", r"row 3: the id '1' is taken \(.*row 2\)"),
         ("path,id\na.jpg,1\nb.jpg,\n", "row 3: no id"),

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, UsageError, did_you_mean
+from usl.data.address_listing import Place
 from usl.data.collection import SUBSETS, Collection
 from usl.data.columns import (
     UNLABELED,
@@ -38,6 +39,7 @@ from usl.data.columns import (
 )
 from usl.data.digests import DigestMemo
 from usl.data.endings import readable_endings
+from usl.data.image_source import Images
 from usl.data.images import FileImages
 from usl.data.listing import Listing, is_glob, list_images
 
@@ -64,32 +66,49 @@ def read(path: Path, *, labels: LabelRule = "auto", max_pixels: int | None = Non
     DataError
         if there is no image: says which endings were looked for and what is there instead.
     """
+    _check_rule(labels)
+    listing = list_images(path)
+    memo = DigestMemo.for_folder(listing.root)
+    images = FileImages(listing.root, listing.names, memo=memo, max_pixels=max_pixels)
+    return from_listing(listing, images, str(path), labels=labels)
+
+
+def from_address(
+    place: Place, *, labels: LabelRule = "auto", max_pixels: int | None = None
+) -> Collection:
+    """The images below an address, as :func:`read` takes those of a folder."""
+    _check_rule(labels)
+    images = place.images(place.listing.names, max_pixels)
+    return from_listing(place.listing, images, place.source, labels=labels)
+
+
+def _check_rule(labels: LabelRule) -> None:
     if labels not in LABEL_RULES:
         raise UsageError(
             f"labels={labels!r}: use one of {', '.join(LABEL_RULES)}."
             + did_you_mean(str(labels), LABEL_RULES)
         )
-    listing = list_images(path)
+
+
+def from_listing(
+    listing: Listing, images: Images, source: str, *, labels: LabelRule = "auto"
+) -> Collection:
+    """A collection of images that were listed; ``images`` are those of its names."""
     if not listing.names:
-        raise DataError(_no_images(path, listing))
+        raise DataError(_no_images(source, listing))
     ids = [tidy_id(name) for name in listing.names]
-    check_told_apart(path, ids, listing.names)
+    check_told_apart(source, ids, listing.names)
     subsets = subsets_of_paths(ids)
     return Collection(
         ids=np.array(ids),
         subsets=np.repeat("train", len(ids)) if subsets is None else subsets,
-        images=FileImages(
-            listing.root,
-            listing.names,
-            memo=DigestMemo.for_folder(listing.root),
-            max_pixels=max_pixels,
-        ),
+        images=images,
         labels=_folder_labels(ids, subsets, labels),
-        source=str(path),
+        source=source,
         kind="folder",
         skipped=tuple(listing.skipped),
         passed_over=dict(listing.others.most_common()),
-        notes=listing.notes(str(path)),
+        notes=listing.notes(source),
     )
 
 
@@ -125,9 +144,10 @@ def _is_unlabeled(name: str, depth: int) -> bool:
     return any(folder.lower() in UNLABELED for folder in folders[:2])
 
 
-def _no_images(path: Path, listing: Listing) -> str:
+def _no_images(source: str, listing: Listing) -> str:
     """Say what was looked for and what was there instead."""
-    text = f"{path}: no images found. Looked for files ending in {', '.join(readable_endings())}; "
+    endings = ", ".join(readable_endings())
+    text = f"{source}: no images found. Looked for files ending in {endings}; "
     if listing.skipped:
         name, fault = listing.skipped[0]
         return text + f"{len(listing.skipped)} cannot be used, the first is {name!r}: {fault}."

@@ -16,7 +16,6 @@ missing (of ``-of-00002``) is named.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -27,21 +26,21 @@ from numpy.typing import NDArray
 
 from usl.core.errors import DataError
 from usl.data.collection import Collection
-from usl.data.columns import find_column, id_column, id_text, index_ids, subset_name, tidy_id
-from usl.data.endings import EXTENSIONS
+from usl.data.columns import find_column, id_column, id_text, index_ids, tidy_id
 from usl.data.labels import label_notes, read_labels
-from usl.data.listing import expand_glob, is_glob
 from usl.data.parquet_files import open_parquet, read_columns
 from usl.data.parquet_images import ParquetImages, class_names, image_column
+from usl.data.shard_files import other_files, shard_files, subset_of_file
 
 PRIORITY = 15
 KIND = "hub"
+ENDING = ".parquet"
 SHARD = re.compile(r"(.*?)-(\d{3,6})-of-(\d{3,6})(?:-[0-9a-f]+)?\.parquet", re.I)
 
 
 def matches(path: Path) -> bool:
     """Tell whether the first Parquet file of the source holds pictures."""
-    files = _files(path)
+    files = shard_files(path, ENDING)
     if not files:
         return False
     schema = _schema(min(files, key=_order))
@@ -62,7 +61,7 @@ def read(path: Path, *, max_pixels: int | None = None) -> Collection:
     """
     import pyarrow as pa
 
-    files = sorted(_files(path), key=_order)
+    files = sorted(shard_files(path, ENDING), key=_order)
     if not path.is_file():
         _check_complete(files)
     column = image_column(_schema(files[0]))
@@ -86,7 +85,7 @@ def read(path: Path, *, max_pixels: int | None = None) -> Collection:
         labels=np.array(labels, dtype=object) if rows.knows_labels else None,
         source=str(path),
         kind=KIND,
-        passed_over=dict(_others(path).most_common()),
+        passed_over=dict(other_files(path, ENDING).most_common()),
         notes=label_notes(str(path), faults),
     )
 
@@ -118,7 +117,7 @@ class _Rows:
             )
         count = opened.metadata.num_rows
         self.counts.append(count)
-        self.subsets += [_subset(file)] * count
+        self.subsets += [subset_of_file(file)] * count
         others = [name for name in schema.names if name != self.column]
         label, ids = find_column(others, "label"), find_column(others, "id")
         texts: list[str | None] = [None] * count
@@ -153,52 +152,6 @@ def _leaves(opened: Any) -> list[str]:
     return [schema.column(number).path for number in range(len(schema))]
 
 
-def _files(path: Path) -> list[Path]:
-    """The Parquet files of a source: itself, of a glob, or below a folder without images."""
-    if is_glob(path):
-        if path.suffix.lower() != ".parquet":
-            return []
-        root, names = expand_glob(path)
-        return [root / name for name in names if name.lower().endswith(".parquet")]
-    if path.is_file():
-        return [path] if path.suffix.lower() == ".parquet" else []
-    if not path.is_dir():
-        return []
-    found: list[Path] = []
-    return sorted(found) if _gather(path, 2, found) else []
-
-
-def _gather(folder: Path, depth: int, found: list[Path]) -> bool:
-    """Collect a folder's Parquet files; False at the first image: there may be a million."""
-    below = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name.lower()
-                if name.startswith("."):
-                    continue
-                if name.endswith(EXTENSIONS):
-                    return False
-                if entry.is_dir():
-                    below.append(Path(entry.path))
-                elif name.endswith(".parquet"):
-                    found.append(Path(entry.path))
-    except OSError:  # which the reader of folders complains about
-        return False
-    return depth == 0 or all(_gather(inner, depth - 1, found) for inner in sorted(below))
-
-
-def _others(path: Path) -> Counter[str]:
-    """Files beside those that were read, by ending."""
-    if not path.is_dir():
-        return Counter()
-    return Counter(
-        file.suffix.lower() or "no ending"
-        for file in path.rglob("*")
-        if file.is_file() and file.suffix.lower() != ".parquet" and file.name[0] != "."
-    )
-
-
 def _schema(file: Path) -> Any:
     """A file's schema, or None if it is broken."""
     try:
@@ -208,13 +161,7 @@ def _schema(file: Path) -> Any:
 
 
 def _order(file: Path) -> tuple[int, str]:
-    return ("train", "val", "test").index(_subset(file)), str(file)
-
-
-def _subset(file: Path) -> str:
-    """The subset that a file's name or folder says."""
-    word = re.split(r"[-_.\d]", file.name, maxsplit=1)[0]
-    return subset_name(word) or subset_name(file.parent.name) or "train"
+    return ("train", "val", "test").index(subset_of_file(file)), str(file)
 
 
 def _check_complete(files: list[Path]) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from usl.core.progress import Progress, silent
+from usl.data.addresses import is_address, shown
 from usl.labeling.answers.class_changes import Names
 from usl.labeling.answers.store import Store, store_path
 from usl.labeling.answers.sync import sync
 from usl.labeling.exchange.contract import WRITERS, Export, format_module, format_names
 from usl.labeling.exchange.outgoing import What, chosen_rows, classes_of, items_of, model_name
 from usl.labeling.exchange.pictures import open_pictures
-from usl.labeling.exchange.place import RECORD, check_place, new_place
+from usl.labeling.exchange.place import RECORD, check_place, new_place, place_of
 from usl.run.folder import Run
 
 EXPORTS = "exports"  # where exports go by default, in the run folder
@@ -60,7 +61,8 @@ def export_run(
     ----------
     run : run folder.
     to : the format.
-    out : file or folder to write; the default is in the folder exports of the run.
+    out : file or folder to write, also at an address; the default is in the folder exports of the
+        run.
     what : ``requested``: what waits for a label; labeled; all; or predicted: all, with the model's
         label where nobody gave one.
     source : where the images are now, if they have moved.
@@ -81,7 +83,7 @@ def export_run(
     name = Path(to).stem if to.endswith(".py") else to
     suffix = getattr(module, "SUFFIX", "")
     home = run.path / EXPORTS / (what + suffix if suffix else f"{name}-{what}")
-    home = Path(os.path.abspath(home if out is None else Path(out)))
+    home = place_of(home if out is None else out)
     check_place(home, folder=not suffix, overwrite=overwrite)
 
     split = sync(run)
@@ -103,7 +105,11 @@ def export_run(
     about = {"to": name, "what": what}
     with new_place(home, folder=not suffix, about=about, run=run) as temporary:
         steps = module.write(export, temporary, **format_params)
-    paths = [home] if suffix else sorted(p for p in home.iterdir() if p.name != RECORD)
+    if suffix or is_address(home):
+        paths = [home]
+    else:
+        paths = sorted(p for p in home.iterdir() if p.name != RECORD)
+    steps = [step.replace(str(home), shown(home)) for step in steps]
     return Exported(home, paths, len(items), sum(item.label is not None for item in items), steps)
 
 

@@ -16,7 +16,10 @@ import numpy as np
 from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.core.words import counted
+from usl.data.addressed_images import AddressedImages
+from usl.data.addresses import is_address, local_path
 from usl.data.images import FileImages
+from usl.data.local_copy import opened
 from usl.labeling.answers.entries import LABELS, Answer, tidy
 from usl.labeling.answers.outcomes import current
 from usl.labeling.answers.store import Store, store_path
@@ -95,7 +98,7 @@ def import_file(
     Parameters
     ----------
     run : run folder.
-    path : file or folder with labels; its format is told by its content.
+    path : file or folder with labels, also at an address; its format is told by its content.
     format : name of the format, where its content does not tell; released: a list of images that
         was published, whose labels the source itself knows.
     annotator : who gave the answers; by default whom the file names, else the format's name.
@@ -110,8 +113,19 @@ def import_file(
     DataError
         the file is missing, broken, of no known format, or about none of the run's images.
     """
+    if is_address(path):
+        with opened(path) as copy:
+            return import_file(
+                run,
+                copy,
+                format=format,
+                annotator=annotator,
+                source=source,
+                overwrite=overwrite,
+                progress=progress,
+            )
     run = run if isinstance(run, Run) else Run.open(run)
-    path = Path(path)
+    path = local_path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.")
     name = format or guess_format(path)
@@ -263,17 +277,20 @@ def _summary(
 
 
 def files_of(run: Run, split: Split, source: str | None) -> list[str]:
-    """The absolute path of each image's file, "" where there is none."""
+    """The absolute path or the address of each image's file, "" where there is none."""
     try:
         collection = run.collection(source)
     except DataError:
         if source is not None:
             raise
         return []
-    if not isinstance(collection.images, FileImages):
-        return []
     images = collection.images
     rows = {word: row for row, word in enumerate(collection.ids.tolist())}
+    if isinstance(images, AddressedImages):
+        places = [rows.get(word) for word in split.ids.tolist()]
+        return ["" if row is None else images.where(row) for row in places]
+    if not isinstance(images, FileImages):
+        return []
     return [
         Path(os.path.abspath(images.path(rows[word]))).as_posix() if word in rows else ""
         for word in split.ids.tolist()

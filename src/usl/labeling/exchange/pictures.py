@@ -17,6 +17,7 @@ from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
 from usl.data.image_source import size_of
 from usl.data.images import FileImages
+from usl.data.stored_bytes import StoredBytes
 from usl.labeling.exchange.names import stems
 from usl.run.folder import Run
 from usl.run.split import Split
@@ -49,12 +50,22 @@ class RunPictures:
     def name(self, index: int) -> str:
         """The stem with the file's own ending; ``.png`` for what is no image file."""
         path = self.path(index)
-        return self._names[index] + (".png" if path is None else path.suffix)
+        ending = self._ending_elsewhere(index) or ".png" if path is None else path.suffix
+        return self._names[index] + ending
+
+    def _ending_elsewhere(self, index: int) -> str:
+        """The ending of an image file that is not on the disk; "" where there is none."""
+        if not isinstance(self._images, StoredBytes):
+            return ""
+        ending = os.path.splitext(self._images.where(index))[1]
+        return ending if ending.lower() in EXTENSIONS else ""
 
     def put(self, index: int, target: Path, *, link: bool = False) -> None:
         """Copy or link the file, or write a PNG. DataError when the file cannot be read."""
         path = self.path(index)
-        if path is None:
+        if path is None and self._ending_elsewhere(index):
+            target.write_bytes(self._images.content(index))  # type: ignore[attr-defined]
+        elif path is None:
             self.draw(index, target)
         elif not path.is_file():
             raise DataError(f"{path}: the file is gone. Put it back, or name --source.")

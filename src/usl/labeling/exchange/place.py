@@ -25,15 +25,24 @@ from usl.core.files import (
     temporary_beside,
     write_json,
 )
+from usl.data.addresses import address_of, is_address, shown
+from usl.data.sinks import check_sink, exists, outgoing, send, send_folder
 from usl.run.by_hand import RECORD, fingerprint, recorded
 from usl.run.folder import Run
 from usl.run.identity import writing
 
-__all__ = ["RECORD", "check_place", "new_place"]
+__all__ = ["RECORD", "check_place", "new_place", "place_of"]
+
+
+def place_of(given: str | os.PathLike[str]) -> Path:
+    """The absolute path of a place on the disk; an address as ``pathlib`` has it."""
+    return Path(given) if is_address(given) else Path(os.path.abspath(given))
 
 
 def check_place(home: Path, *, folder: bool, overwrite: bool) -> None:
     """Refuse a place that is taken before any work is done."""
+    if is_address(home):
+        return _check_address(home, folder=folder, overwrite=overwrite)
     put_back(home)
     remove_rests(home.parent, home.name)
     if os.path.lexists(home):  # the former one of a command that came to its end but for this
@@ -57,6 +66,19 @@ def check_place(home: Path, *, folder: bool, overwrite: bool) -> None:
         )
 
 
+def _check_address(home: Path, *, folder: bool, overwrite: bool) -> None:
+    """Refuse an address where something lies that is not to be replaced."""
+    check_sink(home)
+    if not exists(home):
+        return
+    if folder and not exists(home / RECORD):
+        raise UsageError(f"--out: {shown(home)} exists and is not an export; choose another place.")
+    if not overwrite:
+        raise UsageError(
+            f"--out: {shown(home)} exists. Choose another, or replace it with --overwrite."
+        )
+
+
 @contextmanager
 def new_place(
     home: Path, *, folder: bool, about: Mapping[str, str], run: Run | None = None
@@ -68,6 +90,17 @@ def new_place(
     :class:`DataError`; where ``home`` lies in the folder of the ``run`` and another run has its
     place by now, a :class:`usl.run.identity.RunReplacedError`.
     """
+    if (address := address_of(home)) is not None:
+        with outgoing() as sent:
+            made = sent / home.name
+            (made.mkdir if folder else made.touch)()
+            yield made
+            if folder:
+                write_json(made / RECORD, {**about, "content": fingerprint(made)})
+                send_folder(made, address, RECORD)
+            else:
+                send(made, address)
+        return
     inside = run is not None and home.is_relative_to(os.path.abspath(run.path))
     try:
         with _written_into(run if inside else None):

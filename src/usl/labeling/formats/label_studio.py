@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import quote
 
 from usl.core.errors import UsageError
+from usl.data.addresses import check_on_disk
 from usl.labeling.exchange.contract import Export, Given, Item, class_list, import_command
 from usl.labeling.exchange.names import split_ending
 from usl.labeling.exchange.studio_tasks import LABEL as NAME
@@ -65,6 +66,7 @@ def write(
     prefix : what stands before each path instead of /data/local-files/?d=, as
         https://host/images/.
     """
+    check_on_disk(export.home, "what Label Studio serves")
     offered = class_list(export, classes)
     pictures = export.shown
     count = len(export.items)

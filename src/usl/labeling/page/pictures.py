@@ -211,7 +211,8 @@ class Pictures:
 
     def _called(self, row: int) -> str:
         """What an image is called in messages."""
-        return str(self.images.names[row]) if isinstance(self.images, FileImages) else f"row {row}"
+        names = getattr(self.images, "names", None)
+        return f"row {row}" if names is None else str(names[row])
 
     def _picture(self, row: int, size: int, *, apart: bool) -> Picture:
         digest = self.digest(row)

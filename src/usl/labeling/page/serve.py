@@ -16,6 +16,7 @@ from usl.core.files import cache_dir
 from usl.core.words import counted, quoted
 from usl.data.collection import Collection
 from usl.data.images import FileImages
+from usl.data.stored_bytes import StoredBytes
 from usl.labeling.answers.audit import accuracy_of_collection, audit_in_words
 from usl.labeling.answers.entries import AUDIT, CHECK, LIVE, Round, is_audit
 from usl.labeling.answers.live import SUGGEST, answered_live
@@ -223,7 +224,8 @@ def _page_state(
     from usl.labeling.page.pictures import Pictures
 
     assert collection.images is not None
-    named = isinstance(collection.images, FileImages)  # others have no name to be kept under
+    # Others have no name to be kept under.
+    named = isinstance(collection.images, FileImages | StoredBytes)
     cache = PictureCache(cache_dir() / "pictures" if named else None)
     pictures = Pictures(collection.images, cache)
     state = PageState(

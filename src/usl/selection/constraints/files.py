@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError
+from usl.data.addresses import shown
 from usl.data.collection import Collection
 from usl.data.columns import find_column
+from usl.data.local_copy import opened
 from usl.data.tables import TABLE_SUFFIXES, Table, decode_text, read_table
 from usl.selection.constraints.resolve import listed_rows, rows_of
 from usl.selection.constraints.select_within import Constraints
@@ -47,9 +49,10 @@ def read_constraints(
     for name in ("exclude", "include"):
         given = getattr(constraints, name)
         if isinstance(given, str | os.PathLike):
-            files[f"{name}_file"] = os.fspath(given)
-            listed = read_ids(Path(given))
-            found[name] = rows_of(listed.ids, collection.ids, listed.where)
+            files[f"{name}_file"] = shown(given)
+            with opened(given) as path:
+                listed = read_ids(path)
+                found[name] = rows_of(listed.ids, collection.ids, listed.where)
             where = listed.where
         else:
             found[name] = listed_rows(given, len(collection), name, collection.ids)
@@ -60,8 +63,9 @@ def read_constraints(
         if name == "include":
             _check_subset(collection, found[name], rows, where)
     if isinstance(constraints.groups, str | os.PathLike):
-        files["groups_file"] = os.fspath(constraints.groups)
-        found["groups"] = read_groups(Path(constraints.groups), collection, rows)
+        files["groups_file"] = shown(constraints.groups)
+        with opened(constraints.groups) as path:
+            found["groups"] = read_groups(path, collection, rows)
     elif isinstance(constraints.groups, Mapping):
         column = np.full(len(collection), None, dtype=object)
         words = list(constraints.groups)
