@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -86,29 +87,44 @@ class OnRay:
             for one in waiting:
                 ray.cancel(one, force=True)
 
+    def start(
+        self, task: Callable[..., Any], item: tuple[Any, ...], *, label: str
+    ) -> Callable[[], Any]:
+        """Start ``task(*item)``, which takes no core to speak of; what waits for its result."""
+        remote = self.cluster.ray.remote(task).options(num_cpus=0, max_retries=RETRIES)
+        reference = remote.remote(*item)
+        return lambda: self._result(reference, label)
+
     def _result(self, reference: Any, label: str) -> Any:
-        ray = self.cluster.ray
-        try:
-            return ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, UslError):
-                raise error.cause from error
-            raise
-        except (
-            ray.exceptions.ObjectStoreFullError,
-            ray.exceptions.OutOfDiskError,
-        ) as error:
-            raise ClusterError(
-                f"{label}: the cluster's object store is full. Give it more room "
-                "(ray start --object-store-memory), or free the disk it spills to."
-            ) from error
-        except ray.exceptions.OutOfMemoryError as error:
-            raise ClusterError(
-                f"{label}: a worker ran out of memory {RETRIES} times. Start the cluster with "
-                "fewer cores per host (ray start --num-cpus), or on hosts with more memory."
-            ) from error
-        except ray.exceptions.RayError as error:
-            raise ClusterError(
-                f"{label}: its worker was lost {RETRIES} times ({type(error).__name__}). Look "
-                "after the hosts (ray status), and run the same command again: it goes on."
-            ) from error
+        with reporting(self.cluster, label):
+            return self.cluster.ray.get(reference)
+
+
+@contextmanager
+def reporting(cluster: Cluster, label: str) -> Iterator[None]:
+    """Within, an error of ours comes out of a task as it was raised, and Ray's own as one line."""
+    ray = cluster.ray
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UslError):
+            raise error.cause from error
+        raise
+    except (
+        ray.exceptions.ObjectStoreFullError,
+        ray.exceptions.OutOfDiskError,
+    ) as error:
+        raise ClusterError(
+            f"{label}: the cluster's object store is full. Give it more room "
+            "(ray start --object-store-memory), or free the disk it spills to."
+        ) from error
+    except ray.exceptions.OutOfMemoryError as error:
+        raise ClusterError(
+            f"{label}: a worker ran out of memory {RETRIES} times. Start the cluster with "
+            "fewer cores per host (ray start --num-cpus), or on hosts with more memory."
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"{label}: its worker was lost {RETRIES} times ({type(error).__name__}). Look "
+            "after the hosts (ray status), and run the same command again: it goes on."
+        ) from error
