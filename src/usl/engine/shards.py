@@ -107,7 +107,7 @@ class Shards:
                 raise DataError(f"{where}: {rows} where {RECORD} says {part.rows:,}. {REDO}")
         if column is None and name in ("id", "feature"):
             raise DataError(f"{where}: no column {name!r}. It needs 'id' and 'feature'.")
-        if name == "feature":
+        if name == "feature" and column is not None:
             kind = column.type
             if not pa.types.is_fixed_size_list(kind) or kind.list_size != self.width:
                 raise DataError(

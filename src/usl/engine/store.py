@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ class Store:
     def save(self, name: str, **arrays: NDArray[Any]) -> None:
         """Write arrays as ``name``, an ``.npz`` without compression."""
         content = io.BytesIO()
-        np.savez(content, **arrays)
+        np.savez(content, **cast(Any, arrays))
         self.write(name, content.getbuffer())
 
     def load(self, name: str) -> dict[str, NDArray[Any]]:
@@ -102,8 +102,13 @@ class Store:
         np.save(content, rows)
         self.write(name, content.getbuffer())
 
-    def rows(self, name: str, spans: Iterable[tuple[int, int]]) -> list[NDArray[Any]]:
-        """The rows ``first`` to ``stop`` of :meth:`save_rows`, for each of some spans."""
+    def rows(
+        self, name: str, spans: Iterable[tuple[int, int]] | None = None, *, cut: bool = False
+    ) -> list[NDArray[Any]]:
+        """The rows ``first`` to ``stop`` of :meth:`save_rows`, for each of some spans; or all.
+
+        ``cut`` : a span may end after the last row.
+        """
         with self.open(name) as handle, reaching(self.where(name)):
             try:
                 shape, dtype, begin = _header(handle)
@@ -111,7 +116,8 @@ class Store:
                 raise self._broken(name) from error
             width = int(np.prod(shape[1:], dtype=np.int64))
             found = []
-            for first, stop in spans:
+            for first, stop in [(0, shape[0])] if spans is None else spans:
+                stop = min(stop, shape[0]) if cut else stop
                 handle.seek(begin + first * width * dtype.itemsize)
                 part = np.frombuffer(handle.read((stop - first) * width * dtype.itemsize), dtype)
                 if part.size != (stop - first) * width:
