@@ -14,11 +14,7 @@ from usl.core.errors import UsageError, UslError, missing_extra
 from usl.core.version import __version__
 from usl.numeric.blocks import thread_count
 
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what matters of the others comes as an exception, too
-}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 PATIENCE = 10  # seconds for a connection

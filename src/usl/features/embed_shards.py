@@ -124,7 +124,8 @@ def embed_shards(
     check_sink(out)
     store = Store(os.fspath(out) if is_address(out) else str(Path(out).expanduser().absolute()))
     encoder = open_encoder(with_layer(model, layer)) if isinstance(model, str) else model
-    encoder = encoder.in_precision(precision)
+    if precision != "fp32":  # an encoder that computes in another already keeps it
+        encoder = encoder.in_precision(precision)
     encoder.check_weights()
     plan = ShardPlan.of(store, collection, encoder, shard_images, dtype)
     plan.begin(overwrite=overwrite)
