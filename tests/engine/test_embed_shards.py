@@ -19,6 +19,7 @@ from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
 from usl.engine.shards import open_shards, shard_name
 from usl.features.encoders.pixels import Pixels
+from usl.features.shard_pieces import EncoderSource, Piece, decode_piece, encode_pieces
 from usl.features.shard_plan import ShardPlan
 
 SHARD = 300  # images, of 700: three shards, the first two of more than one piece
@@ -109,7 +110,7 @@ def test_a_worker_that_is_killed_costs_its_pieces(cluster, one_machine, on_ray, 
 
 
 def test_a_driver_that_is_killed_goes_on(one_machine, photos, tmp_path):
-    """Killed when its first shard stands; the shard is kept, and the rest is that of one machine."""
+    """Killed when its first shard stands, which is kept; the rest is that of one machine."""
     place = tmp_path / "shards"
     code = """
         import os, signal, sys
@@ -127,7 +128,7 @@ def test_a_driver_that_is_killed_goes_on(one_machine, photos, tmp_path):
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(photos), str(place)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    with pytest.raises(DataError, match="_features.json: not there, so these are no finished"):
+    with pytest.raises(DataError, match=r"_features.json: not there, so these are no finished"):
         open_shards(str(place))
     found = usl.embed_shards(one_machine[0], place, "pixels", shard_images=SHARD)
     assert (found.computed, found.reused) == (400, 300)
@@ -142,7 +143,6 @@ def test_pieces_that_are_there_are_not_made_again(cluster, one_machine, on_ray, 
         on_ray.shards.store.__class__(str(place)), collection, Pixels(), 300, "float16"
     )
     plan.begin(overwrite=False)
-    from usl.features.shard_pieces import EncoderSource, Piece, decode_piece, encode_pieces
 
     source = EncoderSource("pixels", "fp32", Pixels.key)
     rows = plan.pieces(0)[0]
@@ -196,9 +196,7 @@ def test_features_too_large_for_float16_are_refused(one_machine, tmp_path):
             return np.full((len(prepared), self.dim), 7e4, dtype=np.float32)
 
     collection = one_machine[0].take(np.arange(10, 12))
-    with pytest.raises(
-        DataError, match=r"010.png: its features are too large for float16.*float32"
-    ):
+    with pytest.raises(DataError, match=r"010.png: its features are too large for float16"):
         usl.embed_shards(collection, tmp_path / "s", Large())
     usl.embed_shards(collection, tmp_path / "s", Large(), dtype="float32", overwrite=True)
     assert open_shards(str(tmp_path / "s")).read(0).max() == np.float32(7e4)
@@ -207,7 +205,7 @@ def test_features_too_large_for_float16_are_refused(one_machine, tmp_path):
 def test_no_image_that_can_be_read(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="none of the 1 image could be read; the first: .*a.png"):
+    with pytest.raises(DataError, match=r"none of the 1 image could be read; the first: .*a.png"):
         usl.embed_shards(usl.open_collection(tmp_path / "in"), tmp_path / "s", "pixels")
 
 
