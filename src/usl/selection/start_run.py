@@ -22,6 +22,7 @@ from usl.data.collection import Collection
 from usl.data.frames import LIST
 from usl.data.images import FileImages
 from usl.data.quality import Figures
+from usl.engine.cluster import check_engine
 from usl.features.contract import PrecisionName
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
@@ -72,6 +73,8 @@ def start_run(
     labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     use_known: bool = False,
     exclude_quality: bool = False,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Run:
@@ -112,8 +115,29 @@ def start_run(
     use_known : start from the labels that the source itself carries, in the same way.
     exclude_quality : pick no dark, blank, blurred, tiny or oddly shaped picture, and one of exact
         copies; every picture is read once more.
+    engine : ray picks from shards of features (usl embed --engine ray) on a cluster, with kmeans,
+        usl or random, and on a sample with quorum, usl_t or typiclust. The run holds the picks and
+        2,000 other rows. Of the constraints it knows exclude.
+    address : of a running Ray cluster; by default one is started on this machine.
     **method_params : the method's own parameters.
     """
+    check_engine(engine, address)
+    if engine == "ray":
+        from usl.selection.sharded.start_sharded_run import start_sharded_run
+
+        return start_sharded_run(
+            os.fspath(source),  # type: ignore[arg-type]
+            budget,
+            out,
+            method=method,
+            seed=seed_number(seed),
+            overwrite=overwrite,
+            constraints=constraints,
+            scratch=None if scratch is None else os.fspath(scratch),
+            address=address,
+            progress=progress,
+            **method_params,
+        )
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
     model = with_layer(model, layer)
