@@ -39,4 +39,5 @@ def test_what_does_not_run_there_is_refused(shards, tmp_path):
 
     refused("quotas: not on Ray", constraints=Constraints(quotas="equal"))
     refused("1 of 1 ids are not there", DataError, constraints=Constraints(exclude=["nobody"]))
+    refused("pca: not on Ray", pca=3)
     refused("address: of a cluster", engine="local", address="here:1")

@@ -17,6 +17,7 @@ import numpy as np
 from usl.core.errors import DataError, UsageError
 from usl.core.files import atomic_write, read_json, write_json
 from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
 from usl.data.addresses import shown
 from usl.engine.cluster import connect
 from usl.engine.executor import OnRay
@@ -40,12 +41,13 @@ from usl.selection.sharded.select_shards import (
     select_shards,
     texts_of,
 )
+from usl.selection.write_run import write_run
 
 KEPT = 2_000  # rows beside the picks that the run holds
 
 
 def start_sharded_run(
-    source: str,
+    source: object,
     budget: int,
     out: str | os.PathLike[str],
     *,
@@ -53,7 +55,7 @@ def start_sharded_run(
     seed: int,
     overwrite: bool,
     constraints: Constraints | None,
-    scratch: str | None,
+    scratch: str | os.PathLike[str] | None,
     address: str | None,
     progress: Progress = silent,
     **method_params: Any,
@@ -69,9 +71,11 @@ def start_sharded_run(
     ClusterError
         no cluster at the address.
     """
-    from usl.selection.start_run import write_run
-
     began = time.perf_counter()
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError("source: on Ray it is a folder or an address of shards.")
+    source, seed = os.fspath(source), seed_number(seed)
+    scratch = None if scratch is None else os.fspath(scratch)
     runs.check_free(out, overwrite=overwrite)
     check_method(method, method_params)
     shards = open_shards(source)
@@ -107,6 +111,13 @@ def start_sharded_run(
         }
         write_json(folder / runs.INFO, info)
     return Run.open(out)
+
+
+def refuse_on_ray(**given: Any) -> None:
+    """:class:`UsageError` for an option that shards do not have."""
+    for name, value in given.items():
+        if value is not None and value is not False:
+            raise UsageError(f"{name}: not on Ray. Leave it out; shards are taken as they are.")
 
 
 def write_sample(
