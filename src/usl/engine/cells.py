@@ -122,19 +122,19 @@ def deal(shards: Shards, store: Store, number: int, lists: str, clusters: str) -
     half = stored.astype(np.float16)
     same = np.array_equal(half.astype(np.float32), stored)
     rows = unit_shard(shards, number)
-    known = store.load(f"{lists}/centroids")
-    of = nearest_of(rows, known["centroids"], known["near"], bool(known["exact"]))[0]
-    count, own = len(known["centroids"]), of
+    centroids = store.load(f"{lists}/centroids")["centroids"]
+    of = own = nearest_of(rows, centroids)[0]
+    count = groups = len(centroids)
     if clusters != lists:
-        known = store.load(f"{clusters}/centroids")
-        own = nearest_of(rows, known["centroids"], known["near"], bool(known["exact"]))[0]
+        centroids = store.load(f"{clusters}/centroids")["centroids"]
+        own, groups = nearest_of(rows, centroids)[0], len(centroids)
     order = stable_order(of, count)
     store.save_rows(f"dealt/{number}", (half if same else stored)[order])
     sizes = np.bincount(of, minlength=count)
     store.save_rows(f"dealt/{number}.starts", np.concatenate([[0], np.cumsum(sizes)]))
     about = np.stack([order, of[order], own[order]], axis=1).astype(np.int32)
     store.save_rows(f"dealt/{number}.about", about)
-    save_sums(store, f"dealt/{number}.sums", rows, own, len(known["centroids"]))
+    save_sums(store, f"dealt/{number}.sums", rows, own, groups)
 
 
 def gather(shards: Shards, store: Store, cell: int, first: int, stop: int) -> None:

@@ -71,12 +71,13 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
         ray.shutdown()
 
 
-def check_engine(engine: str, address: str | None) -> None:
-    """:class:`UsageError` for an unknown engine, or an address without one that has addresses."""
+def check_engine(engine: str, address: str | None) -> str:
+    """The engine; :class:`UsageError` for an unknown one, or an address without a cluster."""
     if engine not in ("local", "ray"):
         raise UsageError(f"engine: {engine!r} given; it is 'local' or 'ray'.")
     if address is not None and engine != "ray":
         raise UsageError("address: of a cluster, which only --engine ray has.")
+    return engine
 
 
 def _checked(ray: Any, address: str | None) -> Cluster:

@@ -145,17 +145,18 @@ def scan_cell(cells: Cells, cell: int, places: Rows, k: int) -> tuple[Rows, Floa
     queries = cells.store.rows("queries")[0]
     half_norms = row_half_norms(rows)
     numbers = np.empty((len(queries), 0), np.int64)
-    best = np.empty((len(queries), 0), np.float32)
+    best: Float32 = np.empty((len(queries), 0), np.float32)
     for start in range(0, len(rows), 8192):
         stop = min(start + 8192, len(rows))
-        half = half_norms[start:stop] - queries @ rows[start:stop].T
+        half: Float32 = np.asarray(half_norms[start:stop] - queries @ rows[start:stop].T)
         inside = np.flatnonzero((places >= begin + start) & (places < begin + stop))
         half[inside, places[inside] - begin - start] = np.inf
         near = smallest(half, min(k, stop - start))
         numbers = np.hstack([numbers, near + begin + start])
-        best = np.hstack([best, np.take_along_axis(half, near, axis=1)]).astype(np.float32)
+        best = np.hstack([best, np.take_along_axis(half, near, axis=1)])
         near = smallest(best, min(k, best.shape[1]))
-        numbers, best = np.take_along_axis(numbers, near, 1), np.take_along_axis(best, near, 1)
+        numbers = np.take_along_axis(numbers, near, 1)
+        best = np.take_along_axis(best, near, 1)
     return numbers, best
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from usl.core.errors import UslError
 from usl.core.progress import Progress, silent
 from usl.engine.cluster import Cluster, ClusterError
+from usl.numeric.blocks import one_blas_thread
 
 RETRIES = 5  # of a task whose worker or host was lost
 AHEAD = 2  # tasks per core that are handed out at a time
@@ -34,6 +35,12 @@ class Executor(Protocol):
         """``task(*item)`` for each of ``items``, in their order."""
 
 
+def alone(task: Callable[..., Any], *item: Any) -> Any:
+    """``task(*item)`` on one BLAS thread: products round differently on several."""
+    with one_blas_thread():
+        return task(*item)
+
+
 @dataclass(frozen=True)
 class InProcess:
     """One task after the other, in this process."""
@@ -48,7 +55,7 @@ class InProcess:
     ) -> Iterator[Any]:
         """See :meth:`Executor.map`."""
         for done, item in enumerate(items, 1):
-            yield task(*item)
+            yield alone(task, *item)
             progress(done, len(items), label)
 
 
@@ -71,7 +78,7 @@ class OnRay:
         Raises :class:`ClusterError` for a task whose workers were lost again and again.
         """
         ray = self.cluster.ray
-        remote = ray.remote(task).options(num_cpus=1, max_retries=RETRIES)
+        remote = ray.remote(alone).options(num_cpus=1, max_retries=RETRIES, name=label or "task")
         waiting: deque[Any] = deque()
         upcoming = iter(items)
         try:
@@ -80,7 +87,7 @@ class OnRay:
                     item = next(upcoming, None)
                     if item is None:
                         break
-                    waiting.append(remote.remote(*item))
+                    waiting.append(remote.remote(task, *item))
                 yield self._result(waiting.popleft(), label)
                 progress(done + 1, len(items), label)
         finally:

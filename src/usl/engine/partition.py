@@ -3,7 +3,9 @@
 1. Every shard gives its share of a sample, at least 256 rows per centroid where there are as many.
 2. At most ten steps on the sample: each row moves to the nearest of the centroids near its own
    (:mod:`usl.numeric.kmeans_large`), each centroid to the mean of its rows.
-3. All rows get the nearest centroid, shard by shard; the means are those of all rows.
+3. All rows get the nearest of all centroids, shard by shard; the means are those of all rows.
+   (Rows that are looked at once cannot follow from list to list, as in 2: near lists alone would
+   miss many.)
 
 Centroids are numbered so that those near each other are near in number.
 """
@@ -23,10 +25,11 @@ from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.engine.sums import save_sums, total
 from usl.numeric.arrays import Float32, Rows, Values
+from usl.numeric.blocks import rows_per_block
 from usl.numeric.distances import half_distances, halved
 from usl.numeric.inverted_lists import Groups, Lists, near_lists
 from usl.numeric.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
-from usl.numeric.kmeans_large import LAST_NEAR, NEAR, SETTLED, assign, first_assignment
+from usl.numeric.kmeans_large import NEAR, SETTLED, assign, first_assignment
 from usl.numeric.unit_rows import scale
 
 ROWS_PER_CENTROID = 256
@@ -64,10 +67,7 @@ def unit_shard(shards: Shards, number: int) -> Float32:
 
 
 def fit(work: Work, name: str, count: int, seed: int) -> None:
-    """Fit ``count`` centroids on a sample and write them as ``name``: float32 [count, d].
-
-    ``near`` int32 [count, c] lies beside them: the centroids near each.
-    """
+    """Fit ``count`` centroids on a sample and write them: float32 [count, d]."""
     if work.store.has(f"{name}/centroids"):
         return
     n = len(work.shards)
@@ -84,7 +84,8 @@ def fit(work: Work, name: str, count: int, seed: int) -> None:
     exact = count <= EXACT_CLUSTERS or size * count <= EXACT_PAIRS
     before, last, told_exact = np.inf, 0, exact
     for step in range(1, STEPS + 1):
-        _save_centroids(work.store, f"{name}/step-{step}", centroids, NEAR, exact)
+        near = np.zeros((count, 0), np.int32) if exact else near_lists(centroids, NEAR)
+        work.store.save(f"{name}/step-{step}", centroids=centroids, near=near)
         tasks = [(work.store, name, s, step, exact) for s in samples]
         told = list(work.executor.map(step_of, tasks))
         sums, counts = total(
@@ -100,8 +101,7 @@ def fit(work: Work, name: str, count: int, seed: int) -> None:
         before = inertia
     work.progress(STEPS, STEPS, "k-means")
     ordered = centroids[Groups.of(centroids).lists.order]
-    exact = count <= EXACT_CLUSTERS or n * count <= EXACT_PAIRS
-    _save_centroids(work.store, f"{name}/centroids", ordered, LAST_NEAR, exact)
+    work.store.save(f"{name}/centroids", centroids=ordered)
     steps = range(1, last + 1)
     work.store.remove([*samples, *(f"{name}/step-{step}" for step in steps)])
     if not told_exact:
@@ -144,22 +144,24 @@ def step_of(
 def nearest_of(
     rows: Float32,
     centroids: Float32,
-    near: NDArray[np.int32],
-    exact: bool,
+    near: NDArray[np.int32] | None = None,
+    exact: bool = True,
     before: Rows | None = None,
 ) -> tuple[Rows, Float32]:
     """The nearest centroid of every row and the squared distance, int64 and float32 [n].
 
-    ``exact`` compares with all; else with those ``near`` the one it had, or seems to have.
+    Of all, or without ``exact`` of those ``near`` the one it had ``before``, or seems to have.
     """
     if exact:
-        base, parts = halved(centroids), []
-        for first in range(0, len(rows), 4096):
-            parts.append(half_distances(rows[first : first + 4096], base))
-        best = np.concatenate([part.argmin(axis=1) for part in parts])
-        least = np.concatenate([part.min(axis=1) for part in parts])
-        squared = 2.0 * least + np.einsum("ij,ij->i", rows, rows)
-        return best, np.maximum(squared, 0.0)
+        base, step = halved(centroids), rows_per_block(4 * len(centroids))
+        best, least = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
+        for first in range(0, len(rows), step):
+            half = half_distances(rows[first : first + step], base)
+            columns = half.argmin(axis=1)
+            best[first : first + step] = columns
+            least[first : first + step] = half[np.arange(len(half)), columns]
+        return best, np.maximum(2.0 * least + np.einsum("ij,ij->i", rows, rows), 0.0)
+    assert near is not None
     clusters = first_assignment(rows, centroids) if before is None else before
     found, away = assign(rows, Lists.of(clusters, len(centroids)), centroids, near)
     return found.astype(np.int64), away
@@ -173,11 +175,6 @@ def _restart(centroids: Float32, empty: Rows, far: list[tuple[Values, Float32]])
     chosen = np.argsort(-away, kind="stable")[: len(empty)]
     chosen = chosen[away[chosen] > 1e-6]
     centroids[empty[: len(chosen)]] = rows[chosen]
-
-
-def _save_centroids(store: Store, name: str, centroids: Float32, count: int, exact: bool) -> None:
-    near = np.zeros((len(centroids), 0), np.int32) if exact else near_lists(centroids, count)
-    store.save(name, centroids=centroids, near=near, exact=np.array(exact))
 
 
 def _all_rows(store: Store, name: str) -> Any:

@@ -88,7 +88,7 @@ def select_shards(
         found = pick_central(work, budget, seed)
     else:
         size = budget if method == "random" else max(SAMPLE, budget)
-        rows = _drawn(len(shards), size, left_out, seed)
+        rows = drawn(len(shards), size, left_out, seed)
         points = rows_of(work, rows)
         if method == "random":
             return _finish(shards, ShardPicks(_plain(rows, points), {}), None, looked_at)
@@ -131,7 +131,7 @@ def take_rows(shards: Shards, number: int, rows: Rows) -> Float32:
     return unit_shard(shards, number)[rows]
 
 
-def _drawn(n: int, size: int, left_out: Rows, seed: int) -> Rows:
+def drawn(n: int, size: int, left_out: Rows, seed: int) -> Rows:
     """Random rows that may be picked, ascending, int64; no table of all is made for it."""
     free = n - len(left_out)
     rng = np.random.default_rng(seed)
