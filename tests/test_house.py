@@ -19,6 +19,7 @@ ROOMS = (
     "core",
     "numeric",
     "data",
+    "engine",
     "run",
     "learning",
     "features",

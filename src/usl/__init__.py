@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from usl.data import Collection, open_collection
     from usl.evaluation.evaluate import evaluate
     from usl.features.embed import embed
+    from usl.features.embed_shards import embed_shards
     from usl.labeling.answers.suspicious import SuspiciousLabel, suspicious_labels
     from usl.pretraining.pretrain import pretrain
     from usl.report.report import write_report
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from usl.selection.start_run import start_run
     from usl.training.explain import explain
     from usl.training.predict import predict
+    from usl.training.predict_shards import predict_shards
     from usl.training.train import train
 
 
@@ -56,6 +58,7 @@ __all__ = [
     "add_images",
     "benchmark",
     "embed",
+    "embed_shards",
     "evaluate",
     "explain",
     "labels_needed",
@@ -63,6 +66,7 @@ __all__ = [
     "open_collection",
     "outliers",
     "predict",
+    "predict_shards",
     "pretrain",
     "query",
     "reproduce",
@@ -87,6 +91,7 @@ _HOMES = {
     "add_images": "usl.active.add_images",
     "benchmark": "usl.benchmarking.run",
     "embed": "usl.features.embed",
+    "embed_shards": "usl.features.embed_shards",
     "evaluate": "usl.evaluation.evaluate",
     "explain": "usl.training.explain",
     "labels_needed": "usl.selection.labels_needed",
@@ -94,6 +99,7 @@ _HOMES = {
     "open_collection": "usl.data.open",
     "outliers": "usl.selection.outliers",
     "predict": "usl.training.predict",
+    "predict_shards": "usl.training.predict_shards",
     "pretrain": "usl.pretraining.pretrain",
     "query": "usl.active.query",
     "reproduce": "usl.benchmarking.reproduction.reproduce",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from usl.cli.options import verb
-from usl.cli.shared import DryRun, Json, print_plan, report_unreadable
+from usl.cli.shared import DryRun, Json, in_shards, print_plan, report_unreadable
 from usl.console import bars, print_json, say
 from usl.core.words import counted
-from usl.data.addresses import shown
+from usl.data.addresses import address_of, shown
+from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
+from usl.engine.cluster import check_engine
 from usl.features.contract import PrecisionName
 from usl.features.dry_run import plan_embedding
 from usl.features.embed import embed as embed_collection
+from usl.features.embed_shards import SHARD_IMAGES, EmbeddingInShards, embed_shards
 from usl.features.export import check_target, write_features
 from usl.features.head_encoder import LayerName, with_layer
 
@@ -30,6 +33,10 @@ def embed(
     overwrite: bool = False,
     as_: str | None = None,
     max_pixels: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
+    dtype: Literal["float16", "float32"] = "float16",
+    shard_images: int = SHARD_IMAGES,
     json: Json = False,
     dry_run: DryRun = False,
     **options: Any,
@@ -41,11 +48,17 @@ def embed(
     source : folder, glob, manifest (CSV, JSONL, Parquet), arrays, tars, on the disk or at an
         address (s3://bucket/photos), or builtin:fashion_mnist.
     out : also write the raw features, with ids and subsets, to this .npz file, on the disk or at
-        an address: a source itself.
-    overwrite : replace the file of --out.
+        an address: a source itself. Or to Parquet shards under a folder or an address, which goes
+        on where it was stopped.
+    overwrite : replace what lies at --out.
     as_ : what a table with both paths and numbers is: embeddings or manifest.
     max_pixels : most pixels of an image that is still decoded; the default is Pillow's limit.
+    engine : local for this machine; ray for a cluster, which writes shards.
+    address : of the Ray cluster; default: one of this machine's cores, until the work is done.
+    dtype : of the features in shards.
+    shard_images : images per shard.
     """
+    check_engine(engine, address)
     if dry_run:
         print_plan(
             plan_embedding(
@@ -59,13 +72,35 @@ def embed(
             as_json=json,
         )
         return
-    check_target(out, overwrite=overwrite)
+    sharded = in_shards(out, engine)
+    if not sharded:
+        check_target(out, overwrite=overwrite)
     with bars() as progress:
         collection = open_collection(source, as_=as_, max_pixels=max_pixels)
         tell(collection)
-        found = embed_collection(
-            collection, model, layer=layer, precision=precision, **options, progress=progress
-        )
+        if sharded:
+            assert out is not None
+            written = embed_shards(
+                collection,
+                address_of(out) or out,
+                model,
+                layer=layer,
+                precision=precision,
+                dtype=dtype,
+                shard_images=shard_images,
+                engine=engine,
+                address=address,
+                overwrite=overwrite,
+                **options,
+                progress=progress,
+            )
+        else:
+            found = embed_collection(
+                collection, model, layer=layer, precision=precision, **options, progress=progress
+            )
+    if sharded:
+        _tell_of_shards(collection, written, out, as_json=json)
+        return
     report_unreadable([*collection.skipped, *found.skipped])
     if out is not None:
         write_features(out, collection, found)
@@ -91,3 +126,33 @@ def embed(
     )
     if out is not None:
         say(f"Written to {shown(out)}.")
+
+
+def _tell_of_shards(
+    collection: Collection, found: EmbeddingInShards, out: Path | None, *, as_json: bool
+) -> None:
+    """Print what was written as shards."""
+    rows, width, files = len(found.shards), found.shards.width, len(found.shards.parts)
+    report_unreadable([*collection.skipped, *found.skipped], "_unread")
+    if as_json:
+        print_json(
+            {
+                "encoder": found.encoder.name,
+                "supervision": found.encoder.supervision,
+                "images": rows,
+                "width": width,
+                "shards": files,
+                "reused": found.reused,
+                "computed": found.computed,
+                "seconds": round(found.seconds, 3),
+                "unreadable": [list(pair) for pair in found.skipped],
+                "out": shown(out),
+            }
+        )
+        return
+    say(
+        f"{counted(rows, 'image')} as {width} numbers each by {found.encoder.name} (supervision: "
+        f"{found.encoder.supervision}): {found.computed:,} computed at "
+        f"{found.images_per_second:,.0f} images/s, {found.reused:,} there before."
+    )
+    say(f"Written to {shown(out)}, {counted(files, 'shard')}.")

@@ -74,6 +74,7 @@ def select(
         print_json({"run": str(run.path), **run.info})
         return
     total = run.info["source"]["subsets"]["train"] - len(encoder["unreadable"])
+    total = run.info.get("shards", {}).get("rows", total)
     oracle = " It has read the answers: a yardstick, not a selection." if picked["oracle"] else ""
     say(
         f"Picked {picked['budget']:,} of {counted(total, 'image')} with {picked['method']} on "

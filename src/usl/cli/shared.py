@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from usl.console import note, print_json, print_table, say
+from usl.core.errors import UsageError
 from usl.core.words import counted, verb_for
+from usl.data.addresses import shown
 
 FLAG: dict[str, Any] = {"negative": "", "show_default": False}  # no --no-overwrite
 Json = Annotated[bool, Parameter(help="Print the result as JSON.", **FLAG)]
@@ -39,8 +42,24 @@ def print_plan(plan: dict[str, Any], *, as_json: bool) -> None:
         say(f"Not checked, since it needs the features: {options}. Fewer candidates may be left.")
 
 
-def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
-    """Name the images that could not be read, the first few in full."""
+def in_shards(out: Path | None, engine: str) -> bool:
+    """Whether ``--out`` names a place for shards: a folder or an address without an ending.
+
+    Raises :class:`UsageError` for ``--engine ray`` with a file, or without a place.
+    """
+    if out is not None and not out.suffix:
+        return True
+    if engine == "ray":
+        given = "no place" if out is None else f"the file {shown(out)}"
+        raise UsageError(
+            f"--out: {given} given; --engine ray writes shards. Name a folder or an address, as "
+            "in --out shards/."
+        )
+    return False
+
+
+def report_unreadable(skipped: Sequence[Sequence[str]], listed: str = "run.json") -> None:
+    """Name the images that could not be read, the first few in full; all are ``listed``."""
     if not skipped:
         return
     verb = "was" if len(skipped) == 1 else "were"
@@ -48,7 +67,7 @@ def report_unreadable(skipped: Sequence[Sequence[str]]) -> None:
     for image_id, reason in list(skipped)[:5]:
         note(f"  {image_id}: {reason}")
     if len(skipped) > 5:
-        note(f"  and {len(skipped) - 5} more (all are in run.json)")
+        note(f"  and {len(skipped) - 5} more (all are in {listed})")
 
 
 def say_unlike(count: int | None, where: str) -> None:

@@ -21,7 +21,7 @@ from usl.features.cache import FeatureCache, encoder_cache
 from usl.features.contract import Encoder, EncoderInfo, PrecisionName
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.open_encoder import open_encoder
-from usl.features.pipeline import Hashes, compute_rows, hash_images
+from usl.features.pipeline import Hashes, compute_rows, hash_images, twins
 from usl.features.stages import embedding_stages, images_stage
 from usl.numeric.lazy_table import LazyTable, taken
 from usl.numeric.workspace import Workspace
@@ -154,19 +154,16 @@ def embed(
     working = time.perf_counter() - working
     _tell_of_greys(collection)
 
-    contents, same_as = np.unique(digests, return_inverse=True)
-    maker = np.full(len(contents), -1)
-    maker[same_as[done]] = np.flatnonzero(done)
-    twins = np.flatnonzero(~done & (maker[same_as] >= 0) & (digests != b""))
-    rows[twins] = rows[maker[same_as[twins]]]
-    done[twins] = True
-    why = {same_as[row]: reason for row, reason in reasons.items()}
+    same, like = twins(digests, done)
+    rows[same] = rows[like]
+    done[same] = True
+    why = {digests[row]: reason for row, reason in reasons.items()}
     kept = np.flatnonzero(done)
     return Embedding(
         rows=taken(rows, kept),
         kept=kept,
         skipped=tuple(
-            (str(collection.ids[row]), reasons.get(row) or why[same_as[row]])
+            (str(collection.ids[row]), reasons.get(row) or why[digests[row]])
             for row in np.flatnonzero(~done).tolist()
         ),
         encoder=encoder.info(),

@@ -115,6 +115,15 @@ def hash_images(
     return Hashes(np.concatenate(digests), np.concatenate(unread), reasons)
 
 
+def twins(digests: Digests, done: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that are not ``done`` and have the content of one that is, and for each such a row."""
+    contents, same_as = np.unique(digests, return_inverse=True)
+    maker = np.full(len(contents), -1)
+    maker[same_as[done]] = np.flatnonzero(done)
+    same = np.flatnonzero(~done & (maker[same_as] >= 0) & (digests != b""))
+    return same, maker[same_as[same]]
+
+
 class Room:
     """Room for so many pixels at a time; a picture of more is let in alone."""
 
@@ -290,7 +299,7 @@ def compute_rows(
     def encode_batch() -> None:
         if rows:
             features = encoder.forward(prepared)
-            _check(encoder, features, [str(collection.ids[row]) for row in rows])
+            check_encoded(encoder, features, [str(collection.ids[row]) for row in rows])
             out[rows] = features
             writer.add(hashes.digests[rows], features)
             done.extend(rows)
@@ -326,7 +335,7 @@ def compute_rows(
     return done, reasons
 
 
-def _check(encoder: Encoder, features: NDArray[Any], ids: list[str]) -> None:
+def check_encoded(encoder: Encoder, features: NDArray[Any], ids: list[str]) -> None:
     """Refuse what must never reach the cache: wrong shapes, NaN, infinity."""
     if features.shape != (len(ids), encoder.dim) or features.dtype != encoder.dtype:
         raise DataError(

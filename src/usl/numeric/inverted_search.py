@@ -202,10 +202,6 @@ def _search(
     the numbers of these rows, too, int32.
     """
     lists, n_queries = index.lists, len(queries)
-    found = np.full((n_queries * probes, width), np.inf, dtype=np.float32)
-    numbers = np.zeros(found.shape, dtype=np.int32) if which else None
-
-    # 1. The lists each row looks into, then turned round: the rows that look into each list.
     looked = np.empty((n_queries, probes), dtype=np.int32)
     offset = int(lists.starts[first])
     for number in range(first, end):
@@ -214,6 +210,34 @@ def _search(
             near = index.near[number]
             half = half_distances(queries[low:high], halved(index.centroids[near]))
             looked[low:high] = near[smallest(half, probes)]
+    return search_looked(features, half_norms, queries, looked, lists, offset, width, which)
+
+
+def search_looked(
+    features: Float32,
+    half_norms: Float32,
+    queries: Float32,
+    looked: NDArray[np.int32],
+    lists: Lists,
+    offset: int,
+    width: int,
+    which: bool,
+) -> tuple[Float32, NDArray[np.int32] | None]:
+    """Half distances of rows to the ``width`` nearest of each list they look into.
+
+    Parameters
+    ----------
+    looked : int32 [q, probes], the lists that each row looks into.
+    offset : where the rows begin in ``lists.order``, one after the other; none finds itself.
+    which : give the numbers of the rows found, too.
+
+    Returns float32 [q, probes * width], infinite where a list has fewer rows, and the numbers.
+    """
+    n_queries, probes = looked.shape
+    found = np.full((n_queries * probes, width), np.inf, dtype=np.float32)
+    numbers = np.zeros(found.shape, dtype=np.int32) if which else None
+
+    # 1. Turned round: the rows that look into each list.
     places = np.arange(n_queries * probes)
     bounds = np.arange(0, n_queries * probes + 1, probes)
     turned = sparse.csr_matrix((places, looked.ravel(), bounds), (n_queries, len(lists))).tocsc()
@@ -230,7 +254,7 @@ def _search(
             stop = min(start + step, int(turned.indptr[number + 1]))
             rows, place = turned.indices[start:stop], turned.data[start:stop]
             half = norms - queries[rows] @ base
-            if first <= number < end:  # a row is no neighbour of itself
+            if -len(members) < own < n_queries:  # a row is no neighbour of itself
                 itself = np.flatnonzero((rows >= own) & (rows < own + len(members)))
                 half[itself, rows[itself] - own] = np.inf
             if numbers is not None:

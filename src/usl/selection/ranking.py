@@ -60,10 +60,26 @@ def coverage_order(
     sums = list_sums(features, Lists.of(owner, m), spoken_for)
     means = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
 
-    points, base = features[picks], halved(means)
     cost = np.full(m, FARTHEST)
     if len(labeled):
         cost = nearest(means, features[labeled], 1)[1][:, 0].astype(np.float64) ** 2
+    return greedy_order(features[picks], means, sizes, cost, utility, picks)
+
+
+def greedy_order(
+    points: Float32,
+    means: Float32,
+    sizes: NDArray[np.float64],
+    cost: NDArray[np.float64],
+    utility: NDArray[np.float64] | None,
+    picks: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """:func:`coverage_order` from the ``points`` of the picks and the groups' means, each [m, d].
+
+    ``sizes`` and ``cost``, which is overwritten, float64 [m]: of each group, and how far it is,
+    squared, from what is labelled.
+    """
+    m, base = len(picks), halved(means)
 
     def costs_with(chosen: list[int]) -> NDArray[np.float64]:
         rows = points[chosen]

@@ -6,44 +6,38 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import DataError, TrainingFailedError, UslWarning
-from usl.core.files import atomic_write, cache_dir, write_json, write_json_lines
+from usl.core.files import atomic_write, cache_dir, write_json_lines
 from usl.core.hashing import array_digest, json_digest
 from usl.core.progress import Progress, expect, silent
 from usl.core.seeds import seed_number
 from usl.data.collection import Collection
-from usl.data.frames import LIST
-from usl.data.images import FileImages
 from usl.data.quality import Figures
+from usl.engine.cluster import check_engine
 from usl.features.contract import PrecisionName
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
 from usl.numeric.stage_cache import Keep, KeepSearch
 from usl.numeric.unit_rows import known_lengths
 from usl.run import folder as runs
-from usl.run.excluded import write_excluded
 from usl.run.folder import Run
-from usl.run.identity import KEY, new_identity
-from usl.run.images import write_images
-from usl.run.sources import LISTED, source_record
-from usl.run.split import Split
-from usl.selection.constraints.result import Constrained
 from usl.selection.constraints.select_within import Constraints, select_within
 from usl.selection.contract import DEFAULT, METHODS
-from usl.selection.known_labels import Known
 from usl.selection.known_methods import takes
 from usl.selection.poor_quality import keep_figures, without_poor
 from usl.selection.prepare import Prepared, prepare
 from usl.selection.result import Selection
 from usl.selection.select import select
+from usl.selection.sharded.start_sharded_run import refuse_on_ray, start_sharded_run
 from usl.selection.stages import selection_stages, stages_of_run
+from usl.selection.write_run import write_run
 
 RESUMABLE = 100_000  # images; the stages of a selection from more are kept
 
@@ -72,6 +66,8 @@ def start_run(
     labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     use_known: bool = False,
     exclude_quality: bool = False,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
     progress: Progress = silent,
     **method_params: Any,
 ) -> Run:
@@ -112,8 +108,17 @@ def start_run(
     use_known : start from the labels that the source itself carries, in the same way.
     exclude_quality : pick no dark, blank, blurred, tiny or oddly shaped picture, and one of exact
         copies; every picture is read once more.
+    engine : ray picks from shards of features on a cluster (docs/scale.md).
+    address : of a running Ray cluster; by default one is started on this machine.
     **method_params : the method's own parameters.
     """
+    if check_engine(engine, address) == "ray":
+        about: Any = {"labels": labels, "use_known": use_known, "exclude_quality": exclude_quality}
+        about |= {"layer": layer, "center": center, "standardize": standardize, "pca": pca}
+        refuse_on_ray(memory=memory, **about)
+        own: Any = {"method": method, "seed": seed, "overwrite": overwrite, "scratch": scratch}
+        own |= {"constraints": constraints, "address": address, "progress": progress}
+        return start_sharded_run(source, budget, out, **own, **method_params)
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
     model = with_layer(model, layer)
@@ -133,21 +138,16 @@ def start_run(
         workspace=ready.workspace,
         progress=progress,
     )
-    embedded = time.perf_counter()
-    quality: Figures = {}
+    embedded, quality = time.perf_counter(), cast(Figures, {})
     if exclude_quality:
         ready, quality = without_poor(ready, space.rows, progress)
         constraints = constraints or Constraints()
-    readable = np.ones(len(collection), dtype=bool)
-    readable[np.setdiff1d(train, space.rows)] = False
+    readable = ~np.isin(np.arange(len(collection)), np.setdiff1d(train, space.rows))
     known = ready.known.readable(readable, collection.ids)
     expect(progress, *selection_stages(ready, space.features.shape, budget, method, method_params))
 
-    settings = {
-        "resume": kept_stages(len(space.rows)) if resume is None else resume,
-        "progress": progress,
-        **handed_over(ready, space, method, seed, method_params),
-    }
+    settings = handed_over(ready, space, method, seed, method_params) | {"progress": progress}
+    settings["resume"] = kept_stages(len(space.rows)) if resume is None else resume
     training = settings.get("trainable")
     if len(labeled := known.among(space.rows)) and constraints is None:
         settings["labeled"] = labeled
@@ -162,61 +162,6 @@ def start_run(
     if training is not None and training.folder is not None:
         shutil.rmtree(training.folder, ignore_errors=True)
     return Run.open(out)
-
-
-def write_run(
-    folder: Path,
-    source: object,
-    ready: Prepared,
-    space: Space,
-    picks: Selection,
-    known: Known,
-    readable: NDArray[np.bool_],
-    seed: int,
-    seconds: dict[str, float],
-) -> None:
-    """Write all files of a new run; ``readable`` bool [n], which images of the source are in it."""
-    collection = ready.collection
-    kept = collection.take(np.flatnonzero(readable))
-    position = np.cumsum(readable) - 1
-    split = Split.start(kept.ids, kept.subsets, picks=position[space.rows[picks.indices]])
-    picks.save(folder, collection.ids[space.rows])
-    known.put_in(split, collection.ids).write(folder)
-    if collection.kind == LIST:
-        write_json_lines(folder / LISTED, listed(collection))
-    write_images(folder, kept)
-    left_out = ready.train[np.asarray(ready.wanted.exclude, dtype=np.int64)]
-    write_excluded(folder, collection.ids[left_out].tolist())
-    space.preprocessing.save(folder / "preprocessing.npz")
-    record = {
-        "format": runs.FORMAT,
-        KEY: new_identity(),
-        **runs.environment(),
-        "source": source_record(source, ready.collection),
-        "encoder": space.record(),
-        "selection": {
-            **selection_record(picks, ready, space, seed),
-            **({"known": known.record()} if len(known) else {}),
-        },
-        "seconds": seconds,
-    }
-    write_json(folder / runs.INFO, record)
-    if picks.backbone is not None:
-        keep_backbone(folder, picks, space)
-
-
-def listed(collection: Collection) -> Iterator[dict[str, Any]]:
-    """The rows of a manifest of the collection's files, by which the run finds them again."""
-    images = collection.images
-    assert isinstance(images, FileImages)
-    for row, word in enumerate(collection.ids.tolist()):
-        label = None if collection.labels is None else collection.labels[row]
-        yield {
-            "path": os.path.abspath(images.path(row)),
-            "image_id": word,
-            "subset": str(collection.subsets[row]),
-            **({} if label is None else {"label": label}),
-        }
 
 
 def handed_over(
@@ -265,20 +210,6 @@ def pick(
         raise TrainingFailedError(f"{error} The record is in {left}.", error.history) from error
 
 
-def selection_record(picks: Selection, ready: Prepared, space: Space, seed: int) -> dict[str, Any]:
-    """The ``selection`` section of ``run.json``; nothing of constraints where there were none."""
-    found = picks.constraints if isinstance(picks, Constrained) else None
-    return {
-        "method": picks.method,
-        "budget": len(picks),
-        "seed": seed,
-        "parameters": picks.parameters,
-        "oracle": ready.oracle,
-        **({"constraints": {**ready.files, **found}} if found else {}),
-        "features": array_digest(space.features),
-    }
-
-
 def trainable(collection: Collection, space: Space, method_params: Any, seed: int) -> Any:
     """What a method that trains the encoder needs (:mod:`usl.selection.methods.usl_t.network`).
 
@@ -320,18 +251,3 @@ def _writable(folder: Path) -> Path | None:
         )
         return None
     return folder
-
-
-def keep_backbone(folder: Path, picks: Selection, space: Space) -> None:
-    """Write the encoder that the selection trained, as ``encoder.safetensors``."""
-    from usl.learning.backbone import save_backbone
-
-    save_backbone(
-        folder / "encoder.safetensors",
-        picks.backbone,
-        space.embedding.encoder.supervision,
-        method=picks.method,
-        start=space.embedding.encoder.name,
-        **{name: picks.parameters[name] for name in ("epochs", "network_lr")},
-        seed=picks.seed,
-    )

@@ -163,7 +163,7 @@ def pick(
         "iterations": iterations,
         "horizon": horizon,
     }
-    settings = _resolve(preset, len(features), budget, given)
+    settings = resolve(preset, len(features), budget, given)
     table = as_table(features)
     partition = (
         cluster_ids(
@@ -272,7 +272,7 @@ def _utility(
     return (1 - mean / 2 if by == "cosine" else density(mean)), probing
 
 
-def _resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
+def resolve(preset: str, n: int, budget: int, given: dict[str, float | None]) -> Preset:
     """The preset's column for this size, with the parameters that are given."""
     settings = replace(PRESETS[preset][_column_of(n, budget)], **not_none(given))
     return replace(settings, k=clamp_k(settings.k, n if settings.count_self else n - 1, n))

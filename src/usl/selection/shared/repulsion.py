@@ -60,40 +60,48 @@ class Repulsion:
         picks, homes = table.take(anchors), partition[anchors]
 
         def block(points: Float32, own: Rows) -> Values:
-            return self._sum(squared_distances(points, picks), own, homes[None, :])
+            return self.from_all(points, own, picks, homes)
 
         size = rows_per_block(12 * len(anchors))
         return np.concatenate(list(table.map(block, partition[rows], rows=rows, block=size)))
+
+    def from_all(self, points: Float32, own: Rows, picks: Float32, homes: Rows) -> Values:
+        """Eq. 5 for ``points`` [r, d] of the clusters ``own`` [r], float64 [r].
+
+        Repelled by ``picks`` [a, d] of the clusters ``homes`` [a].
+        """
+        return self._sum(squared_distances(points, picks), own, homes[None, :])
 
     def _of_near(
         self, table: Table, partition: Rows, rows: Rows, anchors: Rows, reach: int
     ) -> Values:
         picks, homes = table.take(anchors), partition[anchors]
         count = int(partition.max()) + 1
-        means = group_means(table, partition, count)
-        base = halved(picks)
-
-        def near_block(start: int, stop: int) -> NDArray[np.int32]:
-            return smallest(half_distances(means[start:stop], base), reach).astype(np.int32)
-
-        blocks = map_blocks(near_block, count, rows_per_block(8 * len(anchors)))
-        near = np.concatenate(list(blocks))
+        near = near_picks(group_means(table, partition, count), picks, reach)
         by_cluster = stable_order(partition[rows], count)
 
         def block(points: Float32, own: Rows) -> Values:
-            bounds = [0, *(np.flatnonzero(np.diff(own)) + 1).tolist(), len(own)]
-            found = np.empty(len(own))
-            for low, high in pairwise(bounds):
-                chosen = near[own[low]]
-                squared = squared_distances(points[low:high], picks[chosen])
-                found[low:high] = self._sum(squared, own[low:high], homes[None, chosen])
-            return found
+            return self.from_near(points, own, picks, homes, near)
 
         places = rows[by_cluster]
         result = np.empty(len(rows))
         parts = table.map(block, partition[places], rows=places, block=BLOCK)
         result[by_cluster] = np.concatenate(list(parts))
         return result
+
+    def from_near(
+        self, points: Float32, own: Rows, picks: Float32, homes: Rows, near: NDArray[np.int32]
+    ) -> Values:
+        """:meth:`from_all` of the picks ``near`` a point's cluster alone; points by cluster."""
+        bounds = [0, *(np.flatnonzero(np.diff(own)) + 1).tolist(), len(own)]
+        found = np.empty(len(own))
+        for low, high in pairwise(bounds):
+            if low == high:
+                continue
+            chosen = near[own[low]]
+            squared = squared_distances(points[low:high], picks[chosen])
+            found[low:high] = self._sum(squared, own[low:high], homes[None, chosen])
+        return found
 
     def _sum(self, squared: Float32, own: Rows, homes: Rows) -> Values:
         """Sum over the picks of each item; overwrites ``squared`` [r, a]."""
@@ -119,6 +127,16 @@ class Repulsion:
         inverse = inverse_power(squared, self.alpha if self.squared else self.alpha / 2)
         inverse.sort(axis=1)  # one order of summation, whatever the order of the picks
         return np.asarray(inverse.sum(axis=1, dtype=np.float64))
+
+
+def near_picks(means: Float32, picks: Float32, reach: int) -> NDArray[np.int32]:
+    """The ``reach`` picks nearest to the mean of each cluster, int32 [clusters, reach]."""
+    base = halved(picks)
+
+    def block(start: int, stop: int) -> NDArray[np.int32]:
+        return smallest(half_distances(means[start:stop], base), reach).astype(np.int32)
+
+    return np.concatenate(list(map_blocks(block, len(means), rows_per_block(8 * len(picks)))))
 
 
 def inverse_power(squared: Float32, exponent: float) -> Float32:

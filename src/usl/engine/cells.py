@@ -1,0 +1,172 @@
+"""The rows by centroid: shards are dealt out by list, and neighbouring lists gathered into cells.
+
+=========================== ======================================================================
+dealt/S, dealt/S.starts     the rows of shard S by list (features as stored), where lists begin
+dealt/S.about               per row: its position in the shard, its list, its cluster
+cells/C, cells/C.about      the rows of the lists of cell C; number in the table, list, cluster
+=========================== ======================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from usl.engine.partition import Work, nearest_of, unit_shard
+from usl.engine.shards import Shards
+from usl.engine.store import Store
+from usl.engine.sums import save_sums, total
+from usl.numeric.arrays import Float32, Rows
+from usl.numeric.inverted_lists import stable_order
+from usl.numeric.unit_rows import scale
+
+CELL_BYTES = 32 << 20  # of the float32 rows of a cell
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The lists and their cells, as the driver and every task know them.
+
+    ``bounds`` int64 [cells + 1], the first list of each cell; ``starts`` int64 [lists + 1], the
+    first row of each list, cells one after the other.
+    """
+
+    store: Store
+    bounds: Rows
+    starts: Rows
+
+    def __len__(self) -> int:
+        """Number of cells."""
+        return len(self.bounds) - 1
+
+    def lists(self, cell: int) -> tuple[int, int]:
+        """First list of a cell, and the first of the next."""
+        return int(self.bounds[cell]), int(self.bounds[cell + 1])
+
+    def features(self, cell: int) -> Float32:
+        """All rows of a cell, scaled: float32 [r, d]."""
+        return _scaled(self.store.rows(f"cells/{cell}")[0])
+
+    def about(self, cell: int) -> tuple[Rows, Rows, Rows]:
+        """Of each row of a cell its number in the table, its list and its cluster, int64 [r]."""
+        found = self.store.load(f"cells/{cell}.about")
+        rows, lists, clusters = (found[name] for name in ("rows", "lists", "clusters"))
+        return rows, lists.astype(np.int64), clusters.astype(np.int64)
+
+    def of_lists(self, lists: Rows) -> Float32:
+        """The rows of some ``lists``, ascending, one list after the other: float32 [r, d]."""
+        found = []
+        of = np.searchsorted(self.bounds, lists, side="right") - 1
+        for cell in np.unique(of).tolist():
+            begin = int(self.starts[self.bounds[cell]])
+            inside = lists[of == cell]
+            spans = [
+                (int(self.starts[one]) - begin, int(self.starts[one + 1]) - begin) for one in inside
+            ]
+            found += self.store.rows(f"cells/{cell}", joined(spans))
+        return _scaled(np.concatenate(found))
+
+
+def joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ascending spans, those that touch made one, so that fewer are read."""
+    found: list[tuple[int, int]] = []
+    for first, stop in spans:
+        if found and found[-1][1] == first:
+            found[-1] = (found[-1][0], stop)
+        else:
+            found.append((first, stop))
+    return found
+
+
+def make_cells(work: Work, lists: str, clusters: str) -> Cells:
+    """Deal out all rows by the centroids ``lists``, note those of ``clusters``, gather the cells.
+
+    The means of the clusters are written as ``means``: sums float64, counts int64.
+    """
+    store, executor = work.store, work.executor
+    width = work.shards.width
+    if not store.has("means"):
+        count = len(store.load(f"{clusters}/centroids")["centroids"])
+        items = [(work.shards, store, s, lists, clusters) for s in work.each_shard()]
+        for _ in executor.map(deal, items, progress=work.progress, label="assign"):
+            pass
+        names = [f"dealt/{s}.sums" for s in work.each_shard()]
+        sums, counts = total(executor, store, names, count, width)
+        sizes = sum(np.diff(store.rows(f"dealt/{s}.starts")[0]) for s in work.each_shard())
+        store.save("means", sums=sums, counts=counts, sizes=np.asarray(sizes))
+    sizes = store.load("means")["sizes"]
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    cells = Cells(store, _bounds(sizes, max(1, CELL_BYTES // (4 * width))), starts)
+    there = store.sizes("cells")
+    if not store.has("gathered"):
+        several = [
+            (work.shards, store, c, *cells.lists(c))
+            for c in range(len(cells))
+            if f"{c}.about" not in there
+        ]
+        for _ in executor.map(gather, several, progress=work.progress, label="gather"):
+            pass
+        store.save("gathered")
+    kinds = ("", ".starts", ".about")
+    left = set(store.sizes("dealt"))
+    store.remove(f"dealt/{s}{k}" for s in work.each_shard() for k in kinds if f"{s}{k}" in left)
+    return cells
+
+
+def deal(shards: Shards, store: Store, number: int, lists: str, clusters: str) -> None:
+    """Write the rows of a shard by list, and the sums of its clusters."""
+    if store.has(f"dealt/{number}.sums"):
+        return
+    stored = shards.read(number)
+    half = stored.astype(np.float16)
+    same = np.array_equal(half.astype(np.float32), stored)
+    rows = unit_shard(shards, number)
+    centroids = store.load(f"{lists}/centroids")["centroids"]
+    of = own = nearest_of(rows, centroids)[0]
+    count = groups = len(centroids)
+    if clusters != lists:
+        centroids = store.load(f"{clusters}/centroids")["centroids"]
+        own, groups = nearest_of(rows, centroids)[0], len(centroids)
+    order = stable_order(of, count)
+    store.save_rows(f"dealt/{number}", (half if same else stored)[order])
+    sizes = np.bincount(of, minlength=count)
+    store.save_rows(f"dealt/{number}.starts", np.concatenate([[0], np.cumsum(sizes)]))
+    about = np.stack([order, of[order], own[order]], axis=1).astype(np.int32)
+    store.save_rows(f"dealt/{number}.about", about)
+    save_sums(store, f"dealt/{number}.sums", rows, own, groups)
+
+
+def gather(shards: Shards, store: Store, cell: int, first: int, stop: int) -> None:
+    """Write the rows of the lists ``first`` to ``stop`` as a cell; those of a list by number."""
+    features, about, starts = [], [], shards.starts
+    for number in range(len(shards.parts)):
+        bounds = store.rows(f"dealt/{number}.starts", [(first, stop + 1)])[0]
+        span = [(int(bounds[0]), int(bounds[-1]))]
+        features += store.rows(f"dealt/{number}", span)
+        told = store.rows(f"dealt/{number}.about", span)[0].astype(np.int64)
+        told[:, 0] += starts[number]
+        about.append(told)
+    table = np.concatenate(about)
+    order = np.lexsort((table[:, 0], table[:, 1]))
+    store.save_rows(f"cells/{cell}", np.concatenate(features)[order])
+    rows, lists, clusters = table[order].T
+    columns = {"lists": lists.astype(np.int32), "clusters": clusters.astype(np.int32)}
+    store.save(f"cells/{cell}.about", rows=np.ascontiguousarray(rows), **columns)
+
+
+def _bounds(sizes: Rows, most: int) -> Rows:
+    """First lists of cells of at most ``most`` rows each, or of one list: int64 [cells + 1]."""
+    bounds, held = [0], 0
+    for number, size in enumerate(sizes.tolist()):
+        if held and held + size > most:
+            bounds.append(number)
+            held = 0
+        held += size
+    return np.array([*bounds, len(sizes)], dtype=np.int64)
+
+
+def _scaled(stored: Rows) -> Float32:
+    rows = np.array(stored, dtype=np.float32)
+    scale(rows)
+    return rows

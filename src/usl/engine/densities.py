@@ -1,0 +1,165 @@
+"""Mean distance of every row to its nearest (paper Eq. 3), among the lists near it, cell by cell.
+
+As :func:`usl.numeric.inverted_search.approximate_mean_distance` does on one machine: a row looks
+into the ``probes`` lists whose means are nearest to it. How many that takes is measured before, on
+rows whose exact neighbours are sought in the whole table.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from usl.core.progress import Progress
+from usl.engine.cells import Cells
+from usl.engine.executor import Executor
+from usl.numeric.arrays import Float32, Rows, Values
+from usl.numeric.distances import half_distances, halved, mean_from_half, smallest
+from usl.numeric.inverted_lists import Lists
+from usl.numeric.inverted_search import (
+    CHUNK_BYTES,
+    FEWEST_PROBES,
+    MOST_PROBES,
+    RECALL,
+    SAMPLE,
+    Probing,
+    row_half_norms,
+    search_looked,
+)
+from usl.numeric.neighbor_search import EXACT_ROWS
+
+
+def mean_distances(
+    executor: Executor, cells: Cells, k: int, squared: bool, count_self: bool, progress: Progress
+) -> Probing | None:
+    """Write ``density/C`` for every cell C: float64 [r], and say how lists were searched.
+
+    Up to ``EXACT_ROWS`` rows every row looks into all lists: None, for an exact search.
+    """
+    store = cells.store
+    total, count = int(cells.starts[-1]), len(cells.starts) - 1
+    wanted = k - 1 if count_self else k
+    if not store.has("list_means"):
+        parts = executor.map(list_means, [(cells, c) for c in range(len(cells))])
+        store.save_rows("list_means", np.concatenate(list(parts)))
+    exact = total <= EXACT_ROWS
+    if not exact and not store.has("probing"):
+        found = probes_needed(executor, cells, wanted, progress)
+        store.save("probing", probes=np.array(found.probes), recall=np.array(found.recall))
+    probing = None
+    if not exact:
+        told = store.load("probing")
+        probing = Probing(int(told["probes"]), float(told["recall"]))
+    probes = count if probing is None else probing.probes
+    there = store.sizes("density")
+    items = [
+        (cells, c, k, wanted, probes, squared) for c in range(len(cells)) if str(c) not in there
+    ]
+    for _ in executor.map(density_of, items, progress=progress, label="density"):
+        pass
+    return probing
+
+
+def list_means(cells: Cells, cell: int) -> Float32:
+    """The means of a cell's lists, float32 [lists, d]; far from everything for an empty one."""
+    rows, (first, stop) = cells.features(cell), cells.lists(cell)
+    starts = cells.starts[first : stop + 1] - cells.starts[first]
+    means = np.full((stop - first, rows.shape[1]), 1e3, dtype=np.float32)
+    for number, (low, high) in enumerate(pairwise(starts)):
+        if high > low:
+            means[number] = rows[low:high].mean(axis=0, dtype=np.float64)
+    return means
+
+
+def density_of(cells: Cells, cell: int, k: int, wanted: int, probes: int, squared: bool) -> None:
+    """Write the mean distance of every row of a cell to its nearest."""
+    rows, (first, _) = cells.features(cell), cells.lists(cell)
+    result = np.zeros(len(rows))
+    if wanted:
+        means = cells.store.rows("list_means")[0]
+        base, count = halved(means), len(means)
+        looked = np.empty((len(rows), min(probes, count)), dtype=np.int32)
+        step = max(64, CHUNK_BYTES // (16 * count))
+        for start in range(0, len(rows), step):
+            half = half_distances(rows[start : start + step], base)
+            looked[start : start + step] = smallest(half, looked.shape[1])
+        own = np.unique(cells.about(cell)[1])  # where a row would find itself
+        needed = np.union1d(np.unique(looked), own).astype(np.int64)
+        points = cells.of_lists(needed)
+        sizes = (cells.starts[needed + 1] - cells.starts[needed]).astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        lists = Lists(np.arange(len(points)), starts)
+        begin = int(starts[np.searchsorted(needed, first)])
+        looked = np.searchsorted(needed, looked).astype(np.int32)
+        half_norms = row_half_norms(points)
+        width = min(wanted, int(sizes.max()))
+        step = max(256, CHUNK_BYTES // (4 * width * looked.shape[1]))
+        for start in range(0, len(rows), step):
+            queries = rows[start : start + step]
+            about = (looked[start : start + step], lists, begin + start, width, False)
+            half, _ = search_looked(points, half_norms, queries, *about)
+            most = min(wanted, half.shape[1])
+            half.partition(most - 1, axis=1)
+            near = half[:, :most]
+            near[~np.isfinite(near)] = 1.5  # fewer than k in its lists: as far as can be
+            result[start : start + step] = mean_from_half(near, queries, k, squared)
+    cells.store.save_rows(f"density/{cell}", result)
+
+
+def probes_needed(executor: Executor, cells: Cells, k: int, progress: Progress) -> Probing:
+    """How many lists it takes to find 98% of the k nearest; from the exact ones of 512 rows."""
+    total = int(cells.starts[-1])
+    rng = np.random.default_rng([0, 20])
+    places = np.sort(rng.choice(total, size=min(SAMPLE, total), replace=False, shuffle=False))
+    of = np.searchsorted(cells.starts[cells.bounds], places, side="right") - 1
+    queries = np.concatenate(
+        [
+            cells.features(cell)[places[of == cell] - int(cells.starts[cells.bounds[cell]])]
+            for cell in np.unique(of).tolist()
+        ]
+    )
+    cells.store.save_rows("queries", queries)
+    found: list[tuple[Rows, Float32]] = []
+    items = [(cells, cell, places, k) for cell in range(len(cells))]
+    for part in executor.map(scan_cell, items, progress=progress, label="recall"):
+        numbers, half = part
+        if found:
+            numbers, half = np.hstack([found[0][0], numbers]), np.hstack([found[0][1], half])
+        best = smallest(half, min(k, half.shape[1]))
+        found = [(np.take_along_axis(numbers, best, 1), np.take_along_axis(half, best, 1))]
+    true = np.searchsorted(cells.starts, found[0][0], side="right") - 1
+    means = cells.store.rows("list_means")[0]
+    half = half_distances(queries, halved(means))
+    ranks = np.argsort(np.argsort(half, axis=1, kind="stable"), axis=1, kind="stable")
+    needed = np.sort(np.take_along_axis(ranks, true, axis=1).ravel()) + 1
+    most = min(MOST_PROBES, len(means))
+    probes = int(needed[min(len(needed) - 1, int(np.ceil(RECALL * len(needed))) - 1)])
+    probes = min(max(probes, min(FEWEST_PROBES, most)), most)
+    return Probing(probes, float((needed <= probes).mean()))
+
+
+def scan_cell(cells: Cells, cell: int, places: Rows, k: int) -> tuple[Rows, Float32]:
+    """The k rows of a cell nearest to the rows at ``places``: places and half distances [q, k]."""
+    rows, begin = cells.features(cell), int(cells.starts[cells.bounds[cell]])
+    queries = cells.store.rows("queries")[0]
+    half_norms = row_half_norms(rows)
+    numbers = np.empty((len(queries), 0), np.int64)
+    best: Float32 = np.empty((len(queries), 0), np.float32)
+    for start in range(0, len(rows), 8192):
+        stop = min(start + 8192, len(rows))
+        half: Float32 = np.asarray(half_norms[start:stop] - queries @ rows[start:stop].T)
+        inside = np.flatnonzero((places >= begin + start) & (places < begin + stop))
+        half[inside, places[inside] - begin - start] = np.inf
+        near = smallest(half, min(k, stop - start))
+        numbers = np.hstack([numbers, near + begin + start])
+        best = np.hstack([best, np.take_along_axis(half, near, axis=1)])
+        near = smallest(best, min(k, best.shape[1]))
+        numbers = np.take_along_axis(numbers, near, 1)
+        best = np.take_along_axis(best, near, 1)
+    return numbers, best
+
+
+def utilities(cells: Cells, cell: int) -> Values:
+    """The mean distances of a cell, float64 [r]."""
+    return np.asarray(cells.store.rows(f"density/{cell}")[0])

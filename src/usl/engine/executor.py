@@ -1,0 +1,137 @@
+"""Where tasks run: in this process, or on Ray. A task is a plain function that makes a file.
+
+Tasks get addresses and small values, and give small values back: tables never travel. Results come
+in the order of the tasks, so that nothing depends on who was faster.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from usl.core.errors import UslError
+from usl.core.progress import Progress, silent
+from usl.engine.cluster import Cluster, ClusterError
+from usl.numeric.blocks import one_blas_thread
+
+RETRIES = 5  # of a task whose worker or host was lost
+AHEAD = 2  # tasks per core that are handed out at a time
+
+
+class Executor(Protocol):
+    """Runs tasks."""
+
+    def map(
+        self,
+        task: Callable[..., Any],
+        items: Sequence[tuple[Any, ...]],
+        *,
+        progress: Progress = silent,
+        label: str = "",
+    ) -> Iterator[Any]:
+        """``task(*item)`` for each of ``items``, in their order."""
+
+
+def alone(task: Callable[..., Any], *item: Any) -> Any:
+    """``task(*item)`` on one BLAS thread: products round differently on several."""
+    with one_blas_thread():
+        return task(*item)
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """One task after the other, in this process."""
+
+    def map(
+        self,
+        task: Callable[..., Any],
+        items: Sequence[tuple[Any, ...]],
+        *,
+        progress: Progress = silent,
+        label: str = "",
+    ) -> Iterator[Any]:
+        """See :meth:`Executor.map`."""
+        for done, item in enumerate(items, 1):
+            yield alone(task, *item)
+            progress(done, len(items), label)
+
+
+@dataclass(frozen=True)
+class OnRay:
+    """On the workers of a cluster; a task whose worker is lost runs again, on another."""
+
+    cluster: Cluster
+
+    def map(
+        self,
+        task: Callable[..., Any],
+        items: Sequence[tuple[Any, ...]],
+        *,
+        progress: Progress = silent,
+        label: str = "",
+    ) -> Iterator[Any]:
+        """See :meth:`Executor.map`.
+
+        Raises :class:`ClusterError` for a task whose workers were lost again and again.
+        """
+        ray = self.cluster.ray
+        remote = ray.remote(alone).options(num_cpus=1, max_retries=RETRIES, name=label or "task")
+        waiting: deque[Any] = deque()
+        upcoming = iter(items)
+        try:
+            for done in range(len(items)):
+                while len(waiting) < AHEAD * self.cluster.cores:
+                    item = next(upcoming, None)
+                    if item is None:
+                        break
+                    waiting.append(remote.remote(task, *item))
+                yield self._result(waiting.popleft(), label)
+                progress(done + 1, len(items), label)
+        finally:
+            for one in waiting:
+                ray.cancel(one, force=True)
+
+    def start(
+        self, task: Callable[..., Any], item: tuple[Any, ...], *, label: str
+    ) -> Callable[[], Any]:
+        """Start ``task(*item)``, which takes no core to speak of; what waits for its result."""
+        remote = self.cluster.ray.remote(task).options(num_cpus=0, max_retries=RETRIES)
+        reference = remote.remote(*item)
+        return lambda: self._result(reference, label)
+
+    def _result(self, reference: Any, label: str) -> Any:
+        with reporting(self.cluster, label):
+            return self.cluster.ray.get(reference)
+
+
+@contextmanager
+def reporting(cluster: Cluster, label: str) -> Iterator[None]:
+    """Within, an error of ours comes out of a task as it was raised, and Ray's own as one line."""
+    ray = cluster.ray
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UslError):
+            raise error.cause from error
+        raise
+    except (
+        ray.exceptions.ObjectStoreFullError,
+        ray.exceptions.OutOfDiskError,
+    ) as error:
+        raise ClusterError(
+            f"{label}: the cluster's object store is full. Give it more room "
+            "(ray start --object-store-memory), or free the disk it spills to."
+        ) from error
+    except ray.exceptions.OutOfMemoryError as error:
+        raise ClusterError(
+            f"{label}: a worker ran out of memory {RETRIES} times. Start the cluster with "
+            "fewer cores per host (ray start --num-cpus), or on hosts with more memory."
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"{label}: its worker was lost {RETRIES} times ({type(error).__name__}). Look "
+            "after the hosts (ray status), and run the same command again: it goes on."
+        ) from error

@@ -1,0 +1,185 @@
+"""k-means over shards (paper Eq. 4): fitted on a sample, then one pass over all rows.
+
+1. Every shard gives its share of a sample, at least 256 rows per centroid where there are as many.
+2. At most ten steps on the sample: each row moves to the nearest of the centroids near its own
+   (:mod:`usl.numeric.kmeans_large`), each centroid to the mean of its rows.
+3. All rows get the nearest of all centroids, shard by shard; the means are those of all rows.
+   (Rows that are looked at once cannot follow from list to list, as in 2: near lists alone would
+   miss many.)
+
+Centroids are numbered so that those near each other are near in number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usl.core.errors import DataError
+from usl.core.progress import Progress, silent
+from usl.engine.executor import Executor
+from usl.engine.shards import Shards
+from usl.engine.store import Store
+from usl.engine.sums import save_sums, total
+from usl.numeric.arrays import Float32, Rows, Values
+from usl.numeric.blocks import rows_per_block
+from usl.numeric.distances import half_distances, halved
+from usl.numeric.inverted_lists import Groups, Lists, near_lists
+from usl.numeric.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
+from usl.numeric.kmeans_large import NEAR, SETTLED, assign, first_assignment
+from usl.numeric.unit_rows import scale
+
+ROWS_PER_CENTROID = 256
+STEPS = 10
+FARTHEST = 8  # rows of a shard that may restart an empty cluster
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where a selection works: the shards, its files, and who runs its tasks."""
+
+    shards: Shards
+    store: Store
+    executor: Executor
+    progress: Progress = silent
+
+    def each_shard(self) -> range:
+        """The numbers of the shards."""
+        return range(len(self.shards.parts))
+
+
+def unit_shard(shards: Shards, number: int) -> Float32:
+    """The rows of a shard, scaled to unit length: float32 [rows, d].
+
+    Raises :class:`DataError` naming shard and row of what is not finite.
+    """
+    rows = shards.read(number)
+    bad, _ = scale(rows)
+    if len(bad):
+        where = shards.store.where(shards.parts[number].name)
+        raise DataError(
+            f"{where}: row {int(bad[0]) + 1} holds NaN or infinity. Embed that shard again."
+        )
+    return rows
+
+
+def fit(work: Work, name: str, count: int, seed: int) -> None:
+    """Fit ``count`` centroids on a sample and write them: float32 [count, d]."""
+    if work.store.has(f"{name}/centroids"):
+        return
+    n = len(work.shards)
+    size = min(n, ROWS_PER_CENTROID * count)
+    bounds = work.shards.starts * size // n
+    items = [
+        (work.shards, work.store, f"{name}/sample-{s}", s, int(bounds[s + 1] - bounds[s]), seed)
+        for s in work.each_shard()
+    ]
+    for _ in work.executor.map(draw, items, progress=work.progress, label="sample"):
+        pass
+    samples = [item[2] for item in items if item[4]]
+    centroids = _start(work.store, samples, count)
+    exact = count <= EXACT_CLUSTERS or size * count <= EXACT_PAIRS
+    before, last, told_exact = np.inf, 0, exact
+    for step in range(1, STEPS + 1):
+        near = np.zeros((count, 0), np.int32) if exact else near_lists(centroids, NEAR)
+        work.store.save(f"{name}/step-{step}", centroids=centroids, near=near)
+        tasks = [(work.store, name, s, step, exact) for s in samples]
+        told = list(work.executor.map(step_of, tasks))
+        sums, counts = total(
+            work.executor, work.store, [f"{s}.sums" for s in samples], count, work.shards.width
+        )
+        filled = counts > 0
+        centroids[filled] = sums[filled] / counts[filled, None]
+        _restart(centroids, np.flatnonzero(~filled), [far for _, far in told])
+        inertia, last = sum(value for value, _ in told), step
+        work.progress(step, STEPS, "k-means")
+        if before - inertia <= SETTLED * inertia:
+            break
+        before = inertia
+    work.progress(STEPS, STEPS, "k-means")
+    ordered = centroids[Groups.of(centroids).lists.order]
+    work.store.save(f"{name}/centroids", centroids=ordered)
+    steps = range(1, last + 1)
+    work.store.remove([*samples, *(f"{name}/step-{step}" for step in steps)])
+    if not told_exact:
+        work.store.remove(f"{s}.clusters-{step}" for s in samples for step in steps)
+
+
+def draw(shards: Shards, store: Store, name: str, number: int, size: int, seed: int) -> None:
+    """Write ``size`` random rows of a shard, scaled, in random order."""
+    if size and not store.has(name):
+        rows = unit_shard(shards, number)
+        rng = np.random.default_rng([seed, number])
+        store.save_rows(name, rows[rng.permutation(len(rows))[:size]])
+
+
+def _start(store: Store, samples: list[str], count: int) -> Float32:
+    """The first rows of every sample, distinct ones first, float32 [count, d]."""
+    ample = -(-2 * count // len(samples))
+    found = np.concatenate([_first_rows(store, name, ample) for name in samples])
+    _, first = np.unique(found, axis=0, return_index=True)
+    spare = np.setdiff1d(np.arange(len(found)), first)
+    mixed = np.random.default_rng(0).permutation(np.sort(first))  # of all shards alike
+    return np.asarray(found[np.concatenate([mixed, spare])[:count]])
+
+
+def step_of(
+    store: Store, name: str, sample: str, step: int, exact: bool
+) -> tuple[float, tuple[Values, Float32]]:
+    """One step of k-means on a shard's sample: its inertia, and its rows farthest away."""
+    rows = _all_rows(store, sample)
+    known = store.load(f"{name}/step-{step}")
+    earlier = _all_rows(store, f"{sample}.clusters-{step - 1}") if step > 1 and not exact else None
+    clusters, away = nearest_of(rows, known["centroids"], known["near"], exact, earlier)
+    save_sums(store, f"{sample}.sums", rows, clusters, len(known["centroids"]))
+    if not exact:
+        store.save_rows(f"{sample}.clusters-{step}", clusters.astype(np.int32))
+    far = np.argsort(-away, kind="stable")[:FARTHEST]
+    return float(away.sum(dtype=np.float64)), (away[far].astype(np.float64), rows[far])
+
+
+def nearest_of(
+    rows: Float32,
+    centroids: Float32,
+    near: NDArray[np.int32] | None = None,
+    exact: bool = True,
+    before: Rows | None = None,
+) -> tuple[Rows, Float32]:
+    """The nearest centroid of every row and the squared distance, int64 and float32 [n].
+
+    Of all, or without ``exact`` of those ``near`` the one it had ``before``, or seems to have.
+    """
+    if exact:
+        base, step = halved(centroids), rows_per_block(4 * len(centroids))
+        best, least = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
+        for first in range(0, len(rows), step):
+            half = half_distances(rows[first : first + step], base)
+            columns = half.argmin(axis=1)
+            best[first : first + step] = columns
+            least[first : first + step] = half[np.arange(len(half)), columns]
+        return best, np.maximum(2.0 * least + np.einsum("ij,ij->i", rows, rows), 0.0)
+    assert near is not None
+    clusters = first_assignment(rows, centroids) if before is None else before
+    found, away = assign(rows, Lists.of(clusters, len(centroids)), centroids, near)
+    return found.astype(np.int64), away
+
+
+def _restart(centroids: Float32, empty: Rows, far: list[tuple[Values, Float32]]) -> None:
+    """Put the centroids of empty clusters at the rows that are farthest from theirs."""
+    if not len(empty):
+        return
+    away, rows = np.concatenate([one[0] for one in far]), np.concatenate([one[1] for one in far])
+    chosen = np.argsort(-away, kind="stable")[: len(empty)]
+    chosen = chosen[away[chosen] > 1e-6]
+    centroids[empty[: len(chosen)]] = rows[chosen]
+
+
+def _all_rows(store: Store, name: str) -> Any:
+    return store.rows(name)[0]
+
+
+def _first_rows(store: Store, name: str, count: int) -> Float32:
+    return np.asarray(store.rows(name, [(0, count)], cut=True)[0])

@@ -1,0 +1,1 @@
+"""Selection from shards: the same methods, as tasks that any executor runs."""

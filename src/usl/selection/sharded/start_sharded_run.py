@@ -1,0 +1,161 @@
+"""``usl select SHARDS --engine ray``: pick from shards, and write a run of the picks and a sample.
+
+The run is an ordinary one, of a table beside it, ``RUN-sample.parquet``: the picks, and 2,000 other
+rows for the map and for training. All else stays in the shards, whose address the run records.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from usl.core.errors import DataError, UsageError
+from usl.core.files import atomic_write, read_json, write_json
+from usl.core.progress import Progress, silent
+from usl.core.seeds import seed_number
+from usl.data.addresses import shown
+from usl.engine.cluster import connect
+from usl.engine.executor import OnRay
+from usl.engine.partition import Work
+from usl.engine.shards import Shards, open_shards
+from usl.engine.store import Store
+from usl.features.space import open_space
+from usl.numeric.arrays import Float32, Rows
+from usl.run import folder as runs
+from usl.run.folder import Run
+from usl.selection.constraints.files import read_ids
+from usl.selection.constraints.select_within import Constraints
+from usl.selection.prepare import prepare
+from usl.selection.ranking import representatives
+from usl.selection.result import Selection
+from usl.selection.sharded.select_shards import (
+    ShardSelection,
+    check_method,
+    drawn,
+    rows_of,
+    select_shards,
+    texts_of,
+)
+from usl.selection.write_run import write_run
+
+KEPT = 2_000  # rows beside the picks that the run holds
+
+
+def start_sharded_run(
+    source: object,
+    budget: int,
+    out: str | os.PathLike[str],
+    *,
+    method: str,
+    seed: int,
+    overwrite: bool,
+    constraints: Constraints | None,
+    scratch: str | os.PathLike[str] | None,
+    address: str | None,
+    progress: Progress = silent,
+    **method_params: Any,
+) -> Run:
+    """Pick ``budget`` rows of the shards at ``source`` on a Ray cluster, and write the run folder.
+
+    Parameters are those of :func:`usl.start_run`.
+
+    Raises
+    ------
+    DataError
+        no shards there, or one that is missing or damaged; an excluded id that is not there.
+    ClusterError
+        no cluster at the address.
+    """
+    began = time.perf_counter()
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError("source: on Ray it is a folder or an address of shards.")
+    source, seed = os.fspath(source), seed_number(seed)
+    scratch = None if scratch is None else os.fspath(scratch)
+    runs.check_free(out, overwrite=overwrite)
+    check_method(method, method_params)
+    shards = open_shards(source)
+    with connect(address) as cluster:
+        executor = OnRay(cluster)
+        excluded = _excluded(shards, constraints)
+        how: dict[str, Any] = {"method": method, "seed": seed, "scratch": scratch}
+        how |= {"exclude": excluded, "progress": progress, **method_params}
+        found = select_shards(shards, budget, executor, **how)
+        others = drawn(len(shards), KEPT, np.union1d(found.rows, excluded), seed)
+        work = Work(shards, Store(os.devnull), executor)
+        table = Path(f"{os.fspath(out)}-sample.parquet")
+        write_sample(table, shards, found, others, rows_of(work, others))
+    ready = prepare(str(table), budget, "random", "auto", None, None, None, None, {}, {})
+    rows = ready.train
+    settings = {"center": None, "standardize": None, "pca": None}
+    space = open_space(ready.collection, ready.encoder, rows=rows, settings=settings)
+    picks = np.arange(budget)
+    stands = representatives(space.features, picks, np.empty(0, np.int64), None)
+    columns = {"row": found.rows, **found.columns}
+    selection = Selection(picks, stands, columns, method, found.parameters, seed)
+    readable = np.ones(len(ready.collection), dtype=bool)
+    seconds = {"select": round(time.perf_counter() - began, 3)}
+    with runs.new_run(out, overwrite=overwrite) as folder:
+        write_run(folder, str(table), ready, space, selection, ready.known, readable, seed, seconds)
+        info = read_json(folder / runs.INFO)
+        info["shards"] = {
+            "address": shown(source if "://" in source else os.path.abspath(source)),
+            "digest": shards.digest,
+            "rows": len(shards),
+            "looked_at": found.looked_at,
+            "encoder": dict(shards.encoder),
+        }
+        write_json(folder / runs.INFO, info)
+    return Run.open(out)
+
+
+def refuse_on_ray(**given: Any) -> None:
+    """:class:`UsageError` for an option that shards do not have."""
+    for name, value in given.items():
+        if value is not None and value is not False:
+            raise UsageError(f"{name}: not on Ray. Leave it out; shards are taken as they are.")
+
+
+def write_sample(
+    path: Path, shards: Shards, found: ShardSelection, others: Rows, points: Float32
+) -> None:
+    """Write the picks, best first, and other rows as a table of features: id, path, feature."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = np.concatenate([found.rows, others])
+    columns: dict[str, Any] = {}
+    for name, column in (("image_id", "id"), ("path", "path")):
+        texts = texts_of(shards, rows, column)
+        if texts is not None:
+            columns[name] = pa.array(texts.tolist(), pa.string())
+    flat = np.concatenate([found.points, points]).reshape(-1)
+    columns["feature"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), shards.width)
+    with atomic_write(path) as handle:
+        pq.write_table(pa.table(columns), handle)
+
+
+def _excluded(shards: Shards, constraints: Constraints | None) -> Rows:
+    """The rows of excluded ids, int64; other constraints are refused."""
+    if constraints is None:
+        return np.empty(0, np.int64)
+    for one in fields(constraints):
+        value = getattr(constraints, one.name)
+        if one.name != "exclude" and value is not None and not (value == ()):
+            raise UsageError(f"{one.name}: not on Ray; of the constraints only exclude is.")
+    exclude = constraints.exclude
+    if isinstance(exclude, str | os.PathLike):
+        exclude = read_ids(Path(exclude)).ids
+    wanted = np.unique(np.asarray(exclude, dtype=np.str_))
+    found, seen = [], 0
+    for number, start in enumerate(shards.starts[:-1].tolist()):
+        here = np.flatnonzero(np.isin(shards.ids(number), wanted))
+        seen += len(here)
+        found.append(here + start)
+    if seen < len(wanted):
+        raise DataError(f"exclude: {len(wanted) - seen} of {len(wanted)} ids are not there.")
+    return np.concatenate(found).astype(np.int64)

@@ -1,0 +1,137 @@
+"""What is lost is done again, and nothing else: workers and drivers that are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from sharded import mixture, write_shards
+
+from usl.core.errors import DataError
+from usl.engine.cluster import ClusterError, connect
+from usl.engine.executor import InProcess, OnRay
+from usl.engine.shards import open_shards
+from usl.selection.sharded.select_shards import select_shards
+
+STAGES = {"draw", "step_of", "deal", "gather", "density_of", "dense", "exchanged"}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    return write_shards(folder, mixture(1200, 8, 12), (500, 400, 300))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards, tmp_path_factory):
+    place = str(tmp_path_factory.mktemp("undisturbed"))
+    return select_shards(shards, 20, InProcess(), scratch=place, k=10)
+
+
+class Deadly:
+    """An executor whose workers each kill themselves once, after the work of a first task."""
+
+    def __init__(self, inner, folder):
+        self.inner, self.folder = inner, folder
+
+    def map(self, task, items, **how):
+        return self.inner.map(die_once, [(self.folder, task, *item) for item in items], **how)
+
+
+def die_once(folder, task, *item):
+    """``task(*item)``; the first of each kind dies when its work is done but not told."""
+    result = task(*item)
+    try:
+        os.close(os.open(f"{folder}/{task.__name__}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return result
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_lost_in_every_stage_changes_nothing(shards, undisturbed, cluster, tmp_path):
+    dead = tmp_path / "dead"
+    dead.mkdir()
+    deadly = Deadly(OnRay(cluster), str(dead))
+    found = select_shards(shards, 20, deadly, scratch=str(tmp_path / "work"), k=10)
+    assert {file.name for file in dead.iterdir()} >= STAGES  # each has lost one
+    assert found.rows.tobytes() == undisturbed.rows.tobytes()
+    assert found.columns["utility"].tobytes() == undisturbed.columns["utility"].tobytes()
+
+
+DRIVER = """
+import json, os, signal, sys
+from usl.engine.executor import InProcess
+from usl.engine.shards import open_shards
+from usl.selection.sharded.select_shards import select_shards
+
+class Counted(InProcess):
+    def map(self, task, items, **how):
+        for item in items:
+            (result,) = InProcess.map(self, task, [item])
+            print(task.__name__, flush=True)
+            if task.__name__ == sys.argv[3]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield result
+
+found = select_shards(open_shards(sys.argv[1]), 20, Counted(), scratch=sys.argv[2], k=10)
+print(json.dumps(found.rows.tolist()))
+"""
+
+
+def test_a_driver_that_is_killed_goes_on_from_what_is_finished(shards, undisturbed, tmp_path):
+    done = []
+    for stage in ("step_of", "deal", "density_of", "none"):
+        command = [sys.executable, "-c", DRIVER, shards.store.root, str(tmp_path), stage]
+        told = subprocess.run(command, capture_output=True, text=True, check=stage == "none")
+        assert told.returncode == (0 if stage == "none" else -signal.SIGKILL)
+        done.append(told.stdout.split("\n"))
+    assert json.loads(done[-1][-2]) == undisturbed.rows.tolist()
+    assert "draw" not in done[2]  # the fit was finished
+    assert done[2].count("deal") == 3  # the killed one wrote a shard, and it was not redone
+    assert "deal" not in done[3]
+    assert "gather" not in done[3]
+
+
+def test_shards_that_are_missing_cut_off_or_not_finished_are_named(tmp_path):
+    points = mixture(30, 4, 3)
+    write_shards(tmp_path, points, (10, 20))
+    shard, record = tmp_path / "part-00001.parquet", tmp_path / "_features.json"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-5])
+    with pytest.raises(DataError, match=r"part-00001.parquet: .* bytes where _features.json says"):
+        open_shards(str(tmp_path))
+    shard.unlink()
+    with pytest.raises(DataError, match=r"part-00001.parquet: missing"):
+        open_shards(str(tmp_path))
+    shard.write_bytes(whole)
+    said = json.loads(record.read_text())
+    record.write_text(json.dumps({**said, "width": 5}))
+    with pytest.raises(DataError, match=r"part-00000.parquet: features of type .* says width 5"):
+        open_shards(str(tmp_path)).read(0)
+    record.unlink()
+    with pytest.raises(DataError, match=r"_features.json: not there"):
+        open_shards(str(tmp_path))
+
+
+def test_a_row_that_is_not_finite_is_named_from_a_worker(cluster, tmp_path):
+    points = mixture(30, 4, 3)
+    points[17, 2] = float("nan")
+    shards = write_shards(tmp_path / "shards", points, (10, 20))
+    with pytest.raises(DataError, match=r"part-00001.parquet: row 8 holds NaN"):
+        select_shards(shards, 5, OnRay(cluster), scratch=str(tmp_path / "work"), k=3)
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and not listening
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("ray.is_initialized", lambda: False)
+        refused = pytest.raises(ClusterError, match=rf"127.0.0.1:{port}: no Ray cluster there")
+        with refused, connect(f"127.0.0.1:{port}"):
+            pass
