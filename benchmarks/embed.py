@@ -2,6 +2,7 @@
 
     python benchmarks/embed.py speed --cores 1 2 --pairs 3
     python benchmarks/embed.py same --photographs 500
+    python benchmarks/embed.py same --photographs 500 --folder FOLDER   # parts of JPEG files in it
     python benchmarks/embed.py precision --photographs 500
 
 Photographs are made from a seed: noise with the spectrum of natural images, and things with edges
@@ -48,6 +49,7 @@ SIZES = {0.25: (577, 433), 2: (1633, 1225), 12: (4000, 3000), 48: (8000, 6000)}
 COUNTS = {0.25: 192, 2: 96, 12: 32, 48: 8}
 SIDES = ("usl", "former", "torchvision", "limit")
 TILE, QUALITY, LEAST = 2048, 88, 320
+PART, PART_QUALITY = (1600, 1200), 92  # pixels, of the parts of photographs
 
 
 class Photographs:
@@ -104,6 +106,31 @@ class Photographs:
         """The photograph as a JPEG, colours at half the size."""
         content = io.BytesIO()
         self.make(seed, size).save(content, "JPEG", quality=QUALITY, subsampling="4:2:0")
+        return content.getvalue()
+
+
+class Parts:
+    """Parts of real photographs: another place and another size for every seed, never enlarged."""
+
+    def __init__(self, folder: Path) -> None:
+        found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".jpg"]
+        sizes = [Image.open(path).size for path in found]
+        large = [min(a / b for a, b in zip(size, PART, strict=True)) >= 1 for size in sizes]
+        self.paths = [path for path, fits in zip(found, large, strict=True) if fits]
+
+    def file(self, seed: int, _: tuple[int, int]) -> bytes:
+        """A part with sides of 4 to 3, as a JPEG."""
+        rng = np.random.default_rng(seed)
+        with Image.open(self.paths[seed % len(self.paths)]) as image:
+            whole = image.convert("RGB")
+        largest = min(size / least for size, least in zip(whole.size, PART, strict=True))
+        times = rng.uniform(1, largest)
+        width, height = (int(times * least) for least in PART)
+        left = rng.integers(whole.width - width + 1)
+        upper = rng.integers(whole.height - height + 1)
+        content = io.BytesIO()
+        part = whole.crop((left, upper, left + width, upper + height))
+        part.save(content, "JPEG", quality=PART_QUALITY, subsampling="4:2:0")
         return content.getvalue()
 
 
@@ -245,7 +272,8 @@ def compare(arguments: argparse.Namespace) -> None:
     """Features of scaled reads beside those of whole ones, or of half precision beside full."""
     import usl
 
-    made, whole, others = Photographs(), [], []
+    made: Any = Parts(arguments.folder) if arguments.folder else Photographs()
+    whole, others = [], []
     for start in range(0, arguments.photographs, 20):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -264,6 +292,8 @@ def compare(arguments: argparse.Namespace) -> None:
         "megapixels": arguments.of,
         "photographs": arguments.photographs,
     }
+    if arguments.folder:
+        found |= {"megapixels": None, "parts_of": len(made.paths)}
     pairs = {"rows": (np.concatenate(whole), np.concatenate(others))}
     pairs["points"] = tuple(map(fitted.transform, pairs["rows"]))
     for kind, (one, two) in pairs.items():
@@ -299,6 +329,7 @@ def main() -> None:
         one = verbs.add_parser(name)
         one.add_argument("--photographs", type=int, default=500)
         one.add_argument("--of", type=float, default=12, choices=list(SIZES))
+        one.add_argument("--folder", type=Path, help="of JPEG files whose parts are read instead")
     single = verbs.add_parser("measure")
     single.add_argument("side", choices=SIDES)
     single.add_argument("folder", type=Path)

@@ -80,7 +80,9 @@ class Ignored:
 def test_rows_with_too_few_within_the_bound_are_searched_alone(small_tiles, monkeypatch, rank):
     features = cloud(400)
     alone = []
-    monkeypatch.setattr(self_search, "_rank", lambda n, k: rank)  # too near, for most or for some
+    monkeypatch.setattr(
+        self_search, "bound_rank", lambda n, k: rank
+    )  # too near, for most or for some
     own = self_search.scan
     monkeypatch.setattr(
         self_search, "scan", lambda table, rows, k: alone.append(len(rows)) or own(table, rows, k)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from usl.core.progress import Forecast
+from usl.features.stages import fitting_stages
 from usl.selection.methods import quorum, usl
 from usl.selection.shared.seconds import stages
 from usl.selection.stages import LITTLE, seconds_of
@@ -59,3 +60,12 @@ def test_a_real_selection_ends_with_nothing_left(tmp_path):
 def test_what_is_expected_warns_of_nothing():
     """The selection itself says that k is too large; warnings are errors in these tests."""
     assert seconds_of("usl_t", 10, 8, 3, {"k": 50}) > 0
+
+
+def test_components_of_few_rows_cost_as_much_as_their_products():
+    """Of n rows of width d the smaller of n x n and d x d products is taken apart."""
+    few, many, wide = (fitting_stages(n, 3072, 64) for n in (300, 3000, 30_000))
+    assert [stage.name for stage in few] == ["space", "features"]
+    assert many[0].seconds > 50 * few[0].seconds
+    assert wide[0].seconds < 10 * many[0].seconds  # as many more as there are rows, at most
+    assert [stage.name for stage in fitting_stages(300, 3072, None)] == ["features"]

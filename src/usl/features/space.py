@@ -14,7 +14,7 @@ from usl.data.collection import Collection
 from usl.features.contract import Encoder, PrecisionName
 from usl.features.embed import Embedding, embed
 from usl.features.preprocessing import Preprocessing
-from usl.features.stages import fitting_stage, stages_of_space
+from usl.features.stages import fitting_stages, stages_of_space
 from usl.numeric.arrays import Float32
 from usl.numeric.lazy_table import taken
 from usl.numeric.workspace import Workspace
@@ -114,7 +114,7 @@ def open_space(
             **{name: value for name, value in (settings or {}).items() if value is not None},
         }
         n, width = embedding.rows.shape
-        expect(progress, fitting_stage(n, width, chosen["pca"]))
+        expect(progress, *fitting_stages(n, width, chosen["pca"]))
         preprocessing = Preprocessing.fit(taken(embedding.rows, np.flatnonzero(train)), **chosen)
     kept = wanted[embedding.kept]
     features = preprocessing.transform(embedding.rows, workspace, progress=progress)

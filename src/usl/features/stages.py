@@ -1,6 +1,7 @@
 """What embedding and preprocessing have to do, for the time left.
 
-Seconds on two cores with nothing else to do; from 3% of the images on, their own speed counts.
+Seconds on two cores with nothing else to do, those of an encoder on so many as there are; from 3%
+of the images on, their own speed counts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from usl.core.progress import Stage
 from usl.data.image_source import Images
+from usl.numeric.blocks import thread_count
 
 if TYPE_CHECKING:
     from usl.features.contract import Encoder
@@ -42,19 +44,29 @@ def images_stage(images: Images, rows: NDArray[np.int64], encoder: Encoder) -> S
 
 def stages_of_space(n: int, encoder: Encoder | str, *, fitted: bool) -> list[Stage]:
     """The same, then fitting a space, unless it is fitted already, and bringing them into it."""
-    width, pca = (PIXELS, PCA) if _each(encoder) == PREPARED else (WIDTH, None)
-    return [*embedding_stages(n, encoder), fitting_stage(n, width, None if fitted else pca)]
+    width, pca = (PIXELS, PCA) if _is_pixels(encoder) else (WIDTH, None)
+    return [*embedding_stages(n, encoder), *fitting_stages(n, width, None if fitted else pca)]
 
 
-def fitting_stage(n: int, width: int, pca: int | None) -> Stage:
+def fitting_stages(n: int, width: int, pca: int | None) -> list[Stage]:
     """Fitting so many principal components to n rows, and bringing them into the space."""
-    fit = n * width**2 * MOMENT + width**3 * DIRECTION if pca else 0.0
-    return Stage("features", fit + VALUE * n * width, kind="space")
+    few = min(n, width)  # the products of all pairs of rows or of dimensions, whichever are fewer
+    fit = n * width * few * MOMENT + few**3 * DIRECTION
+    first = [Stage("space", fit, kind="space")] if pca else []  # reports nothing
+    return [*first, Stage("features", VALUE * n * width, kind="space")]
+
+
+def expected_width(encoder: Encoder | str) -> int:
+    """Dimensions of the space that an encoder's rows are brought into."""
+    return PCA if _is_pixels(encoder) else WIDTH
+
+
+def _is_pixels(encoder: Encoder | str) -> bool:
+    return (encoder if isinstance(encoder, str) else encoder.name) == "pixels"
 
 
 def _each(encoder: Encoder | str) -> float:
-    name = encoder if isinstance(encoder, str) else encoder.name
-    return PREPARED if name == "pixels" else ENCODED
+    return PREPARED if _is_pixels(encoder) else ENCODED * 2 / thread_count()
 
 
 def _file_sizes(images: Images, rows: NDArray[np.int64]) -> Sequence[int]:

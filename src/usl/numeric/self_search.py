@@ -90,7 +90,7 @@ def _search_rows(
 
 def in_pairs(n: int, k: int) -> bool:
     """Whether every pair is computed once, to find the k nearest of each of n rows."""
-    kept = _expected(n, k)
+    kept = expected_near(n, k)
     return n >= FEWEST and kept * MOST_SHARE <= n and kept * n <= MOST_KEPT
 
 
@@ -101,31 +101,35 @@ def search_bytes(n: int, d: int, k: int, entry: int = ROWS_TOO) -> int:
     rows = 8 * n * (d + 1) + int(1.6 * min(threads * block, entry * n * n))  # 1.6: copies of parts
     if not pairs:
         return rows
-    kept = KEPT_BYTES * _expected(n, k)
+    kept = KEPT_BYTES * expected_near(n, k)
     strips = threads * STRIP * (16 * TILE + 6 * kept) + 16 * STRIP * kept
     return max(rows, int(0.35 * n * kept) + strips + 8 * n)  # a quarter waits, and some luck
+
+
+def bound_rank(n: int, k: int) -> int:
+    """The place in the sample's distances that is the bound: at nearly all rows beyond the k-th."""
+    mean = k * _sample(n) / n
+    return min(_sample(n), ceil(mean + 3 * sqrt(mean) + 3))
+
+
+def expected_near(n: int, k: int) -> int:
+    """How many of n rows are within the bound of a row, on average."""
+    return ceil(bound_rank(n, k) * n / _sample(n))
+
+
+def sample_rows(n: int) -> Rows:
+    """The random rows, of n, whose distances give the bounds, ascending."""
+    return np.sort(np.random.default_rng(0).choice(n, _sample(n), replace=False))
 
 
 def _sample(n: int) -> int:
     return min(n, max(n // SHARE, SAMPLE))
 
 
-def _rank(n: int, k: int) -> int:
-    """The place in the sample's distances that is the bound: at nearly all rows beyond the k-th."""
-    mean = k * _sample(n) / n
-    return min(_sample(n), ceil(mean + 3 * sqrt(mean) + 3))
-
-
-def _expected(n: int, k: int) -> int:
-    """How many rows are within the bound of a row, on average."""
-    return ceil(_rank(n, k) * n / _sample(n))
-
-
 def _bounds(features: Float32, k: int) -> Float32:
     """Half distances that few rows but more than k are within, float32 [n]."""
     n = len(features)
-    rows = np.sort(np.random.default_rng(0).choice(n, _sample(n), replace=False))
-    base, rank = halved(features[rows]), _rank(n, k)
+    base, rank = halved(features[sample_rows(n)]), bound_rank(n, k)
 
     def block(start: int, stop: int) -> Float32:
         half = half_distances(features[start:stop], base)
@@ -138,7 +142,7 @@ def _bounds(features: Float32, k: int) -> Float32:
 def _search_pairs(
     features: Float32, k: int, finish: Finish, progress: Progress, label: str
 ) -> None:
-    n, most = len(features), 4 * _expected(len(features), k)
+    n, most = len(features), 4 * expected_near(len(features), k)
     half_norms = (0.5 * np.einsum("ij,ij->i", features, features, dtype=np.float64)).astype("f")
     least = -_bounds(features, k)  # of product less half norm, which is minus the half distance
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from usl.core.errors import UslError, UslWarning
 from usl.core.progress import Stage
-from usl.features.stages import WIDTH, fitting_stage, stages_of_space
+from usl.features.stages import expected_width, fitting_stages, stages_of_space
 from usl.numeric.blocks import thread_count
 from usl.selection.contract import METHODS, SECONDS
 from usl.selection.shared.seconds import stages
@@ -54,9 +54,10 @@ def stages_of_run(
     n, features = len(ready.train), ready.collection.features
     if features is None:
         before = stages_of_space(n, ready.encoder, fitted=False)
-        return [*before, *selection_stages(ready, (n, WIDTH), budget, method, params)]
+        shape = (n, expected_width(ready.encoder))
+        return [*before, *selection_stages(ready, shape, budget, method, params)]
     shape = (n, int(features.shape[1]))
-    return [fitting_stage(*shape, None), *selection_stages(ready, shape, budget, method, params)]
+    return [*fitting_stages(*shape, None), *selection_stages(ready, shape, budget, method, params)]
 
 
 def selection_stages(

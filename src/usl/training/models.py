@@ -16,8 +16,9 @@ from usl.core.npz import read_npz
 from usl.labeling.answers.called_now import classes_now, names_now
 from usl.numeric.arrays import Float32, softmax
 from usl.numeric.blocks import map_blocks, rows_per_block
-from usl.numeric.distances import nearest, smallest
+from usl.numeric.distances import smallest
 from usl.numeric.neighbor_graph import similarity
+from usl.numeric.tiled_search import nearest_in_tiles
 from usl.run.models import MODEL, STAMP, TrainedModel, trained_model
 from usl.training.shared.few_classes import FewClasses
 from usl.training.shared.whitening import mapped
@@ -99,7 +100,7 @@ class NeighborModel(ArrayModel):
 
         They are the same for every model of these items, ``k`` and ``power``.
         """
-        found, distances = nearest(features, self.train, min(self.k, len(self.train)))
+        found, distances = nearest_in_tiles(features, self.train, min(self.k, len(self.train)))
         return found, self._shares(distances)
 
     def links_among(

@@ -17,6 +17,7 @@ from usl.features.encoders.efficientnet_lite import (  # noqa: E402
     weights_file,
 )
 from usl.features.open_encoder import open_encoder  # noqa: E402
+from usl.features.shared import fused_convolutions, precision  # noqa: E402
 from usl.features.shared import torch_threads as cores  # noqa: E402
 
 
@@ -69,6 +70,21 @@ def test_bits_depend_on_neither_company_nor_cores(lite0, monkeypatch):
     monkeypatch.setattr(cores, "thread_count", lambda: 3)
     assert np.array_equal(lite0.encode(pictures), together)
     assert torch.get_num_threads() == before
+
+
+def test_rows_without_fused_convolutions_are_the_same(lite0, monkeypatch):
+    pictures = [scene(n, (50, 50)) for n in range(3)]
+    fused = lite0.encode(pictures)
+    monkeypatch.setattr(fused_convolutions, "can_fuse", lambda: False)
+    plain = EfficientNetLite("efficientnet_lite0").encode(pictures)
+    np.testing.assert_allclose(plain, fused, atol=1e-4)
+
+
+def test_half_precision_is_not_what_was_fused_before(lite0, monkeypatch):
+    monkeypatch.setattr(precision, "has_instructions", lambda *_: True)
+    single = lite0.encode([scene()])
+    half = lite0.in_precision("bf16").encode([scene()])
+    assert not np.array_equal(single, half)
 
 
 def test_grey_and_oblong_pictures(lite0):

@@ -17,6 +17,7 @@ PAIR = 2.5e-9  # two rows, in an exact search
 LISTED_ROW = 45e-6  # a row, in the search through inverted lists
 LLOYD_PAIR = 3e-9  # a row and a centroid, each iteration
 LLOYD_ITERATIONS = 50  # as many as it mostly takes
+PARTITION = 5e-3  # k-means of however few rows
 CANDIDATE_ROW = 60e-6  # a row in k-means through candidates, all iterations
 SHOWN = {  # what the stages are reported as while they are at work
     "search": ("neighbours", "density"),
@@ -58,7 +59,8 @@ def partition_seconds(
 ) -> float:
     """k-means of n items of width d."""
     lloyd = exact or clusters <= EXACT_CLUSTERS or n * clusters <= EXACT_PAIRS
-    return _scaled(LLOYD_PAIR * iterations * n * clusters if lloyd else CANDIDATE_ROW * n, d)
+    pairs = LLOYD_PAIR * iterations * n * clusters if lloyd else CANDIDATE_ROW * n
+    return PARTITION + _scaled(pairs, d)
 
 
 def _scaled(seconds: float, d: int) -> float:

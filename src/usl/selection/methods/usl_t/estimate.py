@@ -9,7 +9,7 @@ from usl.selection.shared.memory import Size, in_blocks
 from usl.selection.shared.seconds import nearest_seconds
 
 # 1,500 steps of USL-T: at any rate; of a cluster and dimension; the losses are as many dimensions.
-TRAINING, TRAINING_PAIR, TRAINING_WIDTH = 2.2, 7.5e-5, 150
+TRAINING, TRAINING_PAIR, TRAINING_WIDTH = 0.9, 7.5e-5, 150
 
 
 def learning_bytes(n: int, d: int, clusters: int, k: int, training: Training | None = None) -> int:
