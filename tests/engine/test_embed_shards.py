@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,10 +104,8 @@ def test_a_worker_that_is_killed_costs_its_pieces(cluster, one_machine, on_ray, 
     assert (tmp_path / "killed").exists()
     assert found.skipped == on_ray.skipped
     for number, part in enumerate(on_ray.shards.parts):
-        theirs = on_ray.shards.store.root
-        assert (place / part.name).read_bytes() == open(
-            f"{theirs}/{shard_name(number)}", "rb"
-        ).read()
+        theirs = Path(on_ray.shards.store.root) / shard_name(number)
+        assert (place / part.name).read_bytes() == theirs.read_bytes()
 
 
 def test_a_driver_that_is_killed_goes_on(one_machine, photos, tmp_path):

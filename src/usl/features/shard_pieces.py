@@ -148,7 +148,11 @@ def encode_pieces(
             check_encoded(encoder, batch, made[first : first + size].tolist())
             features[first : first + size] = batch
         rows = narrowed(features, dtype, made)[given.places]
-        written = {"ids": ids[given.kept], "digests": given.digests[given.kept], "rows": rows}
+        written: dict[str, NDArray[Any]] = {
+            "ids": ids[given.kept],
+            "digests": given.digests[given.kept],
+            "rows": rows,
+        }
         if piece.paths is not None:
             written["paths"] = piece.paths[given.kept]
         skipped = np.array(given.skipped, dtype=np.str_).reshape(-1, 2)

@@ -41,9 +41,10 @@ from usl.features.preprocessing import Preprocessing
 from usl.labeling.answers.called_now import names_now
 from usl.run.folder import Run
 from usl.run.models import MODEL
-from usl.training.models import Model, most_probable, open_model
+from usl.training.models import Model, open_model
 from usl.training.open_run import recorded_encoder, recorded_preprocessing
 from usl.training.predict import JUDGED, JUDGED_ROWS, judge
+from usl.training.told import most_probable
 from usl.training.unlike import LIMIT
 
 PLAN, RECORD, FEATURES = "_predicting.json", "_predictions.json", "features"
