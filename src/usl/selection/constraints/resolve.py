@@ -101,13 +101,7 @@ def resolve(
     """Row numbers and groups; contradictions refused."""
     if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:
         raise UsageError(f"budget: {budget!r} given; it must be a whole number, 1 or more.")
-    for name in ("distance_of_duplicates", "min_distance"):
-        value = getattr(constraints, name)
-        if value is not None and not 0 < value <= 2:
-            shown = "collapse_duplicates" if name == "distance_of_duplicates" else name
-            raise UsageError(
-                f"{shown}: {value!r} given; distances between unit rows lie above 0, up to 2."
-            )
+    check_distances(constraints)
     if ids is not None and len(np.asarray(ids)) != n:
         raise DataError(f"ids: {len(np.asarray(ids))} given for {n} rows.")
     excluded = listed_rows(constraints.exclude, n, "exclude", ids)
@@ -138,6 +132,17 @@ def resolve(
         )
     free[np.concatenate([excluded, included, known])] = False
     return Wanted(constraints, excluded, included, known, free, _groups(constraints, n, ids))
+
+
+def check_distances(constraints: Constraints) -> None:
+    """:class:`UsageError` for a distance that no two unit rows can have."""
+    for name in ("distance_of_duplicates", "min_distance"):
+        value = getattr(constraints, name)
+        if value is not None and not 0 < value <= 2:
+            shown = "collapse_duplicates" if name == "distance_of_duplicates" else name
+            raise UsageError(
+                f"{shown}: {value!r} given; distances between unit rows lie above 0, up to 2."
+            )
 
 
 def _groups(constraints: Constraints, n: int, ids: ArrayLike | None) -> Groups | None:

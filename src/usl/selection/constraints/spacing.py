@@ -21,8 +21,13 @@ CROWD = 20_000  # rows that are compared all with all
 FARTHEST = 4.0  # no squared distance inside the unit ball is larger
 
 
-def keep_apart(points: Float32, distance: float, most: int) -> NDArray[np.int64]:
-    """Positions of the first ``most`` points that are ``distance`` from all kept before them."""
+def keep_apart(
+    points: Float32, distance: float, most: int, of: Rows | None = None
+) -> NDArray[np.int64]:
+    """Positions of the first ``most`` points that are ``distance`` from all kept before them.
+
+    ``of`` int64 [p] : groups; at most one point of each is kept.
+    """
     kept: list[int] = []
     near = np.zeros(len(points), dtype=bool)
     for position in range(len(points)):
@@ -32,14 +37,21 @@ def keep_apart(points: Float32, distance: float, most: int) -> NDArray[np.int64]
             break
         kept.append(position)
         near |= squared_distances(points[position : position + 1], points)[0] < distance**2
+        if of is not None:
+            near |= of == of[position]
     return np.array(kept, dtype=np.int64)
 
 
 def squared_to(features: Float32, rows: Rows, anchors: Rows) -> Float32:
     """Squared distance of each of ``rows`` to the nearest of ``anchors``, float32 [r]."""
+    return squared_to_points(features, rows, features[anchors])
+
+
+def squared_to_points(features: Float32, rows: Rows, anchors: Float32) -> Float32:
+    """:func:`squared_to` with the points [a, d] of the anchors."""
     if not len(anchors):
         return np.full(len(rows), FARTHEST, dtype=np.float32)
-    base = halved(features[anchors])
+    base = halved(anchors)
 
     def block(start: int, stop: int) -> Float32:
         queries = features[rows[start:stop]]

@@ -12,6 +12,7 @@ from usl.engine.densities import utilities
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.distances import density
 from usl.numeric.inverted_lists import stable_order
+from usl.selection.constraints.spacing import squared_to_points
 from usl.selection.methods.usl import Preset
 
 BLOCK = 8192  # rows
@@ -70,7 +71,18 @@ class Turn:
         return f"exchange/{self.number}"
 
 
-def central(cells: Cells, cell: int, most: int) -> Bests:
+@dataclass(frozen=True)
+class Apart:
+    """Rows at a ``distance`` from picks that are kept, of clusters that are open.
+
+    ``name`` of the file with the ``points`` kept and which clusters are ``open``.
+    """
+
+    name: str
+    distance: float
+
+
+def central(cells: Cells, cell: int, most: int, apart: Apart | None = None) -> Bests:
     """The rows of a cell nearest to the means of their clusters."""
     rows, _, clusters = cells.about(cell)
     points, known = cells.features(cell), cells.store.load("means")
@@ -79,17 +91,22 @@ def central(cells: Cells, cell: int, most: int) -> Bests:
     for first in range(0, len(rows), BLOCK):
         part = slice(first, first + BLOCK)
         away[part] = np.linalg.norm(points[part] - means[clusters[part]], axis=1)
-    return _allowed(cells, rows, clusters, points, -away, np.zeros(len(rows)), most)
+    may = allowed(cells, cell, points, apart)
+    return _highest(may, rows, clusters, points, -away, np.zeros(len(rows)), most)
 
 
-def dense(cells: Cells, cell: int, most: int, flat: bool) -> Bests:
+def dense(cells: Cells, cell: int, most: int, flat: bool, apart: Apart | None = None) -> Bests:
     """The densest rows of a cell in each cluster; ``flat`` counts all as equally dense."""
     rows, _, clusters = cells.about(cell)
     score = np.zeros(len(rows)) if flat else density(utilities(cells, cell))
-    return _allowed(cells, rows, clusters, cells.features(cell), score, np.zeros(len(rows)), most)
+    points = cells.features(cell)
+    may = allowed(cells, cell, points, apart)
+    return _highest(may, rows, clusters, points, score, np.zeros(len(rows)), most)
 
 
-def exchanged(cells: Cells, cell: int, turn: Turn) -> Bests:
+def exchanged(
+    cells: Cells, cell: int, turn: Turn, most: int = 1, apart: Apart | None = None
+) -> Bests:
     """The best rows of a cell in each cluster under the repulsion of a turn, Eq. 5-7."""
     settings, state = turn.settings, cells.store.load(turn.name)
     rows, _, clusters = cells.about(cell)
@@ -110,22 +127,28 @@ def exchanged(cells: Cells, cell: int, turn: Turn) -> Bests:
     if settings.momentum:
         cells.store.save_rows(f"average/{cell}-{turn.number}", average)
     utility = np.zeros(len(rows)) if not settings.k else density(utilities(cells, cell))
-    taken = state["served"][clusters]
-    some = np.flatnonzero(taken)
-    return _allowed(
-        cells,
-        rows[some],
-        clusters[some],
-        points[some],
-        utility[some],
-        average[some],
-        1,
-        settings.lam,
-    )
+    may = allowed(cells, cell, points, apart)
+    may = may[state["served"][clusters[may]]]
+    return _highest(may, rows, clusters, points, utility, average, most, settings.lam)
 
 
-def _allowed(
-    cells: Cells,
+def allowed(cells: Cells, cell: int, points: Float32, apart: Apart | None) -> Rows:
+    """Positions of the rows of a cell, ``points`` [r, d], that may be picked, ascending."""
+    store = cells.store
+    rows, _, clusters = cells.about(cell)
+    may = ~np.isin(rows, store.rows("excluded")[0])
+    if store.has("collapsed"):
+        may &= store.rows(f"alike/{cell}")[0]
+    if apart is None:
+        return np.flatnonzero(may)
+    state = store.load(apart.name)
+    left = np.flatnonzero(may & state["open"][clusters])
+    away = squared_to_points(points, left, state["points"])
+    return np.asarray(left[away >= apart.distance**2])
+
+
+def _highest(
+    may: Rows,
     rows: Rows,
     clusters: Rows,
     points: Float32,
@@ -134,8 +157,7 @@ def _allowed(
     most: int,
     weight: float = 0.0,
 ) -> Bests:
-    """The best of those that may be picked."""
-    may = np.flatnonzero(~np.isin(rows, cells.store.rows("excluded")[0]))
+    """The best of each cluster, of the positions ``may``."""
     score = utility - weight * regularizer
     order = may[np.lexsort((rows[may], -score[may], clusters[may]))]
     of = clusters[order]

@@ -8,6 +8,7 @@ would find.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,11 @@ from usl.engine.densities import mean_distances
 from usl.engine.partition import Work, fit
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.distances import squared_distances
+from usl.selection.constraints.select_within import Constraints
 from usl.selection.methods.usl import Preset, resolve
-from usl.selection.sharded.bests import SPARE, Bests, Turn, central, dense, exchanged
+from usl.selection.ranking import FARTHEST, greedy_order
+from usl.selection.sharded.bests import SPARE, Apart, Bests, Turn, central, dense, exchanged
+from usl.selection.sharded.kept_apart import FEW, collapsed, spaced
 from usl.selection.shared.repulsion import EXACT_PAIRS, REACH, near_picks
 
 LONGEST = 4096  # rows per cluster up to which clusters serve as the lists of the search
@@ -27,25 +31,26 @@ LIST_ROWS, MOST_LISTS = 1000, 65_536  # of a partition made for the search alone
 
 @dataclass(frozen=True)
 class ShardPicks:
-    """Picks from shards: what is known of each, and how they were found.
+    """Picks from shards: what is known of each, how they were found, and what constraints did.
 
     ``means`` float32 and ``sizes`` int64 are of the clusters, or None without a partition.
     """
 
     picks: Bests
     parameters: dict[str, Any]
+    constraints: dict[str, Any]
     means: Float32 | None = None
     sizes: Rows | None = None
 
 
-def partitioned(work: Work, count: int, seed: int) -> Cells:
-    """The cells of a partition into ``count`` clusters."""
+def partitioned(work: Work, count: int, seed: int) -> tuple[Cells, str]:
+    """The cells of a partition into ``count`` clusters, and the name of the lists in them."""
     n = len(work.shards)
     fit(work, "clusters", count, seed)
     if n <= LONGEST * count:
-        return make_cells(work, "clusters", "clusters")
+        return make_cells(work, "clusters", "clusters"), "clusters"
     fit(work, "lists", min(MOST_LISTS, -(-n // LIST_ROWS)), 0)
-    return make_cells(work, "lists", "clusters")
+    return make_cells(work, "lists", "clusters"), "lists"
 
 
 def cluster_means(work: Work) -> tuple[Float32, Rows]:
@@ -55,24 +60,39 @@ def cluster_means(work: Work) -> tuple[Float32, Rows]:
     return (known["sums"] / np.maximum(sizes, 1)[:, None]).astype(np.float32), sizes
 
 
-def pick_central(work: Work, budget: int, seed: int) -> ShardPicks:
+def pick_central(work: Work, budget: int, seed: int, constraints: Constraints) -> ShardPicks:
     """``kmeans``: the row nearest to the mean of each cluster."""
-    cells = partitioned(work, min(len(work.shards), budget), seed)
+    cells, lists = partitioned(work, min(len(work.shards), budget), seed)
+    found = collapsed(work, cells, lists, budget, constraints)
     means, sizes = cluster_means(work)
     picks = _served(_over(work, cells, central, (1,), "picks"), sizes, budget)
-    if len(picks) < budget:
+    if constraints.min_distance:
+
+        def again(apart: Apart, _: Bests) -> Bests:
+            return _over(work, cells, central, (FEW, apart), "spacing", FEW)
+
+        picks = picks.take(coverage(picks, means, sizes))
+        picks = spaced(work, picks, budget, constraints.min_distance, again, found, len(sizes))
+    elif len(picks) < budget:
         spare = _over(work, cells, central, (SPARE,), "picks", SPARE)
         picks = _filled(picks, spare, sizes, budget, None)
-    return ShardPicks(picks, {}, means, sizes)
+    return ShardPicks(picks, {}, found, means, sizes)
 
 
 def pick_dense(
-    work: Work, budget: int, seed: int, *, preset: str = "paper", **given: float | None
+    work: Work,
+    budget: int,
+    seed: int,
+    constraints: Constraints,
+    *,
+    preset: str = "paper",
+    **given: float | None,
 ) -> ShardPicks:
     """``usl``: the densest row of each cluster, spread out by the exchange (Algorithm 1)."""
     n = len(work.shards)
     settings = resolve(preset, n, budget, given)
-    cells = partitioned(work, min(n, budget), seed)
+    cells, lists = partitioned(work, min(n, budget), seed)
+    found = collapsed(work, cells, lists, budget, constraints)
     means, sizes = cluster_means(work)
     probing, flat = None, settings.k == 0
     if not flat:
@@ -85,11 +105,31 @@ def pick_dense(
         turn = Turn(number, settings)
         _write_turn(work, turn, picks, served, means, int(sizes[served].sum()))
         picks = _over(work, cells, exchanged, (turn,), "repulsion")
-    if len(picks) < budget:
+    if constraints.min_distance:
+        turns = count(settings.iterations + 1)
+
+        def again(apart: Apart, kept: Bests) -> Bests:
+            """As a further pass of the exchange, repelled by what is kept."""
+            turn, open_ = Turn(next(turns), settings), work.store.load(apart.name)["open"]
+            _write_turn(work, turn, kept, open_, means, int(sizes[open_].sum()))
+            return _over(work, cells, exchanged, (turn, FEW, apart), "spacing", FEW)
+
+        picks = picks.take(coverage(picks, means, sizes))
+        picks = spaced(work, picks, budget, constraints.min_distance, again, found, len(sizes))
+    elif len(picks) < budget:
         spare = _over(work, cells, dense, (SPARE, flat), "picks", SPARE)
         picks = _filled(picks, spare, sizes, budget, settings)
     told = {} if probing is None else asdict(probing)
-    return ShardPicks(picks, {"preset": preset, **asdict(settings), **told}, means, sizes)
+    return ShardPicks(picks, {"preset": preset, **asdict(settings), **told}, found, means, sizes)
+
+
+def coverage(picks: Bests, means: Float32, sizes: Rows) -> Rows:
+    """The order of the picks: greedy coverage of the clusters they stand for."""
+    shared = np.bincount(picks.clusters, minlength=len(sizes))
+    shares = (sizes / np.maximum(shared, 1))[picks.clusters]
+    cost = np.full(len(picks), FARTHEST)
+    of = means[picks.clusters]
+    return greedy_order(picks.points, of, shares, cost, picks.scores, picks.rows)
 
 
 def _write_turn(

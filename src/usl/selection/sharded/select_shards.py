@@ -18,10 +18,12 @@ from usl.engine.partition import Work, unit_shard
 from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.numeric.arrays import Float32, Rows
-from usl.selection.ranking import FARTHEST, greedy_order, nearest_earlier
-from usl.selection.select import check_budget, select
+from usl.selection.constraints.resolve import check_distances
+from usl.selection.constraints.select_within import Constraints, select_within
+from usl.selection.ranking import nearest_earlier
+from usl.selection.select import check_budget
 from usl.selection.sharded.bests import Bests
-from usl.selection.sharded.by_cluster import ShardPicks, pick_central, pick_dense
+from usl.selection.sharded.by_cluster import ShardPicks, coverage, pick_central, pick_dense
 
 SAMPLE = 50_000  # rows that a method looks at that cannot look at all
 WHOLE = ("kmeans", "usl", "random")  # look at all rows
@@ -34,7 +36,7 @@ class ShardSelection:
     """The picks, best first: ``rows`` int64 [m] of the shards, their ``ids`` and ``points``.
 
     ``columns`` : figures of each, as of :class:`usl.Selection`; ``looked_at`` : rows that the
-    method saw; ``parameters`` : resolved.
+    method saw; ``parameters`` : resolved; ``constraints`` : what was asked and what came of it.
     """
 
     rows: Rows
@@ -43,6 +45,7 @@ class ShardSelection:
     columns: dict[str, NDArray[Any]]
     parameters: dict[str, Any]
     looked_at: int
+    constraints: dict[str, Any]
 
 
 def select_shards(
@@ -53,6 +56,8 @@ def select_shards(
     method: str = "usl",
     seed: int = 0,
     exclude: Rows | None = None,
+    collapse_duplicates: float | bool | None = None,
+    min_distance: float | None = None,
     scratch: str | None = None,
     progress: Progress = silent,
     **method_params: Any,
@@ -64,41 +69,44 @@ def select_shards(
     method : ``usl``, ``kmeans`` and ``random`` look at all rows; ``quorum``, ``usl_t`` and
         ``typiclust`` at a random sample of 50,000.
     exclude : rows never to pick, int64.
+    collapse_duplicates, min_distance : as of :class:`usl.Constraints`.
     scratch : folder or address that every worker reaches, for what is finished: a selection that
         was stopped goes on from it. By default a folder of the cache.
 
     Raises
     ------
     UsageError
-        another method, or a budget out of range.
+        another method, a budget out of range, or a distance that leaves no room for it.
     """
     check_method(method, method_params)
+    constraints = Constraints(collapse_duplicates=collapse_duplicates, min_distance=min_distance)
+    check_distances(constraints)
     left_out = np.unique(np.asarray([] if exclude is None else exclude, dtype=np.int64))
     check_budget(budget, len(shards) - len(left_out))
     given = sorted((name, repr(value)) for name, value in method_params.items())
     what = [__version__, shards.digest, budget, method, seed, array_digest(left_out), given]
-    key = json_digest(what)
+    distances = [constraints.distance_of_duplicates, min_distance]
+    key = json_digest([*what, distances])
     store = Store(f"{(scratch or str(cache_dir() / 'engine')).rstrip('/')}/{key}")
     store.save_rows("excluded", left_out)
     work = Work(shards, store, executor, progress)
-    looked_at = len(shards)
     if method == "usl":
-        found = pick_dense(work, budget, seed, **method_params)
-    elif method == "kmeans":
-        found = pick_central(work, budget, seed)
-    else:
-        size = budget if method == "random" else max(SAMPLE, budget)
-        rows = drawn(len(shards), size, left_out, seed)
-        points = rows_of(work, rows)
-        if method == "random":
-            return _finish(shards, ShardPicks(_plain(rows, points), {}), None, looked_at)
-        looked_at = len(rows)
-        chosen = select(points, budget, method=method, seed=seed, **method_params)
-        places = chosen.indices
-        parameters = {**chosen.parameters, "sample": looked_at}
-        picks = ShardPicks(_plain(rows[places], points[places]), parameters)
-        return _finish(shards, picks, None, looked_at)
-    return _finish(shards, found, _order(found), looked_at)
+        found = pick_dense(work, budget, seed, constraints, **method_params)
+        return _finish(shards, found, len(shards))
+    if method == "kmeans":
+        return _finish(shards, pick_central(work, budget, seed, constraints), len(shards))
+    asked = any(one is not None for one in distances)
+    size = budget if method == "random" and not asked else max(SAMPLE, budget)
+    rows = drawn(len(shards), size, left_out, seed)
+    points = rows_of(work, rows)
+    told = {"excluded": len(left_out)} if len(left_out) else {}
+    if method == "random" and not asked:
+        return _finish(shards, ShardPicks(_plain(rows, points), {}, told), len(shards))
+    chosen = select_within(points, budget, constraints, method=method, seed=seed, **method_params)
+    places, sampled = chosen.indices, {"sample": len(rows)}
+    told |= chosen.constraints or {}
+    picks = _plain(rows[places], points[places])
+    return _finish(shards, ShardPicks(picks, chosen.parameters | sampled, told), len(rows))
 
 
 def check_method(method: str, params: dict[str, Any]) -> None:
@@ -145,22 +153,10 @@ def _plain(rows: Rows, points: Float32) -> Bests:
     return Bests(np.zeros(len(rows), np.int64), rows, points, nothing, nothing, nothing)
 
 
-def _order(found: ShardPicks) -> Rows:
-    """The order of the picks: greedy coverage of the clusters they stand for."""
+def _finish(shards: Shards, found: ShardPicks, looked_at: int) -> ShardSelection:
     picks = found.picks
-    assert found.means is not None
-    assert found.sizes is not None
-    shared = np.bincount(picks.clusters, minlength=len(found.sizes))
-    sizes = (found.sizes / np.maximum(shared, 1))[picks.clusters]
-    cost = np.full(len(picks), FARTHEST)
-    means = found.means[picks.clusters]
-    return greedy_order(picks.points, means, sizes, cost, picks.scores, picks.rows)
-
-
-def _finish(
-    shards: Shards, found: ShardPicks, order: Rows | None, looked_at: int
-) -> ShardSelection:
-    picks = found.picks if order is None else found.picks.take(order)
+    if found.means is not None and found.sizes is not None:
+        picks = picks.take(coverage(picks, found.means, found.sizes))
     columns: dict[str, NDArray[Any]] = {}
     if found.sizes is not None:
         columns = {"cluster": picks.clusters, "cluster_size": found.sizes[picks.clusters]}
@@ -171,7 +167,8 @@ def _finish(
     columns["nearest_earlier"], columns["nearest_distance"] = earlier
     ids = texts_of(shards, picks.rows, "id")
     assert ids is not None
-    return ShardSelection(picks.rows, ids, picks.points, columns, found.parameters, looked_at)
+    about = columns, found.parameters, looked_at, found.constraints
+    return ShardSelection(picks.rows, ids, picks.points, *about)
 
 
 def texts_of(shards: Shards, rows: Rows, name: str) -> NDArray[np.str_] | None:

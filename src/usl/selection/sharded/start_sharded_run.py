@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,15 @@ from usl.selection.sharded.select_shards import (
 from usl.selection.write_run import write_run
 
 KEPT = 2_000  # rows beside the picks that the run holds
+BY_GROUP = (
+    "Each group would need a partition of its own: embed the groups to places of their own, and "
+    "select from each."
+)
+NOT_THERE = {  # constraints, and what to do instead
+    "include": "Label these items beside the picks.",
+    "groups": BY_GROUP,
+    "quotas": BY_GROUP,
+}
 
 
 def start_sharded_run(
@@ -84,6 +92,9 @@ def start_sharded_run(
         excluded = _excluded(shards, constraints)
         how: dict[str, Any] = {"method": method, "seed": seed, "scratch": scratch}
         how |= {"exclude": excluded, "progress": progress, **method_params}
+        if constraints is not None:
+            how["collapse_duplicates"] = constraints.collapse_duplicates
+            how["min_distance"] = constraints.min_distance
         found = select_shards(shards, budget, executor, **how)
         others = drawn(len(shards), KEPT, np.union1d(found.rows, excluded), seed)
         work = Work(shards, Store(os.devnull), executor)
@@ -102,6 +113,8 @@ def start_sharded_run(
     with runs.new_run(out, overwrite=overwrite) as folder:
         write_run(folder, str(table), ready, space, selection, ready.known, readable, seed, seconds)
         info = read_json(folder / runs.INFO)
+        if found.constraints:
+            info["selection"]["constraints"] = found.constraints
         info["shards"] = {
             "address": shown(source if "://" in source else os.path.abspath(source)),
             "digest": shards.digest,
@@ -140,13 +153,13 @@ def write_sample(
 
 
 def _excluded(shards: Shards, constraints: Constraints | None) -> Rows:
-    """The rows of excluded ids, int64; other constraints are refused."""
+    """The rows of excluded ids, int64; constraints that do not run on Ray are refused."""
     if constraints is None:
         return np.empty(0, np.int64)
-    for one in fields(constraints):
-        value = getattr(constraints, one.name)
-        if one.name != "exclude" and value is not None and not (value == ()):
-            raise UsageError(f"{one.name}: not on Ray; of the constraints only exclude is.")
+    for name, instead in NOT_THERE.items():
+        value = getattr(constraints, name)
+        if value is not None and not (isinstance(value, tuple) and not value):
+            raise UsageError(f"{name}: not on Ray. {instead}")
     exclude = constraints.exclude
     if isinstance(exclude, str | os.PathLike):
         exclude = read_ids(Path(exclude)).ids

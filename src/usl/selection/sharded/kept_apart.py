@@ -1,0 +1,93 @@
+"""Constraints on picks from shards: near-duplicates are left out, and picks keep a distance.
+
+The distance is kept as on one machine: of the picks, best first, those far enough from all before
+them stay; the others' clusters pick again, far enough from what stays. Here the partition stays as
+it is for that; where a cluster has no room left, others give a further pick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from usl.core.errors import UsageError
+from usl.engine.cells import Cells
+from usl.engine.duplicates import collapse
+from usl.engine.partition import Work
+from usl.selection.constraints.select_within import Constraints
+from usl.selection.constraints.spacing import keep_apart
+from usl.selection.sharded.bests import Apart, Bests
+
+FEW = 8  # rows of a cluster that may take the place of its pick
+
+
+def collapsed(
+    work: Work, cells: Cells, lists: str, budget: int, constraints: Constraints
+) -> dict[str, Any]:
+    """Leave out near-duplicates where that is asked; the constraints' record, as far as known.
+
+    :class:`UsageError` for a budget above what is left.
+    """
+    record: dict[str, Any] = {}
+    excluded = len(work.store.rows("excluded")[0])
+    if excluded:
+        record["excluded"] = excluded
+    if (distance := constraints.distance_of_duplicates) is not None:
+        left_out = collapse(work, cells, f"{lists}/centroids", distance)
+        record |= {"collapse_duplicates": distance, "near_duplicates": left_out}
+        possible = len(work.shards) - excluded - left_out
+        if budget > possible:
+            raise UsageError(
+                f"budget: {budget} given, but with these constraints there are {possible} items "
+                "to choose from."
+            )
+    if constraints.min_distance is not None:
+        record["min_distance"] = constraints.min_distance
+    return record
+
+
+def spaced(
+    work: Work,
+    picks: Bests,
+    budget: int,
+    distance: float,
+    again: Callable[[Apart, Bests], Bests],
+    record: dict[str, Any],
+    clusters: int,
+) -> Bests:
+    """``budget`` picks, no two nearer than ``distance``; ``picks`` come best first.
+
+    Parameters
+    ----------
+    again : the best few rows of open clusters that are far enough from what is kept.
+    record : gets ``rounds``, and how many picks are ``replaced``.
+    clusters : how many there are.
+
+    Raises
+    ------
+    UsageError
+        where no row is left that is far enough from all picks.
+    """
+    kept = picks.take(keep_apart(picks.points, distance, budget))
+    first, rounds, everywhere = len(kept), 1, False
+    while len(kept) < budget:
+        open_ = np.ones(clusters, dtype=bool)
+        if not everywhere:
+            open_[kept.clusters] = False
+        apart = Apart(f"apart/{rounds}", distance)
+        work.store.save(apart.name, points=kept.points, open=open_)
+        rounds += 1
+        found = again(apart, kept)
+        found = found.take(np.lexsort((found.rows, -found.scores)))
+        if not len(found) and everywhere:
+            raise UsageError(
+                f"min_distance: at {distance:g} room was found for {len(kept)} picks of the "
+                f"{budget} wanted. Lower the distance or the budget."
+            )
+        everywhere = everywhere or not len(found)
+        places = keep_apart(found.points, distance, budget - len(kept), found.clusters)
+        kept = Bests.joined([kept, found.take(places)])
+    record |= {"rounds": rounds, "replaced": budget - first}
+    return kept
