@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+import usl.engine.cells
+from usl.engine.cells import Cells
 from usl.engine.shards import open_shards, write_record, write_shard
+from usl.engine.store import Store
 
 
 def mixture(n, width, clumps, seed=0):
@@ -24,3 +27,24 @@ def write_shards(folder, points, sizes):
         first += size
     write_record(str(folder), points.shape[1], parts, {"name": "mixture"})
     return open_shards(str(folder))
+
+
+def partition_of(place, n, width=12):
+    """The cluster of every row, from the cells of the selection that worked at ``place``."""
+    (folder,) = place.iterdir()
+    store = Store(str(folder))
+    sizes = store.load("means")["sizes"]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    bounds = usl.engine.cells._bounds(sizes, usl.engine.cells.CELL_BYTES // (4 * width))
+    cells = Cells(store, bounds, starts)
+    clusters = np.full(n, -1)
+    for cell in range(len(cells)):
+        rows, _, own = cells.about(cell)
+        clusters[rows] = own
+    return clusters
+
+
+def unit(points):
+    """Rows at unit length, float64."""
+    rows = points.astype(np.float64)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sharded import mixture, write_shards
+from sharded import mixture, partition_of, write_shards
 
 import usl.engine.cells
 import usl.engine.densities
@@ -12,9 +12,7 @@ import usl.engine.partition
 import usl.selection.sharded.by_cluster
 from usl import select
 from usl.core.errors import UsageError
-from usl.engine.cells import Cells
 from usl.engine.executor import InProcess, OnRay
-from usl.engine.store import Store
 from usl.selection.sharded.select_shards import select_shards
 
 SIZES = (700, 1, 399, 600, 300)
@@ -24,21 +22,6 @@ SIZES = (700, 1, 399, 600, 300)
 def table(tmp_path_factory):
     points = mixture(sum(SIZES), 12, 30)
     return points, write_shards(tmp_path_factory.mktemp("shards"), points, SIZES)
-
-
-def partition_of(place, n):
-    """The cluster of every row, from the cells of the selection that worked at ``place``."""
-    (folder,) = place.iterdir()
-    store = Store(str(folder))
-    sizes = store.load("means")["sizes"]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    bounds = usl.engine.cells._bounds(sizes, usl.engine.cells.CELL_BYTES // 48)
-    cells = Cells(store, bounds, starts)
-    clusters = np.full(n, -1)
-    for cell in range(len(cells)):
-        rows, _, own = cells.about(cell)
-        clusters[rows] = own
-    return clusters
 
 
 @pytest.mark.parametrize("budget", [40, 130])
@@ -134,8 +117,12 @@ def test_a_method_that_does_not_run_there_is_refused(table):
 
 def test_two_workers_pick_what_one_process_does(table, cluster, tmp_path):
     _, shards = table
-    one = select_shards(shards, 60, InProcess(), scratch=str(tmp_path / "one"))
-    two = select_shards(shards, 60, OnRay(cluster), scratch=str(tmp_path / "two"))
+    how = {"collapse_duplicates": 0.3, "min_distance": 0.5}
+    one = select_shards(shards, 60, InProcess(), scratch=str(tmp_path / "one"), **how)
+    two = select_shards(shards, 60, OnRay(cluster), scratch=str(tmp_path / "two"), **how)
+    assert one.constraints == two.constraints
+    assert one.constraints["near_duplicates"] > 0
+    assert one.constraints["replaced"] > 0
     assert two.rows.tobytes() == one.rows.tobytes()
     for name in one.columns:
         assert two.columns[name].tobytes() == one.columns[name].tobytes(), name

@@ -35,7 +35,8 @@ Mask = NDArray[np.bool_]
 def collapse(work: Work, cells: Cells, centroids: str, distance: float) -> int:
     """Write ``alike/C`` for every cell C; how many rows are left out as near-duplicates.
 
-    ``centroids`` : the file with those of the lists, to which each row is the nearest.
+    ``centroids`` : the name under which those of the lists were fitted; a row lies in the list of
+    the nearest.
     """
     executor, store = work.executor, work.store
     if not store.has("collapsed"):
@@ -118,13 +119,15 @@ def near_one(
 
     A row can be near one of another list only if it is near the plane between the two centroids.
     """
+    if not len(places) or not others:
+        return places[:0]
     store = cells.store
     points, of = cells.features(cell)[places], cells.about(cell)[1][places]
     centers = store.load(f"{centroids}/centroids")["centroids"]
     own = centers[of]
     to_own = 0.5 * np.einsum("ij,ij->i", own, own) - np.einsum("ij,ij->i", points, own)
     found = np.zeros(len(places), dtype=bool)
-    for other in others if len(places) else ():
+    for other in others:
         first, stop = cells.lists(other)
         there, base = centers[first:stop], halved(centers[first:stop])
         reach = np.zeros((len(places), stop - first), dtype=bool)

@@ -35,7 +35,7 @@ def collapsed(
     if excluded:
         record["excluded"] = excluded
     if (distance := constraints.distance_of_duplicates) is not None:
-        left_out = collapse(work, cells, f"{lists}/centroids", distance)
+        left_out = collapse(work, cells, lists, distance)
         record |= {"collapse_duplicates": distance, "near_duplicates": left_out}
         possible = len(work.shards) - excluded - left_out
         if budget > possible:
