@@ -72,13 +72,14 @@ def test_in_one_cell_the_same_rows_may_be_picked_as_on_one_machine(table, tmp_pa
 @pytest.mark.usefixtures("many_cells")
 def test_across_cells_representatives_are_apart_and_every_other_row_is_near_one(table, tmp_path):
     points, shards = table
-    how = {"collapse_duplicates": NEAR, "scratch": str(tmp_path), "k": 20, "iterations": 2}
+    near = 0.5  # so wide that rows across cells are near each other, and take a second round
+    how = {"collapse_duplicates": near, "scratch": str(tmp_path), "k": 20, "iterations": 2}
     found = select_shards(shards, 40, InProcess(), **how)
     speak, cells = speakers(tmp_path, len(points))
     assert cells > 5
     between = gaps(points[speak], points[speak])
-    assert between[np.triu_indices(len(between), 1)].min() >= NEAR
-    assert gaps(points[~speak], points[speak]).min(axis=1).max() < NEAR
+    assert between[np.triu_indices(len(between), 1)].min() >= near
+    assert gaps(points[~speak], points[speak]).min(axis=1).max() < near
     assert found.constraints["near_duplicates"] == np.count_nonzero(~speak)
     one = select(
         points.astype(np.float32),
@@ -89,7 +90,7 @@ def test_across_cells_representatives_are_apart_and_every_other_row_is_near_one(
         k=20,
         iterations=2,
     )
-    assert found.rows.tolist() == one.indices.tolist()
+    assert set(found.rows.tolist()) == set(one.indices.tolist())
 
 
 @pytest.mark.usefixtures("many_cells")

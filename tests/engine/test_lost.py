@@ -13,7 +13,7 @@ from sharded import mixture, write_shards
 
 from usl.core.errors import DataError
 from usl.engine.cluster import ClusterError, connect
-from usl.engine.executor import InProcess, OnRay
+from usl.engine.executor import InProcess, OnRay, reporting
 from usl.engine.shards import open_shards
 from usl.selection.sharded.select_shards import select_shards
 
@@ -123,6 +123,21 @@ def test_a_row_that_is_not_finite_is_named_from_a_worker(cluster, tmp_path):
     shards = write_shards(tmp_path / "shards", points, (10, 20))
     with pytest.raises(DataError, match=r"part-00001.parquet: row 8 holds NaN"):
         select_shards(shards, 5, OnRay(cluster), scratch=str(tmp_path / "work"), k=3)
+
+
+def fill_up():
+    """As Ray does in a worker whose result does not fit."""
+    import ray
+
+    raise ray.exceptions.ObjectStoreFullError("no room")
+
+
+def test_a_full_object_store_is_said_in_one_line_here_and_from_a_worker(cluster):
+    said = r"^deal: the cluster's object store is full\. Give it more room"
+    with pytest.raises(ClusterError, match=said):
+        list(OnRay(cluster).map(fill_up, [()], label="deal"))
+    with pytest.raises(ClusterError, match=said), reporting(cluster, "deal"):
+        fill_up()
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):

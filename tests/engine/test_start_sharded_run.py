@@ -18,14 +18,22 @@ def shards(tmp_path_factory):
 
 @pytest.mark.usefixtures("cluster")
 def test_the_run_asks_for_the_picks_and_names_its_shards(shards, tmp_path):
-    excluded = Constraints(exclude=["image-000003", "image-002000"])
-    how = {"method": "kmeans", "engine": "ray", "constraints": excluded}
+    ids = ["image-000003", "image-002000"]
+    constraints = Constraints(exclude=ids, collapse_duplicates=0.3, min_distance=0.5)
+    how = {"method": "kmeans", "engine": "ray", "constraints": constraints}
     run = start_run(shards, 12, tmp_path / "run", **how)
     split = run.split()
     asked = [split.ids[row] for row in split.requested()]
     assert len(asked) == 12
     assert len(split) == 12 + 2000
-    assert not {"image-000003", "image-002000"} & set(split.ids.tolist())
+    assert not set(ids) & set(split.ids.tolist())
+    told = run.info["selection"]["constraints"]
+    assert {name: told[name] for name in ("excluded", "collapse_duplicates", "min_distance")} == {
+        "excluded": 2,
+        "collapse_duplicates": 0.3,
+        "min_distance": 0.5,
+    }
+    assert told["near_duplicates"] > 0
     assert run.info["shards"]["rows"] == 2500
     assert run.info["shards"]["address"] == shards
     assert len(run.collection()) == 2012
@@ -37,7 +45,8 @@ def test_what_does_not_run_there_is_refused(shards, tmp_path):
         with pytest.raises(kind, match=match):
             start_run(shards, 5, tmp_path / "run", **{"engine": "ray", "method": "usl", **how})
 
-    refused("quotas: not on Ray", constraints=Constraints(quotas="equal"))
+    refused("quotas: not on Ray. Each group would", constraints=Constraints(quotas="equal"))
+    refused("include: not on Ray", constraints=Constraints(include=["image-000003"]))
     refused("1 of 1 ids are not there", DataError, constraints=Constraints(exclude=["nobody"]))
     refused("pca: not on Ray", pca=3)
     refused("address: of a cluster", engine="local", address="here:1")

@@ -111,16 +111,15 @@ class OnRay:
 def reporting(cluster: Cluster, label: str) -> Iterator[None]:
     """Within, an error of ours comes out of a task as it was raised, and Ray's own as one line."""
     ray = cluster.ray
+    full = ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError
     try:
         yield
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, UslError):
-            raise error.cause from error
-        raise
-    except (
-        ray.exceptions.ObjectStoreFullError,
-        ray.exceptions.OutOfDiskError,
-    ) as error:
+    except (ray.exceptions.RayTaskError, *full) as error:
+        cause = getattr(error, "cause", error)
+        if isinstance(cause, UslError):
+            raise cause from error
+        if not isinstance(cause, full):
+            raise
         raise ClusterError(
             f"{label}: the cluster's object store is full. Give it more room "
             "(ray start --object-store-memory), or free the disk it spills to."
