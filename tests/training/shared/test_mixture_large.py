@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from graphs import dense_whitened
 from support import unit
@@ -186,6 +187,17 @@ def test_the_number_of_threads_changes_nothing(large, monkeypatch):
         found.append((model.scores, model.numbers, model.estimate, model.temperature))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_how_blas_splits_a_product_changes_nothing(large):
+    """Directions of so many classes are mapped by a product that BLAS gives to all its threads."""
+    features, _, given = groups(1500, 200, 1.0, width=128)
+    models = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            models.append(fit(features, given, np.ones(1500), 200, steps=2))
+    for name in ("scores", "numbers", "weight", "temperature", "estimate"):
+        np.testing.assert_array_equal(*(getattr(model, name) for model in models))
 
 
 def test_one_label_per_class_and_no_item_left(large):

@@ -43,6 +43,7 @@ from usl.core.errors import DataError
 from usl.core.parameters import Between, NotNegative, Positive
 from usl.core.progress import Progress, silent
 from usl.numeric.arrays import TINY, Float32, softmax
+from usl.numeric.blocks import one_blas_thread
 from usl.numeric.neighbor_graph import neighbor_weights
 from usl.numeric.stage_cache import NOTHING, Keep
 from usl.training.frozen.label_spreading import prepare as prepare_graph
@@ -103,19 +104,20 @@ def fit(
         graph = neighbor_weights(features, k, power, progress)
     if space is None:
         space = Whitened.of(features, whiten)
-    problem: Problem | LargeProblem
-    if space.points is not None:
-        problem = Problem(space.points, row_normalized(graph), scale, graph_weight)
-    else:
-        links = row_normalized(graph)
-        problem = LargeProblem(features, space, links, scale, graph_weight, progress)
-    found: Solved = problem.solve(rows, votes, steps)
-    progress(1, 2, "accord")
-    unlabelled = np.flatnonzero(classes < 0)
-    rest = found.logits(unlabelled)[0]
-    estimate = held_out(problem, rows, votes, unlabelled, rest)
-    temperature = temperature_for(estimate, rest)
-    progress(2, 2, "accord")
+    with one_blas_thread():  # products outside of blocks would round as BLAS splits them
+        problem: Problem | LargeProblem
+        if space.points is not None:
+            problem = Problem(space.points, row_normalized(graph), scale, graph_weight)
+        else:
+            links = row_normalized(graph)
+            problem = LargeProblem(features, space, links, scale, graph_weight, progress)
+        found: Solved = problem.solve(rows, votes, steps)
+        progress(1, 2, "accord")
+        unlabelled = np.flatnonzero(classes < 0)
+        rest = found.logits(unlabelled)[0]
+        estimate = held_out(problem, rows, votes, unlabelled, rest)
+        temperature = temperature_for(estimate, rest)
+        progress(2, 2, "accord")
     return MixtureModel(
         train=features,
         scores=found.r,
