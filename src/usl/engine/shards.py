@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,16 @@ class Shards:
     def starts(self) -> Rows:
         """The number of each shard's first row, and of all rows: int64 [shards + 1]."""
         return np.cumsum([0, *(part.rows for part in self.parts)], dtype=np.int64)
+
+    def by_shard(self, rows: Rows) -> Iterator[tuple[int, Rows, Rows]]:
+        """For each shard that holds some of ``rows`` int64 [r]: its number, and of those rows their
+        places in ``rows`` and their rows in the shard.
+        """
+        starts = self.starts
+        of = np.searchsorted(starts, rows, side="right") - 1
+        for number in np.unique(of).tolist():
+            here = np.flatnonzero(of == number)
+            yield number, here, rows[here] - starts[number]
 
     @property
     def digest(self) -> str:

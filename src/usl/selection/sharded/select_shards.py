@@ -125,11 +125,7 @@ def check_method(method: str, params: dict[str, Any]) -> None:
 
 def rows_of(work: Work, rows: Rows) -> Float32:
     """Some rows of the shards, scaled to unit length, float32 [r, d]; ``rows`` ascending."""
-    starts = work.shards.starts
-    of = np.searchsorted(starts, rows, side="right") - 1
-    items = [
-        (work.shards, int(number), rows[of == number] - starts[number]) for number in np.unique(of)
-    ]
+    items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
     parts = work.executor.map(take_rows, items, progress=work.progress, label="sample")
     return np.concatenate(list(parts))
 
@@ -173,13 +169,10 @@ def _finish(shards: Shards, found: ShardPicks, looked_at: int) -> ShardSelection
 
 def texts_of(shards: Shards, rows: Rows, name: str) -> NDArray[np.str_] | None:
     """The ids (or digests, or paths) of some rows, str [r]; None for a column that is missing."""
-    starts = shards.starts
-    of = np.searchsorted(starts, rows, side="right") - 1
     found = np.empty(len(rows), dtype=object)
-    for number in np.unique(of).tolist():
+    for number, places, local in shards.by_shard(rows):
         texts = shards.texts(number, name)
         if texts is None:
             return None
-        here = of == number
-        found[here] = texts[rows[here] - starts[number]]
+        found[places] = texts[local]
     return found.astype(np.str_)
