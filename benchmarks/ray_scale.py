@@ -1,16 +1,20 @@
-"""Selection from shards on Ray: time and memory, beside one machine where the table fits it.
+"""Selection from shards on Ray: time, memory and bytes moved, beside one machine where it fits.
 
     python benchmarks/ray_scale.py --rows 1000000 --picks 10000 --out /tmp/scale
 
-Points of a mixture in 64 dimensions, float16, made from a seed. Prints one JSON line.
+Points of a mixture in 64 dimensions, float16, made from a seed. Prints one JSON line: seconds, and
+megabytes that the workers have read and written, of each stage (the kernel's count of their reads
+and writes, cached or not); the most memory that the driver and any worker has held.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -42,17 +46,50 @@ def make(folder: Path, rows: int) -> Shards:
 
 
 class Stages:
-    """A progress that notes how long each stage took."""
+    """A progress that notes seconds, and megabytes read and written by workers, of stages."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.last = time.perf_counter()
+        self.taken: dict[str, list[float]] = {}
+        self.worker_mb = 0
+        self.last = self._now()
 
     def __call__(self, done: int, total: int, label: str) -> None:
         """See :class:`usl.core.progress.Progress`."""
-        now = time.perf_counter()
-        self.seconds[label] = self.seconds.get(label, 0.0) + now - self.last
-        self.last = now
+        before, self.last = self.last, self._now()
+        taken = self.taken.setdefault(label, [0.0, 0.0, 0.0])
+        for place, (now, then) in enumerate(zip(self.last, before, strict=True)):
+            taken[place] += now - then
+
+    def _now(self) -> tuple[float, float, float]:
+        """Seconds, and megabytes that workers have read and written so far."""
+        read = written = 0
+        for worker in workers():
+            with suppress(OSError):  # it has ended
+                told = dict(line.split(": ") for line in (worker / "io").read_text().splitlines())
+                read, written = read + int(told["rchar"]), written + int(told["wchar"])
+                peak = (worker / "status").read_text().split("VmHWM:")[1].split()[0]
+                self.worker_mb = max(self.worker_mb, int(peak) >> 10)
+        return time.perf_counter(), read / 1e6, written / 1e6
+
+
+def workers() -> list[Path]:
+    """The workers of the cluster that this process has started, as folders of ``/proc``."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            names[folder] = (folder / "cmdline").read_bytes()
+            parents[int(folder.name)] = int(
+                (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            )
+
+    def ours(process: int) -> bool:
+        while process in parents:
+            process = parents[process]
+            if process == os.getpid():
+                return True
+        return False
+
+    return [f for f, name in names.items() if name.startswith(b"ray::") and ours(int(f.name))]
 
 
 def measured(
@@ -82,7 +119,8 @@ def main() -> None:
     else:
         found, seconds = measured(shards, given.picks, InProcess(), scratch, stages)
     row |= {"seconds": round(seconds, 1)}
-    row["stages"] = {name: round(value, 1) for name, value in stages.seconds.items()}
+    row["stages"] = {name: [round(x, 1) for x in taken] for name, taken in stages.taken.items()}
+    row["worker_mb"] = stages.worker_mb
     row["driver_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     row |= {name: found.parameters.get(name) for name in ("probes", "recall")}
     row["sum_of_picked_rows"] = int(found.rows.sum())
