@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-import usl.engine.cells
-from usl.engine.cells import Cells
+from usl.engine.cells import Cells, cell_bounds
 from usl.engine.shards import open_shards, write_record, write_shard
 from usl.engine.store import Store
 
@@ -35,8 +34,7 @@ def partition_of(place, n, width=12):
     store = Store(str(folder))
     sizes = store.load("means")["sizes"]
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    bounds = usl.engine.cells._bounds(sizes, usl.engine.cells.CELL_BYTES // (4 * width))
-    cells = Cells(store, bounds, starts)
+    cells = Cells(store, cell_bounds(sizes, width), starts)
     clusters = np.full(n, -1)
     for cell in range(len(cells)):
         rows, _, own = cells.about(cell)

@@ -21,7 +21,8 @@ from usl.numeric.arrays import Float32, Rows
 from usl.numeric.inverted_lists import stable_order
 from usl.numeric.unit_rows import scale
 
-CELL_BYTES = 32 << 20  # of the float32 rows of a cell
+CELL_BYTES = 32 << 20  # of the float32 rows of a cell, at most
+FEWEST_CELLS, LEAST_ROWS = 16, 4096  # work for several workers, but no trifles
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def make_cells(work: Work, lists: str, clusters: str) -> Cells:
         store.save("means", sums=sums, counts=counts, sizes=np.asarray(sizes))
     sizes = store.load("means")["sizes"]
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    cells = Cells(store, _bounds(sizes, max(1, CELL_BYTES // (4 * width))), starts)
+    cells = Cells(store, cell_bounds(sizes, width), starts)
     there = store.sizes("cells")
     if not store.has("gathered"):
         several = [
@@ -155,9 +156,13 @@ def gather(shards: Shards, store: Store, cell: int, first: int, stop: int) -> No
     store.save(f"cells/{cell}.about", rows=np.ascontiguousarray(rows), **columns)
 
 
-def _bounds(sizes: Rows, most: int) -> Rows:
-    """First lists of cells of at most ``most`` rows each, or of one list: int64 [cells + 1]."""
-    bounds, held = [0], 0
+def cell_bounds(sizes: Rows, width: int) -> Rows:
+    """First lists of the cells, each of a bounded number of rows or of one list: [cells + 1].
+
+    ``sizes`` int64, of the lists; ``width`` of the rows.
+    """
+    even = max(LEAST_ROWS, int(sizes.sum()) // FEWEST_CELLS)
+    bounds, held, most = [0], 0, max(1, min(CELL_BYTES // (4 * width), even))
     for number, size in enumerate(sizes.tolist()):
         if held and held + size > most:
             bounds.append(number)

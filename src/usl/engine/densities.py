@@ -7,6 +7,7 @@ rows whose exact neighbours are sought in the whole table.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -74,37 +75,60 @@ def list_means(cells: Cells, cell: int) -> Float32:
 
 def density_of(cells: Cells, cell: int, k: int, wanted: int, probes: int, squared: bool) -> None:
     """Write the mean distance of every row of a cell to its nearest."""
-    rows, (first, _) = cells.features(cell), cells.lists(cell)
+    rows = cells.features(cell)
     result = np.zeros(len(rows))
     if wanted:
-        means = cells.store.rows("list_means")[0]
-        base, count = halved(means), len(means)
-        looked = np.empty((len(rows), min(probes, count)), dtype=np.int32)
-        step = max(64, CHUNK_BYTES // (16 * count))
-        for start in range(0, len(rows), step):
-            half = half_distances(rows[start : start + step], base)
-            looked[start : start + step] = smallest(half, looked.shape[1])
-        own = np.unique(cells.about(cell)[1])  # where a row would find itself
-        needed = np.union1d(np.unique(looked), own).astype(np.int64)
-        points = cells.of_lists(needed)
-        sizes = (cells.starts[needed + 1] - cells.starts[needed]).astype(np.int64)
-        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        lists = Lists(np.arange(len(points)), starts)
-        begin = int(starts[np.searchsorted(needed, first)])
-        looked = np.searchsorted(needed, looked).astype(np.int32)
-        half_norms = row_half_norms(points)
-        width = min(wanted, int(sizes.max()))
-        step = max(256, CHUNK_BYTES // (4 * width * looked.shape[1]))
-        for start in range(0, len(rows), step):
-            queries = rows[start : start + step]
-            about = (looked[start : start + step], lists, begin + start, width, False)
-            half, _ = search_looked(points, half_norms, queries, *about)
+        everywhere = probes >= len(cells.starts) - 1
+        about = cells, cell, rows
+        blocks = of_all(*about) if everywhere else in_lists(*about, wanted, probes)
+        for start, half in blocks:
             most = min(wanted, half.shape[1])
             half.partition(most - 1, axis=1)
             near = half[:, :most]
             near[~np.isfinite(near)] = 1.5  # fewer than k in its lists: as far as can be
-            result[start : start + step] = mean_from_half(near, queries, k, squared)
+            stop = start + len(near)
+            result[start:stop] = mean_from_half(near, rows[start:stop], k, squared)
     cells.store.save_rows(f"density/{cell}", result)
+
+
+def of_all(cells: Cells, cell: int, rows: Float32) -> Iterator[tuple[int, Float32]]:
+    """Half distances to all other rows, block by block of a cell: where it starts, [q, n]."""
+    points = cells.of_lists(np.arange(len(cells.starts) - 1))
+    begin, half_norms = int(cells.starts[cells.bounds[cell]]), row_half_norms(points)
+    step = max(64, CHUNK_BYTES // (4 * len(points)))
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        half: Float32 = half_norms - some @ points.T
+        own = np.arange(len(some))
+        half[own, begin + start + own] = np.inf  # a row is no neighbour of itself
+        yield start, half
+
+
+def in_lists(
+    cells: Cells, cell: int, rows: Float32, wanted: int, probes: int
+) -> Iterator[tuple[int, Float32]]:
+    """Half distances to the nearest rows of the lists nearest to each row, block by block."""
+    means = cells.store.rows("list_means")[0]
+    base, count = halved(means), len(means)
+    looked = np.empty((len(rows), probes), dtype=np.int32)
+    step = max(64, CHUNK_BYTES // (16 * count))
+    for start in range(0, len(rows), step):
+        half = half_distances(rows[start : start + step], base)
+        looked[start : start + step] = smallest(half, probes)
+    own = np.unique(cells.about(cell)[1])  # where a row would find itself
+    needed = np.union1d(np.unique(looked), own).astype(np.int64)
+    points = cells.of_lists(needed)
+    sizes = (cells.starts[needed + 1] - cells.starts[needed]).astype(np.int64)
+    lists = Lists(np.arange(len(points)), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+    begin = int(lists.starts[np.searchsorted(needed, cells.lists(cell)[0])])
+    looked = np.searchsorted(needed, looked).astype(np.int32)
+    half_norms = row_half_norms(points)
+    width = min(wanted, int(sizes.max()))
+    step = max(256, CHUNK_BYTES // (4 * width * probes))
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        about = looked[start : start + step], lists, begin + start, width, False
+        yield start, search_looked(points, half_norms, some, *about)[0]
 
 
 def probes_needed(executor: Executor, cells: Cells, k: int, progress: Progress) -> Probing:
