@@ -10,6 +10,7 @@ cells/C, cells/C.about      the rows of the lists of cell C; number in the table
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from usl.numeric.unit_rows import scale
 
 CELL_BYTES = 32 << 20  # of the float32 rows of a cell, at most
 FEWEST_CELLS, LEAST_ROWS = 16, 4096  # work for several workers, but no trifles
+TOGETHER = 8  # cells that one task gathers: it reads a little of every shard, each time
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ def make_cells(work: Work, lists: str, clusters: str) -> Cells:
     width = work.shards.width
     if not store.has("means"):
         count = len(store.load(f"{clusters}/centroids")["centroids"])
-        items = [(work.shards, store, s, lists, clusters) for s in work.each_shard()]
-        for _ in executor.map(deal, items, progress=work.progress, label="assign"):
+        dealt = [(work.shards, store, s, lists, clusters) for s in work.each_shard()]
+        for _ in executor.map(deal, dealt, progress=work.progress, label="assign"):
             pass
         names = [f"dealt/{s}.sums" for s in work.each_shard()]
         sums, counts = total(executor, store, names, count, width)
@@ -101,12 +103,12 @@ def make_cells(work: Work, lists: str, clusters: str) -> Cells:
     cells = Cells(store, cell_bounds(sizes, width), starts)
     there = store.sizes("cells")
     if not store.has("gathered"):
-        several = [
-            (work.shards, store, c, *cells.lists(c))
-            for c in range(len(cells))
-            if f"{c}.about" not in there
+        items = [
+            (work.shards, cells, first, min(first + TOGETHER, len(cells)))
+            for first in range(0, len(cells), TOGETHER)
+            if any(f"{c}.about" not in there for c in range(len(cells))[first : first + TOGETHER])
         ]
-        for _ in executor.map(gather, several, progress=work.progress, label="gather"):
+        for _ in executor.map(gather, items, progress=work.progress, label="gather"):
             pass
         store.save("gathered")
     kinds = ("", ".starts", ".about")
@@ -138,22 +140,26 @@ def deal(shards: Shards, store: Store, number: int, lists: str, clusters: str) -
     save_sums(store, f"dealt/{number}.sums", rows, own, groups)
 
 
-def gather(shards: Shards, store: Store, cell: int, first: int, stop: int) -> None:
-    """Write the rows of the lists ``first`` to ``stop`` as a cell; those of a list by number."""
-    features, about, starts = [], [], shards.starts
-    for number in range(len(shards.parts)):
-        bounds = store.rows(f"dealt/{number}.starts", [(first, stop + 1)])[0]
+def gather(shards: Shards, cells: Cells, first: int, stop: int) -> None:
+    """Write the cells ``first`` to ``stop``: the rows of their lists, those of a list by number."""
+    features, about, store = [], [], cells.store
+    lists = int(cells.bounds[first]), int(cells.bounds[stop])
+    for number, start in enumerate(shards.starts[:-1].tolist()):
+        bounds = store.rows(f"dealt/{number}.starts", [(lists[0], lists[1] + 1)])[0]
         span = [(int(bounds[0]), int(bounds[-1]))]
         features += store.rows(f"dealt/{number}", span)
         told = store.rows(f"dealt/{number}.about", span)[0].astype(np.int64)
-        told[:, 0] += starts[number]
+        told[:, 0] += start
         about.append(told)
-    table = np.concatenate(about)
+    table, stored = np.concatenate(about), np.concatenate(features)
     order = np.lexsort((table[:, 0], table[:, 1]))
-    store.save_rows(f"cells/{cell}", np.concatenate(features)[order])
-    rows, lists, clusters = table[order].T
-    columns = {"lists": lists.astype(np.int32), "clusters": clusters.astype(np.int32)}
-    store.save(f"cells/{cell}.about", rows=np.ascontiguousarray(rows), **columns)
+    begins = cells.starts[cells.bounds[first : stop + 1]]
+    for cell, (low, high) in enumerate(pairwise((begins - begins[0]).tolist()), first):
+        here = order[low:high]
+        store.save_rows(f"cells/{cell}", stored[here])
+        rows, of, clusters = table[here].T
+        columns = {"lists": of.astype(np.int32), "clusters": clusters.astype(np.int32)}
+        store.save(f"cells/{cell}.about", rows=np.ascontiguousarray(rows), **columns)
 
 
 def cell_bounds(sizes: Rows, width: int) -> Rows:
