@@ -23,6 +23,7 @@ from usl.benchmarking.reproduction.plane import plane
 from usl.benchmarking.reproduction.recipe import Recipe
 
 POINTS: dict[str, Any] = {"marker": "o", "ms": 3.5, "lw": 1.4}
+ROUNDS = ("-", "o"), ("--", "s"), (":", "^")  # of lines that share a colour
 Found = list[tuple[Cell, Result]]  # what was measured, and which result it is
 
 
@@ -141,11 +142,15 @@ def budgets(shown: Shown, theme: Theme) -> Any:
             name = cell.row.name.split(",")[0]
             lines.setdefault(name, []).append((int(budget), cell.mean, cell.paper))
     for place, (name, points) in enumerate(lines.items()):
-        color = theme.colors[place] if place < len(theme.colors) else theme.grey
+        again, place = divmod(place, len(theme.colors))
+        color, (line, mark) = theme.colors[place], ROUNDS[again % len(ROUNDS)]
         x, own, paper = map(np.array, zip(*sorted(points), strict=True))
-        panel.plot(x, own, color=color, label=name, **POINTS)
-        panel.plot(x, paper, "o", color=color, mfc="none", ms=7)
+        panel.plot(x, own, line, color=color, label=name, **{**POINTS, "marker": mark})
+        panel.plot(x, paper, mark, color=color, mfc="none", ms=7)
     panel.set_xscale("log")
+    ticks = sorted({budget for points in lines.values() for budget, *_ in points})
+    panel.set_xticks(ticks, [f"{budget:,}" for budget in ticks])
+    panel.minorticks_off()
     panel.set_xlabel("labels (rings: the paper's numbers)")
     panel.set_ylabel("accuracy, %")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
