@@ -51,6 +51,11 @@ class Cells:
         """All rows of a cell, scaled: float32 [r, d]."""
         return _scaled(self.store.rows(f"cells/{cell}")[0])
 
+    def some_features(self, cell: int, places: Rows) -> Float32:
+        """Some rows of a cell, scaled, by their ``places`` in it: float32 [p, d]."""
+        spans = [(place, place + 1) for place in places.tolist()]
+        return _scaled(np.concatenate(self.store.rows(f"cells/{cell}", spans)))
+
     def about(self, cell: int) -> tuple[Rows, Rows, Rows]:
         """Of each row of a cell its number in the table, its list and its cluster, int64 [r]."""
         found = self.store.load(f"cells/{cell}.about")

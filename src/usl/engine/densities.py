@@ -1,8 +1,8 @@
 """Mean distance of every row to its nearest (paper Eq. 3), among the lists near it, cell by cell.
 
-As :func:`usl.numeric.inverted_search.approximate_mean_distance` does on one machine: a row looks
-into the ``probes`` lists whose means are nearest to it. How many that takes is measured before, on
-rows whose exact neighbours are sought in the whole table.
+As :func:`usl.numeric.inverted_search.approximate_mean_distance` does on one machine: of the lists
+near its own, a row looks into the ``probes`` whose means are nearest to it. How many that takes is
+measured before, on rows whose exact neighbours are sought in the whole table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from usl.engine.cells import Cells
 from usl.engine.executor import Executor
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.distances import half_distances, halved, mean_from_half, smallest
-from usl.numeric.inverted_lists import Lists
+from usl.numeric.inverted_lists import Lists, near_lists
 from usl.numeric.inverted_search import (
     CHUNK_BYTES,
     FEWEST_PROBES,
@@ -28,7 +28,7 @@ from usl.numeric.inverted_search import (
     row_half_norms,
     search_looked,
 )
-from usl.numeric.neighbor_search import EXACT_ROWS
+from usl.numeric.neighbor_search import EXACT_ROWS, LIST_ROWS
 
 
 def mean_distances(
@@ -43,7 +43,9 @@ def mean_distances(
     wanted = k - 1 if count_self else k
     if not store.has("list_means"):
         parts = executor.map(list_means, [(cells, c) for c in range(len(cells))])
-        store.save_rows("list_means", np.concatenate(list(parts)))
+        means = np.concatenate(list(parts))
+        store.save_rows("near_lists", np.sort(near_lists(means, MOST_PROBES), axis=1))
+        store.save_rows("list_means", means)
     exact = total <= EXACT_ROWS
     if not exact and not store.has("probing"):
         found = probes_needed(executor, cells, wanted, progress)
@@ -109,22 +111,24 @@ def in_lists(
 ) -> Iterator[tuple[int, Float32]]:
     """Half distances to the nearest rows of the lists nearest to each row, block by block."""
     means = cells.store.rows("list_means")[0]
-    base, count = halved(means), len(means)
-    looked = np.empty((len(rows), probes), dtype=np.int32)
-    step = max(64, CHUNK_BYTES // (16 * count))
-    for start in range(0, len(rows), step):
-        half = half_distances(rows[start : start + step], base)
-        looked[start : start + step] = smallest(half, probes)
+    (first, stop), begin = cells.lists(cell), int(cells.starts[cells.lists(cell)[0]])
+    near = cells.store.rows("near_lists", [(first, stop)])[0]
+    looked = np.empty((len(rows), min(probes, near.shape[1])), dtype=np.int32)
+    for number, own in enumerate(near, first):
+        low, high = (int(cells.starts[one]) - begin for one in (number, number + 1))
+        if low < high:
+            half = half_distances(rows[low:high], halved(means[own]))
+            looked[low:high] = own[smallest(half, looked.shape[1])]
     own = np.unique(cells.about(cell)[1])  # where a row would find itself
     needed = np.union1d(np.unique(looked), own).astype(np.int64)
     points = cells.of_lists(needed)
     sizes = (cells.starts[needed + 1] - cells.starts[needed]).astype(np.int64)
     lists = Lists(np.arange(len(points)), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
-    begin = int(lists.starts[np.searchsorted(needed, cells.lists(cell)[0])])
+    begin = int(lists.starts[np.searchsorted(needed, first)])
     looked = np.searchsorted(needed, looked).astype(np.int32)
     half_norms = row_half_norms(points)
     width = min(wanted, int(sizes.max()))
-    step = max(256, CHUNK_BYTES // (4 * width * probes))
+    step = max(256, CHUNK_BYTES // (4 * width * looked.shape[1]))
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
         about = looked[start : start + step], lists, begin + start, width, False
@@ -132,14 +136,17 @@ def in_lists(
 
 
 def probes_needed(executor: Executor, cells: Cells, k: int, progress: Progress) -> Probing:
-    """How many lists it takes to find 98% of the k nearest; from the exact ones of 512 rows."""
+    """How many lists it takes to find 98% of the k nearest; from the exact ones of 512 rows.
+
+    At least those that hold 800 rows on average, as the fewest of one machine do.
+    """
     total = int(cells.starts[-1])
     rng = np.random.default_rng([0, 20])
     places = np.sort(rng.choice(total, size=min(SAMPLE, total), replace=False, shuffle=False))
     of = np.searchsorted(cells.starts[cells.bounds], places, side="right") - 1
     queries = np.concatenate(
         [
-            cells.features(cell)[places[of == cell] - int(cells.starts[cells.bounds[cell]])]
+            cells.some_features(cell, places[of == cell] - int(cells.starts[cells.bounds[cell]]))
             for cell in np.unique(of).tolist()
         ]
     )
@@ -154,12 +161,18 @@ def probes_needed(executor: Executor, cells: Cells, k: int, progress: Progress) 
         found = [(np.take_along_axis(numbers, best, 1), np.take_along_axis(half, best, 1))]
     true = np.searchsorted(cells.starts, found[0][0], side="right") - 1
     means = cells.store.rows("list_means")[0]
-    half = half_distances(queries, halved(means))
-    ranks = np.argsort(np.argsort(half, axis=1, kind="stable"), axis=1, kind="stable")
-    needed = np.sort(np.take_along_axis(ranks, true, axis=1).ravel()) + 1
-    most = min(MOST_PROBES, len(means))
+    near = cells.store.rows("near_lists")[0][np.searchsorted(cells.starts, places, "right") - 1]
+    needed = np.empty_like(true)
+    for row, own in enumerate(near):
+        ranks = np.full(len(means), MOST_PROBES)  # a list that is not near is never looked into
+        half = half_distances(queries[row : row + 1], halved(means[own]))[0]
+        ranks[own[np.argsort(half, kind="stable")]] = np.arange(len(own))
+        needed[row] = 1 + ranks[true[row]]
+    needed = np.sort(needed.ravel())
+    most, average = near.shape[1], total / len(means)
+    fewest = min(most, max(2, round(FEWEST_PROBES * LIST_ROWS / average)))
     probes = int(needed[min(len(needed) - 1, int(np.ceil(RECALL * len(needed))) - 1)])
-    probes = min(max(probes, min(FEWEST_PROBES, most)), most)
+    probes = min(max(probes, fewest), most)
     return Probing(probes, float((needed <= probes).mean()))
 
 
