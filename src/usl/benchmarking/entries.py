@@ -43,6 +43,7 @@ class Entry:
     ----------
     method, params : what it is, and its parameters; of a network, its training's options, too.
     seeds : only on so many of the first draws; None for all.
+    budgets : only these of a data set's; None for all.
     asking : how a strategy comes to a budget; None for all others.
     network : whether it trains a network on the images.
     begins : the encoder of the plan's own that such a network begins with.
@@ -55,6 +56,7 @@ class Entry:
     asking: Asking | None = None
     network: bool = False
     begins: Entry | None = None
+    budgets: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
         """In tables: the method with its parameters."""
@@ -78,9 +80,10 @@ class Entry:
         network = self if self.asking is None else self.asking.model
         return None if network.begins is None else network.begins.name
 
-    def on(self, seed: int) -> bool:
-        """Whether it takes part in the draw of this seed."""
-        return self.seeds is None or seed < self.seeds
+    def on(self, seed: int, budget: int | None = None) -> bool:
+        """Whether it takes part in the draw of this seed, and at this budget."""
+        asked = self.budgets is None or budget is None or budget in self.budgets
+        return asked and (self.seeds is None or seed < self.seeds)
 
     def is_oracle(self) -> bool:
         """Whether it reads the true labels, and so is only a yardstick."""

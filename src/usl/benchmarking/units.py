@@ -154,7 +154,7 @@ def units_of(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[Unit]:
 def _jobs(plan: Plan, pool: Pool, seed: int, ledger: Ledger) -> Iterator[Job]:
     for budget in sorted(pool.budgets, reverse=True):  # nested methods pick once, for the largest
         for entry in plan.methods:
-            if not entry.on(seed):
+            if not entry.on(seed, budget):
                 continue
             key = selection_key(pool, seed, budget, entry)
             made = ledger.selections.get(key)
@@ -180,7 +180,8 @@ def networks_to_come(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[floa
         for seed in range(plan.seeds)
         for budget in pool.budgets
         for entry in plan.methods
-        if entry.on(seed) and selection_key(pool, seed, budget, entry) not in ledger.selections
+        if entry.on(seed, budget)
+        and selection_key(pool, seed, budget, entry) not in ledger.selections
         for learner in plan.learners
         if learner.network and learner.on(seed)
     ]

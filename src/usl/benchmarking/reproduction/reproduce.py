@@ -216,9 +216,8 @@ def _opened(
     if preset not in recipe.presets:
         raise UsageError(f"preset: {recipe.label} has no preset {preset}: {recipe.says[preset]}")
     plan = recipe.plan(preset, data)
-    if not only:
-        return recipe, plan
-    recipe = recipe.chosen(only)
+    if only:
+        recipe = recipe.chosen(only)
     return recipe, restricted_to(recipe, plan)
 
 
@@ -233,9 +232,15 @@ def restricted_to(recipe: Recipe, plan: Plan) -> Plan:
     methods = {result.entry.name for result in results}
     learners = {result.learner.name for result in results if result.learner is not None}
     budgets: dict[str, set[int]] = {}
+    own: dict[str, set[int]] = {}
     for result in results:
         budgets.setdefault(result.dataset.name, set()).add(result.budget)
-    kept = tuple(entry for entry in plan.methods if entry.name in methods)
+        own.setdefault(result.entry.name, set()).add(result.budget)
+    kept = tuple(
+        replace(entry, budgets=tuple(sorted(own[entry.name])))
+        for entry in plan.methods
+        if entry.name in methods
+    )
     return replace(
         plan,
         datasets=tuple(
