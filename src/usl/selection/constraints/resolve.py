@@ -114,11 +114,27 @@ def resolve(
     def item(row: int) -> str:
         return f"row {row}" if ids is None else repr(str(names[row]))
 
-    for rows, what in (
+    clashes = (
         (excluded, "is excluded as well"),
         (known, "has a label already"),
         (np.flatnonzero(~free), "is not among the candidates"),
-    ):
+    )
+    refuse_clashes(included, clashes, budget, item)
+    free[np.concatenate([excluded, included, known])] = False
+    return Wanted(constraints, excluded, included, known, free, _groups(constraints, n, ids))
+
+
+def refuse_clashes(
+    included: Rows,
+    clashes: Sequence[tuple[Rows, str]],
+    budget: int,
+    item: Callable[[int], str],
+) -> None:
+    """:class:`UsageError` for must-includes that something else forbids, or above the budget.
+
+    ``clashes`` : rows that may not be picked, and why; ``item`` names a row.
+    """
+    for rows, what in clashes:
         clash = included[np.isin(included, rows)]
         if len(clash):
             more = more_such(len(clash), "item")
@@ -130,8 +146,6 @@ def resolve(
             f"include: {counted(len(included), 'item')} must be picked, but the budget is "
             f"{budget}. Raise the budget, or include fewer."
         )
-    free[np.concatenate([excluded, included, known])] = False
-    return Wanted(constraints, excluded, included, known, free, _groups(constraints, n, ids))
 
 
 def check_distances(constraints: Constraints) -> None:

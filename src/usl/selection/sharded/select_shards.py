@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,24 @@ from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
 from usl.core.files import cache_dir
-from usl.core.hashing import array_digest, json_digest
+from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
 from usl.core.version import __version__
 from usl.engine.executor import Executor
-from usl.engine.partition import Work, unit_shard
+from usl.engine.partition import Work
 from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.numeric.arrays import Float32, Rows
 from usl.selection.constraints.resolve import check_distances
 from usl.selection.constraints.select_within import Constraints, select_within
 from usl.selection.ranking import nearest_earlier
-from usl.selection.select import check_budget
 from usl.selection.sharded.bests import Bests
-from usl.selection.sharded.by_cluster import ShardPicks, coverage, pick_central, pick_dense
+from usl.selection.sharded.by_cluster import ShardPicks, pick_central, pick_dense
+from usl.selection.sharded.row_lists import RowLists, count_as_labelled, rows_of
 
 SAMPLE = 50_000  # rows that a method looks at that cannot look at all
-WHOLE = ("kmeans", "usl", "random")  # look at all rows
+BY_CLUSTER: dict[str, Callable[..., ShardPicks]] = {"kmeans": pick_central, "usl": pick_dense}
+WHOLE = (*BY_CLUSTER, "random")  # look at all rows
 SAMPLED = ("quorum", "usl_t", "typiclust")  # on a sample
 USL = ("preset", "k", "lam", "alpha", "momentum", "iterations", "horizon")
 
@@ -37,6 +39,7 @@ class ShardSelection:
 
     ``columns`` : figures of each, as of :class:`usl.Selection`; ``looked_at`` : rows that the
     method saw; ``parameters`` : resolved; ``constraints`` : what was asked and what came of it.
+    The first ``included`` are must-includes, for which the method has no figures.
     """
 
     rows: Rows
@@ -46,6 +49,7 @@ class ShardSelection:
     parameters: dict[str, Any]
     looked_at: int
     constraints: dict[str, Any]
+    included: int = 0
 
 
 def select_shards(
@@ -56,6 +60,8 @@ def select_shards(
     method: str = "usl",
     seed: int = 0,
     exclude: Rows | None = None,
+    include: Rows | None = None,
+    labeled: Rows | None = None,
     collapse_duplicates: float | bool | None = None,
     min_distance: float | None = None,
     scratch: str | None = None,
@@ -66,9 +72,12 @@ def select_shards(
 
     Parameters
     ----------
-    method : ``usl``, ``kmeans`` and ``random`` look at all rows; ``quorum``, ``usl_t`` and
-        ``typiclust`` at a random sample of 50,000.
+    method : ``usl``, ``kmeans``, ``typiclust`` and ``random`` look at all rows; ``quorum`` and
+        ``usl_t`` at a random sample of 50,000.
     exclude : rows never to pick, int64.
+    include : rows to pick in any case, int64, part of the budget; they come first, in this order.
+    labeled : rows that have a label already, int64: never picked, and what they cover is served
+        last. The driver holds their points.
     collapse_duplicates, min_distance : as of :class:`usl.Constraints`.
     scratch : folder or address that every worker reaches, for what is finished: a selection that
         was stopped goes on from it. By default a folder of the cache.
@@ -76,37 +85,70 @@ def select_shards(
     Raises
     ------
     UsageError
-        another method, a budget out of range, or a distance that leaves no room for it.
+        another method, a budget out of range, contradictory lists of rows, or a distance that
+        leaves no room for the budget.
     """
     check_method(method, method_params)
     constraints = Constraints(collapse_duplicates=collapse_duplicates, min_distance=min_distance)
     check_distances(constraints)
-    left_out = np.unique(np.asarray([] if exclude is None else exclude, dtype=np.int64))
-    check_budget(budget, len(shards) - len(left_out))
+    lists = RowLists.of(exclude, include, labeled)
+    lists.check(budget, len(shards))
     given = sorted((name, repr(value)) for name, value in method_params.items())
-    what = [__version__, shards.digest, budget, method, seed, array_digest(left_out), given]
+    what = [__version__, shards.digest, budget, method, seed, lists.digest, given]
     distances = [constraints.distance_of_duplicates, min_distance]
     key = json_digest([*what, distances])
     store = Store(f"{(scratch or str(cache_dir() / 'engine')).rstrip('/')}/{key}")
-    store.save_rows("excluded", left_out)
     work = Work(shards, store, executor, progress)
-    if method == "usl":
-        found = pick_dense(work, budget, seed, constraints, **method_params)
-        return _finish(shards, found, len(shards))
-    if method == "kmeans":
-        return _finish(shards, pick_central(work, budget, seed, constraints), len(shards))
-    asked = any(one is not None for one in distances)
-    size = budget if method == "random" and not asked else max(SAMPLE, budget)
-    rows = drawn(len(shards), size, left_out, seed)
-    points = rows_of(work, rows)
-    told = {"excluded": len(left_out)} if len(left_out) else {}
+    found, looked_at = picked(work, budget, method, seed, constraints, lists, method_params)
+    first = lists.include
+    points = rows_of(work, np.sort(first))[np.argsort(np.argsort(first))] if len(first) else None
+    return _finish(shards, found, looked_at, first, points)
+
+
+def picked(
+    work: Work,
+    budget: int,
+    method: str,
+    seed: int,
+    constraints: Constraints,
+    lists: RowLists,
+    params: dict[str, Any],
+) -> tuple[ShardPicks, int]:
+    """The picks beside the must-includes, best first, and how many rows the method looked at."""
+    told: dict[str, Any] = {}
+    if len(lists.exclude):
+        told["excluded"] = len(lists.exclude)
+    if len(lists.include):
+        told["included"] = len(lists.include)
+    never, needs = lists.never, budget - len(lists.include)
+    work.store.save_rows("excluded", never)
+    asked = constraints.distance_of_duplicates is not None or constraints.min_distance is not None
+    if not needs:
+        return ShardPicks(_plain(work, never[:0]), {}, told), len(work.shards)
+    if method in BY_CLUSTER:
+        labelled = count_as_labelled(work, lists, constraints)
+        found = BY_CLUSTER[method](work, needs, seed, constraints, labelled, **params)
+        assert found.partition is not None
+        picks = found.partition.order(found.picks)
+        found = replace(found, picks=picks, constraints=told | found.constraints)
+        return found, len(work.shards)
     if method == "random" and not asked:
-        return _finish(shards, ShardPicks(_plain(rows, points), {}, told), len(shards))
-    chosen = select_within(points, budget, constraints, method=method, seed=seed, **method_params)
-    places, sampled = chosen.indices, {"sample": len(rows)}
+        rows = drawn(len(work.shards), needs, never, seed)
+        return ShardPicks(_plain(work, rows), {}, told), len(work.shards)
+    known = np.random.default_rng([seed, 1]).permutation(lists.labeled)[: SAMPLE // 2]
+    known = np.union1d(known, lists.include)
+    rows = drawn(len(work.shards), max(SAMPLE - len(known), needs), never, seed)
+    rows = np.union1d(rows, known)
+    points = rows_of(work, rows)
+    limits = replace(constraints, include=np.searchsorted(rows, lists.include))
+    labeled = np.searchsorted(rows, np.setdiff1d(known, lists.include))
+    how: dict[str, Any] = {"method": method, "seed": seed, "labeled": labeled, **params}
+    chosen = select_within(points, budget, limits, **how)
+    places = chosen.indices[len(lists.include) :]
     told |= chosen.constraints or {}
-    picks = _plain(rows[places], points[places])
-    return _finish(shards, ShardPicks(picks, chosen.parameters | sampled, told), len(rows))
+    parameters = chosen.parameters | {"sample": len(rows)}
+    picks = _bests(rows[places], points[places])
+    return ShardPicks(picks, parameters, told), len(rows)
 
 
 def check_method(method: str, params: dict[str, Any]) -> None:
@@ -123,18 +165,6 @@ def check_method(method: str, params: dict[str, Any]) -> None:
             raise UsageError(f"{name}: no parameter of {method} on Ray; it has: {has}.")
 
 
-def rows_of(work: Work, rows: Rows) -> Float32:
-    """Some rows of the shards, scaled to unit length, float32 [r, d]; ``rows`` ascending."""
-    items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
-    parts = work.executor.map(take_rows, items, progress=work.progress, label="sample")
-    return np.concatenate(list(parts))
-
-
-def take_rows(shards: Shards, number: int, rows: Rows) -> Float32:
-    """Some rows of one shard, scaled."""
-    return unit_shard(shards, number)[rows]
-
-
 def drawn(n: int, size: int, left_out: Rows, seed: int) -> Rows:
     """Random rows that may be picked, ascending, int64; no table of all is made for it."""
     free = n - len(left_out)
@@ -144,27 +174,39 @@ def drawn(n: int, size: int, left_out: Rows, seed: int) -> Rows:
     return places + np.searchsorted(shifts, places, side="right")
 
 
-def _plain(rows: Rows, points: Float32) -> Bests:
+def _plain(work: Work, rows: Rows) -> Bests:
+    points = rows_of(work, rows) if len(rows) else np.empty((0, work.shards.width), np.float32)
+    return _bests(rows, points)
+
+
+def _bests(rows: Rows, points: Float32) -> Bests:
     nothing = np.zeros(len(rows))
     return Bests(np.zeros(len(rows), np.int64), rows, points, nothing, nothing, nothing)
 
 
-def _finish(shards: Shards, found: ShardPicks, looked_at: int) -> ShardSelection:
+def _finish(
+    shards: Shards, found: ShardPicks, looked_at: int, first: Rows, points: Float32 | None
+) -> ShardSelection:
+    """The selection: must-includes first, without figures of the method (-1 and NaN)."""
     picks = found.picks
-    if found.means is not None and found.sizes is not None:
-        picks = picks.take(coverage(picks, found.means, found.sizes))
     columns: dict[str, NDArray[Any]] = {}
-    if found.sizes is not None:
-        columns = {"cluster": picks.clusters, "cluster_size": found.sizes[picks.clusters]}
+    if found.partition is not None:
+        sizes = found.partition.sizes[picks.clusters]
+        columns = {"cluster": picks.clusters, "cluster_size": sizes}
         if "preset" in found.parameters:
             columns |= {"density": picks.utility, "regularizer": picks.regularizer}
         columns["utility"] = picks.scores
-    earlier = nearest_earlier(picks.points, np.arange(len(picks)))
+    for name, column in columns.items():
+        nothing = -1 if column.dtype.kind in "iu" else np.nan
+        columns[name] = np.concatenate([np.full(len(first), nothing, column.dtype), column])
+    rows = np.concatenate([first, picks.rows])
+    vectors = picks.points if points is None else np.concatenate([points, picks.points])
+    earlier = nearest_earlier(vectors, np.arange(len(rows)))
     columns["nearest_earlier"], columns["nearest_distance"] = earlier
-    ids = texts_of(shards, picks.rows, "id")
+    ids = texts_of(shards, rows, "id")
     assert ids is not None
     about = columns, found.parameters, looked_at, found.constraints
-    return ShardSelection(picks.rows, ids, picks.points, *about)
+    return ShardSelection(rows, ids, vectors, *about, included=len(first))
 
 
 def texts_of(shards: Shards, rows: Rows, name: str) -> NDArray[np.str_] | None:

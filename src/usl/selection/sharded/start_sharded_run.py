@@ -32,11 +32,11 @@ from usl.selection.constraints.select_within import Constraints
 from usl.selection.prepare import prepare
 from usl.selection.ranking import representatives
 from usl.selection.result import Selection
+from usl.selection.sharded.row_lists import rows_of
 from usl.selection.sharded.select_shards import (
     ShardSelection,
     check_method,
     drawn,
-    rows_of,
     select_shards,
     texts_of,
 )

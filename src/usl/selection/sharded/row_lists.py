@@ -1,0 +1,97 @@
+"""Rows of shards that a selection is told about: never to pick, to pick in any case, labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from usl.core.errors import UsageError
+from usl.core.hashing import array_digest
+from usl.engine.partition import Work, unit_shard
+from usl.engine.shards import Shards
+from usl.numeric.arrays import Float32, Rows
+from usl.selection.constraints.resolve import refuse_clashes
+from usl.selection.constraints.select_within import Constraints, check_includes_apart
+from usl.selection.select import check_budget
+from usl.selection.sharded.kept_apart import check_possible
+from usl.selection.sharded.labelled import Labelled
+
+
+@dataclass(frozen=True)
+class RowLists:
+    """Rows int64: to ``exclude`` and ``labeled``, ascending; to ``include``, in the order given."""
+
+    exclude: Rows
+    include: Rows
+    labeled: Rows
+
+    @classmethod
+    def of(cls, exclude: Rows | None, include: Rows | None, labeled: Rows | None) -> Self:
+        """From lists that may hold a row twice, or be missing."""
+        lists = [
+            np.asarray([] if given is None else given, dtype=np.int64)
+            for given in (exclude, include, labeled)
+        ]
+        first = lists[1][np.sort(np.unique(lists[1], return_index=True)[1])]
+        return cls(np.unique(lists[0]), first, np.unique(lists[2]))
+
+    @property
+    def known(self) -> Rows:
+        """What counts as labelled, ascending."""
+        return np.union1d(self.labeled, self.include)
+
+    @property
+    def never(self) -> Rows:
+        """What the method may not pick, ascending."""
+        return np.union1d(self.exclude, self.known)
+
+    @property
+    def digest(self) -> list[str]:
+        """A hash of each list."""
+        return [array_digest(rows) for rows in (self.exclude, self.include, self.labeled)]
+
+    def check(self, budget: int, n: int) -> None:
+        """:class:`UsageError` for lists that contradict each other, or a budget above the rest."""
+        clashes = (self.exclude, "is excluded as well"), (self.labeled, "has a label already")
+        refuse_clashes(self.include, clashes, budget, lambda row: f"row {row}")
+        for name in ("exclude", "include", "labeled"):
+            rows = getattr(self, name)
+            if len(rows) and not 0 <= rows.min() <= rows.max() < n:
+                raise UsageError(f"{name}: a row is not there; there are {n} (0 to {n - 1}).")
+        possible = n - len(self.never)
+        if len(self.include):
+            check_possible(budget - len(self.include), possible, len(self.include))
+        else:
+            check_budget(budget, possible)
+
+
+def count_as_labelled(work: Work, lists: RowLists, constraints: Constraints) -> Labelled:
+    """The labelled rows and must-includes, also written for the tasks: ``known``, ``blocked``.
+
+    ``known`` : what speaks for its near-duplicates; ``blocked`` : what picks keep away from.
+    """
+    rows = lists.known
+    if not len(rows):
+        return Labelled(rows, np.empty((0, work.shards.width), dtype=np.float32))
+    points = rows_of(work, rows)
+    if constraints.distance_of_duplicates is not None:
+        work.store.save_rows("known", points)
+    if (least := constraints.min_distance) is not None:
+        include, labeled = (np.searchsorted(rows, r) for r in (lists.include, lists.labeled))
+        check_includes_apart(points, include, labeled, least, rows)
+        work.store.save("blocked", points=points, distance=np.array(least))
+    return Labelled(rows, points, len(lists.include))
+
+
+def rows_of(work: Work, rows: Rows) -> Float32:
+    """Some rows of the shards, scaled to unit length, float32 [r, d]; ``rows`` ascending."""
+    items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
+    parts = work.executor.map(take_rows, items, progress=work.progress, label="sample")
+    return np.concatenate(list(parts))
+
+
+def take_rows(shards: Shards, number: int, rows: Rows) -> Float32:
+    """Some rows of one shard, scaled."""
+    return unit_shard(shards, number)[rows]
