@@ -111,7 +111,7 @@ def test_copies_and_few_rows_still_meet_the_budget(tmp_path):
 
 
 def test_a_method_that_does_not_run_there_is_refused(table):
-    with pytest.raises(UsageError, match="'probcover' does not run on Ray; these do: kmeans, usl"):
+    with pytest.raises(UsageError, match="'probcover' does not run on Ray; these do: usl, kmeans"):
         select_shards(table[1], 5, InProcess(), method="probcover")
 
 

@@ -78,13 +78,18 @@ class ShardPicks:
     partition: Partition | None = None
 
 
-def partitioned(work: Work, clusters: int, seed: int, labelled: Labelled) -> Partition:
-    """A partition into so many ``clusters``, or as many as there are rows."""
+def partitioned(
+    work: Work, clusters: int, seed: int, labelled: Labelled, *, whole: bool = False
+) -> Partition:
+    """A partition into so many ``clusters``, or as many as there are rows.
+
+    ``whole`` : every cluster lies in one cell, however large it is.
+    """
     n = len(work.shards)
     clusters = min(n, clusters)
     fit(work, "clusters", clusters, seed)
     lists = "clusters"
-    if n > LONGEST * clusters:
+    if n > LONGEST * clusters and not whole:
         lists = "lists"
         fit(work, lists, min(MOST_LISTS, -(-n // LIST_ROWS)), 0)
     cells = make_cells(work, lists, "clusters")

@@ -21,16 +21,27 @@ from usl.engine.store import Store
 from usl.numeric.arrays import Float32, Rows
 from usl.selection.constraints.resolve import check_distances
 from usl.selection.constraints.select_within import Constraints, select_within
+from usl.selection.contract import METHODS
 from usl.selection.ranking import nearest_earlier
 from usl.selection.sharded.bests import Bests
 from usl.selection.sharded.by_cluster import ShardPicks, pick_central, pick_dense
 from usl.selection.sharded.row_lists import RowLists, count_as_labelled, rows_of
+from usl.selection.sharded.typical import pick_typical
 
 SAMPLE = 50_000  # rows that a method looks at that cannot look at all
-BY_CLUSTER: dict[str, Callable[..., ShardPicks]] = {"kmeans": pick_central, "usl": pick_dense}
+BY_CLUSTER: dict[str, Callable[..., ShardPicks]] = {
+    "usl": pick_dense,
+    "kmeans": pick_central,
+    "typiclust": pick_typical,
+}
 WHOLE = (*BY_CLUSTER, "random")  # look at all rows
-SAMPLED = ("quorum", "usl_t", "typiclust")  # on a sample
-USL = ("preset", "k", "lam", "alpha", "momentum", "iterations", "horizon")
+SAMPLED = ("quorum", "usl_t")  # on a sample
+OWN = {  # parameters of the former
+    "kmeans": (),
+    "random": (),
+    "typiclust": ("preset", "k", "max_clusters"),
+    "usl": ("preset", "k", "lam", "alpha", "momentum", "iterations", "horizon"),
+}
 
 
 @dataclass(frozen=True)
@@ -158,11 +169,12 @@ def check_method(method: str, params: dict[str, Any]) -> None:
             f"method: {method!r} does not run on Ray; these do: {', '.join(WHOLE)}, and on a "
             f"sample of {SAMPLE:,}: {', '.join(SAMPLED)}."
         )
-    known = {"usl": USL, "kmeans": (), "random": ()}.get(method)
+    known = OWN.get(method)
     for name in params:
         if known is not None and name not in known:
             has = ", ".join(known) or "none"
             raise UsageError(f"{name}: no parameter of {method} on Ray; it has: {has}.")
+    METHODS.check(method, METHODS.load(method), params)
 
 
 def drawn(n: int, size: int, left_out: Rows, seed: int) -> Rows:
@@ -193,7 +205,7 @@ def _finish(
     if found.partition is not None:
         sizes = found.partition.sizes[picks.clusters]
         columns = {"cluster": picks.clusters, "cluster_size": sizes}
-        if "preset" in found.parameters:
+        if "lam" in found.parameters:
             columns |= {"density": picks.utility, "regularizer": picks.regularizer}
         columns["utility"] = picks.scores
     for name, column in columns.items():
