@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from usl.engine.cells import Cells
 from usl.engine.partition import Work
+from usl.numeric.blocks import rows_per_block
 from usl.numeric.distances import half_distances, halved, squared_distances
 from usl.numeric.near_duplicates import BLOCK, ROUNDING, near_duplicates
 
@@ -174,8 +175,8 @@ def _far_from_known(cells: Cells, cell: int, distance: float) -> Mask:
     open_, store = _free(cells, cell), cells.store
     if store.has("known"):
         points, known = cells.features(cell), store.rows("known")[0]
-        places = np.flatnonzero(open_)
-        for first in range(0, len(places), BLOCK):
-            some = places[first : first + BLOCK]
+        places, step = np.flatnonzero(open_), rows_per_block(4 * len(known))
+        for first in range(0, len(places), step):
+            some = places[first : first + step]
             open_[some] = (squared_distances(points[some], known) >= distance**2).all(axis=1)
     return open_

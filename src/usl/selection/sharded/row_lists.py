@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
 from usl.core.hashing import array_digest
@@ -52,14 +53,15 @@ class RowLists:
         """A hash of each list."""
         return [array_digest(rows) for rows in (self.exclude, self.include, self.labeled)]
 
-    def check(self, budget: int, n: int) -> None:
+    def check(self, budget: int, shards: Shards) -> None:
         """:class:`UsageError` for lists that contradict each other, or a budget above the rest."""
-        clashes = (self.exclude, "is excluded as well"), (self.labeled, "has a label already")
-        refuse_clashes(self.include, clashes, budget, lambda row: f"row {row}")
+        n = len(shards)
         for name in ("exclude", "include", "labeled"):
             rows = getattr(self, name)
             if len(rows) and not 0 <= rows.min() <= rows.max() < n:
                 raise UsageError(f"{name}: a row is not there; there are {n} (0 to {n - 1}).")
+        clashes = (self.exclude, "is excluded as well"), (self.labeled, "has a label already")
+        refuse_clashes(self.include, clashes, budget, lambda row: repr(id_of(shards, row)))
         possible = n - len(self.never)
         if len(self.include):
             check_possible(budget - len(self.include), possible, len(self.include))
@@ -80,7 +82,8 @@ def count_as_labelled(work: Work, lists: RowLists, constraints: Constraints) -> 
         work.store.save_rows("known", points)
     if (least := constraints.min_distance) is not None:
         include, labeled = (np.searchsorted(rows, r) for r in (lists.include, lists.labeled))
-        check_includes_apart(points, include, labeled, least, rows)
+        names = texts_of(work.shards, rows, "id") if len(include) else None
+        check_includes_apart(points, include, labeled, least, names)
         work.store.save("blocked", points=points, distance=np.array(least))
     return Labelled(rows, points, len(lists.include))
 
@@ -95,3 +98,21 @@ def rows_of(work: Work, rows: Rows) -> Float32:
 def take_rows(shards: Shards, number: int, rows: Rows) -> Float32:
     """Some rows of one shard, scaled."""
     return unit_shard(shards, number)[rows]
+
+
+def id_of(shards: Shards, row: int) -> str:
+    """The id of one row."""
+    found = texts_of(shards, np.array([row]), "id")
+    assert found is not None
+    return str(found[0])
+
+
+def texts_of(shards: Shards, rows: Rows, name: str) -> NDArray[np.str_] | None:
+    """The ids (or digests, or paths) of some rows, str [r]; None for a column that is missing."""
+    found = np.empty(len(rows), dtype=object)
+    for number, places, local in shards.by_shard(rows):
+        texts = shards.texts(number, name)
+        if texts is None:
+            return None
+        found[places] = texts[local]
+    return found.astype(np.str_)

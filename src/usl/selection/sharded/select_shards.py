@@ -25,7 +25,7 @@ from usl.selection.contract import METHODS
 from usl.selection.ranking import nearest_earlier
 from usl.selection.sharded.bests import Bests
 from usl.selection.sharded.by_cluster import ShardPicks, pick_central, pick_dense
-from usl.selection.sharded.row_lists import RowLists, count_as_labelled, rows_of
+from usl.selection.sharded.row_lists import RowLists, count_as_labelled, rows_of, texts_of
 from usl.selection.sharded.typical import pick_typical
 
 SAMPLE = 50_000  # rows that a method looks at that cannot look at all
@@ -103,7 +103,7 @@ def select_shards(
     constraints = Constraints(collapse_duplicates=collapse_duplicates, min_distance=min_distance)
     check_distances(constraints)
     lists = RowLists.of(exclude, include, labeled)
-    lists.check(budget, len(shards))
+    lists.check(budget, shards)
     given = sorted((name, repr(value)) for name, value in method_params.items())
     what = [__version__, shards.digest, budget, method, seed, lists.digest, given]
     distances = [constraints.distance_of_duplicates, min_distance]
@@ -153,8 +153,9 @@ def picked(
     points = rows_of(work, rows)
     limits = replace(constraints, include=np.searchsorted(rows, lists.include))
     labeled = np.searchsorted(rows, np.setdiff1d(known, lists.include))
-    how: dict[str, Any] = {"method": method, "seed": seed, "labeled": labeled, **params}
-    chosen = select_within(points, budget, limits, **how)
+    names = texts_of(work.shards, rows, "id") if len(lists.include) else None
+    how: dict[str, Any] = {"method": method, "seed": seed, "labeled": labeled, "ids": names}
+    chosen = select_within(points, budget, limits, **how, **params)
     places = chosen.indices[len(lists.include) :]
     told |= chosen.constraints or {}
     parameters = chosen.parameters | {"sample": len(rows)}
@@ -219,14 +220,3 @@ def _finish(
     assert ids is not None
     about = columns, found.parameters, looked_at, found.constraints
     return ShardSelection(rows, ids, vectors, *about, included=len(first))
-
-
-def texts_of(shards: Shards, rows: Rows, name: str) -> NDArray[np.str_] | None:
-    """The ids (or digests, or paths) of some rows, str [r]; None for a column that is missing."""
-    found = np.empty(len(rows), dtype=object)
-    for number, places, local in shards.by_shard(rows):
-        texts = shards.texts(number, name)
-        if texts is None:
-            return None
-        found[places] = texts[local]
-    return found.astype(np.str_)

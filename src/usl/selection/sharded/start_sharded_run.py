@@ -32,13 +32,12 @@ from usl.selection.constraints.select_within import Constraints
 from usl.selection.prepare import prepare
 from usl.selection.ranking import representatives
 from usl.selection.result import Selection
-from usl.selection.sharded.row_lists import rows_of
+from usl.selection.sharded.row_lists import rows_of, texts_of
 from usl.selection.sharded.select_shards import (
     ShardSelection,
     check_method,
     drawn,
     select_shards,
-    texts_of,
 )
 from usl.selection.write_run import write_run
 
