@@ -209,7 +209,7 @@ def rows_of(words: Sequence[str], ids: ArrayLike, where: Callable[[int], str]) -
     import pyarrow.compute as pc
 
     known = np.asarray(ids, dtype=np.str_)
-    value_set = pa.array(known.tolist())
+    value_set = pa.array(known.tolist(), pa.string())
     found = pc.index_in(pa.array(list(words), pa.string()), value_set=value_set)
     if found.null_count:  # a Mac may have decomposed the umlauts
         tidy = pa.array([tidy_id(word) for word in words], pa.string())

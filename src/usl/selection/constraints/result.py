@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from usl.selection.constraints.select_within import Constraints
 
 Rows = NDArray[np.int64]
-OWN = ("nearest_earlier", "nearest_distance")  # columns that are found anew
+OWN = ("nearest_earlier", "nearest_distance", "row")  # columns that are no method's
 BLOCK = 65_536  # rows
 
 

@@ -75,9 +75,9 @@ def count_as_labelled(work: Work, lists: RowLists, constraints: Constraints) -> 
     ``known`` : what speaks for its near-duplicates; ``blocked`` : what picks keep away from.
     """
     rows = lists.known
-    if not len(rows):
-        return Labelled(rows, np.empty((0, work.shards.width), dtype=np.float32))
     points = rows_of(work, rows)
+    if not len(rows):
+        return Labelled(rows, points)
     if constraints.distance_of_duplicates is not None:
         work.store.save_rows("known", points)
     if (least := constraints.min_distance) is not None:
@@ -90,6 +90,8 @@ def count_as_labelled(work: Work, lists: RowLists, constraints: Constraints) -> 
 
 def rows_of(work: Work, rows: Rows) -> Float32:
     """Some rows of the shards, scaled to unit length, float32 [r, d]; ``rows`` ascending."""
+    if not len(rows):
+        return np.empty((0, work.shards.width), dtype=np.float32)
     items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
     parts = work.executor.map(take_rows, items, progress=work.progress, label="sample")
     return np.concatenate(list(parts))

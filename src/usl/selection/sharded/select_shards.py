@@ -112,7 +112,7 @@ def select_shards(
     work = Work(shards, store, executor, progress)
     found, looked_at = picked(work, budget, method, seed, constraints, lists, method_params)
     first = lists.include
-    points = rows_of(work, np.sort(first))[np.argsort(np.argsort(first))] if len(first) else None
+    points = rows_of(work, np.sort(first))[np.searchsorted(np.sort(first), first)]
     return _finish(shards, found, looked_at, first, points)
 
 
@@ -188,8 +188,7 @@ def drawn(n: int, size: int, left_out: Rows, seed: int) -> Rows:
 
 
 def _plain(work: Work, rows: Rows) -> Bests:
-    points = rows_of(work, rows) if len(rows) else np.empty((0, work.shards.width), np.float32)
-    return _bests(rows, points)
+    return _bests(rows, rows_of(work, rows))
 
 
 def _bests(rows: Rows, points: Float32) -> Bests:
@@ -198,7 +197,7 @@ def _bests(rows: Rows, points: Float32) -> Bests:
 
 
 def _finish(
-    shards: Shards, found: ShardPicks, looked_at: int, first: Rows, points: Float32 | None
+    shards: Shards, found: ShardPicks, looked_at: int, first: Rows, points: Float32
 ) -> ShardSelection:
     """The selection: must-includes first, without figures of the method (-1 and NaN)."""
     picks = found.picks
@@ -213,7 +212,7 @@ def _finish(
         nothing = -1 if column.dtype.kind in "iu" else np.nan
         columns[name] = np.concatenate([np.full(len(first), nothing, column.dtype), column])
     rows = np.concatenate([first, picks.rows])
-    vectors = picks.points if points is None else np.concatenate([points, picks.points])
+    vectors = np.concatenate([points, picks.points])
     earlier = nearest_earlier(vectors, np.arange(len(rows)))
     columns["nearest_earlier"], columns["nearest_distance"] = earlier
     ids = texts_of(shards, rows, "id")
