@@ -64,7 +64,7 @@ def test_what_does_not_run_there_is_refused(shards, tmp_path):
         with pytest.raises(kind, match=match):
             start_run(shards, 5, tmp_path / "run", **{"engine": "ray", "method": "usl", **how})
 
-    refused("quotas: not on Ray. Each group would", constraints=Constraints(quotas="equal"))
+    refused("quotas: given without groups", constraints=Constraints(quotas="equal"))
     refused("use_known: not on Ray. Shards carry no labels", use_known=True)
     nobody = "exclude, entry 1: no item 'nobody' in the collection"
     refused(nobody, DataError, constraints=Constraints(exclude=["nobody"]))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 Share = tuple[str | None, Rows | None, int]  # of the picks: group, its rows (None: all), how many
+GROUPS_ALONE = (
+    "groups: given without quotas; say how many of each: equal, proportional, or numbers."
+)
 LOOK_ALIKES = 20_000  # ids among which a similar one is sought
 
 
@@ -78,8 +81,9 @@ class Wanted:
         included = self.groups.counts(self.include)
         given = shares(
             quotas,
-            self.groups,
+            self.groups.names,
             budget,
+            sizes=self.groups.counts(np.arange(len(self.free))),
             weights=self.groups.counts(sizes),
             included=included,
             free=self.groups.counts(self.free),
@@ -165,9 +169,7 @@ def _groups(constraints: Constraints, n: int, ids: ArrayLike | None) -> Groups |
             raise UsageError("quotas: given without groups; say which group each item is in.")
         return None
     if constraints.quotas is None:
-        raise UsageError(
-            "groups: given without quotas; say how many of each: equal, proportional, or numbers."
-        )
+        raise UsageError(GROUPS_ALONE)
     values = constraints.groups
     if isinstance(values, Mapping):
         if ids is None:

@@ -69,13 +69,13 @@ class Partition:
 class ShardPicks:
     """Picks from shards: what is known of each, how they were found, and what constraints did.
 
-    ``partition`` : the clusters behind them, or None.
+    ``partition`` : the clusters behind them.
     """
 
     picks: Bests
     parameters: dict[str, Any]
     constraints: dict[str, Any]
-    partition: Partition | None = None
+    partition: Partition
 
 
 def partitioned(

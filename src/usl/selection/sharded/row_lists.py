@@ -39,6 +39,11 @@ class RowLists:
         return cls(np.unique(lists[0]), first, np.unique(lists[2]))
 
     @property
+    def each(self) -> tuple[Rows, Rows, Rows]:
+        """What is excluded, must be picked, and is labelled."""
+        return self.exclude, self.include, self.labeled
+
+    @property
     def known(self) -> Rows:
         """What counts as labelled, ascending."""
         return np.union1d(self.labeled, self.include)
@@ -51,7 +56,7 @@ class RowLists:
     @property
     def digest(self) -> list[str]:
         """A hash of each list."""
-        return [array_digest(rows) for rows in (self.exclude, self.include, self.labeled)]
+        return [array_digest(rows) for rows in self.each]
 
     def check(self, budget: int, shards: Shards) -> None:
         """:class:`UsageError` for lists that contradict each other, or a budget above the rest."""
@@ -69,23 +74,34 @@ class RowLists:
             check_budget(budget, possible)
 
 
-def count_as_labelled(work: Work, lists: RowLists, constraints: Constraints) -> Labelled:
+def count_as_labelled(
+    work: Work, lists: RowLists, constraints: Constraints, blocked: Float32 | None = None
+) -> Labelled:
     """The labelled rows and must-includes, also written for the tasks: ``known``, ``blocked``.
 
-    ``known`` : what speaks for its near-duplicates; ``blocked`` : what picks keep away from.
+    ``known`` : what speaks for its near-duplicates; ``blocked`` : what picks keep away from, these
+    points and those given [b, d].
     """
     rows = lists.known
     points = rows_of(work, rows)
-    if not len(rows):
-        return Labelled(rows, points)
-    if constraints.distance_of_duplicates is not None:
+    if len(rows) and constraints.distance_of_duplicates is not None:
         work.store.save_rows("known", points)
     if (least := constraints.min_distance) is not None:
-        include, labeled = (np.searchsorted(rows, r) for r in (lists.include, lists.labeled))
-        names = texts_of(work.shards, rows, "id") if len(include) else None
-        check_includes_apart(points, include, labeled, least, names)
-        work.store.save("blocked", points=points, distance=np.array(least))
+        check_apart(work, lists, least, points)
+        away = points if blocked is None else np.concatenate([points, blocked])
+        if len(away):
+            work.store.save("blocked", points=away, distance=np.array(least))
     return Labelled(rows, points, len(lists.include))
+
+
+def check_apart(work: Work, lists: RowLists, least: float, points: Float32) -> None:
+    """:class:`UsageError` for a must-include nearer to what is known, ``points``, than allowed."""
+    if len(lists.include):
+        include, labeled = (
+            np.searchsorted(lists.known, part) for part in (lists.include, lists.labeled)
+        )
+        names = texts_of(work.shards, lists.known, "id")
+        check_includes_apart(points, include, labeled, least, names)
 
 
 def rows_of(work: Work, rows: Rows) -> Float32:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,29 +18,14 @@ from usl.engine.partition import Work
 from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.numeric.arrays import Float32, Rows
-from usl.selection.constraints.resolve import check_distances
-from usl.selection.constraints.select_within import Constraints, select_within
-from usl.selection.contract import METHODS
+from usl.selection.constraints.quotas import Quotas
+from usl.selection.constraints.resolve import GROUPS_ALONE, check_distances
+from usl.selection.constraints.select_within import Constraints
 from usl.selection.ranking import nearest_earlier
-from usl.selection.sharded.bests import Bests
-from usl.selection.sharded.by_cluster import ShardPicks, pick_central, pick_dense
-from usl.selection.sharded.row_lists import RowLists, count_as_labelled, rows_of, texts_of
-from usl.selection.sharded.typical import pick_typical
-
-SAMPLE = 50_000  # rows that a method looks at that cannot look at all
-BY_CLUSTER: dict[str, Callable[..., ShardPicks]] = {
-    "usl": pick_dense,
-    "kmeans": pick_central,
-    "typiclust": pick_typical,
-}
-WHOLE = (*BY_CLUSTER, "random")  # look at all rows
-SAMPLED = ("quorum", "usl_t")  # on a sample
-OWN = {  # parameters of the former
-    "kmeans": (),
-    "random": (),
-    "typiclust": ("preset", "k", "max_clusters"),
-    "usl": ("preset", "k", "lam", "alpha", "momentum", "iterations", "horizon"),
-}
+from usl.selection.sharded.pick_by_group import pick_by_group
+from usl.selection.sharded.pick_rows import Picked, check_method, pick_rows
+from usl.selection.sharded.row_lists import RowLists, rows_of, texts_of
+from usl.selection.sharded.shard_groups import ShardGroups, read_shard_groups
 
 
 @dataclass(frozen=True)
@@ -50,7 +34,8 @@ class ShardSelection:
 
     ``columns`` : figures of each, as of :class:`usl.Selection`; ``looked_at`` : rows that the
     method saw; ``parameters`` : resolved; ``constraints`` : what was asked and what came of it.
-    The first ``included`` are must-includes, for which the method has no figures.
+    The first ``included`` are must-includes, for which the method has no figures; ``group`` str [m]
+    of each, where there are quotas.
     """
 
     rows: Rows
@@ -61,6 +46,7 @@ class ShardSelection:
     looked_at: int
     constraints: dict[str, Any]
     included: int = 0
+    group: NDArray[np.str_] | None = None
 
 
 def select_shards(
@@ -75,6 +61,8 @@ def select_shards(
     labeled: Rows | None = None,
     collapse_duplicates: float | bool | None = None,
     min_distance: float | None = None,
+    groups: ShardGroups | None = None,
+    quotas: Quotas | None = None,
     scratch: str | None = None,
     progress: Progress = silent,
     **method_params: Any,
@@ -90,6 +78,8 @@ def select_shards(
     labeled : rows that have a label already, int64: never picked, and what they cover is served
         last. The driver holds their points.
     collapse_duplicates, min_distance : as of :class:`usl.Constraints`.
+    groups, quotas : how many picks of each group, as of :class:`usl.Constraints`; groups are by
+        default those of a column ``group`` of the shards.
     scratch : folder or address that every worker reaches, for what is finished: a selection that
         was stopped goes on from it. By default a folder of the cache.
 
@@ -102,120 +92,51 @@ def select_shards(
     check_method(method, method_params)
     constraints = Constraints(collapse_duplicates=collapse_duplicates, min_distance=min_distance)
     check_distances(constraints)
+    if groups is not None and quotas is None:
+        raise UsageError(GROUPS_ALONE)
     lists = RowLists.of(exclude, include, labeled)
     lists.check(budget, shards)
     given = sorted((name, repr(value)) for name, value in method_params.items())
-    what = [__version__, shards.digest, budget, method, seed, lists.digest, given]
     distances = [constraints.distance_of_duplicates, min_distance]
-    key = json_digest([*what, distances])
+    what = [__version__, shards.digest, budget, method, seed, lists.digest, given, distances]
+    if quotas is not None:
+        groups = groups or read_shard_groups(shards, None)
+        what += [quotas if isinstance(quotas, str) else sorted(quotas.items()), groups.digest]
+    key = json_digest(what)
     store = Store(f"{(scratch or str(cache_dir() / 'engine')).rstrip('/')}/{key}")
-    work = Work(shards, store, executor, progress)
-    found, looked_at = picked(work, budget, method, seed, constraints, lists, method_params)
-    first = lists.include
-    points = rows_of(work, np.sort(first))[np.searchsorted(np.sort(first), first)]
-    return _finish(shards, found, looked_at, first, points)
+    work, needs = Work(shards, store, executor, progress), budget - len(lists.include)
+    about = method, seed, constraints, lists
+    if quotas is not None:
+        assert groups is not None
+        found = pick_by_group(work, budget, *about, groups, quotas, method_params)
+    elif needs:
+        found = pick_rows(work, needs, *about, method_params)
+    else:
+        nothing = np.empty(0, dtype=np.int64)
+        found = Picked(nothing, rows_of(work, nothing), {}, {}, {}, 0)
+    return _with_included(work, found, lists, groups)
 
 
-def picked(
-    work: Work,
-    budget: int,
-    method: str,
-    seed: int,
-    constraints: Constraints,
-    lists: RowLists,
-    params: dict[str, Any],
-) -> tuple[ShardPicks, int]:
-    """The picks beside the must-includes, best first, and how many rows the method looked at."""
-    told: dict[str, Any] = {}
-    if len(lists.exclude):
-        told["excluded"] = len(lists.exclude)
-    if len(lists.include):
-        told["included"] = len(lists.include)
-    never, needs = lists.never, budget - len(lists.include)
-    work.store.save_rows("excluded", never)
-    asked = constraints.distance_of_duplicates is not None or constraints.min_distance is not None
-    if not needs:
-        return ShardPicks(_plain(work, never[:0]), {}, told), len(work.shards)
-    if method in BY_CLUSTER:
-        labelled = count_as_labelled(work, lists, constraints)
-        found = BY_CLUSTER[method](work, needs, seed, constraints, labelled, **params)
-        assert found.partition is not None
-        picks = found.partition.order(found.picks)
-        found = replace(found, picks=picks, constraints=told | found.constraints)
-        return found, len(work.shards)
-    if method == "random" and not asked:
-        rows = drawn(len(work.shards), needs, never, seed)
-        return ShardPicks(_plain(work, rows), {}, told), len(work.shards)
-    known = np.random.default_rng([seed, 1]).permutation(lists.labeled)[: SAMPLE // 2]
-    known = np.union1d(known, lists.include)
-    rows = drawn(len(work.shards), max(SAMPLE - len(known), needs), never, seed)
-    rows = np.union1d(rows, known)
-    points = rows_of(work, rows)
-    limits = replace(constraints, include=np.searchsorted(rows, lists.include))
-    labeled = np.searchsorted(rows, np.setdiff1d(known, lists.include))
-    names = texts_of(work.shards, rows, "id") if len(lists.include) else None
-    how: dict[str, Any] = {"method": method, "seed": seed, "labeled": labeled, "ids": names}
-    chosen = select_within(points, budget, limits, **how, **params)
-    places = chosen.indices[len(lists.include) :]
-    told |= chosen.constraints or {}
-    parameters = chosen.parameters | {"sample": len(rows)}
-    picks = _bests(rows[places], points[places])
-    return ShardPicks(picks, parameters, told), len(rows)
-
-
-def check_method(method: str, params: dict[str, Any]) -> None:
-    """:class:`UsageError` for a method or a parameter that shards do not have."""
-    if method not in WHOLE + SAMPLED:
-        raise UsageError(
-            f"method: {method!r} does not run on Ray; these do: {', '.join(WHOLE)}, and on a "
-            f"sample of {SAMPLE:,}: {', '.join(SAMPLED)}."
-        )
-    known = OWN.get(method)
-    for name in params:
-        if known is not None and name not in known:
-            has = ", ".join(known) or "none"
-            raise UsageError(f"{name}: no parameter of {method} on Ray; it has: {has}.")
-    METHODS.check(method, METHODS.load(method), params)
-
-
-def drawn(n: int, size: int, left_out: Rows, seed: int) -> Rows:
-    """Random rows that may be picked, ascending, int64; no table of all is made for it."""
-    free = n - len(left_out)
-    rng = np.random.default_rng(seed)
-    places = np.sort(rng.choice(free, min(size, free), replace=False, shuffle=False))
-    shifts = left_out - np.arange(len(left_out))  # how many free rows stand before each
-    return places + np.searchsorted(shifts, places, side="right")
-
-
-def _plain(work: Work, rows: Rows) -> Bests:
-    return _bests(rows, rows_of(work, rows))
-
-
-def _bests(rows: Rows, points: Float32) -> Bests:
-    nothing = np.zeros(len(rows))
-    return Bests(np.zeros(len(rows), np.int64), rows, points, nothing, nothing, nothing)
-
-
-def _finish(
-    shards: Shards, found: ShardPicks, looked_at: int, first: Rows, points: Float32
+def _with_included(
+    work: Work, found: Picked, lists: RowLists, groups: ShardGroups | None
 ) -> ShardSelection:
     """The selection: must-includes first, without figures of the method (-1 and NaN)."""
-    picks = found.picks
-    columns: dict[str, NDArray[Any]] = {}
-    if found.partition is not None:
-        sizes = found.partition.sizes[picks.clusters]
-        columns = {"cluster": picks.clusters, "cluster_size": sizes}
-        if "lam" in found.parameters:
-            columns |= {"density": picks.utility, "regularizer": picks.regularizer}
-        columns["utility"] = picks.scores
-    for name, column in columns.items():
+    first, columns = lists.include, {}
+    for name, column in found.columns.items():
         nothing = -1 if column.dtype.kind in "iu" else np.nan
         columns[name] = np.concatenate([np.full(len(first), nothing, column.dtype), column])
-    rows = np.concatenate([first, picks.rows])
-    vectors = np.concatenate([points, picks.points])
-    earlier = nearest_earlier(vectors, np.arange(len(rows)))
+    rows = np.concatenate([first, found.rows])
+    ordered = np.sort(first)
+    included = rows_of(work, ordered)[np.searchsorted(ordered, first)]
+    points = np.concatenate([included, found.points])
+    earlier = nearest_earlier(points, np.arange(len(rows)))
     columns["nearest_earlier"], columns["nearest_distance"] = earlier
-    ids = texts_of(shards, rows, "id")
+    ids = texts_of(work.shards, rows, "id")
     assert ids is not None
-    about = columns, found.parameters, looked_at, found.constraints
-    return ShardSelection(rows, ids, vectors, *about, included=len(first))
+    given = {"excluded": len(lists.exclude), "included": len(first)}
+    told = {name: count for name, count in given.items() if count} | found.constraints
+    of = None
+    if groups is not None:
+        of = np.array(groups.names, dtype=np.str_)[groups.groups_of(work.shards, rows)]
+    about = columns, found.parameters, found.looked_at, told, len(first), of
+    return ShardSelection(rows, ids, points, *about)

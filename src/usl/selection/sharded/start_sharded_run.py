@@ -34,25 +34,14 @@ from usl.selection.constraints.select_within import Constraints
 from usl.selection.known_labels import NOTHING, ListedLabels, listed_labels
 from usl.selection.prepare import prepare
 from usl.selection.ranking import representatives
+from usl.selection.sharded.pick_rows import check_method, drawn
 from usl.selection.sharded.row_lists import RowLists, rows_of, texts_of
 from usl.selection.sharded.rows_by_id import listed, rows_by_id
-from usl.selection.sharded.select_shards import (
-    ShardSelection,
-    check_method,
-    drawn,
-    select_shards,
-)
+from usl.selection.sharded.select_shards import ShardSelection, select_shards
+from usl.selection.sharded.shard_groups import read_shard_groups
 from usl.selection.write_run import write_run
 
 KEPT = 2_000  # rows beside the picks that the run holds
-BY_GROUP = (
-    "Each group would need a partition of its own: embed the groups to places of their own, and "
-    "select from each."
-)
-NOT_THERE = {  # constraints, and what to do instead
-    "groups": BY_GROUP,
-    "quotas": BY_GROUP,
-}
 
 
 def start_sharded_run(
@@ -97,6 +86,9 @@ def start_sharded_run(
         how: dict[str, Any] = {"method": method, "seed": seed, "scratch": scratch}
         how["collapse_duplicates"] = constraints.collapse_duplicates
         how["min_distance"] = constraints.min_distance
+        if constraints.groups is not None:
+            how["groups"] = read_shard_groups(shards, constraints.groups)
+        how["quotas"] = constraints.quotas
         how |= {name: getattr(lists, name) for name in ("exclude", "include", "labeled")}
         found = select_shards(shards, budget, executor, progress=progress, **how, **method_params)
         taken = np.union1d(found.rows, lists.never)
@@ -121,6 +113,7 @@ def start_sharded_run(
         seed,
         included=picks < found.included,
         chosen=picks >= found.included,
+        group=found.group,
         constraints=found.constraints,
     )
     readable = np.ones(len(ready.collection), dtype=bool)
