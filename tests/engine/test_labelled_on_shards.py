@@ -11,6 +11,7 @@ from usl import Constraints, select_within
 from usl.core.errors import UsageError
 from usl.engine.executor import InProcess
 from usl.selection.sharded.select_shards import select_shards
+from usl.selection.sharded.shard_groups import read_shard_groups
 
 SIZES = (500, 1, 299)
 LABELED, INCLUDE = np.arange(30, 55), np.array([700, 3, 410])
@@ -106,3 +107,6 @@ def test_a_budget_of_must_includes_alone_is_met(table, tmp_path):
     )
     assert found.rows.tolist() == INCLUDE.tolist()
     assert found.ids.tolist() == [f"image-{row:06d}" for row in INCLUDE]
+    groups = read_shard_groups(table[1], ["all"] * sum(SIZES))
+    how = {"include": INCLUDE, "groups": groups, "quotas": {"all": 3}, "scratch": str(tmp_path)}
+    assert select_shards(table[1], 3, InProcess(), **how).rows.tolist() == INCLUDE.tolist()

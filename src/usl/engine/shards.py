@@ -2,7 +2,7 @@
 
 ===================== ============================================================================
 part-00000.parquet    ``id`` (text), ``feature`` (a list of ``width`` float16 or float32), and
-                      where they are known ``digest`` (content hash) and ``path`` (text)
+                      where they are known ``digest`` (content hash), ``path`` and ``group`` (text)
 ...
 _features.json        width, the encoder, rows and bytes of each shard; written last
 ===================== ============================================================================

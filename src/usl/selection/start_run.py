@@ -118,8 +118,7 @@ def start_run(
         refuse_on_ray(memory=memory, **about)
         own: Any = {"method": method, "seed": seed, "overwrite": overwrite, "scratch": scratch}
         own |= {"constraints": constraints, "labels": labels, "address": address}
-        own |= {"progress": progress}
-        return start_sharded_run(source, budget, out, **own, **method_params)
+        return start_sharded_run(source, budget, out, progress=progress, **own, **method_params)
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
     model = with_layer(model, layer)

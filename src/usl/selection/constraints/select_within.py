@@ -54,7 +54,8 @@ class Constraints:
         Must-includes count towards the budget and come first, in the order given.
     collapse_duplicates : a distance in the feature space (unit rows), or True for ``0.1``.
     groups : a group name for each item, [n], or a dict from id to name. For
-        :func:`usl.start_run` also a table with the columns ``image_id`` and ``group``.
+        :func:`usl.start_run` also a table with the columns ``image_id`` and ``group``, and by
+        default the column ``group`` of shards.
     quotas : number of picks by group name (others get none; must-includes count), ``"equal"``
         numbers, or ``"proportional"`` to the sizes of the groups.
     min_distance : least distance between two picks in the feature space (unit rows), 0 to 2.

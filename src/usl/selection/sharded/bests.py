@@ -135,14 +135,18 @@ def exchanged(
     return _highest(may, rows, clusters, points, utility, average, most, settings.lam)
 
 
-def allowed(cells: Cells, cell: int, points: Float32, apart: Apart | None) -> Rows:
-    """Positions of the rows of a cell, ``points`` [r, d], that may be picked, ascending."""
+def allowed(cells: Cells, cell: int, points: Float32 | None, apart: Apart | None) -> Rows:
+    """Positions of the rows of a cell that may be picked, ascending.
+
+    Its ``points`` [r, d] are read where they are needed and not given.
+    """
     store = cells.store
     rows, _, clusters = cells.about(cell)
     may = ~np.isin(rows, store.rows("excluded")[0])
     if store.has("collapsed"):
         may &= store.rows(f"alike/{cell}")[0]
     if store.has("blocked"):
+        points = cells.features(cell) if points is None else points
         blocked, left = store.load("blocked"), np.flatnonzero(may)
         away = squared_to_points(points, left, blocked["points"])
         may[left[away < blocked["distance"] ** 2]] = False
@@ -152,6 +156,7 @@ def allowed(cells: Cells, cell: int, points: Float32, apart: Apart | None) -> Ro
     left = np.flatnonzero(may & state["open"][clusters] & ~np.isin(rows, state["rows"]))
     if not apart.distance:
         return left
+    points = cells.features(cell) if points is None else points
     away = squared_to_points(points, left, state["points"])
     return np.asarray(left[away >= apart.distance**2])
 

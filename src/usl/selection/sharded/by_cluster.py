@@ -116,7 +116,7 @@ def pick_central(
     picks = _served(best, partition, budget)
     if constraints.min_distance:
         first = partition.order(picks)
-        picks = spaced(work, first, budget, constraints.min_distance, again, found, len(partition))
+        picks = spaced(work, first, budget, constraints.min_distance, again, found, partition)
     else:
         picks = filled_up(work, picks, budget, partition, len(best), again, closeness)
     return ShardPicks(picks, {}, found, partition)
@@ -166,7 +166,7 @@ def pick_dense(
 
     if constraints.min_distance:
         first = partition.order(picks)
-        picks = spaced(work, first, budget, constraints.min_distance, again, found, len(partition))
+        picks = spaced(work, first, budget, constraints.min_distance, again, found, partition)
     else:
         picks = filled_up(work, picks, budget, partition, len(best), again, utility)
     told = {} if probing is None else asdict(probing)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from usl.selection.constraints.select_within import Constraints
 from usl.selection.constraints.spacing import keep_apart
 from usl.selection.sharded.bests import Apart, Bests
 from usl.selection.sharded.labelled import Labelled
+
+if TYPE_CHECKING:
+    from usl.selection.sharded.by_cluster import Partition
 
 Mask = NDArray[np.bool_]
 FEW = 8  # rows of a cluster that may take the place of its pick
@@ -72,7 +75,7 @@ def spaced(
     distance: float,
     again: Callable[[Apart, Bests, int], Bests],
     record: dict[str, Any],
-    clusters: int,
+    partition: Partition,
 ) -> Bests:
     """``budget`` picks, no two nearer than ``distance``; ``picks`` come best first.
 
@@ -80,7 +83,6 @@ def spaced(
     ----------
     again : so many best rows of open clusters that are far enough from what is kept.
     record : gets ``rounds``, and how many picks are ``replaced``.
-    clusters : how many there are.
 
     Raises
     ------
@@ -90,16 +92,17 @@ def spaced(
     kept = picks.take(keep_apart(picks.points, distance, budget))
     first, rounds, everywhere = len(kept), 1, False
     while len(kept) < budget:
-        open_ = np.ones(clusters, dtype=bool)
+        open_ = np.ones(len(partition), dtype=bool)
         if not everywhere:
             open_[kept.clusters] = False
         apart = replace(keep(work, f"apart/{rounds}", kept, open_), distance=distance)
         rounds += 1
         found = again(apart, kept, FEW).ranked()
         if not len(found) and everywhere:
+            included = partition.labelled.included
             raise UsageError(
-                f"min_distance: at {distance:g} room was found for {len(kept)} picks of the "
-                f"{budget} wanted. Lower the distance or the budget."
+                f"min_distance: at {distance:g} room was found for {included + len(kept)} picks of "
+                f"the {included + budget} wanted. Lower the distance or the budget."
             )
         everywhere = everywhere or not len(found)
         places = keep_apart(found.points, distance, budget - len(kept), found.clusters)

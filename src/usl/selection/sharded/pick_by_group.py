@@ -17,7 +17,7 @@ from usl.selection.constraints.quotas import Quotas, shares
 from usl.selection.constraints.result import joined_parameters, taking_turns
 from usl.selection.constraints.select_within import Constraints
 from usl.selection.sharded.by_cluster import LIST_ROWS, MOST_LISTS
-from usl.selection.sharded.pick_rows import Picked, pick_rows
+from usl.selection.sharded.pick_rows import Picked, nothing_picked, pick_rows
 from usl.selection.sharded.row_lists import RowLists, check_apart, count_as_labelled, rows_of
 from usl.selection.sharded.shard_groups import ShardGroups
 
@@ -88,7 +88,7 @@ def pick_by_group(
             away = np.concatenate([away, picks.points])
     words = quotas if isinstance(quotas, str) else "given"
     told |= {"quotas": words, "groups": dict(zip(groups.names, given.tolist(), strict=True))}
-    return _joined(found, told)
+    return _joined(found, told) if found else replace(nothing_picked(work), constraints=told)
 
 
 def look_alikes(work: Work, lists: RowLists, constraints: Constraints, distance: float) -> Rows:

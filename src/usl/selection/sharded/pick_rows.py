@@ -52,6 +52,12 @@ class Picked:
     clusters: int = 0
 
 
+def nothing_picked(work: Work) -> Picked:
+    """No picks, where must-includes are all of the budget."""
+    rows = np.empty(0, dtype=np.int64)
+    return Picked(rows, rows_of(work, rows), {}, {}, {}, 0)
+
+
 def pick_rows(
     work: Work,
     needs: int,

@@ -23,7 +23,7 @@ from usl.selection.constraints.resolve import GROUPS_ALONE, check_distances
 from usl.selection.constraints.select_within import Constraints
 from usl.selection.ranking import nearest_earlier
 from usl.selection.sharded.pick_by_group import pick_by_group
-from usl.selection.sharded.pick_rows import Picked, check_method, pick_rows
+from usl.selection.sharded.pick_rows import Picked, check_method, nothing_picked, pick_rows
 from usl.selection.sharded.row_lists import RowLists, rows_of, texts_of
 from usl.selection.sharded.shard_groups import ShardGroups, read_shard_groups
 
@@ -109,11 +109,8 @@ def select_shards(
     if quotas is not None:
         assert groups is not None
         found = pick_by_group(work, budget, *about, groups, quotas, method_params)
-    elif needs:
-        found = pick_rows(work, needs, *about, method_params)
     else:
-        nothing = np.empty(0, dtype=np.int64)
-        found = Picked(nothing, rows_of(work, nothing), {}, {}, {}, 0)
+        found = pick_rows(work, needs, *about, method_params) if needs else nothing_picked(work)
     return _with_included(work, found, lists, groups)
 
 

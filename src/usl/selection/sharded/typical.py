@@ -60,7 +60,7 @@ def pick_typical(
 
     if constraints.min_distance:
         first = partition.order(picks)
-        picks = spaced(work, first, budget, constraints.min_distance, again, found, len(partition))
+        picks = spaced(work, first, budget, constraints.min_distance, again, found, partition)
     told: dict[str, Any] = {"preset": preset, "k": k, "max_clusters": max_clusters}
     return ShardPicks(picks, told, found, partition)
 
@@ -83,7 +83,7 @@ def _turns(work: Work, partition: Partition, budget: int) -> Rows:
 
 def candidates_of(cells: Cells, cell: int) -> tuple[Rows, Rows]:
     """Clusters of a cell, and how many of their rows may be picked."""
-    may = allowed(cells, cell, cells.features(cell), None)
+    may = allowed(cells, cell, None, None)
     return np.unique(cells.about(cell)[2][may], return_counts=True)
 
 
