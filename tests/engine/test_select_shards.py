@@ -117,7 +117,7 @@ def test_a_method_that_does_not_run_there_is_refused(table):
 
 def test_two_workers_pick_what_one_process_does(table, cluster, tmp_path):
     _, shards = table
-    how = {"collapse_duplicates": 0.3, "min_distance": 0.5}
+    how = {"collapse_duplicates": 0.3, "min_distance": 0.5, "labeled": [5, 900], "include": [70]}
     one = select_shards(shards, 60, InProcess(), scratch=str(tmp_path / "one"), **how)
     two = select_shards(shards, 60, OnRay(cluster), scratch=str(tmp_path / "two"), **how)
     assert one.constraints == two.constraints

@@ -55,7 +55,11 @@ def test_must_includes_come_first_and_labels_are_there_from_the_start(shards, tm
     told = {split.ids[row]: split.labels[row] for row in split.labeled()}
     assert told == {"image-001700": "cat", "image-000020": "dog"}
     assert run.info["selection"]["known"]["classes"] == {"cat": 1, "dog": 1}
-    assert run.info["selection"]["constraints"] == {"excluded": 1, "included": 2}
+    assert run.info["selection"]["constraints"] == {
+        "include_file": str(wanted),
+        "excluded": 1,
+        "included": 2,
+    }
 
 
 @pytest.mark.usefixtures("cluster")

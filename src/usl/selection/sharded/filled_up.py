@@ -22,6 +22,7 @@ from usl.selection.sharded.kept_apart import FEW, keep
 if TYPE_CHECKING:
     from usl.selection.sharded.by_cluster import Partition
 
+LONGEST = 1024  # rows of a list; every pick from it compares them with all that is taken
 Rated = Callable[[Bests, Float32], tuple[Values, Values]]
 
 
@@ -43,7 +44,7 @@ def filled_up(
     rated : score and regulariser of rows, float64 [r], given the points that are taken [t, d].
     """
     counts = partition.covered + np.bincount(picks.clusters, minlength=len(partition))
-    most = max(FEW, FEW * budget // max(1, open_))  # the driver holds FEW per pick
+    most = max(FEW, min(LONGEST, FEW * budget // max(1, open_)))  # the driver holds FEW per pick
     everywhere = np.ones(len(partition), dtype=bool)
     for number in count(1):
         if len(picks) >= budget:

@@ -114,7 +114,7 @@ def start_sharded_run(
         included=picks < found.included,
         chosen=picks >= found.included,
         group=found.group,
-        constraints=found.constraints,
+        constraints=files_of(constraints) | found.constraints,
     )
     readable = np.ones(len(ready.collection), dtype=bool)
     seconds = {"select": round(time.perf_counter() - began, 3)}
@@ -130,6 +130,13 @@ def start_sharded_run(
         }
         write_json(folder / runs.INFO, info)
     return Run.open(out)
+
+
+def files_of(constraints: Constraints) -> dict[str, str]:
+    """The files that constraints came from, by name."""
+    given = {name: getattr(constraints, name) for name in ("exclude", "include", "groups")}
+    files = {name: one for name, one in given.items() if isinstance(one, str | os.PathLike)}
+    return {f"{name}_file": shown(one) for name, one in files.items()}
 
 
 def refuse_on_ray(**given: Any) -> None:
