@@ -31,6 +31,11 @@ def write_shards(folder, points, sizes):
 def partition_of(place, n, width=12):
     """The cluster of every row, from the cells of the selection that worked at ``place``."""
     (folder,) = place.iterdir()
+    return clusters_in(folder, n, width)
+
+
+def clusters_in(folder, n, width=12):
+    """The cluster of every row, from the cells in a folder."""
     store = Store(str(folder))
     sizes = store.load("means")["sizes"]
     starts = np.concatenate([[0], np.cumsum(sizes)])

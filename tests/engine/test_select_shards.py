@@ -111,13 +111,13 @@ def test_copies_and_few_rows_still_meet_the_budget(tmp_path):
 
 
 def test_a_method_that_does_not_run_there_is_refused(table):
-    with pytest.raises(UsageError, match="'probcover' does not run on Ray; these do: kmeans, usl"):
+    with pytest.raises(UsageError, match="'probcover' does not run on Ray; these do: usl, kmeans"):
         select_shards(table[1], 5, InProcess(), method="probcover")
 
 
 def test_two_workers_pick_what_one_process_does(table, cluster, tmp_path):
     _, shards = table
-    how = {"collapse_duplicates": 0.3, "min_distance": 0.5}
+    how = {"collapse_duplicates": 0.3, "min_distance": 0.5, "labeled": [5, 900], "include": [70]}
     one = select_shards(shards, 60, InProcess(), scratch=str(tmp_path / "one"), **how)
     two = select_shards(shards, 60, OnRay(cluster), scratch=str(tmp_path / "two"), **how)
     assert one.constraints == two.constraints

@@ -40,13 +40,37 @@ def test_the_run_asks_for_the_picks_and_names_its_shards(shards, tmp_path):
 
 
 @pytest.mark.usefixtures("cluster")
+def test_must_includes_come_first_and_labels_are_there_from_the_start(shards, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image_id,label\nimage-001700,cat\nimage-000020,dog\nimage-000021,\n")
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text("image-002400\nimage-000007\n")
+    constraints = Constraints(include=wanted, exclude=["image-000021"])
+    how = {"method": "random", "engine": "ray", "constraints": constraints, "labels": labels}
+    run = start_run(shards, 6, tmp_path / "run", **how)
+    split = run.split()
+    asked = [split.ids[row] for row in split.requested()]
+    assert asked[:2] == ["image-002400", "image-000007"]
+    assert len(asked) == 6
+    told = {split.ids[row]: split.labels[row] for row in split.labeled()}
+    assert told == {"image-001700": "cat", "image-000020": "dog"}
+    assert run.info["selection"]["known"]["classes"] == {"cat": 1, "dog": 1}
+    assert run.info["selection"]["constraints"] == {
+        "include_file": str(wanted),
+        "excluded": 1,
+        "included": 2,
+    }
+
+
+@pytest.mark.usefixtures("cluster")
 def test_what_does_not_run_there_is_refused(shards, tmp_path):
     def refused(match, kind=UsageError, **how):
         with pytest.raises(kind, match=match):
             start_run(shards, 5, tmp_path / "run", **{"engine": "ray", "method": "usl", **how})
 
-    refused("quotas: not on Ray. Each group would", constraints=Constraints(quotas="equal"))
-    refused("include: not on Ray", constraints=Constraints(include=["image-000003"]))
-    refused("1 of 1 ids are not there", DataError, constraints=Constraints(exclude=["nobody"]))
+    refused("quotas: given without groups", constraints=Constraints(quotas="equal"))
+    refused("use_known: not on Ray. Shards carry no labels", use_known=True)
+    nobody = "exclude, entry 1: no item 'nobody' in the collection"
+    refused(nobody, DataError, constraints=Constraints(exclude=["nobody"]))
     refused("pca: not on Ray", pca=3)
     refused("address: of a cluster", engine="local", address="here:1")

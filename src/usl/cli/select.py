@@ -47,7 +47,8 @@ def select(
     include : images to request in any case, as part of the budget: such a file.
     collapse_duplicates : of images nearer to each other than this, leave out all but one; alone:
         0.1.
-    groups : table with the columns image_id and group, for --quota.
+    groups : table with the columns image_id and group, for --quota; shards may have a column group
+        instead.
     quotas : number of picks of a group, NAME=COUNT, once for each; or equal, or proportional.
     """
     limits = {one.name: options.pop(one.name, None) for one in fields(Constraints)}

@@ -8,6 +8,7 @@ and every other row is near one. The cells work at the same time, in rounds:
 3. Rows near a proposal that stands are its duplicates; what is left is open in the next round.
 
 The first cell's proposals stand, so that this ends; nearly all is settled in the first round.
+Rows near a known point, of a labelled row say, are its duplicates before the first.
 
 =========================== ======================================================================
 alike/C-R.proposed, .stands bool, of each row of cell C in round R
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from usl.engine.cells import Cells
 from usl.engine.partition import Work
+from usl.numeric.blocks import rows_per_block
 from usl.numeric.distances import half_distances, halved, squared_distances
 from usl.numeric.near_duplicates import BLOCK, ROUNDING, near_duplicates
 
@@ -61,6 +63,8 @@ def propose(cells: Cells, cell: int, number: int, distance: float) -> None:
     store, name = cells.store, f"alike/{cell}-{number}.proposed"
     if store.has(name):
         return
+    if number == 1:
+        store.save(f"alike/{cell}-0", open=_far_from_known(cells, cell, distance))
     open_ = _open(cells, cell, number)
     order = np.argsort(cells.about(cell)[0])  # the turn of the rows is that of the table
     points = cells.features(cell)[order]
@@ -102,6 +106,8 @@ def settle(
             store.save_rows(f"alike/{cell}", speak)
         store.save(name, open=open_, speak=speak)
     open_ = store.load(name)["open"]
+    if number == 1:
+        before = _free(cells, cell)
     return int(open_.sum()), int((before & ~stands & ~open_).sum())
 
 
@@ -156,7 +162,21 @@ def near_one(
 
 def _open(cells: Cells, cell: int, number: int) -> Mask:
     """Which rows of a cell are neither representatives nor duplicates before a round."""
-    if number > 1:
-        return np.asarray(cells.store.load(f"alike/{cell}-{number - 1}")["open"])
-    excluded = cells.store.rows("excluded")[0]
-    return ~np.isin(cells.about(cell)[0], excluded)
+    return np.asarray(cells.store.load(f"alike/{cell}-{number - 1}")["open"])
+
+
+def _free(cells: Cells, cell: int) -> Mask:
+    """Which rows of a cell may be picked, near-duplicates or not."""
+    return ~np.isin(cells.about(cell)[0], cells.store.rows("excluded")[0])
+
+
+def _far_from_known(cells: Cells, cell: int, distance: float) -> Mask:
+    """Which rows of a cell may be picked and are near none of the points ``known`` [k, d]."""
+    open_, store = _free(cells, cell), cells.store
+    if store.has("known"):
+        points, known = cells.features(cell), store.rows("known")[0]
+        places, step = np.flatnonzero(open_), rows_per_block(4 * len(known))
+        for first in range(0, len(places), step):
+            some = places[first : first + step]
+            open_[some] = (squared_distances(points[some], known) >= distance**2).all(axis=1)
+    return open_

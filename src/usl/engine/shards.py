@@ -2,7 +2,7 @@
 
 ===================== ============================================================================
 part-00000.parquet    ``id`` (text), ``feature`` (a list of ``width`` float16 or float32), and
-                      where they are known ``digest`` (content hash) and ``path`` (text)
+                      where they are known ``digest`` (content hash), ``path`` and ``group`` (text)
 ...
 _features.json        width, the encoder, rows and bytes of each shard; written last
 ===================== ============================================================================
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 RECORD = "_features.json"
 FORMAT = 1
 COLUMNS = ("id", "digest", "path", "feature")
+NEEDED = ("id", "group")  # columns in which no row is without a value
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,9 @@ class Shards:
     def texts(self, number: int, name: str = "id") -> NDArray[np.str_] | None:
         """The ids of a shard (or digests, or paths), str [rows]; None for a column it lacks."""
         column = self._column(number, name)
+        if column is not None and column.null_count and name in NEEDED:
+            where = self.store.where(self.parts[number].name)
+            raise DataError(f"{where}: {counted(column.null_count, 'row')} without {name}.")
         return None if column is None else np.array(column.to_pylist(), dtype=np.str_)
 
     def ids(self, number: int) -> NDArray[np.str_]:

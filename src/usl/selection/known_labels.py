@@ -117,6 +117,33 @@ def read_known(
             "use_known: the labels of the source and those of a file are both asked for. Leave one "
             "of them out."
         )
+    return listed_labels(labels).found_in(collection)
+
+
+@dataclass(frozen=True, eq=False)
+class ListedLabels:
+    """Labels by name: ``words`` that stand for images, a label of each, and ``where`` it stands.
+
+    ``given`` : what they are from; ``base`` : the folder that names may be relative to.
+    """
+
+    words: list[str]
+    labels: list[str]
+    where: Callable[[int], str]
+    given: str
+    base: Path | None
+
+    def found_in(self, collection: Collection) -> Known:
+        """The labels of a collection's images.
+
+        Raises :class:`DataError` for an image that it does not hold, or one with two labels.
+        """
+        about = self.words, self.labels, self.where, self.given, self.base
+        return _matched(*about, collection)
+
+
+def listed_labels(labels: str | os.PathLike[str] | Mapping[str, Any]) -> ListedLabels:
+    """Labels from a table, or by id; :class:`DataError` where there is none."""
     where: Callable[[int], str]
     base: Path | None
     if isinstance(labels, Mapping):
@@ -136,13 +163,12 @@ def read_known(
         raise DataError(
             f"{given}: holds no label. Fill in the column label, or leave the file out."
         )
-    return _matched(
+    return ListedLabels(
         [words[row] for row in has],
         [str(texts[row]) for row in has],
         lambda place: where(has[place]),
         given,
         base,
-        collection,
     )
 
 

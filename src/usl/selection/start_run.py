@@ -113,12 +113,12 @@ def start_run(
     **method_params : the method's own parameters.
     """
     if check_engine(engine, address) == "ray":
-        about: Any = {"labels": labels, "use_known": use_known, "exclude_quality": exclude_quality}
+        about: Any = {"use_known": use_known, "exclude_quality": exclude_quality}
         about |= {"layer": layer, "center": center, "standardize": standardize, "pca": pca}
         refuse_on_ray(memory=memory, **about)
         own: Any = {"method": method, "seed": seed, "overwrite": overwrite, "scratch": scratch}
-        own |= {"constraints": constraints, "address": address, "progress": progress}
-        return start_sharded_run(source, budget, out, **own, **method_params)
+        own |= {"constraints": constraints, "labels": labels, "address": address}
+        return start_sharded_run(source, budget, out, progress=progress, **own, **method_params)
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
     model = with_layer(model, layer)

@@ -14,7 +14,9 @@ def share(quotas, column, budget, *, included=None, free=None):
     sizes = groups.counts(np.ones(len(column), dtype=bool))
     included = np.zeros_like(sizes) if included is None else np.array(included)
     free = sizes - included if free is None else np.array(free)
-    given_ = shares(quotas, groups, budget, weights=sizes, included=included, free=free)
+    given_ = shares(
+        quotas, groups.names, budget, sizes=sizes, weights=sizes, included=included, free=free
+    )
     return dict(zip(groups.names, given_.tolist(), strict=True))
 
 

@@ -112,23 +112,33 @@ def read_ids(path: Path) -> Listed:
 
 def read_groups(path: Path, collection: Collection, rows: Rows) -> NDArray[np.object_]:
     """A group name for each item of the collection, None for those outside ``rows``; object [n]."""
-    table = read_table(path)
-    ids = _id_cells(table)
-    column = _group_column(table)
-    names = ["" if name is None else str(name).strip() for name in table.values(column)]
-    found = rows_of(ids, collection.ids, table.where)
+    listed, names = listed_groups(path)
+    found = rows_of(listed.ids, collection.ids, listed.where)
     groups = np.full(len(collection), None, dtype=object)
     for position, (row, name) in enumerate(zip(found.tolist(), names, strict=True)):
-        if not name:
-            raise DataError(f"{table.where(position)}: no {column}. Fill it in.")
         if groups[row] not in (None, name):
-            raise DataError(
-                f"{table.where(position)}: {ids[position]!r} is in the group {groups[row]!r} "
-                "already. Remove one of the rows."
-            )
+            raise in_two_groups(listed, position, str(groups[row]))
         groups[row] = name
     _check_all_grouped(str(path), collection, groups, rows)
     return groups
+
+
+def listed_groups(path: Path) -> tuple[Listed, list[str]]:
+    """The ids that a table of groups lists, and the group of each."""
+    table = read_table(path)
+    ids, column = _id_cells(table), _group_column(table)
+    names = ["" if name is None else str(name).strip() for name in table.values(column)]
+    if "" in names:
+        raise DataError(f"{table.where(names.index(''))}: no {column}. Fill it in.")
+    return Listed(ids, table.where), names
+
+
+def in_two_groups(listed: Listed, position: int, earlier: str) -> DataError:
+    """The error for an entry whose item is in another group by an earlier one."""
+    return DataError(
+        f"{listed.where(position)}: {listed.ids[position]!r} is in the group {earlier!r} already. "
+        "Remove one of the rows."
+    )
 
 
 def _id_cells(table: Table) -> list[str]:

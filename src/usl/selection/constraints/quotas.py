@@ -68,9 +68,10 @@ def parse_quotas(words: Sequence[str]) -> Quotas | None:
 
 def shares(
     quotas: Quotas,
-    groups: Groups,
+    names: list[str],
     budget: int,
     *,
+    sizes: NDArray[np.int64],
     weights: NDArray[np.int64],
     included: NDArray[np.int64],
     free: NDArray[np.int64],
@@ -81,7 +82,8 @@ def shares(
     ----------
     quotas : counts by name (a group without one gets none), or how to share: ``equal`` numbers
         (small groups give way to the others), or ``proportional`` to ``weights``.
-    weights : int64 [g], the size of each group.
+    names, sizes : of the groups, sorted, and how many items each has, int64 [g].
+    weights : int64 [g], how many of them count where shares are proportional.
     included : int64 [g], must-includes of each group; free : int64 [g], what else may be picked.
 
     Raises
@@ -102,26 +104,26 @@ def shares(
                 f"budget: {budget} given, but the groups hold {most.sum()} items to choose from."
             )
         return _shared(np.ones_like(most) if quotas == "equal" else weights, budget, included, most)
-    wanted = np.zeros(len(groups.names), dtype=np.int64)
+    wanted = np.zeros(len(names), dtype=np.int64)
     for name, count in quotas.items():
-        if name not in groups.names:
+        if name not in names:
             raise UsageError(
-                f"quotas: no item is in a group {name!r}.{did_you_mean(str(name), groups.names)} "
-                f"Groups: {_listing(groups.names)}."
+                f"quotas: no item is in a group {name!r}.{did_you_mean(str(name), names)} "
+                f"Groups: {_listing(names)}."
             )
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
             raise UsageError(
                 f"quotas: {count!r} given for {name!r}; it must be a whole number, 0 or more."
             )
-        wanted[groups.names.index(name)] = count
+        wanted[names.index(name)] = count
     if wanted.sum() != budget:
         raise UsageError(
             f"quotas: they add up to {wanted.sum()}, but the budget is {budget}. Change one or "
             "the other."
         )
-    for group, name in enumerate(groups.names):
+    for group, name in enumerate(names):
         if wanted[group] > most[group]:
-            size = int((groups.of == group).sum())
+            size = int(sizes[group])
             left = "" if size == most[group] else f", of which {most[group]} can be picked"
             raise UsageError(
                 f"quotas: {wanted[group]} asked of {name!r}, but the group has {size} items{left}."

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 Share = tuple[str | None, Rows | None, int]  # of the picks: group, its rows (None: all), how many
+GROUPS_ALONE = (
+    "groups: given without quotas; say how many of each: equal, proportional, or numbers."
+)
 LOOK_ALIKES = 20_000  # ids among which a similar one is sought
 
 
@@ -78,8 +81,9 @@ class Wanted:
         included = self.groups.counts(self.include)
         given = shares(
             quotas,
-            self.groups,
+            self.groups.names,
             budget,
+            sizes=self.groups.counts(np.arange(len(self.free))),
             weights=self.groups.counts(sizes),
             included=included,
             free=self.groups.counts(self.free),
@@ -114,11 +118,27 @@ def resolve(
     def item(row: int) -> str:
         return f"row {row}" if ids is None else repr(str(names[row]))
 
-    for rows, what in (
+    clashes = (
         (excluded, "is excluded as well"),
         (known, "has a label already"),
         (np.flatnonzero(~free), "is not among the candidates"),
-    ):
+    )
+    refuse_clashes(included, clashes, budget, item)
+    free[np.concatenate([excluded, included, known])] = False
+    return Wanted(constraints, excluded, included, known, free, _groups(constraints, n, ids))
+
+
+def refuse_clashes(
+    included: Rows,
+    clashes: Sequence[tuple[Rows, str]],
+    budget: int,
+    item: Callable[[int], str],
+) -> None:
+    """:class:`UsageError` for must-includes that something else forbids, or above the budget.
+
+    ``clashes`` : rows that may not be picked, and why; ``item`` names a row.
+    """
+    for rows, what in clashes:
         clash = included[np.isin(included, rows)]
         if len(clash):
             more = more_such(len(clash), "item")
@@ -130,8 +150,6 @@ def resolve(
             f"include: {counted(len(included), 'item')} must be picked, but the budget is "
             f"{budget}. Raise the budget, or include fewer."
         )
-    free[np.concatenate([excluded, included, known])] = False
-    return Wanted(constraints, excluded, included, known, free, _groups(constraints, n, ids))
 
 
 def check_distances(constraints: Constraints) -> None:
@@ -151,9 +169,7 @@ def _groups(constraints: Constraints, n: int, ids: ArrayLike | None) -> Groups |
             raise UsageError("quotas: given without groups; say which group each item is in.")
         return None
     if constraints.quotas is None:
-        raise UsageError(
-            "groups: given without quotas; say how many of each: equal, proportional, or numbers."
-        )
+        raise UsageError(GROUPS_ALONE)
     values = constraints.groups
     if isinstance(values, Mapping):
         if ids is None:
@@ -195,7 +211,7 @@ def rows_of(words: Sequence[str], ids: ArrayLike, where: Callable[[int], str]) -
     import pyarrow.compute as pc
 
     known = np.asarray(ids, dtype=np.str_)
-    value_set = pa.array(known.tolist())
+    value_set = pa.array(known.tolist(), pa.string())
     found = pc.index_in(pa.array(list(words), pa.string()), value_set=value_set)
     if found.null_count:  # a Mac may have decomposed the umlauts
         tidy = pa.array([tidy_id(word) for word in words], pa.string())

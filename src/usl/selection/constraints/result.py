@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from usl.selection.constraints.select_within import Constraints
 
 Rows = NDArray[np.int64]
-OWN = ("nearest_earlier", "nearest_distance")  # columns that are found anew
+OWN = ("nearest_earlier", "nearest_distance", "row")  # columns that are no method's
 BLOCK = 65_536  # rows
 
 
@@ -89,16 +89,11 @@ def assemble(
 ) -> Constrained:
     """The picks of all parts as one selection.
 
-    Must-includes come first. Then the parts take turns: the i-th of a part's q picks comes at
-    (i + 1/2) / q, so that every prefix has about the proportions of the whole.
+    Must-includes come first; then the parts take turns.
     """
-    turns = sorted(
-        ((place + 0.5) / len(part.kept), -len(part.kept), part.number, place)
-        for part in parts
-        for place in range(len(part.kept))
-    )
-    of_number = {part.number: part for part in parts}
-    chosen = [(of_number[number], of_number[number].kept[place]) for *_, number, place in turns]
+    ordered = sorted(parts, key=lambda part: part.number)
+    turns = taking_turns([len(part.kept) for part in ordered])
+    chosen = [(ordered[number], ordered[number].kept[place]) for number, place in turns]
     rows = np.concatenate([wanted.include, [kept.row for _, kept in chosen]]).astype(np.int64)
     first = len(wanted.include)
     by_method = np.array([False] * first + [kept.call != NO_CALL for _, kept in chosen], dtype=bool)
@@ -112,7 +107,7 @@ def assemble(
         _stand_for(features, parts, rows, wanted),
         columns,
         method,
-        _joined_parameters(calls),
+        joined_parameters([call.parameters for call in calls]),
         seed,
         propagated=_propagated(parts, rows, len(features)),
         history=[] if largest is None else largest.history,
@@ -123,6 +118,20 @@ def assemble(
         duplicate_of=original,
         constraints=_record(constraints, wanted, original, rows, rounds, by_method),
     )
+
+
+def taking_turns(counts: Sequence[int]) -> list[tuple[int, int]]:
+    """Number of a part and place in it, in turn, for parts of so many picks.
+
+    The i-th of a part's q picks comes at (i + 1/2) / q, so that every prefix has about the
+    proportions of the whole.
+    """
+    turns = sorted(
+        ((place + 0.5) / count, -count, number, place)
+        for number, count in enumerate(counts)
+        for place in range(count)
+    )
+    return [(number, place) for *_, number, place in turns]
 
 
 def _figures(chosen: Sequence[tuple[Part, Kept]], first: int) -> dict[str, NDArray[Any]]:
@@ -195,13 +204,11 @@ def _propagated(parts: Sequence[Part], rows: Rows, n: int) -> Rows | None:
     return result
 
 
-def _joined_parameters(calls: Sequence[Selection]) -> dict[str, Any]:
+def joined_parameters(calls: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The parameters in force; where the calls differ, a list of each call's."""
-    if not calls:
-        return {}
     joined = {}
-    for name in calls[0].parameters:
-        values = [call.parameters.get(name) for call in calls]
+    for name in calls[0] if calls else {}:
+        values = [call.get(name) for call in calls]
         joined[name] = values[0] if all(v == values[0] for v in values) else values
     return joined
 

@@ -54,7 +54,8 @@ class Constraints:
         Must-includes count towards the budget and come first, in the order given.
     collapse_duplicates : a distance in the feature space (unit rows), or True for ``0.1``.
     groups : a group name for each item, [n], or a dict from id to name. For
-        :func:`usl.start_run` also a table with the columns ``image_id`` and ``group``.
+        :func:`usl.start_run` also a table with the columns ``image_id`` and ``group``, and by
+        default the column ``group`` of shards.
     quotas : number of picks by group name (others get none; must-includes count), ``"equal"``
         numbers, or ``"proportional"`` to the sizes of the groups.
     min_distance : least distance between two picks in the feature space (unit rows), 0 to 2.
@@ -167,7 +168,7 @@ def select_within(
     # 3. The method, group by group, until there are enough that keep their distance.
     least = asked.min_distance or 0.0
     if least:
-        _check_includes_apart(table, wanted, least, ids)
+        check_includes_apart(table, wanted.include, wanted.labeled, least, ids)
     rounds = pick_parts(
         table,
         parts,
@@ -192,18 +193,20 @@ def _only(free: NDArray[np.bool_], rows: Rows) -> NDArray[np.bool_]:
     return mask
 
 
-def _check_includes_apart(
-    table: Float32, wanted: Wanted, least: float, ids: ArrayLike | None
+def check_includes_apart(
+    table: Float32, rows: Rows, labeled: Rows, least: float, ids: ArrayLike | None
 ) -> None:
-    """UsageError for must-includes nearer to each other, or to a labelled item, than allowed."""
-    rows = wanted.include
+    """UsageError for must-includes nearer to each other, or to a labelled item, than allowed.
+
+    ``rows`` and ``labeled`` are rows of ``table`` [n, d], whose items are called ``ids`` [n].
+    """
     names = np.arange(len(table)) if ids is None else np.asarray(ids)
     kept = keep_apart(table[rows], least, len(rows))
     near = np.setdiff1d(np.arange(len(rows)), kept)
     others = [int(row) for row in rows[: near[0]]] if len(near) else []
-    close = np.flatnonzero(squared_to(table, rows, wanted.labeled) < least**2)
+    close = np.flatnonzero(squared_to(table, rows, labeled) < least**2)
     if len(close):
-        near, others = close, [int(row) for row in wanted.labeled]
+        near, others = close, [int(row) for row in labeled]
     if len(near):
         row = rows[int(near[0])]
         gaps = [float(squared_to(table, row[None], np.array([other]))[0]) for other in others]

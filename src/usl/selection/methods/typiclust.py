@@ -70,9 +70,11 @@ def pick(
     allowed[candidates] = True
     picks: list[int] = []
     typicality: list[float] = []
-    order = _order(clusters, labeled, count)
+    sizes = np.bincount(clusters, minlength=count)
+    covered = np.bincount(clusters[labeled], minlength=count)
     while len(picks) < budget:
-        for cluster in _open(order, rest[allowed], np.bincount(clusters, minlength=count)):
+        left = np.bincount(clusters[allowed], minlength=count) > 0
+        for cluster in in_turn(sizes, covered, left):
             rows = np.flatnonzero(rest == cluster)
             score = np.zeros(len(rows))
             if len(rows) > 1:
@@ -95,19 +97,14 @@ def pick(
     )
 
 
-def _order(
-    clusters: NDArray[np.int64], labeled: NDArray[np.int64], count: int
+def in_turn(
+    sizes: NDArray[np.int64], covered: NDArray[np.int64], left: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Cluster numbers, fewest labels first, then the larger, then the lower number; int64 [c]."""
-    sizes = np.bincount(clusters, minlength=count)
-    covered = np.bincount(clusters[labeled], minlength=count)
-    return np.lexsort((-sizes, covered))
+    """The clusters with a candidate ``left``: fewest labels first, then the larger, then the lower.
 
-
-def _open(
-    order: NDArray[np.int64], left: NDArray[np.int64], sizes: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Those of ``order`` with a candidate ``left`` (their clusters); small ones only if all are."""
-    open_ = order[np.isin(order, left)]
+    Small ones only if no other is left. ``sizes``, labels (``covered``) and ``left``, each [c].
+    """
+    order = np.lexsort((-sizes, covered))
+    open_ = order[left[order]]
     large = open_[sizes[open_] > SMALL]
     return large if len(large) else open_

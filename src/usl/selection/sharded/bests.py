@@ -16,7 +16,6 @@ from usl.selection.constraints.spacing import squared_to_points
 from usl.selection.methods.usl import Preset
 
 BLOCK = 8192  # rows
-SPARE = 64  # rows of a cluster that may be its further picks
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,10 @@ class Bests:
     def take(self, places: Rows) -> Self:
         """Some of them, in this order."""
         return type(self)(*(getattr(self, one.name)[places] for one in fields(self)))
+
+    def ranked(self) -> Self:
+        """The highest score first; ties: the lower row."""
+        return self.take(np.lexsort((self.rows, -self.scores)))
 
     def best(self, most: int = 1) -> Self:
         """The ``most`` highest scores of each cluster; ties: the lower row."""
@@ -73,13 +76,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class Apart:
-    """Rows at a ``distance`` from picks that are kept, of clusters that are open.
+    """Rows beside picks that are kept, at a ``distance`` from them, of clusters that are open.
 
-    ``name`` of the file with the ``points`` kept and which clusters are ``open``.
+    ``name`` of the file with the ``rows`` and ``points`` kept and which clusters are ``open``.
     """
 
     name: str
-    distance: float
+    distance: float = 0.0
 
 
 def central(cells: Cells, cell: int, most: int, apart: Apart | None = None) -> Bests:
@@ -132,17 +135,28 @@ def exchanged(
     return _highest(may, rows, clusters, points, utility, average, most, settings.lam)
 
 
-def allowed(cells: Cells, cell: int, points: Float32, apart: Apart | None) -> Rows:
-    """Positions of the rows of a cell, ``points`` [r, d], that may be picked, ascending."""
+def allowed(cells: Cells, cell: int, points: Float32 | None, apart: Apart | None) -> Rows:
+    """Positions of the rows of a cell that may be picked, ascending.
+
+    Its ``points`` [r, d] are read where they are needed and not given.
+    """
     store = cells.store
     rows, _, clusters = cells.about(cell)
     may = ~np.isin(rows, store.rows("excluded")[0])
     if store.has("collapsed"):
         may &= store.rows(f"alike/{cell}")[0]
+    if store.has("blocked"):
+        points = cells.features(cell) if points is None else points
+        blocked, left = store.load("blocked"), np.flatnonzero(may)
+        away = squared_to_points(points, left, blocked["points"])
+        may[left[away < blocked["distance"] ** 2]] = False
     if apart is None:
         return np.flatnonzero(may)
     state = store.load(apart.name)
-    left = np.flatnonzero(may & state["open"][clusters])
+    left = np.flatnonzero(may & state["open"][clusters] & ~np.isin(rows, state["rows"]))
+    if not apart.distance:
+        return left
+    points = cells.features(cell) if points is None else points
     away = squared_to_points(points, left, state["points"])
     return np.asarray(left[away >= apart.distance**2])
 

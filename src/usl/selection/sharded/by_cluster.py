@@ -7,7 +7,7 @@ would find.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -16,13 +16,15 @@ import numpy as np
 from usl.engine.cells import Cells, make_cells
 from usl.engine.densities import mean_distances
 from usl.engine.partition import Work, fit
-from usl.numeric.arrays import Float32, Rows
-from usl.numeric.distances import squared_distances
+from usl.numeric.arrays import Float32, Rows, Values
+from usl.numeric.distances import nearest
 from usl.selection.constraints.select_within import Constraints
-from usl.selection.methods.usl import Preset, resolve
+from usl.selection.methods.usl import resolve
 from usl.selection.ranking import FARTHEST, greedy_order
-from usl.selection.sharded.bests import SPARE, Apart, Bests, Turn, central, dense, exchanged
-from usl.selection.sharded.kept_apart import FEW, collapsed, spaced
+from usl.selection.sharded.bests import Apart, Bests, Turn, central, dense, exchanged
+from usl.selection.sharded.filled_up import filled_up
+from usl.selection.sharded.kept_apart import collapsed, spaced
+from usl.selection.sharded.labelled import Labelled
 from usl.selection.shared.repulsion import EXACT_PAIRS, REACH, near_picks
 
 LONGEST = 4096  # rows per cluster up to which clusters serve as the lists of the search
@@ -30,53 +32,94 @@ LIST_ROWS, MOST_LISTS = 1000, 65_536  # of a partition made for the search alone
 
 
 @dataclass(frozen=True)
+class Partition:
+    """Clusters of all rows, as the driver knows them.
+
+    ``cells`` hold the rows by the ``lists`` of that name; ``means`` float32 [c, d] and ``sizes``
+    int64 [c] of the clusters; ``labelled`` : rows, with their clusters.
+    """
+
+    cells: Cells
+    lists: str
+    means: Float32
+    sizes: Rows
+    labelled: Labelled
+
+    def __len__(self) -> int:
+        """Number of clusters."""
+        return len(self.sizes)
+
+    @property
+    def covered(self) -> Rows:
+        """Labelled rows in each cluster, int64 [c]."""
+        return self.labelled.covered(len(self))
+
+    def order(self, picks: Bests) -> Bests:
+        """The picks by greedy coverage of the clusters they stand for, best first."""
+        shared = np.bincount(picks.clusters, minlength=len(self))
+        shares = (self.sizes / np.maximum(shared, 1))[picks.clusters]
+        of, cost = self.means[picks.clusters], np.full(len(picks), FARTHEST)
+        if len(self.labelled) and len(picks):
+            cost = nearest(of, self.labelled.points, 1)[1][:, 0].astype(np.float64) ** 2
+        places = greedy_order(picks.points, of, shares, cost, picks.scores, picks.rows)
+        return picks.take(places)
+
+
+@dataclass(frozen=True)
 class ShardPicks:
     """Picks from shards: what is known of each, how they were found, and what constraints did.
 
-    ``means`` float32 and ``sizes`` int64 are of the clusters, or None without a partition.
+    ``partition`` : the clusters behind them.
     """
 
     picks: Bests
     parameters: dict[str, Any]
     constraints: dict[str, Any]
-    means: Float32 | None = None
-    sizes: Rows | None = None
+    partition: Partition
 
 
-def partitioned(work: Work, count: int, seed: int) -> tuple[Cells, str]:
-    """The cells of a partition into ``count`` clusters, and the name of the lists in them."""
+def partitioned(
+    work: Work, clusters: int, seed: int, labelled: Labelled, *, whole: bool = False
+) -> Partition:
+    """A partition into so many ``clusters``, or as many as there are rows.
+
+    ``whole`` : every cluster lies in one cell, however large it is.
+    """
     n = len(work.shards)
-    fit(work, "clusters", count, seed)
-    if n <= LONGEST * count:
-        return make_cells(work, "clusters", "clusters"), "clusters"
-    fit(work, "lists", min(MOST_LISTS, -(-n // LIST_ROWS)), 0)
-    return make_cells(work, "lists", "clusters"), "lists"
-
-
-def cluster_means(work: Work) -> tuple[Float32, Rows]:
-    """Means float32 [m, d] and sizes int64 [m] of the clusters."""
+    clusters = min(n, clusters)
+    fit(work, "clusters", clusters, seed)
+    lists = "clusters"
+    if n > LONGEST * clusters and not whole:
+        lists = "lists"
+        fit(work, lists, min(MOST_LISTS, -(-n // LIST_ROWS)), 0)
+    cells = make_cells(work, lists, "clusters")
     known = work.store.load("means")
     sizes = known["counts"]
-    return (known["sums"] / np.maximum(sizes, 1)[:, None]).astype(np.float32), sizes
+    means = (known["sums"] / np.maximum(sizes, 1)[:, None]).astype(np.float32)
+    return Partition(cells, lists, means, sizes, labelled.located(work, cells))
 
 
-def pick_central(work: Work, budget: int, seed: int, constraints: Constraints) -> ShardPicks:
+def pick_central(
+    work: Work, budget: int, seed: int, constraints: Constraints, labelled: Labelled
+) -> ShardPicks:
     """``kmeans``: the row nearest to the mean of each cluster."""
-    cells, lists = partitioned(work, min(len(work.shards), budget), seed)
-    found = collapsed(work, cells, lists, budget, constraints)
-    means, sizes = cluster_means(work)
-    picks = _served(_over(work, cells, central, (1,), "picks"), sizes, budget)
+    partition = partitioned(work, budget + len(labelled), seed, labelled)
+    found = collapsed(work, partition.cells, partition.lists, budget, constraints, labelled)
+
+    def again(apart: Apart, _: Bests, most: int) -> Bests:
+        return over(work, partition.cells, central, (most, apart), "further picks", most)
+
+    def closeness(listed: Bests, _: Float32) -> tuple[Values, Values]:
+        return listed.scores, listed.regularizer
+
+    best = over(work, partition.cells, central, (1,), "picks")
+    picks = _served(best, partition, budget)
     if constraints.min_distance:
-
-        def again(apart: Apart, _: Bests) -> Bests:
-            return _over(work, cells, central, (FEW, apart), "spacing", FEW)
-
-        picks = picks.take(coverage(picks, means, sizes))
-        picks = spaced(work, picks, budget, constraints.min_distance, again, found, len(sizes))
-    elif len(picks) < budget:
-        spare = _over(work, cells, central, (SPARE,), "picks", SPARE)
-        picks = _filled(picks, spare, sizes, budget, None)
-    return ShardPicks(picks, {}, found, means, sizes)
+        first = partition.order(picks)
+        picks = spaced(work, first, budget, constraints.min_distance, again, found, partition)
+    else:
+        picks = filled_up(work, picks, budget, partition, len(best), again, closeness)
+    return ShardPicks(picks, {}, found, partition)
 
 
 def pick_dense(
@@ -84,99 +127,88 @@ def pick_dense(
     budget: int,
     seed: int,
     constraints: Constraints,
+    labelled: Labelled,
     *,
     preset: str = "paper",
     **given: float | None,
 ) -> ShardPicks:
     """``usl``: the densest row of each cluster, spread out by the exchange (Algorithm 1)."""
-    n = len(work.shards)
-    settings = resolve(preset, n, budget, given)
-    cells, lists = partitioned(work, min(n, budget), seed)
-    found = collapsed(work, cells, lists, budget, constraints)
-    means, sizes = cluster_means(work)
+    settings = resolve(preset, len(work.shards), budget, given)
+    partition = partitioned(work, budget + len(labelled), seed, labelled)
+    cells, labelled = partition.cells, partition.labelled
+    found = collapsed(work, cells, partition.lists, budget, constraints, labelled)
     probing, flat = None, settings.k == 0
     if not flat:
         how = settings.squared, settings.count_self, work.progress
         probing = mean_distances(work.executor, cells, settings.k, *how)
-    picks = _served(_over(work, cells, dense, (1, flat), "picks"), sizes, budget)
-    served = np.zeros(len(sizes), dtype=bool)
+    best = over(work, cells, dense, (1, flat), "picks")
+    picks = _served(best, partition, budget)
+    served = np.zeros(len(partition), dtype=bool)
     served[picks.clusters] = True
     for number in range(1, settings.iterations + 1):
         turn = Turn(number, settings)
-        _write_turn(work, turn, picks, served, means, int(sizes[served].sum()))
-        picks = _over(work, cells, exchanged, (turn,), "repulsion")
+        _write_turn(work, turn, picks, served, partition)
+        picks = over(work, cells, exchanged, (turn,), "repulsion")
+    turns = count(settings.iterations + 1)
+
+    def again(apart: Apart, kept: Bests, most: int) -> Bests:
+        """As one machine rates further picks: all that is kept repels, in its own cluster too."""
+        turn = Turn(next(turns), replace(settings, momentum=0.0))
+        nowhere, open_ = np.full(len(kept), -1), work.store.load(apart.name)["open"]
+        kept = replace(kept, clusters=nowhere)
+        _write_turn(work, turn, kept, open_, partition, everywhere=True)
+        return over(work, cells, exchanged, (turn, most, apart), "further picks", most)
+
+    def utility(listed: Bests, taken: Float32) -> tuple[Values, Values]:
+        own, homes = np.full(len(listed), -1), np.full(len(taken), -1)
+        felt = settings.repulsion.from_all(listed.points, own, taken, homes)
+        return listed.utility - settings.lam * felt, felt
+
     if constraints.min_distance:
-        turns = count(settings.iterations + 1)
-
-        def again(apart: Apart, kept: Bests) -> Bests:
-            """As a further pass of the exchange, repelled by what is kept."""
-            turn, open_ = Turn(next(turns), settings), work.store.load(apart.name)["open"]
-            _write_turn(work, turn, kept, open_, means, int(sizes[open_].sum()))
-            return _over(work, cells, exchanged, (turn, FEW, apart), "spacing", FEW)
-
-        picks = picks.take(coverage(picks, means, sizes))
-        picks = spaced(work, picks, budget, constraints.min_distance, again, found, len(sizes))
-    elif len(picks) < budget:
-        spare = _over(work, cells, dense, (SPARE, flat), "picks", SPARE)
-        picks = _filled(picks, spare, sizes, budget, settings)
+        first = partition.order(picks)
+        picks = spaced(work, first, budget, constraints.min_distance, again, found, partition)
+    else:
+        picks = filled_up(work, picks, budget, partition, len(best), again, utility)
     told = {} if probing is None else asdict(probing)
-    return ShardPicks(picks, {"preset": preset, **asdict(settings), **told}, found, means, sizes)
-
-
-def coverage(picks: Bests, means: Float32, sizes: Rows) -> Rows:
-    """The order of the picks: greedy coverage of the clusters they stand for."""
-    shared = np.bincount(picks.clusters, minlength=len(sizes))
-    shares = (sizes / np.maximum(shared, 1))[picks.clusters]
-    cost = np.full(len(picks), FARTHEST)
-    of = means[picks.clusters]
-    return greedy_order(picks.points, of, shares, cost, picks.scores, picks.rows)
+    return ShardPicks(picks, {"preset": preset, **asdict(settings), **told}, found, partition)
 
 
 def _write_turn(
-    work: Work, turn: Turn, picks: Bests, served: Rows, means: Float32, movable: int
+    work: Work,
+    turn: Turn,
+    picks: Bests,
+    served: Rows,
+    partition: Partition,
+    *,
+    everywhere: bool = False,
 ) -> None:
-    """The picks that repel in a turn, and which of them are near each cluster where all are many.
+    """What repels in a turn, and which of it is near each cluster where all are many.
 
-    The same rule as on one machine (:class:`usl.selection.shared.repulsion.Repulsion`).
+    Picks and labelled rows; those of a row's own cluster do not, but for ``everywhere``. The same
+    rule as on one machine (:class:`usl.selection.shared.repulsion.Repulsion`).
     """
-    reach = REACH * (turn.settings.horizon or len(picks))
-    state: dict[str, Any] = {"points": picks.points, "homes": picks.clusters, "served": served}
-    if movable * len(picks) > EXACT_PAIRS and reach < len(picks):
-        state["near"] = near_picks(means, picks.points, reach)
+    labelled = partition.labelled
+    theirs = np.full(len(labelled), -1) if everywhere else labelled.clusters
+    points = np.concatenate([picks.points, labelled.points])
+    homes = np.concatenate([picks.clusters, theirs])
+    reach = REACH * (turn.settings.horizon or len(points))
+    state: dict[str, Any] = {"points": points, "homes": homes, "served": served}
+    movable = int(partition.sizes[served].sum())
+    if movable * len(points) > EXACT_PAIRS and reach < len(points):
+        state["near"] = near_picks(partition.means, points, reach)
     work.store.save(turn.name, **state)
 
 
-def _over(
+def over(
     work: Work, cells: Cells, task: Any, how: tuple[Any, ...], label: str, most: int = 1
 ) -> Bests:
+    """The ``most`` best rows of each cluster, as ``task`` finds them cell by cell."""
     items = [(cells, cell, *how) for cell in range(len(cells))]
     parts = list(work.executor.map(task, items, progress=work.progress, label=label))
     return Bests.joined(parts).best(most)
 
 
-def _served(best: Bests, sizes: Rows, budget: int) -> Bests:
-    """At most ``budget`` of the clusters' bests: the largest clusters first."""
-    return best.take(np.lexsort((best.clusters, -sizes[best.clusters]))[:budget])
-
-
-def _filled(picks: Bests, spare: Bests, sizes: Rows, budget: int, settings: Preset | None) -> Bests:
-    """Further picks, round robin over the clusters with the fewest; of the best of each alone."""
-    left = spare.take(np.flatnonzero(~np.isin(spare.rows, picks.rows)))
-    counts = np.bincount(picks.clusters, minlength=len(sizes))
-    while len(picks) < budget and len(left):
-        open_ = np.unique(left.clusters)
-        cluster = open_[np.lexsort((open_, -sizes[open_], counts[open_]))[0]]
-        places = np.flatnonzero(left.clusters == cluster)
-        score = left.utility[places]
-        if settings is not None:
-            nowhere = np.full(len(picks), -1)
-            about = left.points[places], np.full(len(places), -1), picks.points, nowhere
-            score = score - settings.lam * settings.repulsion.from_all(*about)
-        elif len(places) > 1:
-            away = squared_distances(left.points[places], picks.points).min(axis=1)
-            score = np.where(away > 0, score, score - 4.0)  # a copy of a pick comes last
-        row = places[int(np.lexsort((left.rows[places], -score))[0])]
-        picks = Bests.joined([picks, left.take(np.array([row]))])
-        left = left.take(np.delete(np.arange(len(left)), row))
-        counts[cluster] += 1
-    return picks
+def _served(best: Bests, partition: Partition, budget: int) -> Bests:
+    """At most ``budget`` of the clusters' bests: uncovered clusters, the largest first."""
+    of = best.clusters
+    return best.take(np.lexsort((of, -partition.sizes[of], partition.covered[of]))[:budget])

@@ -8,9 +8,11 @@ it is for that; where a cluster has no room left, others give a further pick.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
 from usl.engine.cells import Cells
@@ -19,33 +21,51 @@ from usl.engine.partition import Work
 from usl.selection.constraints.select_within import Constraints
 from usl.selection.constraints.spacing import keep_apart
 from usl.selection.sharded.bests import Apart, Bests
+from usl.selection.sharded.labelled import Labelled
 
+if TYPE_CHECKING:
+    from usl.selection.sharded.by_cluster import Partition
+
+Mask = NDArray[np.bool_]
 FEW = 8  # rows of a cluster that may take the place of its pick
 
 
 def collapsed(
-    work: Work, cells: Cells, lists: str, budget: int, constraints: Constraints
+    work: Work,
+    cells: Cells,
+    lists: str,
+    budget: int,
+    constraints: Constraints,
+    labelled: Labelled,
 ) -> dict[str, Any]:
     """Leave out near-duplicates where that is asked; the constraints' record, as far as known.
 
     :class:`UsageError` for a budget above what is left.
     """
     record: dict[str, Any] = {}
-    excluded = len(work.store.rows("excluded")[0])
-    if excluded:
-        record["excluded"] = excluded
     if (distance := constraints.distance_of_duplicates) is not None:
         left_out = collapse(work, cells, lists, distance)
         record |= {"collapse_duplicates": distance, "near_duplicates": left_out}
-        possible = len(work.shards) - excluded - left_out
-        if budget > possible:
-            raise UsageError(
-                f"budget: {budget} given, but with these constraints there are {possible} items "
-                "to choose from."
-            )
+        never = len(work.store.rows("excluded")[0]) + left_out
+        check_possible(budget, len(work.shards) - never, labelled.included)
     if constraints.min_distance is not None:
         record["min_distance"] = constraints.min_distance
     return record
+
+
+def check_possible(budget: int, possible: int, included: int) -> None:
+    """:class:`UsageError` for a budget above what is left to pick; must-includes come on top."""
+    if budget > possible:
+        raise UsageError(
+            f"budget: {budget + included} given, but with these constraints there are "
+            f"{possible + included} items to choose from."
+        )
+
+
+def keep(work: Work, name: str, picks: Bests, open_: Mask) -> Apart:
+    """Write what is kept, and which clusters, bool [c], are open."""
+    work.store.save(name, rows=picks.rows, points=picks.points, open=open_)
+    return Apart(name)
 
 
 def spaced(
@@ -53,17 +73,16 @@ def spaced(
     picks: Bests,
     budget: int,
     distance: float,
-    again: Callable[[Apart, Bests], Bests],
+    again: Callable[[Apart, Bests, int], Bests],
     record: dict[str, Any],
-    clusters: int,
+    partition: Partition,
 ) -> Bests:
     """``budget`` picks, no two nearer than ``distance``; ``picks`` come best first.
 
     Parameters
     ----------
-    again : the best few rows of open clusters that are far enough from what is kept.
+    again : so many best rows of open clusters that are far enough from what is kept.
     record : gets ``rounds``, and how many picks are ``replaced``.
-    clusters : how many there are.
 
     Raises
     ------
@@ -73,18 +92,17 @@ def spaced(
     kept = picks.take(keep_apart(picks.points, distance, budget))
     first, rounds, everywhere = len(kept), 1, False
     while len(kept) < budget:
-        open_ = np.ones(clusters, dtype=bool)
+        open_ = np.ones(len(partition), dtype=bool)
         if not everywhere:
             open_[kept.clusters] = False
-        apart = Apart(f"apart/{rounds}", distance)
-        work.store.save(apart.name, points=kept.points, open=open_)
+        apart = replace(keep(work, f"apart/{rounds}", kept, open_), distance=distance)
         rounds += 1
-        found = again(apart, kept)
-        found = found.take(np.lexsort((found.rows, -found.scores)))
+        found = again(apart, kept, FEW).ranked()
         if not len(found) and everywhere:
+            included = partition.labelled.included
             raise UsageError(
-                f"min_distance: at {distance:g} room was found for {len(kept)} picks of the "
-                f"{budget} wanted. Lower the distance or the budget."
+                f"min_distance: at {distance:g} room was found for {included + len(kept)} picks of "
+                f"the {included + budget} wanted. Lower the distance or the budget."
             )
         everywhere = everywhere or not len(found)
         places = keep_apart(found.points, distance, budget - len(kept), found.clusters)

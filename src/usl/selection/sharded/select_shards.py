@@ -10,25 +10,22 @@ from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
 from usl.core.files import cache_dir
-from usl.core.hashing import array_digest, json_digest
+from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
 from usl.core.version import __version__
 from usl.engine.executor import Executor
-from usl.engine.partition import Work, unit_shard
+from usl.engine.partition import Work
 from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.numeric.arrays import Float32, Rows
-from usl.selection.constraints.resolve import check_distances
-from usl.selection.constraints.select_within import Constraints, select_within
+from usl.selection.constraints.quotas import Quotas
+from usl.selection.constraints.resolve import GROUPS_ALONE, check_distances
+from usl.selection.constraints.select_within import Constraints
 from usl.selection.ranking import nearest_earlier
-from usl.selection.select import check_budget
-from usl.selection.sharded.bests import Bests
-from usl.selection.sharded.by_cluster import ShardPicks, coverage, pick_central, pick_dense
-
-SAMPLE = 50_000  # rows that a method looks at that cannot look at all
-WHOLE = ("kmeans", "usl", "random")  # look at all rows
-SAMPLED = ("quorum", "usl_t", "typiclust")  # on a sample
-USL = ("preset", "k", "lam", "alpha", "momentum", "iterations", "horizon")
+from usl.selection.sharded.pick_by_group import pick_by_group
+from usl.selection.sharded.pick_rows import Picked, check_method, nothing_picked, pick_rows
+from usl.selection.sharded.row_lists import RowLists, rows_of, texts_of
+from usl.selection.sharded.shard_groups import ShardGroups, read_shard_groups
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,8 @@ class ShardSelection:
 
     ``columns`` : figures of each, as of :class:`usl.Selection`; ``looked_at`` : rows that the
     method saw; ``parameters`` : resolved; ``constraints`` : what was asked and what came of it.
+    The first ``included`` are must-includes, for which the method has no figures; ``group`` str [m]
+    of each, where there are quotas.
     """
 
     rows: Rows
@@ -46,6 +45,8 @@ class ShardSelection:
     parameters: dict[str, Any]
     looked_at: int
     constraints: dict[str, Any]
+    included: int = 0
+    group: NDArray[np.str_] | None = None
 
 
 def select_shards(
@@ -56,8 +57,12 @@ def select_shards(
     method: str = "usl",
     seed: int = 0,
     exclude: Rows | None = None,
+    include: Rows | None = None,
+    labeled: Rows | None = None,
     collapse_duplicates: float | bool | None = None,
     min_distance: float | None = None,
+    groups: ShardGroups | None = None,
+    quotas: Quotas | None = None,
     scratch: str | None = None,
     progress: Progress = silent,
     **method_params: Any,
@@ -66,113 +71,69 @@ def select_shards(
 
     Parameters
     ----------
-    method : ``usl``, ``kmeans`` and ``random`` look at all rows; ``quorum``, ``usl_t`` and
-        ``typiclust`` at a random sample of 50,000.
+    method : ``usl``, ``kmeans``, ``typiclust`` and ``random`` look at all rows; ``quorum`` and
+        ``usl_t`` at a random sample of 50,000.
     exclude : rows never to pick, int64.
+    include : rows to pick in any case, int64, part of the budget; they come first, in this order.
+    labeled : rows that have a label already, int64: never picked, and what they cover is served
+        last. The driver holds their points.
     collapse_duplicates, min_distance : as of :class:`usl.Constraints`.
+    groups, quotas : how many picks of each group, as of :class:`usl.Constraints`; groups are by
+        default those of a column ``group`` of the shards.
     scratch : folder or address that every worker reaches, for what is finished: a selection that
         was stopped goes on from it. By default a folder of the cache.
 
     Raises
     ------
     UsageError
-        another method, a budget out of range, or a distance that leaves no room for it.
+        another method, a budget out of range, contradictory lists of rows, or a distance that
+        leaves no room for the budget.
     """
     check_method(method, method_params)
     constraints = Constraints(collapse_duplicates=collapse_duplicates, min_distance=min_distance)
     check_distances(constraints)
-    left_out = np.unique(np.asarray([] if exclude is None else exclude, dtype=np.int64))
-    check_budget(budget, len(shards) - len(left_out))
+    if groups is not None and quotas is None:
+        raise UsageError(GROUPS_ALONE)
+    lists = RowLists.of(exclude, include, labeled)
+    lists.check(budget, shards)
     given = sorted((name, repr(value)) for name, value in method_params.items())
-    what = [__version__, shards.digest, budget, method, seed, array_digest(left_out), given]
     distances = [constraints.distance_of_duplicates, min_distance]
-    key = json_digest([*what, distances])
+    what = [__version__, shards.digest, budget, method, seed, lists.digest, given, distances]
+    if quotas is not None:
+        groups = groups or read_shard_groups(shards, None)
+        what += [quotas if isinstance(quotas, str) else sorted(quotas.items()), groups.digest]
+    key = json_digest(what)
     store = Store(f"{(scratch or str(cache_dir() / 'engine')).rstrip('/')}/{key}")
-    store.save_rows("excluded", left_out)
-    work = Work(shards, store, executor, progress)
-    if method == "usl":
-        found = pick_dense(work, budget, seed, constraints, **method_params)
-        return _finish(shards, found, len(shards))
-    if method == "kmeans":
-        return _finish(shards, pick_central(work, budget, seed, constraints), len(shards))
-    asked = any(one is not None for one in distances)
-    size = budget if method == "random" and not asked else max(SAMPLE, budget)
-    rows = drawn(len(shards), size, left_out, seed)
-    points = rows_of(work, rows)
-    told = {"excluded": len(left_out)} if len(left_out) else {}
-    if method == "random" and not asked:
-        return _finish(shards, ShardPicks(_plain(rows, points), {}, told), len(shards))
-    chosen = select_within(points, budget, constraints, method=method, seed=seed, **method_params)
-    places, sampled = chosen.indices, {"sample": len(rows)}
-    told |= chosen.constraints or {}
-    picks = _plain(rows[places], points[places])
-    return _finish(shards, ShardPicks(picks, chosen.parameters | sampled, told), len(rows))
+    work, needs = Work(shards, store, executor, progress), budget - len(lists.include)
+    about = method, seed, constraints, lists
+    if quotas is not None:
+        assert groups is not None
+        found = pick_by_group(work, budget, *about, groups, quotas, method_params)
+    else:
+        found = pick_rows(work, needs, *about, method_params) if needs else nothing_picked(work)
+    return _with_included(work, found, lists, groups)
 
 
-def check_method(method: str, params: dict[str, Any]) -> None:
-    """:class:`UsageError` for a method or a parameter that shards do not have."""
-    if method not in WHOLE + SAMPLED:
-        raise UsageError(
-            f"method: {method!r} does not run on Ray; these do: {', '.join(WHOLE)}, and on a "
-            f"sample of {SAMPLE:,}: {', '.join(SAMPLED)}."
-        )
-    known = {"usl": USL, "kmeans": (), "random": ()}.get(method)
-    for name in params:
-        if known is not None and name not in known:
-            has = ", ".join(known) or "none"
-            raise UsageError(f"{name}: no parameter of {method} on Ray; it has: {has}.")
-
-
-def rows_of(work: Work, rows: Rows) -> Float32:
-    """Some rows of the shards, scaled to unit length, float32 [r, d]; ``rows`` ascending."""
-    items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
-    parts = work.executor.map(take_rows, items, progress=work.progress, label="sample")
-    return np.concatenate(list(parts))
-
-
-def take_rows(shards: Shards, number: int, rows: Rows) -> Float32:
-    """Some rows of one shard, scaled."""
-    return unit_shard(shards, number)[rows]
-
-
-def drawn(n: int, size: int, left_out: Rows, seed: int) -> Rows:
-    """Random rows that may be picked, ascending, int64; no table of all is made for it."""
-    free = n - len(left_out)
-    rng = np.random.default_rng(seed)
-    places = np.sort(rng.choice(free, min(size, free), replace=False, shuffle=False))
-    shifts = left_out - np.arange(len(left_out))  # how many free rows stand before each
-    return places + np.searchsorted(shifts, places, side="right")
-
-
-def _plain(rows: Rows, points: Float32) -> Bests:
-    nothing = np.zeros(len(rows))
-    return Bests(np.zeros(len(rows), np.int64), rows, points, nothing, nothing, nothing)
-
-
-def _finish(shards: Shards, found: ShardPicks, looked_at: int) -> ShardSelection:
-    picks = found.picks
-    if found.means is not None and found.sizes is not None:
-        picks = picks.take(coverage(picks, found.means, found.sizes))
-    columns: dict[str, NDArray[Any]] = {}
-    if found.sizes is not None:
-        columns = {"cluster": picks.clusters, "cluster_size": found.sizes[picks.clusters]}
-        if "preset" in found.parameters:
-            columns |= {"density": picks.utility, "regularizer": picks.regularizer}
-        columns["utility"] = picks.scores
-    earlier = nearest_earlier(picks.points, np.arange(len(picks)))
+def _with_included(
+    work: Work, found: Picked, lists: RowLists, groups: ShardGroups | None
+) -> ShardSelection:
+    """The selection: must-includes first, without figures of the method (-1 and NaN)."""
+    first, columns = lists.include, {}
+    for name, column in found.columns.items():
+        nothing = -1 if column.dtype.kind in "iu" else np.nan
+        columns[name] = np.concatenate([np.full(len(first), nothing, column.dtype), column])
+    rows = np.concatenate([first, found.rows])
+    ordered = np.sort(first)
+    included = rows_of(work, ordered)[np.searchsorted(ordered, first)]
+    points = np.concatenate([included, found.points])
+    earlier = nearest_earlier(points, np.arange(len(rows)))
     columns["nearest_earlier"], columns["nearest_distance"] = earlier
-    ids = texts_of(shards, picks.rows, "id")
+    ids = texts_of(work.shards, rows, "id")
     assert ids is not None
-    about = columns, found.parameters, looked_at, found.constraints
-    return ShardSelection(picks.rows, ids, picks.points, *about)
-
-
-def texts_of(shards: Shards, rows: Rows, name: str) -> NDArray[np.str_] | None:
-    """The ids (or digests, or paths) of some rows, str [r]; None for a column that is missing."""
-    found = np.empty(len(rows), dtype=object)
-    for number, places, local in shards.by_shard(rows):
-        texts = shards.texts(number, name)
-        if texts is None:
-            return None
-        found[places] = texts[local]
-    return found.astype(np.str_)
+    given = {"excluded": len(lists.exclude), "included": len(first)}
+    told = {name: count for name, count in given.items() if count} | found.constraints
+    of = None
+    if groups is not None:
+        of = np.array(groups.names, dtype=np.str_)[groups.groups_of(work.shards, rows)]
+    about = columns, found.parameters, found.looked_at, told, len(first), of
+    return ShardSelection(rows, ids, points, *about)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from usl.core.errors import DataError, UsageError
+from usl.core.errors import UsageError
 from usl.core.files import atomic_write, read_json, write_json
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
@@ -27,31 +28,20 @@ from usl.features.space import open_space
 from usl.numeric.arrays import Float32, Rows
 from usl.run import folder as runs
 from usl.run.folder import Run
-from usl.selection.constraints.files import read_ids
+from usl.selection.constraints.files import Listed
+from usl.selection.constraints.result import Constrained
 from usl.selection.constraints.select_within import Constraints
+from usl.selection.known_labels import NOTHING, ListedLabels, listed_labels
 from usl.selection.prepare import prepare
 from usl.selection.ranking import representatives
-from usl.selection.result import Selection
-from usl.selection.sharded.select_shards import (
-    ShardSelection,
-    check_method,
-    drawn,
-    rows_of,
-    select_shards,
-    texts_of,
-)
+from usl.selection.sharded.pick_rows import check_method, drawn
+from usl.selection.sharded.row_lists import RowLists, rows_of, texts_of
+from usl.selection.sharded.rows_by_id import listed, rows_by_id
+from usl.selection.sharded.select_shards import ShardSelection, select_shards
+from usl.selection.sharded.shard_groups import read_shard_groups
 from usl.selection.write_run import write_run
 
 KEPT = 2_000  # rows beside the picks that the run holds
-BY_GROUP = (
-    "Each group would need a partition of its own: embed the groups to places of their own, and "
-    "select from each."
-)
-NOT_THERE = {  # constraints, and what to do instead
-    "include": "Label these items beside the picks.",
-    "groups": BY_GROUP,
-    "quotas": BY_GROUP,
-}
 
 
 def start_sharded_run(
@@ -63,6 +53,7 @@ def start_sharded_run(
     seed: int,
     overwrite: bool,
     constraints: Constraints | None,
+    labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     scratch: str | os.PathLike[str] | None,
     address: str | None,
     progress: Progress = silent,
@@ -75,7 +66,7 @@ def start_sharded_run(
     Raises
     ------
     DataError
-        no shards there, or one that is missing or damaged; an excluded id that is not there.
+        no shards there, or one that is missing or damaged; a listed id that is not there.
     ClusterError
         no cluster at the address.
     """
@@ -87,16 +78,21 @@ def start_sharded_run(
     runs.check_free(out, overwrite=overwrite)
     check_method(method, method_params)
     shards = open_shards(source)
+    constraints = constraints or Constraints()
+    given_labels = None if labels is None else listed_labels(labels)
     with connect(address) as cluster:
         executor = OnRay(cluster)
-        excluded = _excluded(shards, constraints)
+        lists = row_lists(shards, constraints, given_labels)
         how: dict[str, Any] = {"method": method, "seed": seed, "scratch": scratch}
-        how |= {"exclude": excluded, "progress": progress, **method_params}
-        if constraints is not None:
-            how["collapse_duplicates"] = constraints.collapse_duplicates
-            how["min_distance"] = constraints.min_distance
-        found = select_shards(shards, budget, executor, **how)
-        others = drawn(len(shards), KEPT, np.union1d(found.rows, excluded), seed)
+        how["collapse_duplicates"] = constraints.collapse_duplicates
+        how["min_distance"] = constraints.min_distance
+        if constraints.groups is not None:
+            how["groups"] = read_shard_groups(shards, constraints.groups)
+        how["quotas"] = constraints.quotas
+        how |= {name: getattr(lists, name) for name in ("exclude", "include", "labeled")}
+        found = select_shards(shards, budget, executor, progress=progress, **how, **method_params)
+        taken = np.union1d(found.rows, lists.never)
+        others = np.union1d(drawn(len(shards), KEPT, taken, seed), lists.labeled)
         work = Work(shards, Store(os.devnull), executor)
         table = Path(f"{os.fspath(out)}-sample.parquet")
         write_sample(table, shards, found, others, rows_of(work, others))
@@ -104,17 +100,27 @@ def start_sharded_run(
     rows = ready.train
     settings = {"center": None, "standardize": None, "pca": None}
     space = open_space(ready.collection, ready.encoder, rows=rows, settings=settings)
+    known = NOTHING if given_labels is None else given_labels.found_in(ready.collection)
     picks = np.arange(budget)
-    stands = representatives(space.features, picks, np.empty(0, np.int64), None)
+    stands = representatives(space.features, picks, known.rows, None)
     columns = {"row": found.rows, **found.columns}
-    selection = Selection(picks, stands, columns, method, found.parameters, seed)
+    selection = Constrained(
+        picks,
+        stands,
+        columns,
+        method,
+        found.parameters,
+        seed,
+        included=picks < found.included,
+        chosen=picks >= found.included,
+        group=found.group,
+        constraints=files_of(constraints) | found.constraints,
+    )
     readable = np.ones(len(ready.collection), dtype=bool)
     seconds = {"select": round(time.perf_counter() - began, 3)}
     with runs.new_run(out, overwrite=overwrite) as folder:
-        write_run(folder, str(table), ready, space, selection, ready.known, readable, seed, seconds)
+        write_run(folder, str(table), ready, space, selection, known, readable, seed, seconds)
         info = read_json(folder / runs.INFO)
-        if found.constraints:
-            info["selection"]["constraints"] = found.constraints
         info["shards"] = {
             "address": shown(source if "://" in source else os.path.abspath(source)),
             "digest": shards.digest,
@@ -126,11 +132,20 @@ def start_sharded_run(
     return Run.open(out)
 
 
+def files_of(constraints: Constraints) -> dict[str, str]:
+    """The files that constraints came from, by name."""
+    given = {name: getattr(constraints, name) for name in ("exclude", "include", "groups")}
+    files = {name: one for name, one in given.items() if isinstance(one, str | os.PathLike)}
+    return {f"{name}_file": shown(one) for name, one in files.items()}
+
+
 def refuse_on_ray(**given: Any) -> None:
     """:class:`UsageError` for an option that shards do not have."""
+    instead = {"use_known": "Shards carry no labels; name a table of them: --labels FILE."}
     for name, value in given.items():
         if value is not None and value is not False:
-            raise UsageError(f"{name}: not on Ray. Leave it out; shards are taken as they are.")
+            why = instead.get(name, "Leave it out; shards are taken as they are.")
+            raise UsageError(f"{name}: not on Ray. {why}")
 
 
 def write_sample(
@@ -152,23 +167,17 @@ def write_sample(
         pq.write_table(pa.table(columns), handle)
 
 
-def _excluded(shards: Shards, constraints: Constraints | None) -> Rows:
-    """The rows of excluded ids, int64; constraints that do not run on Ray are refused."""
-    if constraints is None:
-        return np.empty(0, np.int64)
-    for name, instead in NOT_THERE.items():
-        value = getattr(constraints, name)
-        if value is not None and not (isinstance(value, tuple) and not value):
-            raise UsageError(f"{name}: not on Ray. {instead}")
-    exclude = constraints.exclude
-    if isinstance(exclude, str | os.PathLike):
-        exclude = read_ids(Path(exclude)).ids
-    wanted = np.unique(np.asarray(exclude, dtype=np.str_))
-    found, seen = [], 0
-    for number, start in enumerate(shards.starts[:-1].tolist()):
-        here = np.flatnonzero(np.isin(shards.ids(number), wanted))
-        seen += len(here)
-        found.append(here + start)
-    if seen < len(wanted):
-        raise DataError(f"exclude: {len(wanted) - seen} of {len(wanted)} ids are not there.")
-    return np.concatenate(found).astype(np.int64)
+def row_lists(shards: Shards, constraints: Constraints, labels: ListedLabels | None) -> RowLists:
+    """The rows of what is excluded, must be picked, or is labelled.
+
+    Raises :class:`DataError` naming an entry that the shards do not hold.
+    """
+    given = {name: getattr(constraints, name) for name in ("exclude", "include")}
+    lists: dict[str, Any] = {
+        name: listed(value, len(shards), name) for name, value in given.items()
+    }
+    if labels is not None:
+        lists["labeled"] = Listed(labels.words, labels.where)
+    named = {name: one for name, one in lists.items() if isinstance(one, Listed)}
+    lists |= rows_by_id(shards, named)
+    return RowLists.of(lists["exclude"], lists["include"], lists.get("labeled"))

@@ -1,0 +1,49 @@
+"""Rows that count as labelled: those that have a label, and those that must be picked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from usl.engine.cells import Cells
+from usl.engine.partition import Work
+from usl.numeric.arrays import Float32, Rows
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows that count as labelled, ascending: numbers int64 [l] and ``points`` [l, d].
+
+    ``included`` : how many of them are must-includes. ``clusters`` int64 [l], once they are known.
+    """
+
+    rows: Rows
+    points: Float32
+    included: int = 0
+    clusters: Rows | None = None
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def located(self, work: Work, cells: Cells) -> Labelled:
+        """The same with their clusters."""
+        clusters = np.empty(len(self), dtype=np.int64)
+        if len(self):
+            items = [(cells, cell, self.rows) for cell in range(len(cells))]
+            for places, of in work.executor.map(clusters_of, items):
+                clusters[places] = of
+        return replace(self, clusters=clusters)
+
+    def covered(self, count: int) -> Rows:
+        """How many lie in each of ``count`` clusters, int64 [count]."""
+        assert self.clusters is not None
+        return np.bincount(self.clusters, minlength=count)
+
+
+def clusters_of(cells: Cells, cell: int, rows: Rows) -> tuple[Rows, Rows]:
+    """Which of ``rows``, ascending, lie in a cell, as places in them, and their clusters."""
+    numbers, _, clusters = cells.about(cell)
+    here = np.flatnonzero(np.isin(numbers, rows))
+    return np.searchsorted(rows, numbers[here]), clusters[here]
