@@ -11,14 +11,16 @@ import pytest
 def several_hosts():
     """The hosts of that cluster, which this process does not use yet."""
     pytest.importorskip("ray")
-    import usl
     from hosts import Hosts
+
+    import usl
     from usl.engine.cluster import QUIET
 
     with pytest.MonkeyPatch.context() as patch:
         # Workers import what the tests run, whoever started them.
         source = os.path.dirname(os.path.dirname(usl.__file__))
-        patch.setenv("PYTHONPATH", os.pathsep.join([source, os.path.dirname(__file__)]))
+        here = os.path.dirname(__file__)
+        patch.setenv("PYTHONPATH", os.pathsep.join([source, here, os.path.dirname(here)]))
         for name, value in QUIET.items():
             patch.setenv(name, value)
         started = Hosts()
