@@ -81,9 +81,11 @@ def check_version(host: str, theirs: str, ours: str = __version__) -> None:
 
 def check_led_by(version: str) -> None:
     """In a worker, as :func:`check_version`: its host may have joined after the others."""
-    import ray.util
+    if version != __version__:
+        import ray.util
 
-    check_version(ray.util.get_node_ip_address(), __version__, version)
+        host: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        check_version(host, __version__, version)
 
 
 def check_engine(engine: str, address: str | None) -> str:

@@ -20,6 +20,7 @@ from usl.numeric.blocks import one_blas_thread
 
 RETRIES = 5  # of a task whose worker or host was lost
 AHEAD = 2  # tasks per core that are handed out at a time
+AWAITED = 64  # and that wait for an earlier one, of a host that is slow or lost
 
 
 class Executor(Protocol):
@@ -86,17 +87,23 @@ class OnRay:
         """
         ray = self.cluster.ray
         remote = ray.remote(led).options(num_cpus=1, max_retries=RETRIES, name=label or "task")
-        waiting: deque[Any] = deque()
-        upcoming = iter(items)
+        cores = self.cluster.cores
+        waiting: deque[Any] = deque()  # in their order
+        running: list[Any] = []
+        begun = done = 0
         try:
-            for done in range(len(items)):
-                while len(waiting) < AHEAD * self.cluster.cores:
-                    item = next(upcoming, None)
-                    if item is None:
-                        break
-                    waiting.append(remote.remote(__version__, task, *item))
-                yield self._result(waiting.popleft(), label)
-                progress(done + 1, len(items), label)
+            while done < len(items):
+                while begun < len(items) and (
+                    len(running) < AHEAD * cores and len(waiting) < AWAITED * cores
+                ):
+                    waiting.append(remote.remote(__version__, task, *items[begun]))
+                    running.append(waiting[-1])
+                    begun += 1
+                _, running = ray.wait(running) if running else ([], [])
+                while waiting and waiting[0] not in running:
+                    yield self._result(waiting.popleft(), label)
+                    done += 1
+                    progress(done, len(items), label)
         finally:
             for one in waiting:
                 ray.cancel(one, force=True)
