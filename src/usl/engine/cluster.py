@@ -65,10 +65,27 @@ def connect(address: str | None = None, *, cores: int | None = None) -> Iterator
         ray.init(address, **how)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, OSError) as error:
         raise _refusal(address, error) from error
+    # A lost host would be told on the standard output, by a page of Ray's own log.
+    ray._private.worker._worker_logs_enabled = False
     try:
         yield _checked(ray, address)
     finally:
         ray.shutdown()
+
+
+def check_version(host: str, theirs: str, ours: str = __version__) -> None:
+    """:class:`ClusterError` where a host has another version of usl than who leads the work."""
+    if theirs != ours:
+        raise ClusterError(f"{host}: usl {theirs} there, and {ours} here. {_same(ours)}")
+
+
+def check_led_by(version: str) -> None:
+    """In a worker, as :func:`check_version`: its host may have joined after the others."""
+    if version != __version__:
+        import ray.util
+
+        host: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        check_version(host, __version__, version)
 
 
 def check_engine(engine: str, address: str | None) -> str:
@@ -95,20 +112,17 @@ def _checked(ray: Any, address: str | None) -> Cluster:
     import ray.util.scheduling_strategies
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    asked = {node["NodeManagerAddress"]: on(node["NodeID"]).remote() for node in nodes}
-    for host, answer in asked.items():
+    asked = [(node["NodeManagerAddress"], on(node["NodeID"]).remote()) for node in nodes]
+    for host, answer in asked:
         try:
-            theirs = ray.get(answer)
+            check_version(host, ray.get(answer))
         except ray.exceptions.RayTaskError as error:
             raise ClusterError(
                 f"{host}: usl {__version__} is not installed there ({_line(error.cause)}). "
-                f"On every host: pip install 'usl[ray]=={__version__}'."
+                f"{_same(__version__)}"
             ) from error
-        if theirs != __version__:
-            raise ClusterError(
-                f"{host}: usl {theirs} there, and {__version__} here. On every host: "
-                f"pip install 'usl[ray]=={__version__}'."
-            )
+        except ray.exceptions.RayError:
+            continue  # lost since it was listed
     cores = int(ray.cluster_resources().get("CPU", 0))
     if not cores:
         raise ClusterError(f"{address}: a cluster without cores. Add a host: ray start --address.")
@@ -134,6 +148,10 @@ def _refusal(address: str, error: Exception) -> ClusterError:
         f"{address}: no Ray cluster there ({said}). Start one: ray start --head, and give the "
         "address that it prints; or leave --address out for this machine."
     )
+
+
+def _same(version: str) -> str:
+    return f"On every host: pip install 'usl[ray]=={version}'."
 
 
 def _line(error: BaseException) -> str:

@@ -14,11 +14,13 @@ from typing import Any, Protocol
 
 from usl.core.errors import UslError
 from usl.core.progress import Progress, silent
-from usl.engine.cluster import Cluster, ClusterError
+from usl.core.version import __version__
+from usl.engine.cluster import Cluster, ClusterError, check_led_by
 from usl.numeric.blocks import one_blas_thread
 
 RETRIES = 5  # of a task whose worker or host was lost
 AHEAD = 2  # tasks per core that are handed out at a time
+AWAITED = 64  # and that wait for an earlier one, of a host that is slow or lost
 
 
 class Executor(Protocol):
@@ -39,6 +41,12 @@ def alone(task: Callable[..., Any], *item: Any) -> Any:
     """``task(*item)`` on one BLAS thread: products round differently on several."""
     with one_blas_thread():
         return task(*item)
+
+
+def led(version: str, task: Callable[..., Any], *item: Any) -> Any:
+    """``alone(task, *item)`` in a worker, for a process of this ``version`` of usl."""
+    check_led_by(version)
+    return alone(task, *item)
 
 
 @dataclass(frozen=True)
@@ -78,18 +86,24 @@ class OnRay:
         Raises :class:`ClusterError` for a task whose workers were lost again and again.
         """
         ray = self.cluster.ray
-        remote = ray.remote(alone).options(num_cpus=1, max_retries=RETRIES, name=label or "task")
-        waiting: deque[Any] = deque()
-        upcoming = iter(items)
+        remote = ray.remote(led).options(num_cpus=1, max_retries=RETRIES, name=label or "task")
+        cores = self.cluster.cores
+        waiting: deque[Any] = deque()  # in their order
+        running: list[Any] = []
+        begun = done = 0
         try:
-            for done in range(len(items)):
-                while len(waiting) < AHEAD * self.cluster.cores:
-                    item = next(upcoming, None)
-                    if item is None:
-                        break
-                    waiting.append(remote.remote(task, *item))
-                yield self._result(waiting.popleft(), label)
-                progress(done + 1, len(items), label)
+            while done < len(items):
+                while begun < len(items) and (
+                    len(running) < AHEAD * cores and len(waiting) < AWAITED * cores
+                ):
+                    waiting.append(remote.remote(__version__, task, *items[begun]))
+                    running.append(waiting[-1])
+                    begun += 1
+                _, running = ray.wait(running) if running else ([], [])
+                while waiting and waiting[0] not in running:
+                    yield self._result(waiting.popleft(), label)
+                    done += 1
+                    progress(done, len(items), label)
         finally:
             for one in waiting:
                 ray.cancel(one, force=True)
@@ -98,8 +112,8 @@ class OnRay:
         self, task: Callable[..., Any], item: tuple[Any, ...], *, label: str
     ) -> Callable[[], Any]:
         """Start ``task(*item)``, which takes no core to speak of; what waits for its result."""
-        remote = self.cluster.ray.remote(task).options(num_cpus=0, max_retries=RETRIES)
-        reference = remote.remote(*item)
+        remote = self.cluster.ray.remote(led).options(num_cpus=0, max_retries=RETRIES)
+        reference = remote.remote(__version__, task, *item)
         return lambda: self._result(reference, label)
 
     def _result(self, reference: Any, label: str) -> Any:
@@ -109,15 +123,21 @@ class OnRay:
 
 @contextmanager
 def reporting(cluster: Cluster, label: str) -> Iterator[None]:
-    """Within, an error of ours comes out of a task as it was raised, and Ray's own as one line."""
+    """Within, errors of ours and of disks come out of a task as they are; Ray's own as one line."""
     ray = cluster.ray
     full = ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError
     try:
         yield
-    except (ray.exceptions.RayTaskError, *full) as error:
+    except (ray.exceptions.RayTaskError, MemoryError, *full) as error:
         cause = getattr(error, "cause", error)
-        if isinstance(cause, UslError):
+        if isinstance(cause, UslError | OSError):  # of a disk, perhaps
             raise cause from error
+        if isinstance(cause, MemoryError):
+            raise ClusterError(
+                f"{label}: a worker had no memory left ({cause}). Start the cluster with fewer "
+                "cores per host (ray start --num-cpus), or make smaller shards (usl embed "
+                "--shard-images)."
+            ) from error
         if not isinstance(cause, full):
             raise
         raise ClusterError(

@@ -91,9 +91,8 @@ def fit(work: Work, name: str, count: int, seed: int) -> None:
         work.store.save(f"{name}/step-{step}", centroids=centroids, near=near)
         tasks = [(work.store, name, s, step, exact, farthest) for s in samples]
         told = list(work.executor.map(step_of, tasks))
-        sums, counts = total(
-            work.executor, work.store, [f"{s}.sums" for s in samples], count, work.shards.width
-        )
+        parts = [f"{s}.sums-{step}" for s in samples]  # a host cut off may write one late
+        sums, counts = total(work.executor, work.store, parts, count, work.shards.width)
         filled = counts > 0
         centroids[filled] = sums[filled] / counts[filled, None]
         _restart(centroids, np.flatnonzero(~filled), [far for _, far in told])
@@ -136,7 +135,7 @@ def step_of(
     known = store.load(f"{name}/step-{step}")
     earlier = None if exact else _all_rows(store, f"{sample}.clusters-{step - 1}")
     clusters, away = nearest_of(rows, known["centroids"], known["near"], exact, earlier)
-    save_sums(store, f"{sample}.sums", rows, clusters, len(known["centroids"]))
+    save_sums(store, f"{sample}.sums-{step}", rows, clusters, len(known["centroids"]))
     store.save_rows(f"{sample}.clusters-{step}", clusters.astype(np.int32))
     far = np.argsort(-away, kind="stable")[:farthest]
     return float(away.sum(dtype=np.float64)), (away[far].astype(np.float64), rows[far])

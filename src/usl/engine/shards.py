@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,11 +36,15 @@ NEEDED = ("id", "group")  # columns in which no row is without a value
 
 @dataclass(frozen=True)
 class Part:
-    """One shard: the ``name`` of its file, its ``rows``, and its ``size`` in bytes."""
+    """One shard: the ``name`` of its file, its ``rows``, and its ``size`` in bytes.
+
+    ``written`` : when, in ns, as far as a listing tells; else 0.
+    """
 
     name: str
     rows: int
     size: int
+    written: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,11 @@ class Shards:
 
         part = self.parts[number]
         where = self.store.where(part.name)
+        state = self.store.state(part.name)
+        if state is not None and (state[0] != part.size or part.written not in (0, state[1])):
+            raise DataError(
+                f"{where}: replaced since the shards were opened. Run the same command again."
+            )
         with self.store.open(part.name) as handle:
             try:
                 file = pq.ParquetFile(handle)
@@ -149,18 +158,20 @@ def open_shards(address: str) -> Shards:
     parts = tuple(Part(one["name"], int(one["rows"]), int(one["size"])) for one in record["shards"])
     if not parts or not sum(part.rows for part in parts):
         raise DataError(f"{store.where(RECORD)}: names no rows. {REDO}")
-    there = store.sizes()
+    there = store.states()
     for part in parts:
         if part.name not in there:
             raise DataError(
                 f"{store.where(part.name)}: missing, and {RECORD} names it. Put it back, or run "
                 "usl embed again."
             )
-        if there[part.name] != part.size:
+        size = there[part.name][0]
+        if size != part.size:
             raise DataError(
-                f"{store.where(part.name)}: {there[part.name]:,} bytes where {RECORD} says "
+                f"{store.where(part.name)}: {size:,} bytes where {RECORD} says "
                 f"{part.size:,}; cut off, or of another embedding. Put it back, or embed it again."
             )
+    parts = tuple(replace(part, written=there[part.name][1]) for part in parts)
     return Shards(store, int(record["width"]), parts, record["encoder"])
 
 

@@ -41,19 +41,28 @@ class Store:
 
     def sizes(self, folder: str = "") -> dict[str, int]:
         """Names and bytes of the files in a folder, without those below it; {} without one."""
+        return {name: size for name, (size, _) in self.states(folder).items()}
+
+    def states(self, folder: str = "") -> dict[str, tuple[int, int]]:
+        """As :meth:`sizes`, with when each was written, in ns; 0 where nobody knows."""
         from pyarrow import fs
 
         filesystem, root = self._place
         with reaching(self.where(folder)):
             wanted = fs.FileSelector(f"{root}/{folder}".rstrip("/"), allow_not_found=True)
             found = filesystem.get_file_info(wanted)
-        return {one.base_name: int(one.size) for one in found if one.is_file}
+        return {one.base_name: _state(one) for one in found if one.is_file}
+
+    def state(self, name: str) -> tuple[int, int] | None:
+        """Bytes of a file, and when it was written; None without one."""
+        filesystem, root = self._place
+        with reaching(self.where(name)):
+            found = filesystem.get_file_info(f"{root}/{name}")
+        return _state(found) if found.is_file else None
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""
-        filesystem, root = self._place
-        with reaching(self.where(name)):
-            return bool(filesystem.get_file_info(f"{root}/{name}").is_file)
+        return self.state(name) is not None
 
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file whole: nobody ever sees half of it."""
@@ -141,3 +150,7 @@ def _header(handle: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     version = np.lib.format.read_magic(handle)
     shape, _, dtype = getattr(np.lib.format, f"read_array_header_{version[0]}_{version[1]}")(handle)
     return shape, dtype, handle.tell()
+
+
+def _state(found: Any) -> tuple[int, int]:
+    return int(found.size), int(found.mtime_ns or 0)

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from usl.core.errors import UslError
-from usl.engine.cluster import Cluster
+from usl.core.version import __version__
+from usl.engine.cluster import Cluster, check_led_by
 from usl.engine.executor import reporting
 
 MOST_BLOCKS = 4096  # that Ray Data plans; more pieces than that share a block
+TOLD = UslError, OSError, MemoryError  # what a step raises and the caller gets, as it is
 NO_GPU = {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}  # for those who only prepare
 
 
@@ -37,7 +39,7 @@ def stream(
     label : of errors.
 
     A worker or host that is lost costs the pieces in its hands, which are made again. What a step
-    raises of :class:`UslError` is raised here.
+    raises of ``TOLD`` is raised here.
     """
     import ray.data
 
@@ -52,30 +54,31 @@ def stream(
     with _quiet(ray.data), reporting(cluster, label):
         plan: Any = ray.data.from_items(rows, override_num_blocks=blocks)
         plan = plan.map(Step(prepare), **first).map(
-            Actor, fn_constructor_args=(make,), compute=pool, **second
+            Actor, fn_constructor_args=(make, __version__), compute=pool, **second
         )
         for row in plan.iter_rows():
             result = pickle.loads(row["piece"])
-            if isinstance(result, UslError):
+            if isinstance(result, TOLD):
                 raise result
             yield result
 
 
 class Step:
-    """A function of pieces, as rows of Ray Data carry them; an error of ours travels as a result.
+    """A function of pieces, as rows of Ray Data carry them; what it raises travels as a result.
 
     Ray Data would put a page of its own words around it.
     """
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[Any], Any], version: str = __version__) -> None:
+        self.function, self.version = function, version
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Apply it to one row."""
         given = pickle.loads(row["piece"])
         try:
-            made = given if isinstance(given, UslError) else self.function(given)
-        except UslError as error:
+            check_led_by(self.version)
+            made = given if isinstance(given, TOLD) else self.function(given)
+        except TOLD as error:
             made = error
         return {"piece": pickle.dumps(made, protocol=5)}
 
@@ -83,17 +86,17 @@ class Step:
 class Actor(Step):
     """A step whose function is made once in each process."""
 
-    def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
+    def __init__(self, make: Callable[[], Callable[[Any], Any]], version: str) -> None:
         try:
-            super().__init__(make())
-        except UslError as error:
-            super().__init__(_Raises(error))
+            super().__init__(make(), version)
+        except TOLD as error:
+            super().__init__(_Raises(error), version)
 
 
 class _Raises:
     """Raises an error at every call."""
 
-    def __init__(self, error: UslError) -> None:
+    def __init__(self, error: Exception) -> None:
         self.error = error
 
     def __call__(self, given: Any) -> Any:
