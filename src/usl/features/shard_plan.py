@@ -53,18 +53,7 @@ class ShardPlan:
         cls, store: Store, collection: Collection, encoder: Encoder, shard_images: int, dtype: str
     ) -> ShardPlan:
         """The plan for all images of a collection."""
-        info = encoder.info()
-        record = {
-            "name": info.name,
-            "key": info.key,
-            "supervision": info.supervision,
-            **({} if info.layer is None else {"layer": info.layer}),
-            **({"at_scale": True} if info.at_scale else {}),
-            **({} if info.precision == "fp32" else {"precision": info.precision}),
-            "width": info.dim,
-            "preprocessing": dict(info.preprocessing),
-        }
-        ids = array_digest(collection.ids)
+        record, ids = encoder.info().record(), array_digest(collection.ids)
         return cls(store, len(collection), shard_images, record, ids, dtype)
 
     @property
