@@ -2,13 +2,18 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import usl
 from usl.core.errors import DataError
 from usl.data.open import open_collection
+from usl.labeling.page.similar import Similar
+from usl.selection.sharded.start_sharded_run import write_sample
 
 
 @pytest.fixture
@@ -74,3 +79,41 @@ def test_features_of_an_unknown_encoder_are_given_ones(photos, tmp_path):
     (tmp_path / "s/_features.json").write_text("[]")
     with pytest.raises(DataError, match=r"_features\.json: no record of shards"):
         open_collection(tmp_path / "s")
+
+
+def test_the_table_beside_a_run_from_shards(photos, tmp_path):
+    here = open_collection(photos)
+    made = usl.embed_shards(here, tmp_path / "s", "pixels", shard_images=4)
+    rows = np.concatenate([made.shards.read(number) for number in range(2)])
+    found = SimpleNamespace(rows=np.array([5, 0]), points=rows[[5, 0]])
+    write_sample(tmp_path / "t.parquet", made.shards, found, np.array([2]), rows[[2]])
+    there, expected = open_collection(tmp_path / "t.parquet"), here.take([5, 0, 2])
+    assert there.ids.tolist() == expected.ids.tolist()
+    assert there.digests().tolist() == expected.digests().tolist()
+    assert usl.embed(there).encoder == made.encoder
+
+
+def test_page_and_report_of_a_run_from_shards_speak_of_the_whole_table(photos, tmp_path):
+    usl.embed_shards(open_collection(photos), tmp_path / "s", "pixels")
+    run = usl.start_run(tmp_path / "s", 2, tmp_path / "run", method="kmeans", pca=2)
+    info = json.loads((run.path / "run.json").read_text())
+    looked = {"rows": 70_000, "looked_at": 50_000}
+    info["shards"] = {"address": "s3://lab/features", "digest": "d", **looked}
+    (run.path / "run.json").write_text(json.dumps(info))
+    picks = pq.read_table(run.path / "selection.parquet")
+    sizes = pa.array([40_000, 30_000])
+    picks = picks.set_column(picks.column_names.index("cluster_size"), "cluster_size", sizes)
+    pq.write_table(picks, run.path / "selection.parquet")
+    run = usl.Run.open(run.path)
+    page = usl.write_report(run).read_text()
+    assert "2 picks from features" in page
+    assert "2 of 70,000 images picked" in page
+    assert "looked at 50,000 of them" in page
+    assert "stands for 40,000" in page
+    assert "s3://lab/features (70,000 rows)" in page
+    collection = run.collection()
+    places = {name: row for row, name in enumerate(collection.ids.tolist())}
+    counts = [
+        Similar(run, collection, places).count(name) for name in picks["image_id"].to_pylist()
+    ]
+    assert counts == [40_000, 30_000]
