@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import usl
-from usl.core.errors import DataError
+from usl.core.errors import DataError, UslWarning
 from usl.data.open import open_collection
 from usl.labeling.page.similar import Similar
 from usl.selection.sharded.start_sharded_run import write_sample
@@ -68,6 +68,16 @@ def test_a_run_on_shards_trains_and_labels_new_pictures(photos, tmp_path):
     )
     usl.train(run, method="nearest_mean")
     assert usl.predict(run, photos).ids.tolist() == run.collection().ids.tolist()
+    with pytest.raises(DataError, match=r"holds images, but the run .* was made from features"):
+        usl.add_images(run, photos)
+    usl.embed_shards(open_collection(photos / "a"), tmp_path / "more", "pixels")
+    with pytest.warns(UslWarning, match="3 new images are an exact copy"):
+        assert usl.add_images(run, tmp_path / "more").ids == ["0.png", "1.png", "2.png"]
+    assert len(usl.Run.open(run.path).collection()) == 9
+    record = (tmp_path / "more/_features.json").read_text()
+    (tmp_path / "more/_features.json").write_text(record.replace('"pixels', '"dots'))
+    with pytest.raises(DataError, match=r"dots features, but those of the run .* are pixels"):
+        usl.add_images(run, tmp_path / "more")
 
 
 def test_features_of_an_unknown_encoder_are_given_ones(photos, tmp_path):
