@@ -53,6 +53,25 @@ def s3_server() -> Iterator[str]:
 
 
 @contextmanager
+def requests_seen() -> Iterator[list[tuple[str, str]]]:
+    """Within, what S3 servers here are asked for: method, and path below the bucket."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication as Application
+
+    seen, answer = [], Application.__call__
+
+    def listening(self, environ, start):
+        path = environ["PATH_INFO"].removeprefix("/").partition("/")[2]
+        seen.append((environ["REQUEST_METHOD"], path))
+        return answer(self, environ, start)
+
+    Application.__call__ = listening
+    try:
+        yield seen
+    finally:
+        Application.__call__ = answer
+
+
+@contextmanager
 def nobody_may():
     """Within, the S3 server refuses whoever is not known to it."""
     import moto.core.authorization as authorization

@@ -152,7 +152,7 @@ def test_pieces_that_are_there_are_not_made_again(cluster, one_machine, on_ray, 
     found = usl.embed_shards(collection, place, "pixels", engine="ray", shard_images=SHARD)
     assert found.computed == 700 - len(rows)
     check_rows(found.shards, *one_machine)
-    assert list((place / "_pieces").iterdir()) == []
+    assert not (place / "_pieces").exists()
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])

@@ -23,6 +23,7 @@ from usl.core.progress import Progress, silent
 from usl.core.words import counted, verb_for
 from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
+from usl.data.readers.embeddings import KIND
 from usl.features.embed import GIVEN
 from usl.features.space import NothingReadableError
 from usl.labeling.answers.patience import patiently
@@ -139,8 +140,9 @@ def check_kind(run: Run, new: Collection) -> None:
             f"{run.path}: the run was made from data in memory, which nothing can be added to. "
             "Select anew from files."
         )
-    if (record["name"] == GIVEN) != (new.features is not None):
-        kinds = ("features", "images") if new.images is None else ("images", "features")
+    of_features = record["name"] == GIVEN or run.info["source"].get("kind") == KIND
+    if of_features != (new.features is not None):
+        kinds = ("images", "features") if new.features is None else ("features", "images")
         raise DataError(
             f"{new.source}: holds {kinds[0]}, but the run {run.path} was made from {kinds[1]}. "
             f"Name {kinds[1]}."
@@ -149,6 +151,12 @@ def check_kind(run: Run, new: Collection) -> None:
         raise DataError(
             f"{new.source}: features of width {new.features.shape[1]:,}, but those of the run "
             f"{run.path} have {record['width']:,}. Make them in the same way."
+        )
+    made_by = {"name": GIVEN, "key": GIVEN} if new.made_by is None else new.made_by
+    if new.features is not None and made_by["key"] != record["key"]:
+        raise DataError(
+            f"{new.source}: {made_by['name']} features, but those of the run {run.path} are "
+            f"{record['name']} features, or by other weights. Make them in the same way."
         )
 
 

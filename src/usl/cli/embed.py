@@ -15,6 +15,7 @@ from usl.data.open import open_collection, tell
 from usl.engine.cluster import check_engine
 from usl.features.contract import PrecisionName
 from usl.features.dry_run import plan_embedding
+from usl.features.embed import Embedding
 from usl.features.embed import embed as embed_collection
 from usl.features.embed_shards import SHARD_IMAGES, EmbeddingInShards, embed_shards
 from usl.features.export import check_target, write_features
@@ -48,13 +49,14 @@ def embed(
     source : folder, glob, manifest (CSV, JSONL, Parquet), arrays, tars, on the disk or at an
         address (s3://bucket/photos), or builtin:fashion_mnist.
     out : also write the raw features, with ids and subsets, to this .npz file, on the disk or at
-        an address: a source itself. Or to Parquet shards under a folder or an address, which goes
-        on where it was stopped.
+        an address. Or, without an ending, to a folder or an address for Parquet shards, which goes
+        on where it was stopped. Both are sources themselves.
     overwrite : replace what lies at --out.
     as_ : what a table with both paths and numbers is: embeddings or manifest.
     max_pixels : most pixels of an image that is still decoded; the default is Pillow's limit.
     engine : local for this machine; ray for a cluster, which writes shards.
-    address : of the Ray cluster; default: one of this machine's cores, until the work is done.
+    address : of a running Ray cluster; by default one of this machine's cores is started for the
+        command.
     dtype : of the features in shards.
     shard_images : images per shard.
     """
@@ -119,13 +121,20 @@ def embed(
             }
         )
         return
+    given = collection.features is not None
     say(
         f"{counted(len(found.rows), 'image')} as {found.rows.shape[1]} numbers each by "
-        f"{found.encoder.name} (supervision: {found.encoder.supervision}): {found.computed:,} "
-        f"computed at {found.images_per_second:,.0f} images/s, {found.reused:,} from the cache."
+        f"{found.encoder.name} (supervision: {found.encoder.supervision}): "
+        f"{_computed(found)}, {found.reused:,} {'given' if given else 'from the cache'}."
     )
     if out is not None:
         say(f"Written to {shown(out)}.")
+
+
+def _computed(found: Embedding | EmbeddingInShards) -> str:
+    """How many images were encoded, and how fast."""
+    speed = f" at {found.images_per_second:,.0f} images/s" if found.computed else ""
+    return f"{found.computed:,} computed{speed}"
 
 
 def _tell_of_shards(
@@ -152,7 +161,6 @@ def _tell_of_shards(
         return
     say(
         f"{counted(rows, 'image')} as {width} numbers each by {found.encoder.name} (supervision: "
-        f"{found.encoder.supervision}): {found.computed:,} computed at "
-        f"{found.images_per_second:,.0f} images/s, {found.reused:,} there before."
+        f"{found.encoder.supervision}): {_computed(found)}, {found.reused:,} there before."
     )
     say(f"Written to {shown(out)}, {counted(files, 'shard')}.")

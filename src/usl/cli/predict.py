@@ -35,13 +35,15 @@ def predict(
 
     Parameters
     ----------
-    source : the new images: anything that a selection can begin with; or a folder or address of
-        shards of features, made by usl embed.
+    source : the new images: anything that a selection can begin with, shards of features made by
+        usl embed included.
     out : file to write, .csv or .parquet, also at an address: a label and its probability for every
-        image, the surest first; columns as in predictions.csv. Or a folder or address for Parquet
-        shards of them, in the order of the images.
+        image, the surest first; columns as in predictions.csv. Or, without an ending, a folder or
+        an address for Parquet shards of them, in the order of the images.
+    overwrite : replace what lies at --out.
     engine : local for this machine; ray for a cluster, which writes shards.
-    address : of the Ray cluster; default: one of this machine's cores, until the work is done.
+    address : of a running Ray cluster; by default one of this machine's cores is started for the
+        command.
     """
     check_engine(engine, address)
     if in_shards(out, engine):

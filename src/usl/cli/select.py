@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from usl.cli.options import verb
 from usl.cli.shared import DryRun, Json, print_plan, report_unreadable
 from usl.console import bars, note, print_json, say
+from usl.core.errors import UsageError
 from usl.core.words import counted, quoted
 from usl.run.split import first_rows
 from usl.selection.constraints.quotas import parse_quotas
@@ -59,6 +60,11 @@ def select(
     limits = {name: value for name, value in limits.items() if value is not None}
     constraints = Constraints(**limits) if limits else None
     if dry_run:
+        if options.get("engine") == "ray":
+            raise UsageError(
+                "--dry-run: of this machine alone. What a selection on Ray reads, writes and holds "
+                "is in docs/scale.md."
+            )
         ran, planned = (signature(function).parameters.keys() for function in (start_run, plan_run))
         options = {name: value for name, value in options.items() if name not in ran - planned}
         print_plan(plan_run(source, **options, constraints=constraints), as_json=json)

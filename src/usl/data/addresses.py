@@ -166,13 +166,17 @@ def _s3(fs: Any, bucket: str) -> Any:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
         region = "us-east-1" if endpoint else _region_of(bucket)
-    return fs.S3FileSystem(
-        region=region,
-        endpoint_override=endpoint,
-        connect_timeout=SECONDS / 4,
-        request_timeout=SECONDS,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
-    )
+    options = {
+        "region": region,
+        "endpoint_override": endpoint,
+        "connect_timeout": SECONDS / 4,
+        "request_timeout": SECONDS,
+        "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
+    }
+    try:  # a file below 5 MB is written by one request, and not by three
+        return fs.S3FileSystem(**options, allow_delayed_open=True)
+    except TypeError:  # pyarrow before 18
+        return fs.S3FileSystem(**options)
 
 
 @lru_cache(256)
@@ -266,7 +270,10 @@ def _said(address: str, error: BaseException) -> str:
 
 
 def read_bytes(filesystem: Any, path: str) -> bytes:
-    """All that lies at a path, in one request where the library can."""
+    """All that lies at a path, in as few requests as the library can.
+
+    Of pyarrow at S3 those are two: it asks for the size first, and takes none that is known.
+    """
     if filesystem.type_name.startswith("py"):
         return bytes(filesystem.handler.fs.cat_file(path))
     with filesystem.open_input_stream(path) as handle:

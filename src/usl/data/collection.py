@@ -42,6 +42,7 @@ class Collection:
     notes : what a person should know of how the source was taken, one sentence each.
     extra : other columns of the source, by name, each [n]; nothing here looks at them.
     options : how the source was opened, so that it can be opened the same way again.
+    made_by : the record of the encoder that made ``features``, where the source tells.
     """
 
     ids: NDArray[np.str_]
@@ -56,6 +57,7 @@ class Collection:
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    made_by: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check that the columns agree and the ids are unique."""

@@ -97,7 +97,7 @@ def _labels(parts: Sequence[Collection]) -> NDArray[np.object_] | None:
 
 def _images(parts: Sequence[Collection]) -> Images | None:
     images = [part.images for part in parts if part.images is not None]
-    if not images:
+    if len(images) < len(parts):  # features, of some of which no pictures are known
         return None
     files = [one for one in images if isinstance(one, FileImages)]
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,9 +88,14 @@ class Store:
         """Remove files; what is gone already does not matter."""
         filesystem, root = self._place
         for name in names:
-            if self.has(name):
-                with reaching(self.where(name)):
-                    filesystem.delete_file(f"{root}/{name}")
+            with reaching(self.where(name)), suppress(FileNotFoundError):
+                filesystem.delete_file(f"{root}/{name}")
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder and all below it; in a bucket, its files a thousand at a time."""
+        filesystem, root = self._place
+        with reaching(self.where(folder)), suppress(FileNotFoundError):
+            filesystem.delete_dir(f"{root}/{folder}")
 
     def save(self, name: str, **arrays: NDArray[Any]) -> None:
         """Write arrays as ``name``, an ``.npz`` without compression."""

@@ -48,6 +48,33 @@ class EncoderInfo:
     at_scale: bool = False
     precision: str = "fp32"
 
+    def record(self) -> dict[str, Any]:
+        """The same as it is written beside features."""
+        return {
+            "name": self.name,
+            "key": self.key,
+            "supervision": self.supervision,
+            **({} if self.layer is None else {"layer": self.layer}),
+            **({"at_scale": True} if self.at_scale else {}),
+            **({} if self.precision == "fp32" else {"precision": self.precision}),
+            "width": self.dim,
+            "preprocessing": dict(self.preprocessing),
+        }
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> EncoderInfo:
+        """What :meth:`record` has written."""
+        return cls(
+            record["name"],
+            record["key"],
+            record["width"],
+            record["supervision"],
+            record["preprocessing"],
+            layer=record.get("layer"),
+            at_scale=bool(record.get("at_scale")),
+            precision=str(record.get("precision", "fp32")),
+        )
+
 
 class Encoder(ABC):
     """One way from a picture to a raw feature row; a new one is a file in ``features/encoders``.

@@ -8,6 +8,7 @@ from usl.data.collection import Collection
 from usl.data.open import open_collection
 from usl.features.cache import encoder_cache
 from usl.features.contract import PrecisionName
+from usl.features.embed import GIVEN
 from usl.features.open_encoder import open_encoder
 from usl.numeric.blocks import BLOCK_BYTES, thread_count
 from usl.numeric.lazy_table import bytes_in_memory
@@ -53,7 +54,7 @@ def describe(
     if part.features is not None:
         width, cached = int(part.features.shape[1]), len(part)
         rows = bytes_in_memory(part.features)
-        plan |= {"encoder": "given"}
+        plan |= {"encoder": (part.made_by or {"name": GIVEN})["name"]}
     else:
         assert part.images is not None
         encoder = open_encoder(model).in_precision(precision)

@@ -254,12 +254,14 @@ def _given(
             f"{collection.source}: features must be a table [n, d], these are "
             f"{list(features.shape)}."
         )
+    width, made_by = int(features.shape[1]), collection.made_by
     defaults = {"center": False, "standardize": False, "pca": None}
+    given = EncoderInfo(GIVEN, GIVEN, width, "unknown", defaults)
     return Embedding(
         rows=features,
         kept=np.arange(len(features)),
         skipped=(),
-        encoder=EncoderInfo(GIVEN, GIVEN, int(features.shape[1]), "unknown", defaults),
+        encoder=given if made_by is None else EncoderInfo.of(made_by),
         computed=0,
         reused=len(features),
         seconds=0.0,

@@ -147,13 +147,14 @@ def embed_shards(
         computed += len(plan.rows(shard))
         progress(ready + computed, plan.n, LABEL)
     working = time.perf_counter() - working
-    skipped = [pair for shard in range(plan.shards) for pair in plan.unread(shard)]
+    skipped = [pair for pairs in plan.unread().values() for pair in pairs]
     if len(skipped) == plan.n:
         raise DataError(
             f"{collection.source}: none of the {counted(plan.n, 'image')} could be read; the "
             f"first: {skipped[0][1]}"
         )
     done = [parts[shard] for shard in range(plan.shards)]
+    plan.remove_pieces()
     shards = write_record(store.root, encoder.dim, done, plan.encoder)
     return EmbeddingInShards(
         shards=shards,
@@ -306,7 +307,8 @@ class _OnCluster:
                     joining[done.shard] = join((store, done.shard, count))
                 self.told.add(done.images)
         for shard, result in joining.items():
-            yield shard, result()[0]
+            yield shard, result()
+        plan.remove_pieces()
 
     def _piece(self, shard: int, number: int, rows: NDArray[np.int64]) -> Piece:
         """A piece as it travels: without what only this process needs."""

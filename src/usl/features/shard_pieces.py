@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError
+from usl.core.errors import DataError, StoreError
 from usl.core.progress import silent
-from usl.data.image_source import Images
+from usl.data.image_source import Images, threads_for
 from usl.engine.shards import Part, write_shard
 from usl.engine.store import Store
 from usl.features.cache import Digests
 from usl.features.contract import Encoder, PrecisionName
 from usl.features.open_encoder import open_encoder
-from usl.features.pipeline import Decoder, check_encoded, hash_images, twins
+from usl.features.pipeline import Decoder, ahead, check_encoded, hash_images, twins
 from usl.features.shard_plan import Skipped, piece_name, unread_name
 
 Texts = NDArray[np.str_]
@@ -98,23 +99,26 @@ class PieceDone:
 def decode_piece(piece: Piece, *, source: EncoderSource, on_corrupt: str) -> Decoded:
     """Read, hash and prepare a piece, as :func:`usl.features.embed.embed` does.
 
-    Raises :class:`DataError` at the first image that cannot be read if ``on_corrupt="fail"``.
+    Raises :class:`DataError` at the first image that cannot be read if ``on_corrupt="fail"``, and
+    :class:`StoreError` where a store refuses.
     """
     n = len(piece.ids)
-    hashes = hash_images(piece.images, 1, on_corrupt, silent)
+    threads = threads_for(piece.images) or 1  # every core decodes a piece of its own
+    hashes = hash_images(piece.images, threads, on_corrupt, silent)
     decode = Decoder(piece.images, source.open(), hashes, lambda digest: False)
     prepared: list[NDArray[Any]] = []
     reasons = dict(hashes.reasons)
     place = np.full(n, -1)
-    for number, row in enumerate(row for row in range(n) if row not in hashes.reasons):
-        result = decode((number, row))
-        if isinstance(result, DataError):
-            if on_corrupt == "fail":
-                raise result
-            reasons[row] = str(result)
-        elif result is not None:
-            place[row] = len(prepared)
-            prepared.append(result)
+    places = list(enumerate(row for row in range(n) if row not in hashes.reasons))
+    with closing(ahead(decode, places, threads, depth=2 * threads)) as results:
+        for (_, row), result in zip(places, results, strict=True):
+            if isinstance(result, DataError):
+                if on_corrupt == "fail" or isinstance(result, StoreError):
+                    raise result
+                reasons[row] = str(result)
+            elif result is not None:
+                place[row] = len(prepared)
+                prepared.append(result)
     same, like = twins(hashes.digests, place >= 0)
     place[same] = place[like]
     kept = np.flatnonzero(place >= 0)
@@ -175,8 +179,8 @@ def narrowed(rows: NDArray[Any], dtype: str, ids: Texts) -> NDArray[Any]:
     return found
 
 
-def join_pieces(store: Store, shard: int, count: int) -> tuple[Part, int]:
-    """Make a shard of its ``count`` pieces and remove them; how many images it lacks, too."""
+def join_pieces(store: Store, shard: int, count: int) -> Part:
+    """Make a shard of its ``count`` pieces, which stay, lest a lost worker leave half of them."""
     names = [piece_name(shard, number) for number in range(count)]
     parts = [store.load(name) for name in names]
     skipped = [(str(image), str(why)) for part in parts for image, why in part["skipped"]]
@@ -185,9 +189,7 @@ def join_pieces(store: Store, shard: int, count: int) -> tuple[Part, int]:
         for name in ("ids", "digests", "paths", "rows")
         if all(name in part for part in parts)
     }
-    made = write_part(store, shard, skipped, **together)
-    store.remove(names)
-    return made, len(skipped)
+    return write_part(store, shard, skipped, **together)
 
 
 def write_part(
@@ -203,6 +205,8 @@ def write_part(
     """Write a shard; the list of what it lacks comes first, since the shard makes it finished."""
     if skipped:
         store.write(unread_name(shard), json.dumps(skipped, ensure_ascii=False).encode())
+    else:  # of a call that was stopped before the shard was written
+        store.remove([unread_name(shard)])
     return write_shard(
         store.root,
         shard,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from posixpath import basename
 from typing import Any
 
 import numpy as np
@@ -52,18 +53,7 @@ class ShardPlan:
         cls, store: Store, collection: Collection, encoder: Encoder, shard_images: int, dtype: str
     ) -> ShardPlan:
         """The plan for all images of a collection."""
-        info = encoder.info()
-        record = {
-            "name": info.name,
-            "key": info.key,
-            "supervision": info.supervision,
-            **({} if info.layer is None else {"layer": info.layer}),
-            **({"at_scale": True} if info.at_scale else {}),
-            **({} if info.precision == "fp32" else {"precision": info.precision}),
-            "width": info.dim,
-            "preprocessing": dict(info.preprocessing),
-        }
-        ids = array_digest(collection.ids)
+        record, ids = encoder.info().record(), array_digest(collection.ids)
         return cls(store, len(collection), shard_images, record, ids, dtype)
 
     @property
@@ -102,20 +92,23 @@ class ShardPlan:
 
     def finished(self) -> dict[int, Part]:
         """The shards that are there, by number."""
-        sizes = self.store.sizes()
+        sizes, unread = self.store.sizes(), self.unread()
         found = {}
         for shard in range(self.shards):
             size = sizes.get(name := shard_name(shard))
             if size is not None:
-                skipped = len(self.unread(shard))
+                skipped = len(unread.get(shard, ()))
                 found[shard] = Part(name, len(self.rows(shard)) - skipped, size)
         return found
 
-    def unread(self, shard: int) -> Skipped:
-        """The images of a finished shard that could not be read."""
-        name = unread_name(shard)
-        if not self.store.has(name):
-            return []
+    def unread(self) -> dict[int, Skipped]:
+        """The images that could not be read, by shard, in its order; of those that lack any."""
+        there = self.store.sizes(UNREAD)
+        names = {shard: unread_name(shard) for shard in range(self.shards)}
+        lacking = {shard: name for shard, name in names.items() if basename(name) in there}
+        return {shard: self._unread(name) for shard, name in lacking.items()}
+
+    def _unread(self, name: str) -> Skipped:
         with self.store.open(name) as handle:
             content = handle.read()
         try:
@@ -128,6 +121,10 @@ class ShardPlan:
     def pieces_there(self) -> set[str]:
         """Names of the pieces that are there."""
         return {f"{PIECES}/{name}" for name in self.store.sizes(PIECES)}
+
+    def remove_pieces(self) -> None:
+        """Remove all pieces: the shards that they belong to are finished."""
+        self.store.remove_folder(PIECES)
 
     def _record(self) -> dict[str, Any]:
         return {
@@ -152,11 +149,10 @@ class ShardPlan:
 
     def _clear(self) -> None:
         """Remove an older embedding, its record first."""
-        own = [RECORD, PLAN]
-        own += [f"{PIECES}/{name}" for name in self.store.sizes(PIECES)]
-        own += [f"{UNREAD}/{name}" for name in self.store.sizes(UNREAD)]
         shards = [n for n in self.store.sizes() if n.startswith("part-") and n.endswith(".parquet")]
-        self.store.remove([*own, *shards])
+        self.store.remove([RECORD, PLAN, *shards])
+        for folder in (PIECES, UNREAD):
+            self.store.remove_folder(folder)
 
 
 def piece_name(shard: int, number: int) -> str:

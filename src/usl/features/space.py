@@ -91,7 +91,7 @@ def open_space(
     """
     wanted = np.arange(len(collection)) if rows is None else rows
     part = collection.take(wanted)
-    if part.images is not None:
+    if part.features is None:
         expect(progress, *stages_of_space(len(part), model, fitted=preprocessing is not None))
     embedding = embed(
         part,

@@ -30,6 +30,7 @@ from usl.core.npz import npz_headers, read_npz
 from usl.data.arrays import load_npy
 from usl.data.collection import Collection
 from usl.data.columns import find_column, id_column, index_ids, stacked, subset_column
+from usl.data.embedded_features import encoder_of, with_pictures
 from usl.data.labels import label_notes, read_labels
 from usl.data.parquet_features import ParquetFeatures, read_parquet_features
 from usl.data.tables import SOURCE_SUFFIXES, TEXT_SUFFIXES, Table, read_table, read_text_table
@@ -70,7 +71,8 @@ def read(path: Path, *, as_: str | None = None) -> Collection:
         return _read_npz(path)
     verdict = judge(path, *peek(path), as_)
     if suffix == ".parquet" and _are_plain(path, verdict):
-        return from_parquet(read_parquet_features([path], as_), source=str(path))
+        found = from_parquet(read_parquet_features([path], as_), source=str(path))
+        return with_pictures(found, [path], encoder_of(path))
     table = read_text_table(path, unnamed=True) if suffix in TEXT_SUFFIXES else read_table(path)
     return _read_table(table, verdict)
 

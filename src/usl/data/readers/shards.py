@@ -4,7 +4,9 @@ On disk, one of
 
 - a folder that holds ``.npy`` files, or ``.parquet`` files, and neither images nor folders beside
   them (other files, a README say, are passed over);
-- a glob such as ``features/part-*.npy``.
+- a glob such as ``features/part-*.npy``;
+- what ``usl embed`` has written as shards: their record, ``_features.json``, names the files and
+  the encoder, and pictures are found where the shards have a column ``path``.
 
 The shards follow each other by name, numbers in names by value (``part-2`` before ``part-10``).
 Every one is a table [n, d] as it would be on its own: arrays of one width (float16, 32, 64, or
@@ -16,6 +18,7 @@ collections into a file.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -26,6 +29,7 @@ from usl.core.errors import DataError
 from usl.data.arrays import load_npy
 from usl.data.collection import Collection
 from usl.data.decode import EXTENSIONS
+from usl.data.embedded_features import with_pictures
 from usl.data.listing import expand_glob, is_glob
 from usl.data.parquet_features import read_parquet_features
 from usl.data.readers.embeddings import features_or_broken, from_features, from_parquet
@@ -33,6 +37,7 @@ from usl.numeric.lazy_table import Joined
 
 PRIORITY = 25
 SUFFIXES = (".npy", ".parquet")
+RECORD = "_features.json"  # of shards that usl embed has made
 
 
 def matches(path: Path) -> bool:
@@ -40,6 +45,8 @@ def matches(path: Path) -> bool:
     if is_glob(path):
         suffix = path.suffix.lower()
         return suffix == ".npy" or (suffix == ".parquet" and not _hold_no_features(_of_glob(path)))
+    if (path / RECORD).is_file():
+        return True
     shards = _of_folder(path)
     return bool(shards) and not _hold_no_features(shards)
 
@@ -53,6 +60,8 @@ def read(path: Path) -> Collection:
         naming the files: shards of both kinds or of differing width, a broken or truncated one; a
         row with NaN or infinity; a glob that nothing matches.
     """
+    if (path / RECORD).is_file():
+        return _embedded(path)
     found = _of_glob(path) if is_glob(path) else _of_folder(path)
     shards = sorted(found, key=lambda file: (str(file.parent), _natural(file.name)))
     if not shards:
@@ -66,6 +75,20 @@ def read(path: Path) -> Collection:
     if kinds == {".parquet"}:
         return from_parquet(read_parquet_features(shards), source=str(path))
     return _from_arrays(shards, source=str(path))
+
+
+def _embedded(path: Path) -> Collection:
+    """Features that ``usl embed`` has made, by their record; see :mod:`usl.engine.shards`."""
+    try:
+        record = json.loads((path / RECORD).read_bytes())
+        encoder = dict(record.get("encoder", {}))
+        files = [path / Path(str(one["name"])).name for one in record["shards"]]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{path / RECORD}: no record of shards. Run usl embed again.") from error
+    if not files:
+        raise DataError(f"{path / RECORD}: names no shards. Run usl embed again.")
+    found = from_parquet(read_parquet_features(files), source=str(path))
+    return with_pictures(found, files, encoder)
 
 
 def _from_arrays(shards: list[Path], *, source: str) -> Collection:

@@ -52,7 +52,7 @@ class Similar:
 
     def __init__(self, run: Run, collection: Collection, rows: dict[str, int]) -> None:
         self.run, self.collection, self._rows = run, collection, rows
-        self._picks, self._represented = _represented(run)
+        self._picks, self._represented, self._counts = _represented(run)
         self._features: tuple[Float32, NDArray[np.int64]] | None = None
         self._looked = False
         self._lock = threading.Lock()
@@ -67,9 +67,14 @@ class Similar:
         return [row for row in found if row is not None and row != own]
 
     def count(self, image_id: str) -> int:
-        """How many images a pick stands for, itself included; 0 if it is no pick."""
+        """How many images a pick stands for, itself included; 0 if it is no pick.
+
+        Of a run that holds a sample of shards, those of its cluster in the whole table.
+        """
         number = self._picks.get(image_id)
-        return 0 if number is None else len(self._represented[number])
+        if number is None:
+            return 0
+        return len(self._represented[number]) if self._counts is None else self._counts[number]
 
     def like(self, row: int) -> list[Alike]:
         """Images like one, nearest first: what it stands for and its nearest; train images only."""
@@ -133,16 +138,20 @@ def _number(distance: float) -> float | None:
     return round(float(distance), 4) if np.isfinite(distance) else None
 
 
-def _represented(run: Run) -> tuple[dict[str, int], Any]:
-    """Number of each pick by id, and for each number the ids it stands for (an Arrow array)."""
+def _represented(run: Run) -> tuple[dict[str, int], Any, list[int] | None]:
+    """Number of each pick by id; for each number the ids it stands for (an Arrow array), and how
+    many these are where the run holds only some of them.
+    """
     try:
-        table = read_picks(run.path, "represented")
+        table = read_picks(run.path, "represented", "cluster_size")
     except DataError:
-        return {}, []  # a help, not a need
+        return {}, [], None  # a help, not a need
     if "represented" not in table.column_names:
-        return {}, []
-    ids = table["image_id"].to_pylist()
-    return {name: number for number, name in enumerate(ids)}, table["represented"].combine_chunks()
+        return {}, [], None
+    numbers = {name: number for number, name in enumerate(table["image_id"].to_pylist())}
+    whole = "shards" in run.info and "cluster_size" in table.column_names
+    counts = table["cluster_size"].to_pylist() if whole else None
+    return numbers, table["represented"].combine_chunks(), counts
 
 
 def _features(run: Run, collection: Collection) -> tuple[Float32, NDArray[np.int64]] | None:

@@ -127,6 +127,8 @@ def gather(run: Run, collection: Collection, progress: Progress = silent) -> Fac
     """Read all there is. Only a run without a readable selection or split file is an error."""
     notes: list[str] = []
     selection = read_picks(run.path).to_pydict()
+    if run.info.get("shards") and "cluster_size" in selection:  # the run holds a sample alone
+        selection["represents"] = selection.pop("cluster_size")
     row_of = {name: row for row, name in enumerate(collection.ids.tolist())}
     try:
         bring_up_to_date(run)

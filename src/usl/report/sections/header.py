@@ -28,6 +28,7 @@ def header(facts: Facts, contents: Html) -> Html:
         tag("p", "usl report", class_="kicker"),
         tag("h1", title(facts)),
         tag("p", result(facts), class_="lead"),
+        tag("p", sampled(facts), class_="quiet") if "shards" in facts.run.info else None,
         oracle_notice() if picked["oracle"] else None,
         *[tag("p", note, class_="notice", role="note") for note in (*facts.notes, *doubts(facts))],
         tiles(facts),
@@ -39,7 +40,9 @@ def header(facts: Facts, contents: Html) -> Html:
 
 def title(facts: Facts) -> str:
     """``40 picks from photos``."""
-    source = str(facts.run.info["source"]["given"] or "data in memory")
+    info = facts.run.info
+    given = info["shards"]["address"] if "shards" in info else info["source"]["given"]
+    source = str(given or "data in memory")
     short = source.removeprefix("builtin:").replace("\\", "/").rstrip("/").rpartition("/")[2]
     return f"{plural(len(facts.picks), 'pick')} from {short or source}"
 
@@ -60,6 +63,7 @@ def result(facts: Facts) -> str:
     info = facts.run.info
     total = info["source"]["subsets"].get("train", info["source"]["images"])
     total -= len(info["encoder"].get("unreadable", ()))  # which nothing could be picked from
+    total = info.get("shards", {}).get("rows", total)
     picked = info["selection"]
     text = (
         f"{len(facts.picks):,} of {total:,} {facts.noun}s picked by "
@@ -74,6 +78,18 @@ def result(facts: Facts) -> str:
             f"from {plural(facts.evaluation['labels'], 'label')}"
         )
     return text + "."
+
+
+def sampled(facts: Facts) -> str:
+    """What of a table in shards this page knows."""
+    shards, others = facts.run.info["shards"], len(facts.collection) - len(facts.picks)
+    looked = ""
+    if shards["looked_at"] < shards["rows"]:
+        looked = f"The selection looked at {shards['looked_at']:,} of them, drawn at random. "
+    return (
+        f"{looked}This page knows the picks and {plural(others, f'other {facts.noun}')}, drawn at "
+        "random: these alone are labelled, mapped and compared below."
+    )
 
 
 def headline(facts: Facts) -> tuple[str, dict[str, Any]] | None:

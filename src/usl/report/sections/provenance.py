@@ -87,6 +87,9 @@ def entries(facts: Facts) -> Iterable[tuple[str, Html | str]]:
     info = facts.run.info
     source, encoder = info["source"], info["encoder"]
     counts = ", ".join(f"{count:,} {name}" for name, count in source["subsets"].items())
+    if shards := info.get("shards"):
+        yield "shards", f"{shards['address']} ({plural(shards['rows'], 'row')})"
+        yield "hash of the shards", code(shards["digest"])
     yield "source", f"{source['given'] or 'data in memory'} ({source['kind'] or 'unknown kind'})"
     yield "images", f"{source['images']:,} ({counts})"
     if passed := source.get("passed_over"):

@@ -18,7 +18,8 @@ from usl.core.errors import UsageError
 from usl.core.files import atomic_write, read_json, write_json
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
-from usl.data.addresses import shown
+from usl.data.addresses import address_of, shown
+from usl.data.embedded_features import marked
 from usl.engine.cluster import connect
 from usl.engine.executor import OnRay
 from usl.engine.partition import Work
@@ -74,7 +75,7 @@ def start_sharded_run(
     if not isinstance(source, str | os.PathLike):
         raise UsageError("source: on Ray it is a folder or an address of shards.")
     source, seed = os.fspath(source), seed_number(seed)
-    scratch = None if scratch is None else os.fspath(scratch)
+    scratch = None if scratch is None else address_of(scratch) or os.fspath(scratch)
     runs.check_free(out, overwrite=overwrite)
     check_method(method, method_params)
     shards = open_shards(source)
@@ -151,20 +152,20 @@ def refuse_on_ray(**given: Any) -> None:
 def write_sample(
     path: Path, shards: Shards, found: ShardSelection, others: Rows, points: Float32
 ) -> None:
-    """Write the picks, best first, and other rows as a table of features: id, path, feature."""
+    """Write the picks, best first, and other rows, as :mod:`usl.data.embedded_features` reads."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows = np.concatenate([found.rows, others])
     columns: dict[str, Any] = {}
-    for name, column in (("image_id", "id"), ("path", "path")):
+    for name, column in (("image_id", "id"), ("path", "path"), ("digest", "digest")):
         texts = texts_of(shards, rows, column)
         if texts is not None:
             columns[name] = pa.array(texts.tolist(), pa.string())
     flat = np.concatenate([found.points, points]).reshape(-1)
     columns["feature"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), shards.width)
     with atomic_write(path) as handle:
-        pq.write_table(pa.table(columns), handle)
+        pq.write_table(pa.table(columns).replace_schema_metadata(marked(shards.encoder)), handle)
 
 
 def row_lists(shards: Shards, constraints: Constraints, labels: ListedLabels | None) -> RowLists:

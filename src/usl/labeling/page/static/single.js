@@ -126,9 +126,11 @@ export class Single {
     const others = item.strip ?? [];
     const text = others.length
       ? `Speaks for ${count(item.stands, "image")}, as these`
-      : item.stands === 1
-        ? "Speaks for itself alone"
-        : "";
+      : item.stands > 1
+        ? `Speaks for ${count(item.stands, "image")}`
+        : item.stands === 1
+          ? "Speaks for itself alone"
+          : "";
     byId("strip-title").textContent = text;
     byId("strip").classList.toggle("empty", !others.length);
     list.replaceChildren(...others.map((other) => make("li", {}, pictures.thumb(other, 160, ""))));
