@@ -60,6 +60,7 @@ def main() -> None:
             clusters[about["rows"]] = about["clusters"]
         same = select(points, budget, method="usl", clusters=clusters).indices
         row = {"features": name, "rows": len(table), "width": table.shape[1], "budget": budget}
+        row |= {"lists": True} if given.lists else {}
         row |= {one: picks.parameters.get(one) for one in ("probes", "recall")}
         row["same_partition"] = len(np.intersect1d(found, same)) / budget
         if not given.lists:

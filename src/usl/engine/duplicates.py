@@ -12,7 +12,8 @@ Rows near a known point, of a labelled row say, are its duplicates before the fi
 
 =========================== ======================================================================
 alike/C-R.proposed, .stands bool, of each row of cell C in round R
-alike/C-R                   after the round: which rows are ``open``, and which ``speak``
+alike/C-R                   after the round: which rows are ``open``, and which ``speak``; of
+                            round 0 the former alone
 alike/C                     which rows may be picked, once none is open
 =========================== ======================================================================
 """
