@@ -9,6 +9,7 @@ cells/C, cells/C.about      the rows of the lists of cell C; number in the table
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,7 +25,8 @@ from usl.numeric.unit_rows import scale
 
 CELL_BYTES = 32 << 20  # of the float32 rows of a cell, at most
 FEWEST_CELLS, LEAST_ROWS = 16, 4096  # work for several workers, but no trifles
-TOGETHER = 8  # cells that one task gathers: it reads a little of every shard, each time
+TOGETHER = 16  # cells that one task gathers: it reads a little of every shard, each time
+READERS = 32  # of them at once: an address takes tens of milliseconds to answer
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def deal(shards: Shards, store: Store, number: int, lists: str, clusters: str) -
     stored = shards.read(number)
     half = stored.astype(np.float16)
     same = np.array_equal(half.astype(np.float32), stored)
-    rows = unit_shard(shards, number)
+    rows = unit_shard(shards, number, stored)
     centroids = store.load(f"{lists}/centroids")["centroids"]
     of = own = nearest_of(rows, centroids)[0]
     count = groups = len(centroids)
@@ -147,16 +149,19 @@ def deal(shards: Shards, store: Store, number: int, lists: str, clusters: str) -
 
 def gather(shards: Shards, cells: Cells, first: int, stop: int) -> None:
     """Write the cells ``first`` to ``stop``: the rows of their lists, those of a list by number."""
-    features, about, store = [], [], cells.store
-    lists = int(cells.bounds[first]), int(cells.bounds[stop])
-    for number, start in enumerate(shards.starts[:-1].tolist()):
+    store = cells.store
+    lists, starts = (int(cells.bounds[first]), int(cells.bounds[stop])), shards.starts
+
+    def read(number: int) -> tuple[Rows, Rows]:
         bounds = store.rows(f"dealt/{number}.starts", [(lists[0], lists[1] + 1)])[0]
         span = [(int(bounds[0]), int(bounds[-1]))]
-        features += store.rows(f"dealt/{number}", span)
-        told = store.rows(f"dealt/{number}.about", span)[0].astype(np.int64)
-        told[:, 0] += start
-        about.append(told)
-    table, stored = np.concatenate(about), np.concatenate(features)
+        about = store.rows(f"dealt/{number}.about", span)[0].astype(np.int64)
+        about[:, 0] += starts[number]
+        return store.rows(f"dealt/{number}", span)[0], about
+
+    with ThreadPoolExecutor(READERS) as readers:
+        parts = list(readers.map(read, range(len(shards.parts))))
+    stored, table = (np.concatenate(several) for several in zip(*parts, strict=True))
     order = np.lexsort((table[:, 0], table[:, 1]))
     begins = cells.starts[cells.bounds[first : stop + 1]]
     for cell, (low, high) in enumerate(pairwise((begins - begins[0]).tolist()), first):

@@ -52,12 +52,12 @@ class Work:
         return range(len(self.shards.parts))
 
 
-def unit_shard(shards: Shards, number: int) -> Float32:
-    """The rows of a shard, scaled to unit length: float32 [rows, d].
+def unit_shard(shards: Shards, number: int, stored: Float32 | None = None) -> Float32:
+    """The rows of a shard, scaled to unit length: float32 [rows, d]; of ``stored``, once read.
 
     Raises :class:`DataError` naming shard and row of what is not finite.
     """
-    rows = shards.read(number)
+    rows = shards.read(number) if stored is None else stored.copy()
     bad, _ = scale(rows)
     if len(bad):
         where = shards.store.where(shards.parts[number].name)
