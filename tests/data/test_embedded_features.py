@@ -12,6 +12,7 @@ import pytest
 import usl
 from usl.core.errors import DataError, UslWarning
 from usl.data.open import open_collection
+from usl.engine.shards import write_record, write_shard
 from usl.labeling.page.similar import Similar
 from usl.selection.sharded.start_sharded_run import write_sample
 
@@ -127,3 +128,21 @@ def test_page_and_report_of_a_run_from_shards_speak_of_the_whole_table(photos, t
         Similar(run, collection, places).count(name) for name in picks["image_id"].to_pylist()
     ]
     assert counts == [40_000, 30_000]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["s3://one/a.png", "gs://two/b.png"],
+        ["s3://one/a.png", "s3://two/b.png"],
+        ["mine://one/a.png", "mine://one/b.png"],
+        ["s3://one/a.png", "/b.png"],
+        ["s3://one/a.png", ""],
+    ],
+)
+def test_pictures_without_a_place_that_holds_them_all_are_not_shown(paths, tmp_path):
+    part = write_shard(str(tmp_path), 0, ["a", "b"], np.eye(2, dtype=np.float16), paths=paths)
+    write_record(str(tmp_path), 2, [part], {})
+    found = open_collection(tmp_path)
+    assert found.images is None
+    assert found.features[:].tolist() == np.eye(2).tolist()

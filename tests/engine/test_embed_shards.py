@@ -19,6 +19,7 @@ from picture_run import make_picture_run
 from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
 from usl.engine.shards import open_shards, shard_name
+from usl.engine.store import Store
 from usl.features.encoders.pixels import Pixels
 from usl.features.shard_pieces import EncoderSource, Piece, decode_piece, encode_pieces
 from usl.features.shard_plan import ShardPlan
@@ -183,6 +184,16 @@ def test_another_embedding_is_not_mixed_in(one_machine, tmp_path):
     )
     assert sorted(one.name for one in (tmp_path / "s").glob("*.parquet")) == ["part-00000.parquet"]
     assert len(found.shards) == 9
+
+
+def test_a_place_where_nothing_was_made_is_free_for_another_embedding(one_machine, tmp_path):
+    collection = one_machine[0].take(np.arange(10, 14))
+    for shard_images in (2, 4):  # the first call got no further than this
+        place = Store(str(tmp_path / "s"))
+        ShardPlan.of(place, collection, Pixels(), shard_images, "float16").begin(overwrite=False)
+    usl.embed_shards(collection, tmp_path / "s", "pixels", shard_images=4)
+    with pytest.raises(UsageError, match="in shards of another size"):
+        usl.embed_shards(collection, tmp_path / "s", "pixels", shard_images=2)
 
 
 def test_features_too_large_for_float16_are_refused(one_machine, tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sharded import mixture, write_shards
 
 from usl import Constraints, start_run
 from usl.core.errors import DataError, UsageError
+from usl.selection.sharded import start_sharded_run
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +77,17 @@ def test_what_does_not_run_there_is_refused(shards, tmp_path):
     refused(nobody, DataError, constraints=Constraints(exclude=["nobody"]))
     refused("pca: not on Ray", pca=3)
     refused("address: of a cluster", engine="local", address="here:1")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_scratch_place_may_be_an_address(shards, tmp_path, monkeypatch):
+    class Seen(Exception):
+        """Ends the work."""
+
+    def caught(*given, scratch, **named):
+        raise Seen(scratch)
+
+    monkeypatch.setattr(start_sharded_run, "select_shards", caught)
+    how = {"engine": "ray", "method": "kmeans", "scratch": Path("s3://bucket/work")}
+    with pytest.raises(Seen, match=r"^s3://bucket/work$"):
+        start_run(shards, 5, tmp_path / "run", **how)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from usl.core.errors import UsageError
 from usl.data.addressed_images import UNKNOWN, AddressedImages
 from usl.data.addresses import is_address
 from usl.data.collection import Collection
@@ -88,11 +89,13 @@ def _images(paths: list[Any], told: list[Any] | None) -> Images | None:
         return EmbeddedFiles(Path(root), [os.path.relpath(path, root) for path in paths], digests)
     schemes = {path.partition("://")[0] for path in paths}
     inside = [path.partition("://")[2] for path in paths]
-    root = posixpath.commonpath([posixpath.dirname(path) for path in inside])
-    if len(schemes) > 1 or not root:
+    try:
+        root = posixpath.commonpath([posixpath.dirname(path) for path in inside])
+        names = [path[len(root) + 1 :] for path in inside]
+        address = f"{schemes.pop()}://{root}"
+        return None if schemes else EmbeddedObjects(address, names, digests)
+    except (ValueError, UsageError):  # nothing holds them all, or it is no address of ours
         return None
-    names = [path[len(root) + 1 :] for path in inside]
-    return EmbeddedObjects(f"{schemes.pop()}://{root}", names, digests)
 
 
 class EmbeddedFiles(FileImages):

@@ -80,7 +80,8 @@ class ShardPlan:
         if there == here and not overwrite:
             return
         where = self.store.where("").rstrip("/")
-        if not overwrite and (there is not None or self.store.sizes()):
+        claimed = set(self.store.sizes()) <= {PLAN} and not self.pieces_there()  # and no more
+        if not overwrite and not claimed:
             what = "files" if there is None else _differences(there, here)
             raise UsageError(
                 f"{where}: holds {what}. Name an empty place, or replace what is there: "

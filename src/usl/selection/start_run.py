@@ -97,8 +97,7 @@ def start_run(
     constraints : what to keep to (:class:`usl.Constraints`), with items by id or listed in files.
     memory : most memory to take, such as 4GB, the encoder's aside; tables that do not fit lie in
         files. The picks are the same.
-    scratch : folder for such files; the default is in the cache. On Ray a folder that all hosts
-        share, or an address: finished stages stay there.
+    scratch : folder for such files, default: in the cache; on Ray one that hosts share, or address.
     resume : go on from what the same selection had finished when it was stopped, and keep what is
         finished. The default does so above 100,000 images.
     as_ : what a table with both paths and numbers is: embeddings or manifest.
@@ -109,10 +108,8 @@ def start_run(
     use_known : start from the labels that the source itself carries, in the same way.
     exclude_quality : pick no dark, blank, blurred, tiny or oddly shaped picture, and one of exact
         copies; every picture is read once more.
-    engine : local for this machine; ray for a cluster, which picks from shards of features, a
-        folder or an address that usl embed has written (docs/scale.md).
-    address : of a running Ray cluster; by default one of this machine's cores is started for the
-        command.
+    engine : ray picks on a cluster, from shards that usl embed has written (docs/scale.md).
+    address : of a running Ray cluster; by default one is started on this machine.
     **method_params : the method's own parameters.
     """
     if check_engine(engine, address) == "ray":
