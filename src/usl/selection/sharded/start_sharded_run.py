@@ -7,6 +7,7 @@ rows for the map and for training. All else stays in the shards, whose address t
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from usl.core.errors import DataError, UsageError
-from usl.core.files import atomic_write, read_json, write_json
+from usl.core.files import atomic_write, cache_dir, read_json, write_json
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.data.addresses import shown
-from usl.engine.cluster import connect
-from usl.engine.executor import OnRay
+from usl.engine.cluster import Cluster, connect
+from usl.engine.executor import OnRay, check_reached
 from usl.engine.partition import Work
-from usl.engine.shards import Shards, open_shards
+from usl.engine.shards import RECORD, Shards, open_shards
 from usl.engine.store import Store
 from usl.features.space import open_space
 from usl.numeric.arrays import Float32, Rows
@@ -88,6 +89,7 @@ def start_sharded_run(
     check_method(method, method_params)
     shards = open_shards(source)
     with connect(address) as cluster:
+        _check_places(cluster, shards, scratch)
         executor = OnRay(cluster)
         excluded = _excluded(shards, constraints)
         how: dict[str, Any] = {"method": method, "seed": seed, "scratch": scratch}
@@ -124,6 +126,17 @@ def start_sharded_run(
         }
         write_json(folder / runs.INFO, info)
     return Run.open(out)
+
+
+def _check_places(cluster: Cluster, shards: Shards, scratch: str | None) -> None:
+    """:class:`ClusterError` for a host that does not reach the shards, or where files are kept."""
+    check_reached(cluster, shards.store, RECORD)
+    kept, name = Store(scratch or str(cache_dir() / "engine")), f"reached-{secrets.token_hex(4)}"
+    kept.write(name, b"")
+    try:
+        check_reached(cluster, kept, name)
+    finally:
+        kept.remove([name])
 
 
 def refuse_on_ray(**given: Any) -> None:
