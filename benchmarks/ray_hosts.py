@@ -101,8 +101,7 @@ def main() -> None:
     for number in range(IMAGES):
         pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(photos / f"{number:05d}.png")
-    ip("link", "add", "usl-bridge", "type", "bridge")
-    ip("link", "set", "usl-bridge", "up")
+    ip("link", "add", "usl-bridge", "up", "type", "bridge")
     try:
         for host in HOSTS:
             start(host)
