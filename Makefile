@@ -10,9 +10,10 @@ demo: .venv/core
 test: .venv/all
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Every file operation broken in every way, and 50,000 damaged files: an hour or two.
+# Every file operation broken in every way, 50,000 damaged files, hosts lost in every stage: an hour
+# or two.
 torture: .venv/all
-	USL_TORTURE=1 $(BIN)/pytest -n 2 --dist loadfile tests/torture tests/fuzzing
+	USL_TORTURE=1 $(BIN)/pytest -n 2 --dist loadfile tests/torture tests/fuzzing tests/engine/test_lost_hosts.py
 
 lint: .venv/all
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -20,8 +21,9 @@ import usl
 from stores import nobody_may
 from usl.core.errors import DataError, StoreError
 from usl.engine.cluster import ClusterError, connect
-from usl.engine.executor import InProcess, OnRay, reporting
+from usl.engine.executor import InProcess, OnRay, check_reached, reporting
 from usl.engine.shards import open_shards
+from usl.engine.store import Store
 from usl.selection.sharded.select_shards import select_shards
 
 STAGES = {"draw", "step_of", "deal", "gather", "density_of", "dense", "exchanged"}
@@ -204,6 +206,19 @@ def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
         refused = pytest.raises(ClusterError, match=rf"127.0.0.1:{port}: no Ray cluster there")
         with refused, connect(f"127.0.0.1:{port}"):
             pass
+
+
+def test_a_host_that_does_not_reach_a_place_is_named(cluster, tmp_path):
+    (tmp_path / "file").touch()
+    check_reached(cluster, Store(str(tmp_path)), "file")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    own = fcntl.fcntl(folder, fcntl.F_DUPFD, 700)  # a name for the folder in this process alone
+    place = Store(f"/proc/self/fd/{own}")
+    assert place.has("file")
+    with pytest.raises(ClusterError, match=rf": does not reach {place.root}/file\. Every host"):
+        check_reached(cluster, place, "file")
+    os.close(own)
+    os.close(folder)
 
 
 def test_another_version_of_ray_here_is_named_with_both(several_hosts, shards, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +97,19 @@ def check_engine(engine: str, address: str | None) -> str:
     return engine
 
 
+def on_every_host(ray: Any, function: Callable[..., Any], *given: Any) -> list[tuple[str, Any]]:
+    """Start ``function(*given)`` on every host that is there: its address, and the reference."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    started = []
+    for node in ray.nodes():
+        if node["Alive"]:
+            here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            remote = ray.remote(function).options(scheduling_strategy=here, num_cpus=0)
+            started.append((node["NodeManagerAddress"], remote.remote(*given)))
+    return started
+
+
 def _checked(ray: Any, address: str | None) -> Cluster:
     """The cluster, once every host has shown that it runs the same usl."""
 
@@ -105,15 +118,7 @@ def _checked(ray: Any, address: str | None) -> Cluster:
 
         return theirs
 
-    def on(node: str) -> Any:
-        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
-        return ray.remote(version).options(scheduling_strategy=here, num_cpus=0)
-
-    import ray.util.scheduling_strategies
-
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    asked = [(node["NodeManagerAddress"], on(node["NodeID"]).remote()) for node in nodes]
-    for host, answer in asked:
+    for host, answer in on_every_host(ray, version):
         try:
             check_version(host, ray.get(answer))
         except ray.exceptions.RayTaskError as error:

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from usl.core.errors import UslError
+from usl.core.errors import StoreError, UslError
 from usl.core.progress import Progress, silent
 from usl.core.version import __version__
-from usl.engine.cluster import Cluster, ClusterError, check_led_by
+from usl.engine.cluster import Cluster, ClusterError, check_led_by, on_every_host
+from usl.engine.store import Store
 from usl.numeric.blocks import one_blas_thread
 
 RETRIES = 5  # of a task whose worker or host was lost
@@ -119,6 +120,22 @@ class OnRay:
     def _result(self, reference: Any, label: str) -> Any:
         with reporting(self.cluster, label):
             return self.cluster.ray.get(reference)
+
+
+def check_reached(cluster: Cluster, store: Store, name: str) -> None:
+    """:class:`ClusterError` naming a host that does not see the file ``name``, which is there."""
+    ray = cluster.ray
+    for host, answer in on_every_host(ray, led, __version__, store.has, name):
+        try:
+            with reporting(cluster, host):
+                reached = ray.get(answer)
+        except StoreError as error:
+            raise ClusterError(f"{host}: {error}") from error
+        if not reached:
+            raise ClusterError(
+                f"{host}: does not reach {store.where(name)}. Every host needs it under the same "
+                "name: a folder that all share, or an address."
+            )
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from usl.data.image_source import Images
 from usl.data.images import FileImages
 from usl.data.sinks import check_sink
 from usl.engine.cluster import Cluster, check_engine, connect
-from usl.engine.executor import OnRay
+from usl.engine.executor import OnRay, check_reached
 from usl.engine.shards import Part, Shards, write_record
 from usl.engine.store import Store
 from usl.engine.streaming import stream
@@ -42,7 +42,7 @@ from usl.features.shard_pieces import (
     told_why,
     write_part,
 )
-from usl.features.shard_plan import ShardPlan, piece_name
+from usl.features.shard_plan import PLAN, ShardPlan, piece_name
 
 SHARD_IMAGES = 16_384  # 40 MB of 1,280 numbers each
 WAVE_IMAGES = 1 << 20  # that a cluster is given at a time: their names lie in its memory, too
@@ -139,6 +139,11 @@ def embed_shards(
         source = EncoderSource(name, encoder.precision, encoder.key)
         told = _Told(progress, ready, plan.n)
         with connect(address) as cluster:
+            check_reached(cluster, store, PLAN)
+            if isinstance(collection.images, FileImages):  # else a host would miss them all
+                folder, name = os.path.split(os.path.abspath(collection.images.path(0)))
+                if Store(folder).has(name):  # not gone since it was listed
+                    check_reached(cluster, Store(folder), name)
             work = _OnCluster(cluster, collection, plan, source, on_corrupt, batch_size, told)
             parts |= dict(work.run(to_do))
         computed = told.computed

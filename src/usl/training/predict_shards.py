@@ -31,7 +31,7 @@ from usl.data.collection import Collection
 from usl.data.open import open_collection, tell
 from usl.data.sinks import check_sink
 from usl.engine.cluster import check_engine, connect
-from usl.engine.executor import Executor, InProcess, OnRay
+from usl.engine.executor import Executor, InProcess, OnRay, check_reached
 from usl.engine.shards import RECORD as FEATURES_RECORD
 from usl.engine.shards import Shards, open_shards, shard_name
 from usl.engine.store import Store
@@ -147,6 +147,8 @@ def predict_shards(
         judging: Any = Judge(model, space, called)
         executor: Executor = InProcess()
         if cluster is not None:
+            check_reached(cluster, shards.store, FEATURES_RECORD)
+            check_reached(cluster, store, PLAN)
             executor, judging = OnRay(cluster), cluster.ray.put(judging)
         items = [(shards, number, store, judging) for number in range(len(shards.parts))]
         parts = list(executor.map(predict_shard, items, progress=progress, label=LABEL))

@@ -7,6 +7,7 @@ rows for the map and for training. All else stays in the shards, whose address t
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from usl.core.errors import UsageError
-from usl.core.files import atomic_write, read_json, write_json
+from usl.core.files import atomic_write, cache_dir, read_json, write_json
 from usl.core.progress import Progress, silent
 from usl.core.seeds import seed_number
 from usl.data.addresses import address_of, shown
 from usl.data.embedded_features import marked
-from usl.engine.cluster import connect
-from usl.engine.executor import OnRay
+from usl.engine.cluster import Cluster, connect
+from usl.engine.executor import OnRay, check_reached
 from usl.engine.partition import Work
-from usl.engine.shards import Shards, open_shards
+from usl.engine.shards import RECORD, Shards, open_shards
 from usl.engine.store import Store
 from usl.features.space import open_space
 from usl.numeric.arrays import Float32, Rows
@@ -82,6 +83,7 @@ def start_sharded_run(
     constraints = constraints or Constraints()
     given_labels = None if labels is None else listed_labels(labels)
     with connect(address) as cluster:
+        _check_places(cluster, shards, scratch)
         executor = OnRay(cluster)
         lists = row_lists(shards, constraints, given_labels)
         how: dict[str, Any] = {"method": method, "seed": seed, "scratch": scratch}
@@ -138,6 +140,17 @@ def files_of(constraints: Constraints) -> dict[str, str]:
     given = {name: getattr(constraints, name) for name in ("exclude", "include", "groups")}
     files = {name: one for name, one in given.items() if isinstance(one, str | os.PathLike)}
     return {f"{name}_file": shown(one) for name, one in files.items()}
+
+
+def _check_places(cluster: Cluster, shards: Shards, scratch: str | None) -> None:
+    """:class:`ClusterError` for a host that does not reach the shards, or where files are kept."""
+    check_reached(cluster, shards.store, RECORD)
+    kept, name = Store(scratch or str(cache_dir() / "engine")), f"reached-{secrets.token_hex(4)}"
+    kept.write(name, b"")
+    try:
+        check_reached(cluster, kept, name)
+    finally:
+        kept.remove([name])
 
 
 def refuse_on_ray(**given: Any) -> None:
