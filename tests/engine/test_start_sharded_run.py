@@ -84,10 +84,10 @@ def test_the_scratch_place_may_be_an_address(shards, tmp_path, monkeypatch):
     class Seen(Exception):
         """Ends the work."""
 
-    def caught(*given, scratch, **named):
+    def caught(cluster, shards, scratch):
         raise Seen(scratch)
 
-    monkeypatch.setattr(start_sharded_run, "select_shards", caught)
+    monkeypatch.setattr(start_sharded_run, "_check_places", caught)
     how = {"engine": "ray", "method": "kmeans", "scratch": Path("s3://bucket/work")}
     with pytest.raises(Seen, match=r"^s3://bucket/work$"):
         start_run(shards, 5, tmp_path / "run", **how)
