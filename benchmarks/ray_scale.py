@@ -98,6 +98,7 @@ def measured(
     """The selection and its seconds."""
     began = time.perf_counter()
     found = select_shards(shards, picks, executor, scratch=str(scratch), progress=progress)
+    progress(1, 1, "order and ids")
     return found, time.perf_counter() - began
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from usl.core.progress import Progress
-from usl.engine.cells import Cells
+from usl.engine.cells import CELL_BYTES, Cells
 from usl.engine.executor import Executor
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.distances import half_distances, halved, mean_from_half, smallest
@@ -29,6 +29,9 @@ from usl.numeric.inverted_search import (
     search_looked,
 )
 from usl.numeric.neighbor_search import EXACT_ROWS, LIST_ROWS
+
+FOUND_BYTES = 256 << 20  # of the distances that rows of a cell keep while lists are read
+ELSEWHERE = 1 << 40  # where rows begin that are not among those of the lists
 
 
 def mean_distances(
@@ -109,7 +112,10 @@ def of_all(cells: Cells, cell: int, rows: Float32) -> Iterator[tuple[int, Float3
 def in_lists(
     cells: Cells, cell: int, rows: Float32, wanted: int, probes: int
 ) -> Iterator[tuple[int, Float32]]:
-    """Half distances to the nearest rows of the lists nearest to each row, block by block."""
+    """Half distances to the nearest rows of the lists nearest to each row, block by block.
+
+    Lists of other cells are read part by part: rows of one cell may look into most of the table.
+    """
     means = cells.store.rows("list_means")[0]
     (first, stop), begin = cells.lists(cell), int(cells.starts[cells.lists(cell)[0]])
     near = cells.store.rows("near_lists", [(first, stop)])[0]
@@ -119,20 +125,34 @@ def in_lists(
         if low < high:
             half = half_distances(rows[low:high], halved(means[own]))
             looked[low:high] = own[smallest(half, looked.shape[1])]
-    own = np.unique(cells.about(cell)[1])  # where a row would find itself
-    needed = np.union1d(np.unique(looked), own).astype(np.int64)
-    points = cells.of_lists(needed)
-    sizes = (cells.starts[needed + 1] - cells.starts[needed]).astype(np.int64)
-    lists = Lists(np.arange(len(points)), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
-    begin = int(lists.starts[np.searchsorted(needed, first)])
-    looked = np.searchsorted(needed, looked).astype(np.int32)
-    half_norms = row_half_norms(points)
-    width = min(wanted, int(sizes.max()))
-    step = max(256, CHUNK_BYTES // (4 * width * looked.shape[1]))
+    sizes = np.diff(cells.starts)
+    width = min(wanted, int(sizes[np.unique(looked)].max()))
+    step = max(4096, FOUND_BYTES // (4 * width * looked.shape[1]))
     for start in range(0, len(rows), step):
-        some = rows[start : start + step]
-        about = looked[start : start + step], lists, begin + start, width, False
-        yield start, search_looked(points, half_norms, some, *about)[0]
+        some, into = rows[start : start + step], looked[start : start + step]
+        found = np.full((len(some), into.shape[1] * width), np.inf, dtype=np.float32)
+        for several, points in _by_part(cells, rows, (first, stop), np.unique(into)):
+            ends = np.cumsum([*sizes[several], 0])  # the last has no rows: what is not in this part
+            lists = Lists(np.arange(len(points)), np.concatenate([[0], ends]))
+            places = np.minimum(np.searchsorted(several, into), len(several) - 1)
+            here = np.where(several[places] == into, places, len(several)).astype(np.int32)
+            begin = start if points is rows else ELSEWHERE
+            how = here, lists, begin, width, False
+            search_looked(points, row_half_norms(points), some, *how, found)
+        yield start, found
+
+
+def _by_part(
+    cells: Cells, rows: Float32, own: tuple[int, int], needed: Rows
+) -> Iterator[tuple[Rows, Float32]]:
+    """Lists and their rows, part by part: first all those of a cell, whose ``rows`` are known."""
+    yield np.arange(*own), rows
+    others = needed[(needed < own[0]) | (needed >= own[1])].astype(np.int64)
+    most = max(1, CELL_BYTES // (4 * rows.shape[1]))
+    held = np.cumsum(cells.starts[others + 1] - cells.starts[others])
+    for part in np.split(others, 1 + np.flatnonzero(np.diff(held // most))):
+        if len(part):
+            yield part, cells.of_lists(part)
 
 
 def probes_needed(executor: Executor, cells: Cells, k: int, progress: Progress) -> Probing:

@@ -27,7 +27,6 @@ from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.engine.sums import save_sums, total
 from usl.numeric.arrays import Float32, Rows, Values
-from usl.numeric.blocks import rows_per_block
 from usl.numeric.distances import half_distances, halved
 from usl.numeric.inverted_lists import Groups, Lists, near_lists
 from usl.numeric.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
@@ -36,6 +35,8 @@ from usl.numeric.unit_rows import scale
 
 ROWS_PER_CENTROID = 256
 STEPS = 10
+RENEWED = 2  # steps after which lists of near centroids are made anew
+TILE = 512, 2048  # rows and centroids whose distances stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,10 @@ def fit(work: Work, name: str, count: int, seed: int) -> None:
     before, last = np.inf, 0
     for step in range(1, STEPS + 1):
         exact = always or step == 1
-        near = np.zeros((count, 0), np.int32) if exact else near_lists(centroids, NEAR)
+        if exact:
+            near = np.zeros((count, 0), np.int32)
+        elif step % RENEWED == 0:
+            near = near_lists(centroids, NEAR)
         work.store.save(f"{name}/step-{step}", centroids=centroids, near=near)
         tasks = [(work.store, name, s, step, exact, farthest) for s in samples]
         told = list(work.executor.map(step_of, tasks))
@@ -153,13 +157,18 @@ def nearest_of(
     Of all, or without ``exact`` of those ``near`` the one it had ``before``.
     """
     if exact:
-        base, step = halved(centroids), rows_per_block(4 * len(centroids))
-        best, least = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
-        for first in range(0, len(rows), step):
-            half = half_distances(rows[first : first + step], base)
-            columns = half.argmin(axis=1)
-            best[first : first + step] = columns
-            least[first : first + step] = half[np.arange(len(half)), columns]
+        starts = range(0, len(centroids), TILE[1])
+        bases = [halved(centroids[low : low + TILE[1]]) for low in starts]
+        best, least = np.zeros(len(rows), np.int64), np.full(len(rows), np.inf, np.float32)
+        for first in range(0, len(rows), TILE[0]):
+            part = slice(first, first + TILE[0])
+            for low, base in zip(starts, bases, strict=True):
+                half = half_distances(rows[part], base)
+                columns = half.argmin(axis=1)
+                values = half[np.arange(len(half)), columns]
+                closer = values < least[part]
+                least[part] = np.where(closer, values, least[part])
+                best[part] = np.where(closer, low + columns, best[part])
         return best, np.maximum(2.0 * least + np.einsum("ij,ij->i", rows, rows), 0.0)
     assert near is not None
     assert before is not None

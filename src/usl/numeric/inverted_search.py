@@ -222,6 +222,7 @@ def search_looked(
     offset: int,
     width: int,
     which: bool,
+    found: Float32 | None = None,
 ) -> tuple[Float32, NDArray[np.int32] | None]:
     """Half distances of rows to the ``width`` nearest of each list they look into.
 
@@ -230,11 +231,14 @@ def search_looked(
     looked : int32 [q, probes], the lists that each row looks into.
     offset : where the rows begin in ``lists.order``, one after the other; none finds itself.
     which : give the numbers of the rows found, too.
+    found : to go on with, float32 [q, probes * width], where lists are there part by part.
 
     Returns float32 [q, probes * width], infinite where a list has fewer rows, and the numbers.
     """
     n_queries, probes = looked.shape
-    found = np.full((n_queries * probes, width), np.inf, dtype=np.float32)
+    if found is None:
+        found = np.full((n_queries, probes * width), np.inf, dtype=np.float32)
+    shape, found = found.shape, found.reshape(n_queries * probes, width)
     numbers = np.zeros(found.shape, dtype=np.int32) if which else None
 
     # 1. Turned round: the rows that look into each list.
@@ -265,7 +269,6 @@ def search_looked(
                 half.partition(width - 1, axis=1)
                 half = half[:, :width]
             found[place, : half.shape[1]] = half
-    shape = n_queries, probes * width
     return found.reshape(shape), None if numbers is None else numbers.reshape(shape)
 
 
