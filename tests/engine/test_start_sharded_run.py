@@ -50,7 +50,7 @@ def test_must_includes_come_first_and_labels_are_there_from_the_start(shards, tm
     wanted.write_text("image-002400\nimage-000007\n")
     constraints = Constraints(include=wanted, exclude=["image-000021"])
     how = {"method": "random", "engine": "ray", "constraints": constraints, "labels": labels}
-    run = start_run(shards, 6, tmp_path / "run", **how)
+    run = start_run(shards, 6, tmp_path / "run", center=True, pca=4, **how)
     split = run.split()
     asked = [split.ids[row] for row in split.requested()]
     assert asked[:2] == ["image-002400", "image-000007"]
@@ -75,7 +75,7 @@ def test_what_does_not_run_there_is_refused(shards, tmp_path):
     refused("use_known: not on Ray. Shards carry no labels", use_known=True)
     nobody = "exclude, entry 1: no item 'nobody' in the collection"
     refused(nobody, DataError, constraints=Constraints(exclude=["nobody"]))
-    refused("pca: not on Ray", pca=3)
+    refused("layer: not on Ray. Leave it out; shards hold features alone", layer="head")
     refused("address: of a cluster", engine="local", address="here:1")
 
 

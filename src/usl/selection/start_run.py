@@ -114,10 +114,10 @@ def start_run(
     """
     if check_engine(engine, address) == "ray":
         about: Any = {"use_known": use_known, "exclude_quality": exclude_quality}
-        about |= {"layer": layer, "center": center, "standardize": standardize, "pca": pca}
-        refuse_on_ray(memory=memory, **about)
+        refuse_on_ray(memory=memory, layer=layer, **about)
         own: Any = {"method": method, "seed": seed, "overwrite": overwrite, "scratch": scratch}
         own |= {"constraints": constraints, "labels": labels, "address": address}
+        own |= {"center": center, "standardize": standardize, "pca": pca}
         return start_sharded_run(source, budget, out, progress=progress, **own, **method_params)
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
