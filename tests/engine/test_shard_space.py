@@ -122,3 +122,17 @@ def test_a_number_of_components_is_held_against_the_table(table, tmp_path):
     with pytest.warns(UslWarning, match="using 12"):
         moved, _ = in_space(work, {"pca": 20})
     assert moved.shards.width == 11  # one dimension never varies
+
+
+def test_lengths_in_the_space_reach_a_method_that_asks_for_them(table, tmp_path):
+    _, shards = table
+    how = {"method": "usl_t", "preset": "released", "heads": 1, "steps": 20}
+    found = select_shards(shards, 12, InProcess(), scratch=str(tmp_path), **how)
+    space = open_space(open_collection(shards.store.root))
+    one = select(space.features, 12, lengths=space.lengths(), **how)
+    assert found.parameters["lengths"] == "seen by heads"
+    assert found.rows.tolist() == one.indices.tolist()
+    groups = read_shard_groups(shards, np.where(np.arange(len(shards)) % 3, "sea", "air"))
+    moved, _ = in_space(Work(shards, Store(str(tmp_path)), InProcess()), {})
+    air = groups.views(moved.shards, moved.store)[0]
+    np.testing.assert_allclose(air.lengths(0), space.lengths()[:700:3], rtol=1e-6)

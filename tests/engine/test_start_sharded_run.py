@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sharded import mixture, write_shards
 
 from usl import Constraints, start_run
 from usl.core.errors import DataError, UsageError
+from usl.features.preprocessing import Preprocessing
 from usl.selection.sharded import start_sharded_run
 
 
@@ -50,7 +52,7 @@ def test_must_includes_come_first_and_labels_are_there_from_the_start(shards, tm
     wanted.write_text("image-002400\nimage-000007\n")
     constraints = Constraints(include=wanted, exclude=["image-000021"])
     how = {"method": "random", "engine": "ray", "constraints": constraints, "labels": labels}
-    run = start_run(shards, 6, tmp_path / "run", center=True, pca=4, **how)
+    run = start_run(shards, 6, tmp_path / "run", **how)
     split = run.split()
     asked = [split.ids[row] for row in split.requested()]
     assert asked[:2] == ["image-002400", "image-000007"]
@@ -63,6 +65,22 @@ def test_must_includes_come_first_and_labels_are_there_from_the_start(shards, tm
         "excluded": 1,
         "included": 2,
     }
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_run_lies_in_the_space_of_the_selection(tmp_path):
+    points = 3 + mixture(2500, 8, 20).astype(np.float32)
+    shards = write_shards(tmp_path / "shards", points, (1500, 1000))
+    how = {"method": "kmeans", "engine": "ray", "center": True, "pca": 4}
+    run = start_run(tmp_path / "shards", 12, tmp_path / "run", **how)
+    fitted = Preprocessing.load(run.path / "preprocessing.npz")
+    np.testing.assert_allclose(fitted.mean, points.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    assert fitted.components.shape == (4, 8)
+    assert run.info["encoder"]["dimensions"] == 4
+    sample = run.collection()
+    rows = [int(word[6:]) for word in sample.ids.tolist()]
+    np.testing.assert_array_equal(sample.features[:], points[rows])  # as predictions read shards
+    assert run.info["shards"]["digest"] == shards.digest
 
 
 @pytest.mark.usefixtures("cluster")

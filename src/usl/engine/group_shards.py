@@ -44,6 +44,10 @@ class GroupShards(Shards):
         """See :meth:`Shards.read`."""
         return self.whole.read(self.numbers[number])[self.places(number)]
 
+    def lengths(self, number: int) -> Float32:
+        """See :meth:`Shards.lengths`."""
+        return self.whole.lengths(self.numbers[number])[self.places(number)]
+
     def texts(self, number: int, name: str = "id") -> NDArray[np.str_] | None:
         """See :meth:`Shards.texts`."""
         found = self.whole.texts(self.numbers[number], name)

@@ -101,6 +101,10 @@ class Shards:
             )
         return rows
 
+    def lengths(self, number: int) -> Float32:
+        """The lengths of the rows of a shard, float32 [rows]."""
+        return np.asarray(np.linalg.norm(self.read(number), axis=1))
+
     def texts(self, number: int, name: str = "id") -> NDArray[np.str_] | None:
         """The ids of a shard (or digests, or paths), str [rows]; None for a column it lacks."""
         column = self._column(number, name)

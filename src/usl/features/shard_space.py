@@ -47,6 +47,10 @@ class FittedShards(Shards):
         """The points of a shard, of unit length: float32 [rows, width]. See :meth:`Shards.read`."""
         return read_space(self.kept, self.whole.width).transform(self.whole.read(number))
 
+    def lengths(self, number: int) -> Float32:
+        """The lengths of the points before they were scaled. See :meth:`Shards.lengths`."""
+        return read_space(self.kept, self.whole.width).lengths(self.whole.read(number))
+
 
 def in_space(work: Work, settings: Mapping[str, Any]) -> tuple[Work, Preprocessing]:
     """The same work on points of the space of its shards' encoder, and what brings rows there.

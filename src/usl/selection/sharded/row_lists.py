@@ -119,6 +119,17 @@ def take_rows(shards: Shards, number: int, rows: Rows) -> Float32:
     return unit_shard(shards, number)[rows]
 
 
+def lengths_of(work: Work, rows: Rows) -> Float32:
+    """The lengths of some rows before they were scaled, float32 [r]; ``rows`` ascending."""
+    items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
+    return np.concatenate(list(work.executor.map(take_lengths, items)))
+
+
+def take_lengths(shards: Shards, number: int, rows: Rows) -> Float32:
+    """The lengths of some rows of one shard."""
+    return shards.lengths(number)[rows]
+
+
 def stored_rows(executor: Executor, shards: Shards, rows: Rows) -> Float32:
     """Some rows as the shards hold them, in this order: float32 [r, d]."""
     found = np.empty((len(rows), shards.width), dtype=np.float32)
