@@ -47,7 +47,8 @@ def main() -> None:
         usl.engine.densities.EXACT_ROWS = 0
     with np.load(given.features) as file:
         train = file["subset"] == "train" if "subset" in file else slice(None)
-        table, ids = file["features"][train].astype(np.float16), file["ids"][train]
+        table = file["features"][train].astype(np.float16)
+    ids = [f"{row:06d}" for row in range(len(table))]
     place, name = str(given.out / f"{given.features.stem}-shards"), given.features.stem
     blocks = [slice(first, first + SHARD) for first in range(0, len(table), SHARD)]
     parts = [write_shard(place, s, ids[some], table[some]) for s, some in enumerate(blocks)]

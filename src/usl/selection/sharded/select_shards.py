@@ -108,8 +108,17 @@ def select_shards(
     settings = {"center": center, "standardize": standardize, "pca": pca}
     given = sorted((name, repr(value)) for name, value in method_params.items())
     distances = [constraints.distance_of_duplicates, min_distance]
-    what = [__version__, shards.digest, budget, method, seed, lists.digest, given, distances]
-    what.append(settings)
+    what = [
+        __version__,
+        shards.digest,
+        budget,
+        method,
+        seed,
+        lists.digest,
+        given,
+        distances,
+        settings,
+    ]
     if quotas is not None:
         groups = groups or read_shard_groups(shards, None)
         what += [quotas if isinstance(quotas, str) else sorted(quotas.items()), groups.digest]

@@ -103,8 +103,8 @@ def start_sharded_run(
         table = Path(f"{os.fspath(out)}-sample.parquet")
         write_sample(table, shards, rows, stored_rows(executor, shards, rows))
     ready = prepare(str(table), budget, "random", "auto", None, None, None, None, {}, {})
-    about: Any = {"rows": ready.train, "preprocessing": found.space}
-    space = open_space(ready.collection, ready.encoder, **about)
+    fitted, encoder = found.space, ready.encoder
+    space = open_space(ready.collection, encoder, rows=ready.train, preprocessing=fitted)
     known = NOTHING if given_labels is None else given_labels.found_in(ready.collection)
     picks = np.arange(budget)
     stands = representatives(space.features, picks, known.rows, None)
@@ -157,7 +157,10 @@ def _check_places(cluster: Cluster, shards: Shards, scratch: str | None) -> None
 
 def refuse_on_ray(**given: Any) -> None:
     """:class:`UsageError` for an option that shards do not have."""
-    instead = {"use_known": "Shards carry no labels; name a table of them: --labels FILE."}
+    instead = {
+        "use_known": "Shards carry no labels; name a table of them: --labels FILE.",
+        "memory": "A task holds a shard: make smaller ones with usl embed --shard-images.",
+    }
     for name, value in given.items():
         if value is not None and value is not False:
             why = instead.get(name, "Leave it out; shards hold features alone.")
