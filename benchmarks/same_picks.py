@@ -24,6 +24,7 @@ from usl import select
 from usl.engine.executor import InProcess
 from usl.engine.shards import write_record, write_shard
 from usl.engine.store import Store
+from usl.features.preprocessing import Preprocessing
 from usl.numeric.distances import nearest
 from usl.numeric.unit_rows import unit_rows
 from usl.selection.sharded.select_shards import select_shards
@@ -37,21 +38,28 @@ def main() -> None:
     parser.add_argument("features", type=Path)
     parser.add_argument("--budgets", type=int, nargs="+", default=[40, 400, 2500])
     parser.add_argument("--lists", action="store_true", help="densities through lists")
+    parser.add_argument("--center", action="store_true")
+    parser.add_argument("--standardize", action="store_true")
+    parser.add_argument("--pca", type=int)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     if given.lists:
         usl.engine.densities.EXACT_ROWS = 0
     with np.load(given.features) as file:
         train = file["subset"] == "train" if "subset" in file else slice(None)
-        table, ids = file["features"][train].astype(np.float16), file["ids"][train]
+        table = file["features"][train].astype(np.float16)
+    ids = [f"{row:06d}" for row in range(len(table))]
     place, name = str(given.out / f"{given.features.stem}-shards"), given.features.stem
     blocks = [slice(first, first + SHARD) for first in range(0, len(table), SHARD)]
     parts = [write_shard(place, s, ids[some], table[some]) for s, some in enumerate(blocks)]
     shards = write_record(place, table.shape[1], parts, {"name": name})
-    points = unit_rows(table.astype(np.float32))
+    settings = {one: getattr(given, one) for one in ("center", "standardize", "pca")}
+    points = unit_rows(Preprocessing.fit(table, **settings).transform(table))
     for budget in given.budgets:
         scratch = given.out / f"work-{budget}-{time.time_ns()}"
-        picks = select_shards(shards, budget, InProcess(), scratch=str(scratch))
+        began = time.perf_counter()
+        picks = select_shards(shards, budget, InProcess(), scratch=str(scratch), **settings)
+        seconds = round(time.perf_counter() - began, 1)
         found = picks.rows
         (store,) = (Store(str(folder)) for folder in scratch.iterdir())
         abouts = [one for one in store.sizes("cells") if one.endswith(".about")]
@@ -61,6 +69,7 @@ def main() -> None:
         same = select(points, budget, method="usl", clusters=clusters).indices
         row = {"features": name, "rows": len(table), "width": table.shape[1], "budget": budget}
         row |= {"lists": True} if given.lists else {}
+        row |= {one: value for one, value in settings.items() if value} | {"seconds": seconds}
         row |= {one: picks.parameters.get(one) for one in ("probes", "recall")}
         row["same_partition"] = len(np.intersect1d(found, same)) / budget
         if not given.lists:

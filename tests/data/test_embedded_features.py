@@ -2,7 +2,6 @@
 
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -96,8 +95,8 @@ def test_the_table_beside_a_run_from_shards(photos, tmp_path):
     here = open_collection(photos)
     made = usl.embed_shards(here, tmp_path / "s", "pixels", shard_images=4)
     rows = np.concatenate([made.shards.read(number) for number in range(2)])
-    found = SimpleNamespace(rows=np.array([5, 0]), points=rows[[5, 0]])
-    write_sample(tmp_path / "t.parquet", made.shards, found, np.array([2]), rows[[2]])
+    chosen = np.array([5, 0, 2])
+    write_sample(tmp_path / "t.parquet", made.shards, chosen, rows[chosen])
     there, expected = open_collection(tmp_path / "t.parquet"), here.take([5, 0, 2])
     assert there.ids.tolist() == expected.ids.tolist()
     assert there.digests().tolist() == expected.digests().tolist()

@@ -17,14 +17,14 @@ def mixture(n, width, clumps, seed=0):
     return (centers[of] + 0.4 * rng.normal(size=(n, width))).astype(np.float16)
 
 
-def write_shards(folder, points, sizes):
-    """Shards of these sizes under a folder, opened."""
+def write_shards(folder, points, sizes, encoder=None):
+    """Shards of these sizes under a folder, opened; ``encoder`` : the record of what made them."""
     parts, first = [], 0
     for number, size in enumerate(sizes):
         ids = [f"image-{row:06d}" for row in range(first, first + size)]
         parts.append(write_shard(str(folder), number, ids, points[first : first + size]))
         first += size
-    write_record(str(folder), points.shape[1], parts, {"name": "mixture"})
+    write_record(str(folder), points.shape[1], parts, encoder or {"name": "mixture"})
     return open_shards(str(folder))
 
 

@@ -23,9 +23,10 @@ from usl.engine.executor import InProcess, OnRay
 from usl.features.encoders.pixels import Pixels
 from usl.selection.sharded.select_shards import select_shards
 
-STAGES = ("draw", "step_of", "_add", "deal", "gather", "propose", "withdraw", "settle")
-STAGES += ("list_means", "scan_cell", "density_of", "dense", "exchanged")
+STAGES = ("measure", "join", "draw", "step_of", "_add", "deal", "gather", "propose", "withdraw")
+STAGES += ("settle", "list_means", "scan_cell", "density_of", "dense", "exchanged")
 HOW = {"k": 10, "iterations": 2, "collapse_duplicates": 0.3, "min_distance": 0.5}
+HOW |= {"center": True, "pca": 6}
 whole_pass = pytest.mark.skipif(
     os.environ.get("USL_TORTURE") != "1", reason="a minute; with USL_TORTURE=1"
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sharded import mixture, write_shards
 
 from usl import Constraints, start_run
 from usl.core.errors import DataError, UsageError
+from usl.features.preprocessing import Preprocessing
 from usl.selection.sharded import start_sharded_run
 
 
@@ -66,6 +68,22 @@ def test_must_includes_come_first_and_labels_are_there_from_the_start(shards, tm
 
 
 @pytest.mark.usefixtures("cluster")
+def test_the_run_lies_in_the_space_of_the_selection(tmp_path):
+    points = 3 + mixture(2500, 8, 20).astype(np.float32)
+    shards = write_shards(tmp_path / "shards", points, (1500, 1000))
+    how = {"method": "kmeans", "engine": "ray", "center": True, "pca": 4}
+    run = start_run(tmp_path / "shards", 12, tmp_path / "run", **how)
+    fitted = Preprocessing.load(run.path / "preprocessing.npz")
+    np.testing.assert_allclose(fitted.mean, points.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    assert fitted.components.shape == (4, 8)
+    assert run.info["encoder"]["dimensions"] == 4
+    sample = run.collection()
+    rows = [int(word[6:]) for word in sample.ids.tolist()]
+    np.testing.assert_array_equal(sample.features[:], points[rows])  # as predictions read shards
+    assert run.info["shards"]["digest"] == shards.digest
+
+
+@pytest.mark.usefixtures("cluster")
 def test_what_does_not_run_there_is_refused(shards, tmp_path):
     def refused(match, kind=UsageError, **how):
         with pytest.raises(kind, match=match):
@@ -75,7 +93,7 @@ def test_what_does_not_run_there_is_refused(shards, tmp_path):
     refused("use_known: not on Ray. Shards carry no labels", use_known=True)
     nobody = "exclude, entry 1: no item 'nobody' in the collection"
     refused(nobody, DataError, constraints=Constraints(exclude=["nobody"]))
-    refused("pca: not on Ray", pca=3)
+    refused("layer: not on Ray. Leave it out; shards hold features alone", layer="head")
     refused("address: of a cluster", engine="local", address="here:1")
 
 

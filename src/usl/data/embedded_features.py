@@ -49,7 +49,7 @@ def with_pictures(
         return found
     paths, digests = _texts(files, "path"), _texts(files, "digest")
     images = None if paths is None else _images(paths, digests)
-    known = found.features is not None and _is_record(encoder, found.features)
+    known = found.features is not None and is_record(encoder, int(found.features.shape[1]))
     return replace(found, images=images, made_by=encoder if known else None, notes=())
 
 
@@ -69,14 +69,14 @@ def encoder_of(path: Path) -> dict[str, Any] | None:
     return told if isinstance(told, dict) else None
 
 
-def _is_record(told: Mapping[str, Any], features: Any) -> bool:
+def is_record(told: Mapping[str, Any], width: int) -> bool:
     """Whether a record names an encoder that makes rows of this width."""
     texts = all(isinstance(told.get(name), str) for name in TEXTS)
     preprocessing = told.get("preprocessing")
     known = isinstance(preprocessing, dict) and {"center", "standardize", "pca"} <= set(
         preprocessing
     )
-    return texts and known and told.get("width") == int(features.shape[1])
+    return texts and known and told.get("width") == width
 
 
 def _images(paths: list[Any], told: list[Any] | None) -> Images | None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.hashing import json_digest
-from usl.engine.partition import unit_shard
 from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.numeric.arrays import Float32, Rows
@@ -43,10 +42,11 @@ class GroupShards(Shards):
 
     def read(self, number: int) -> Float32:
         """See :meth:`Shards.read`."""
-        rows = self.whole.read(self.numbers[number])
-        if not np.isfinite(rows).all():
-            unit_shard(self.whole, self.numbers[number])  # names the row of the whole
-        return rows[self.places(number)]
+        return self.whole.read(self.numbers[number])[self.places(number)]
+
+    def lengths(self, number: int) -> Float32:
+        """See :meth:`Shards.lengths`."""
+        return self.whole.lengths(self.numbers[number])[self.places(number)]
 
     def texts(self, number: int, name: str = "id") -> NDArray[np.str_] | None:
         """See :meth:`Shards.texts`."""

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.errors import DataError
 from usl.core.progress import Progress, silent
 from usl.engine.executor import Executor
 from usl.engine.shards import Shards
@@ -54,17 +53,9 @@ class Work:
 
 
 def unit_shard(shards: Shards, number: int, stored: Float32 | None = None) -> Float32:
-    """The rows of a shard, scaled to unit length: float32 [rows, d]; of ``stored``, once read.
-
-    Raises :class:`DataError` naming shard and row of what is not finite.
-    """
-    rows = shards.read(number) if stored is None else stored.copy()
-    bad, _ = scale(rows)
-    if len(bad):
-        where = shards.store.where(shards.parts[number].name)
-        raise DataError(
-            f"{where}: row {int(bad[0]) + 1} holds NaN or infinity. Embed that shard again."
-        )
+    """The rows of a shard, scaled to unit length: float32 [rows, d]; of ``stored``, once read."""
+    rows = np.require(shards.read(number), requirements="W") if stored is None else stored.copy()
+    scale(rows)
     return rows
 
 

@@ -86,11 +86,24 @@ class Shards:
     def read(self, number: int) -> Float32:
         """The features of a shard, float32 [rows, width].
 
-        Raises :class:`DataError` naming a shard that is missing, cut off, or of another width.
+        Raises :class:`DataError` naming a shard that is missing, cut off, of another width, or that
+        holds a row that is not finite.
         """
         column = self._column(number, "feature")
         values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return np.asarray(values, dtype=np.float32).reshape(-1, self.width)
+        rows = np.asarray(values, dtype=np.float32).reshape(-1, self.width)
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            where = self.store.where(self.parts[number].name)
+            raise DataError(
+                f"{where}: row {int(finite.argmin()) + 1} holds NaN or infinity. Embed that shard "
+                "again."
+            )
+        return rows
+
+    def lengths(self, number: int) -> Float32:
+        """The lengths of the rows of a shard, float32 [rows]."""
+        return np.asarray(np.linalg.norm(self.read(number), axis=1))
 
     def texts(self, number: int, name: str = "id") -> NDArray[np.str_] | None:
         """The ids of a shard (or digests, or paths), str [rows]; None for a column it lacks."""

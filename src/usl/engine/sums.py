@@ -6,6 +6,8 @@ whichever worker is done first: any number of workers gives the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from usl.engine.executor import Executor
@@ -28,16 +30,7 @@ def total(
     executor: Executor, store: Store, names: list[str], count: int, width: int
 ) -> tuple[Values, Rows]:
     """Add up files of :func:`save_sums`, and remove them: float64 [count, width], int64 [count]."""
-    level = 0
-    while len(names) > FAN:
-        level += 1
-        several = [names[first : first + FAN] for first in range(0, len(names), FAN)]
-        joined = [f"{some[0]}.{level}" for some in several]
-        items = [(store, some, into) for some, into in zip(several, joined, strict=True)]
-        for _ in executor.map(_add, items):
-            pass
-        store.remove(names)
-        names = joined
+    names = added(executor, store, names, _add)
     sums, counts = np.zeros((count, width)), np.zeros(count, dtype=np.int64)
     for name in names:
         part = store.load(name)
@@ -45,6 +38,29 @@ def total(
         counts[part["groups"]] += part["counts"]
     store.remove(names)
     return sums, counts
+
+
+def added(
+    executor: Executor,
+    store: Store,
+    names: list[str],
+    add: Callable[[Store, list[str], str], None],
+) -> list[str]:
+    """Add up files until sixteen are left at most: their names, in order; the others are removed.
+
+    ``add`` writes the sum of some files under a name.
+    """
+    level = 0
+    while len(names) > FAN:
+        level += 1
+        several = [names[first : first + FAN] for first in range(0, len(names), FAN)]
+        joined = [f"{some[0]}.{level}" for some in several]
+        items = [(store, some, into) for some, into in zip(several, joined, strict=True)]
+        for _ in executor.map(add, items):
+            pass
+        store.remove(names)
+        names = joined
+    return names
 
 
 def _add(store: Store, names: list[str], into: str) -> None:

@@ -231,6 +231,14 @@ def _open_cache(
     return encoder_cache(encoder, images, None if cache is True else cache)
 
 
+def given_encoder(made_by: Mapping[str, Any] | None, width: int) -> EncoderInfo:
+    """The encoder of given features, as it is recorded; without a record, rows stay as they are."""
+    if made_by is not None:
+        return EncoderInfo.of(made_by)
+    defaults = {"center": False, "standardize": False, "pca": None}
+    return EncoderInfo(GIVEN, GIVEN, width, "unknown", defaults)
+
+
 def _given(
     collection: Collection,
     features: NDArray[Any] | LazyTable,
@@ -254,14 +262,11 @@ def _given(
             f"{collection.source}: features must be a table [n, d], these are "
             f"{list(features.shape)}."
         )
-    width, made_by = int(features.shape[1]), collection.made_by
-    defaults = {"center": False, "standardize": False, "pca": None}
-    given = EncoderInfo(GIVEN, GIVEN, width, "unknown", defaults)
     return Embedding(
         rows=features,
         kept=np.arange(len(features)),
         skipped=(),
-        encoder=given if made_by is None else EncoderInfo.of(made_by),
+        encoder=given_encoder(collection.made_by, int(features.shape[1])),
         computed=0,
         reused=len(features),
         seconds=0.0,

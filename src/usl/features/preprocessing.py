@@ -20,6 +20,7 @@ from usl.core.npz import read_npz
 from usl.core.progress import Progress, silent
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.lazy_table import LazyTable, lazy_or_array
+from usl.numeric.moments import Moments
 from usl.numeric.pca import (
     Float64,
     affine,
@@ -115,13 +116,10 @@ class Preprocessing:
         if n == 0:
             raise DataError("preprocessing: no row to fit on; is the train subset empty?")
         if pca is not None:
-            pca = _clamped(pca, n, width)
+            pca = clamped(pca, n, width)
         mean, constant = mean_and_constant(table)  # also finds NaN, whatever is asked for
         offset = mean if center else None
-        deviation = None
-        if standardize:
-            deviation = np.sqrt(variance(table, mean))
-            deviation[constant | (deviation == 0)] = 1.0
+        deviation = _deviation(variance(table, mean), constant) if standardize else None
         components = None
         if pca is not None:
             if n < width:
@@ -130,6 +128,26 @@ class Preprocessing:
             else:
                 components = principal_directions(second_moments(table, offset, deviation), pca)
         return cls(width, offset, deviation, components)
+
+    @classmethod
+    def of_moments(
+        cls, known: Moments, *, center: bool, standardize: bool, pca: int | None = None
+    ) -> Preprocessing:
+        """As :meth:`fit`, from the moments of the rows: of all products, where ``pca`` is given.
+
+        ``pca`` : at most d.
+        """
+        offset = known.mean if center else None
+        deviation = _deviation(known.variance, known.constant) if standardize else None
+        components = None
+        if pca is not None:
+            moments = known.scatter / known.count
+            if not center:
+                moments = moments + np.outer(known.mean, known.mean)
+            if deviation is not None:
+                moments = moments / deviation / deviation[:, None]
+            components = principal_directions(moments, pca)
+        return cls(len(known.mean), offset, deviation, components)
 
     def transform(
         self,
@@ -247,8 +265,15 @@ class Preprocessing:
             raise DataError(f"{path}: {error} Restore the file.") from error
 
 
-def _clamped(pca: int, n: int, width: int) -> int:
-    """``pca`` within 1 to min(n, d)."""
+def _deviation(variance: Float64, constant: NDArray[np.bool_]) -> Float64:
+    """What to divide by, float64 [d]."""
+    deviation = np.sqrt(variance)
+    deviation[constant | (deviation == 0)] = 1.0
+    return np.asarray(deviation)
+
+
+def clamped(pca: int, n: int, width: int) -> int:
+    """``pca`` within min(n, d), which is said; :class:`UsageError` below 1."""
     if pca < 1:
         raise UsageError(f"pca: {pca} given; use a number of dimensions of at least 1, or none.")
     if pca > min(n, width):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from usl.core.errors import DataError
 from usl.core.progress import Progress, expect, silent
 from usl.data.collection import Collection
-from usl.features.contract import Encoder, PrecisionName
+from usl.features.contract import Encoder, EncoderInfo, PrecisionName
 from usl.features.embed import Embedding, embed
 from usl.features.preprocessing import Preprocessing
 from usl.features.stages import fitting_stages, stages_of_space
@@ -109,16 +110,19 @@ def open_space(
         train = part.subsets[embedding.kept] == "train"
         if not train.any():
             raise DataError(f"{collection.source}: no readable image in the train subset.")
-        chosen = {
-            **embedding.encoder.preprocessing,
-            **{name: value for name, value in (settings or {}).items() if value is not None},
-        }
+        chosen = fit_settings(embedding.encoder, settings)
         n, width = embedding.rows.shape
         expect(progress, *fitting_stages(n, width, chosen["pca"]))
         preprocessing = Preprocessing.fit(taken(embedding.rows, np.flatnonzero(train)), **chosen)
     kept = wanted[embedding.kept]
     features = preprocessing.transform(embedding.rows, workspace, progress=progress)
     return Space(features, kept, preprocessing, embedding)
+
+
+def fit_settings(encoder: EncoderInfo, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What :meth:`Preprocessing.fit` is told: an encoder's defaults, changed where given."""
+    changed = {name: value for name, value in (settings or {}).items() if value is not None}
+    return {**encoder.preprocessing, **changed}
 
 
 def restrict(space: Space, chosen: NDArray[np.bool_]) -> Space:

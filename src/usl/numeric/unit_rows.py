@@ -101,7 +101,11 @@ def known_lengths(
 
     size = rows_per_block(8 * table.shape[1])
     blocks = map_blocks(one_block, len(table), size, progress=progress, label="lengths")
-    lengths = np.concatenate(list(blocks))
+    return unless_one(np.concatenate(list(blocks)))
+
+
+def unless_one(lengths: NDArray[np.floating[Any]]) -> NDArray[np.float32] | None:
+    """Lengths as float32 [n]; None where all are 1, so that rows have lost theirs."""
     if (np.abs(lengths[lengths != 0] - 1) <= UNIT_TOLERANCE).all():
         return None
     with np.errstate(over="ignore"):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from usl.core.errors import DataError, TrainingFailedError, UslWarning
 from usl.core.files import atomic_write, cache_dir, write_json_lines
@@ -25,7 +24,7 @@ from usl.features.contract import PrecisionName
 from usl.features.head_encoder import LayerName, with_layer
 from usl.features.space import Space, open_space
 from usl.numeric.stage_cache import Keep, KeepSearch
-from usl.numeric.unit_rows import known_lengths
+from usl.numeric.unit_rows import unless_one
 from usl.run import folder as runs
 from usl.run.folder import Run
 from usl.selection.constraints.select_within import Constraints, select_within
@@ -114,10 +113,10 @@ def start_run(
     """
     if check_engine(engine, address) == "ray":
         about: Any = {"use_known": use_known, "exclude_quality": exclude_quality}
-        about |= {"layer": layer, "center": center, "standardize": standardize, "pca": pca}
-        refuse_on_ray(memory=memory, **about)
+        refuse_on_ray(memory=memory, layer=layer, **about)
         own: Any = {"method": method, "seed": seed, "overwrite": overwrite, "scratch": scratch}
         own |= {"constraints": constraints, "labels": labels, "address": address}
+        own |= {"center": center, "standardize": standardize, "pca": pca}
         return start_sharded_run(source, budget, out, progress=progress, **own, **method_params)
     began = time.perf_counter()
     runs.check_free(out, overwrite=overwrite)
@@ -174,19 +173,13 @@ def handed_over(
     if params.get("end_to_end"):
         handed = {"trainable": trainable(ready.collection, space, params, seed), **handed}
     if takes(METHODS.load(method), "lengths"):
-        handed = {"lengths": known_lengths_of(space), **handed}
+        handed = {"lengths": unless_one(space.lengths()), **handed}
     return handed
 
 
 def kept_stages(n: int) -> bool | Keep:
     """What is kept of a selection from n images where nobody says: the search, for a training."""
     return True if n > RESUMABLE else KeepSearch()
-
-
-def known_lengths_of(space: Space) -> NDArray[np.float32] | None:
-    """The lengths of a space's points before they were scaled; None where all were 1."""
-    lengths = space.lengths()
-    return None if known_lengths(lengths[:, None]) is None else lengths
 
 
 def pick(

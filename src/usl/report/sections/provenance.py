@@ -149,7 +149,8 @@ def preprocessing(run: Run) -> str:
         "unit length",
     ]
     fit = ", ".join(step for step in steps if step)
-    return f"{fitted.width:,} dimensions; {fit}; fitted on train"
+    on = "all rows of the shards" if "shards" in run.info else "train"
+    return f"{fitted.width:,} dimensions; {fit}; fitted on {on}"
 
 
 def describe_training(training: dict[str, Any]) -> str:

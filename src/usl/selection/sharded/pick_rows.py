@@ -12,11 +12,19 @@ from numpy.typing import NDArray
 from usl.core.errors import UsageError
 from usl.engine.partition import Work
 from usl.numeric.arrays import Float32, Rows
+from usl.numeric.unit_rows import unless_one
 from usl.selection.constraints.select_within import Constraints, select_within
 from usl.selection.constraints.spacing import squared_to_points
 from usl.selection.contract import METHODS
+from usl.selection.known_methods import takes
 from usl.selection.sharded.by_cluster import ShardPicks, pick_central, pick_dense
-from usl.selection.sharded.row_lists import RowLists, count_as_labelled, rows_of, texts_of
+from usl.selection.sharded.row_lists import (
+    RowLists,
+    count_as_labelled,
+    lengths_of,
+    rows_of,
+    texts_of,
+)
 from usl.selection.sharded.typical import pick_typical
 
 SAMPLE = 50_000  # rows that a method looks at that cannot look at all
@@ -117,6 +125,8 @@ def _of_sample(
     labeled = np.searchsorted(rows, np.setdiff1d(known, lists.include))
     names = texts_of(work.shards, rows, "id") if len(lists.include) else None
     how: dict[str, Any] = {"method": method, "seed": seed, "labeled": labeled, "ids": names}
+    if takes(METHODS.load(method), "lengths"):
+        how["lengths"] = unless_one(lengths_of(work, rows))
     apart = max(constraints.min_distance or 0.0, constraints.distance_of_duplicates or 0.0)
     if apart and (blocked is not None or len(known) < len(lists.known)):
         # Picks keep away from what is not in the sample, too.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
 from usl.core.hashing import array_digest
+from usl.engine.executor import Executor
 from usl.engine.partition import Work, unit_shard
 from usl.engine.shards import Shards
 from usl.numeric.arrays import Float32, Rows
@@ -116,6 +117,32 @@ def rows_of(work: Work, rows: Rows) -> Float32:
 def take_rows(shards: Shards, number: int, rows: Rows) -> Float32:
     """Some rows of one shard, scaled."""
     return unit_shard(shards, number)[rows]
+
+
+def lengths_of(work: Work, rows: Rows) -> Float32:
+    """The lengths of some rows before they were scaled, float32 [r]; ``rows`` ascending."""
+    items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
+    return np.concatenate(list(work.executor.map(take_lengths, items)))
+
+
+def take_lengths(shards: Shards, number: int, rows: Rows) -> Float32:
+    """The lengths of some rows of one shard."""
+    return shards.lengths(number)[rows]
+
+
+def stored_rows(executor: Executor, shards: Shards, rows: Rows) -> Float32:
+    """Some rows as the shards hold them, in this order: float32 [r, d]."""
+    found = np.empty((len(rows), shards.width), dtype=np.float32)
+    parts = list(shards.by_shard(rows))
+    items = [(shards, number, local) for number, _, local in parts]
+    for (_, places, _), part in zip(parts, executor.map(take_stored, items), strict=True):
+        found[places] = part
+    return found
+
+
+def take_stored(shards: Shards, number: int, rows: Rows) -> Float32:
+    """Some rows of one shard, as it holds them."""
+    return shards.read(number)[rows]
 
 
 def id_of(shards: Shards, row: int) -> str:

@@ -17,6 +17,8 @@ from usl.engine.executor import Executor
 from usl.engine.partition import Work
 from usl.engine.shards import Shards
 from usl.engine.store import Store
+from usl.features.preprocessing import Preprocessing
+from usl.features.shard_space import in_space
 from usl.numeric.arrays import Float32, Rows
 from usl.selection.constraints.quotas import Quotas
 from usl.selection.constraints.resolve import GROUPS_ALONE, check_distances
@@ -34,6 +36,7 @@ class ShardSelection:
 
     ``columns`` : figures of each, as of :class:`usl.Selection`; ``looked_at`` : rows that the
     method saw; ``parameters`` : resolved; ``constraints`` : what was asked and what came of it.
+    ``space`` : what brought rows to the points.
     The first ``included`` are must-includes, for which the method has no figures; ``group`` str [m]
     of each, where there are quotas.
     """
@@ -45,6 +48,7 @@ class ShardSelection:
     parameters: dict[str, Any]
     looked_at: int
     constraints: dict[str, Any]
+    space: Preprocessing
     included: int = 0
     group: NDArray[np.str_] | None = None
 
@@ -63,6 +67,9 @@ def select_shards(
     min_distance: float | None = None,
     groups: ShardGroups | None = None,
     quotas: Quotas | None = None,
+    center: bool | None = None,
+    standardize: bool | None = None,
+    pca: int | None = None,
     scratch: str | None = None,
     progress: Progress = silent,
     **method_params: Any,
@@ -80,6 +87,8 @@ def select_shards(
     collapse_duplicates, min_distance : as of :class:`usl.Constraints`.
     groups, quotas : how many picks of each group, as of :class:`usl.Constraints`; groups are by
         default those of a column ``group`` of the shards.
+    center, standardize, pca : as of :func:`usl.start_run`, fitted on all rows; the default is
+        that of the encoder of the shards.
     scratch : folder or address that every worker reaches, for what is finished: a selection that
         was stopped goes on from it. By default a folder of the cache.
 
@@ -96,26 +105,42 @@ def select_shards(
         raise UsageError(GROUPS_ALONE)
     lists = RowLists.of(exclude, include, labeled)
     lists.check(budget, shards)
+    settings = {"center": center, "standardize": standardize, "pca": pca}
     given = sorted((name, repr(value)) for name, value in method_params.items())
     distances = [constraints.distance_of_duplicates, min_distance]
-    what = [__version__, shards.digest, budget, method, seed, lists.digest, given, distances]
+    what = [
+        __version__,
+        shards.digest,
+        budget,
+        method,
+        seed,
+        lists.digest,
+        given,
+        distances,
+        settings,
+    ]
     if quotas is not None:
         groups = groups or read_shard_groups(shards, None)
         what += [quotas if isinstance(quotas, str) else sorted(quotas.items()), groups.digest]
     key = json_digest(what)
     store = Store(f"{(scratch or str(cache_dir() / 'engine')).rstrip('/')}/{key}")
-    work, needs = Work(shards, store, executor, progress), budget - len(lists.include)
+    work, space = in_space(Work(shards, store, executor, progress), settings)
+    needs = budget - len(lists.include)
     about = method, seed, constraints, lists
     if quotas is not None:
         assert groups is not None
         found = pick_by_group(work, budget, *about, groups, quotas, method_params)
     else:
         found = pick_rows(work, needs, *about, method_params) if needs else nothing_picked(work)
-    return _with_included(work, found, lists, groups)
+    return _with_included(work, found, lists, groups, space)
 
 
 def _with_included(
-    work: Work, found: Picked, lists: RowLists, groups: ShardGroups | None
+    work: Work,
+    found: Picked,
+    lists: RowLists,
+    groups: ShardGroups | None,
+    space: Preprocessing,
 ) -> ShardSelection:
     """The selection: must-includes first, without figures of the method (-1 and NaN)."""
     first, columns = lists.include, {}
@@ -135,5 +160,5 @@ def _with_included(
     of = None
     if groups is not None:
         of = np.array(groups.names, dtype=np.str_)[groups.groups_of(work.shards, rows)]
-    about = columns, found.parameters, found.looked_at, told, len(first), of
+    about = columns, found.parameters, found.looked_at, told, space, len(first), of
     return ShardSelection(rows, ids, points, *about)

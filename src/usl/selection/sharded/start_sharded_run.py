@@ -23,7 +23,6 @@ from usl.data.addresses import address_of, shown
 from usl.data.embedded_features import marked
 from usl.engine.cluster import Cluster, connect
 from usl.engine.executor import OnRay, check_reached
-from usl.engine.partition import Work
 from usl.engine.shards import RECORD, Shards, open_shards
 from usl.engine.store import Store
 from usl.features.space import open_space
@@ -37,9 +36,9 @@ from usl.selection.known_labels import NOTHING, ListedLabels, listed_labels
 from usl.selection.prepare import prepare
 from usl.selection.ranking import representatives
 from usl.selection.sharded.pick_rows import check_method, drawn
-from usl.selection.sharded.row_lists import RowLists, rows_of, texts_of
+from usl.selection.sharded.row_lists import RowLists, stored_rows, texts_of
 from usl.selection.sharded.rows_by_id import listed, rows_by_id
-from usl.selection.sharded.select_shards import ShardSelection, select_shards
+from usl.selection.sharded.select_shards import select_shards
 from usl.selection.sharded.shard_groups import read_shard_groups
 from usl.selection.write_run import write_run
 
@@ -56,6 +55,9 @@ def start_sharded_run(
     overwrite: bool,
     constraints: Constraints | None,
     labels: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    center: bool | None = None,
+    standardize: bool | None = None,
+    pca: int | None = None,
     scratch: str | os.PathLike[str] | None,
     address: str | None,
     progress: Progress = silent,
@@ -92,17 +94,17 @@ def start_sharded_run(
         if constraints.groups is not None:
             how["groups"] = read_shard_groups(shards, constraints.groups)
         how["quotas"] = constraints.quotas
+        how |= {"center": center, "standardize": standardize, "pca": pca}
         how |= {name: getattr(lists, name) for name in ("exclude", "include", "labeled")}
         found = select_shards(shards, budget, executor, progress=progress, **how, **method_params)
         taken = np.union1d(found.rows, lists.never)
         others = np.union1d(drawn(len(shards), KEPT, taken, seed), lists.labeled)
-        work = Work(shards, Store(os.devnull), executor)
+        rows = np.concatenate([found.rows, others])
         table = Path(f"{os.fspath(out)}-sample.parquet")
-        write_sample(table, shards, found, others, rows_of(work, others))
+        write_sample(table, shards, rows, stored_rows(executor, shards, rows))
     ready = prepare(str(table), budget, "random", "auto", None, None, None, None, {}, {})
-    rows = ready.train
-    settings = {"center": None, "standardize": None, "pca": None}
-    space = open_space(ready.collection, ready.encoder, rows=rows, settings=settings)
+    fitted, encoder = found.space, ready.encoder
+    space = open_space(ready.collection, encoder, rows=ready.train, preprocessing=fitted)
     known = NOTHING if given_labels is None else given_labels.found_in(ready.collection)
     picks = np.arange(budget)
     stands = representatives(space.features, picks, known.rows, None)
@@ -155,28 +157,31 @@ def _check_places(cluster: Cluster, shards: Shards, scratch: str | None) -> None
 
 def refuse_on_ray(**given: Any) -> None:
     """:class:`UsageError` for an option that shards do not have."""
-    instead = {"use_known": "Shards carry no labels; name a table of them: --labels FILE."}
+    instead = {
+        "use_known": "Shards carry no labels; name a table of them: --labels FILE.",
+        "memory": "A task holds a shard: make smaller ones with usl embed --shard-images.",
+    }
     for name, value in given.items():
         if value is not None and value is not False:
-            why = instead.get(name, "Leave it out; shards are taken as they are.")
+            why = instead.get(name, "Leave it out; shards hold features alone.")
             raise UsageError(f"{name}: not on Ray. {why}")
 
 
-def write_sample(
-    path: Path, shards: Shards, found: ShardSelection, others: Rows, points: Float32
-) -> None:
-    """Write the picks, best first, and other rows, as :mod:`usl.data.embedded_features` reads."""
+def write_sample(path: Path, shards: Shards, rows: Rows, features: Float32) -> None:
+    """Write some rows, in this order, as :mod:`usl.data.embedded_features` reads.
+
+    ``features`` [r, width] of them, as the shards hold them.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = np.concatenate([found.rows, others])
     columns: dict[str, Any] = {}
     for name, column in (("image_id", "id"), ("path", "path"), ("digest", "digest")):
         texts = texts_of(shards, rows, column)
         if texts is not None:
             columns[name] = pa.array(texts.tolist(), pa.string())
-    flat = np.concatenate([found.points, points]).reshape(-1)
-    columns["feature"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), shards.width)
+    flat = pa.array(features.reshape(-1))
+    columns["feature"] = pa.FixedSizeListArray.from_arrays(flat, shards.width)
     with atomic_write(path) as handle:
         pq.write_table(pa.table(columns).replace_schema_metadata(marked(shards.encoder)), handle)
 
