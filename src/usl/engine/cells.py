@@ -23,9 +23,9 @@ from usl.numeric.arrays import Float32, Rows
 from usl.numeric.inverted_lists import stable_order
 from usl.numeric.unit_rows import scale
 
-CELL_BYTES = 32 << 20  # of the float32 rows of a cell, at most
+CELL_BYTES = 64 << 20  # of the float32 rows of a cell, at most
 FEWEST_CELLS, LEAST_ROWS = 8, 4096  # work for several workers, but no trifles
-TOGETHER = 16  # cells that one task gathers: it reads a little of every shard, each time
+TOGETHER = 8  # cells that one task gathers: it reads a little of every shard, each time
 READERS = 32  # of them at once: an address takes tens of milliseconds to answer
 
 
