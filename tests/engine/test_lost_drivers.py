@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hosts import LONG
 from PIL import Image
 
 import usl
 from picture_run import make_picture_run
 from usl.core.errors import UsageError
 
+pytestmark = LONG  # `make engine`
 SHARD = 300  # images, of 700
 
 KILLED = """
