@@ -118,9 +118,7 @@ def make_cells(work: Work, lists: str, clusters: str) -> Cells:
         for _ in executor.map(gather, items, progress=work.progress, label="gather"):
             pass
         store.save("gathered")
-    kinds = ("", ".starts", ".about")
-    left = set(store.sizes("dealt"))
-    store.remove(f"dealt/{s}{k}" for s in work.each_shard() for k in kinds if f"{s}{k}" in left)
+    store.remove_folder("dealt")
     return cells
 
 
