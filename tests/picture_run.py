@@ -10,6 +10,14 @@ from PIL import Image
 from usl.selection.start_run import start_run
 
 
+def write_noise(folder, count):
+    """Pictures of noise, 6 by 6 pixels: 000.png, 001.png, ..."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        pixels = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+
+
 def make_picture_run(folder):
     """A run on 40 pictures of two colours in class folders, 6 of them labelled, 8 for testing."""
     rng = np.random.default_rng(0)

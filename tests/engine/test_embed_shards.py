@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import usl
-from picture_run import make_picture_run
+from picture_run import make_picture_run, write_noise
 from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
 from usl.engine.shards import open_shards, shard_name
@@ -31,10 +30,7 @@ SHARD = 300  # images, of 700: three shards, the first two of more than one piec
 def photos(tmp_path_factory):
     """700 pictures, two of them damaged, and two the same."""
     folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for number in range(700):
-        pixels = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+    write_noise(folder, 700)
     (folder / "005.png").write_bytes(b"no picture")
     (folder / "400.png").write_bytes((folder / "401.png").read_bytes()[:60])
     (folder / "650.png").write_bytes((folder / "649.png").read_bytes())

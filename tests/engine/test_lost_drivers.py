@@ -8,13 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hosts import LONG
-from PIL import Image
 
 import usl
-from picture_run import make_picture_run
+from picture_run import make_picture_run, write_noise
 from usl.core.errors import UsageError
 
 pytestmark = LONG  # `make engine`
@@ -39,10 +37,7 @@ else:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for number in range(700):
-        pixels = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+    write_noise(folder, 700)
     return folder
 
 
