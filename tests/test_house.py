@@ -13,6 +13,7 @@ import usl
 
 SOURCE = Path(usl.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
+TESTS = Path(__file__).parent
 
 # From the ground up: a room may import itself and what stands before it.
 ROOMS = (
@@ -133,6 +134,12 @@ def test_every_module_imports_and_public_names_are_still_their_own():
     names = [module for module in MODULES if not module.endswith("__main__")]
     for seed in ("0", "1"):
         subprocess.run([sys.executable, "-c", code, seed, *names], check=True)
+
+
+def test_no_two_files_of_tests_share_a_name():
+    """Tests are no package: pytest imports each by its bare name."""
+    names = [file.name for file in TESTS.rglob("*.py") if file.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)

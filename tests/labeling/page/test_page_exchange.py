@@ -234,6 +234,29 @@ def test_a_run_that_is_gone_takes_no_answers(app, path, lose):
     assert "takes no more answers" in said[0]
 
 
+def test_a_run_that_is_gone_is_told_once_each_time(app, path):
+    """Not once for its file of answers and once for its folder, when both go while it is checked."""
+    said = []
+    page = app(tell=said.append)
+    refs = [page.ref(row) for row in range(3)]
+
+    def refused(request):
+        return page.post([answer(request, [refs[0]], "cat")])[0] == 409
+
+    kept = path / "labels.sqlite"
+    kept.rename(path.with_name("kept"))
+    assert refused("aaaaaaaa")
+    path.rename(path.with_name("run-moved"))
+    assert refused("bbbbbbbb")
+    assert len(said) == 1
+    path.with_name("run-moved").rename(path)
+    path.with_name("kept").rename(kept)
+    assert not refused("cccccccc")
+    path.rename(path.with_name("run-moved"))
+    assert refused("dddddddd")
+    assert len(said) == 2
+
+
 @pytest.mark.parametrize("lose", [moved_away, copied_back, without_store, shutil.rmtree])
 def test_a_store_that_is_gone_calls_nothing_kept(path, lose):
     """Even in the moment after the page has looked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class PageState:
     ) -> None:
         self.run, self.collection, self.store, self.pictures = run, collection, store, pictures
         self.annotator, self._ask, self._tell = annotator, ask, tell
-        self._told = ""
+        self._gone, self._checking = False, Lock()  # whether the run is gone, which is told once
         round = round if queue is None else queue.round
         self.queue = queue
         self.below: float | None = None  # a sweep shows only what the model is less sure of
@@ -84,14 +85,16 @@ class PageState:
         ------
         RunReplacedError : it was replaced, moved or deleted; the console has been told, too.
         """
-        try:
-            check_identity(self.run.path, self.run.identity)
-            self.store.check_place()
-        except RunReplacedError as error:
-            told, self._told = self._told, str(error)  # before it is said: others ask meanwhile
-            if self._tell is not None and told != str(error):
-                self._tell(f"{error} The page takes no more answers. Stop with Ctrl-C.")
-            raise
+        with self._checking:  # one at a time: what one finds must not be older than what is told
+            try:
+                check_identity(self.run.path, self.run.identity)
+                self.store.check_place()
+            except RunReplacedError as error:
+                gone, self._gone = self._gone, True
+                if self._tell is not None and not gone:
+                    self._tell(f"{error} The page takes no more answers. Stop with Ctrl-C.")
+                raise
+            self._gone = False
 
     def asks(self) -> bool:
         """Whether a visitor is to say who they are: where several people may be at work."""
