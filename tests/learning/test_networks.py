@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: E402
 
 from usl.core.errors import UsageError  # noqa: E402
 from usl.learning.blueprint import CIFAR, IMAGENET, blueprint, network_names  # noqa: E402
+from usl.learning.residual import Convolution  # noqa: E402
 
 PUBLISHED = {  # parameters without classifier: the published count less that of the classifier
     "resnet18": 11_173_962 - (512 * 10 + 10),
@@ -222,3 +223,22 @@ def test_listing_imports_no_network():
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_map_of_one_pixel_has_a_whole_gradient(dtype):
+    """All weights but those of the centre see nothing but padding: their gradient is 0."""
+    torch.manual_seed(0)
+    layer = Convolution(32, 64, 3, 2, 1, bias=False).to(dtype)
+    maps = torch.randn(16, 32, 1, 1, dtype=dtype)
+    for _ in range(3):
+        used_before = [torch.full((32 * 64 * 9,), 1e30, dtype=kind) for kind in (dtype, torch.float)]
+        del used_before  # what is left unset would be found here
+        layer.zero_grad()
+        found = layer(maps)
+        found.float().square().sum().backward()
+        torch.testing.assert_close(found, F.conv2d(maps, layer.weight, None, 2, 1))
+        grad = layer.weight.grad.clone()
+        assert grad[:, :, 1, 1].abs().min() > 0
+        grad[:, :, 1, 1] = 0
+        assert torch.count_nonzero(grad) == 0

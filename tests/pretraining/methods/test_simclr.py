@@ -86,7 +86,7 @@ def test_it_learns_to_tell_its_images_apart(tiny, drive):
     views = {"first": torch.rand(16, 3, 1, 1, generator=generator).expand(-1, -1, 8, 8)}
     views["second"] = views["first"] + 0.02 * torch.randn(16, 3, 8, 8, generator=generator)
     before = driver.task(views)[0].item()
-    for _ in range(40):
+    for _ in range(100):  # on the way there one or two may be confused, by the processor's rounding
         driver.optimizer.zero_grad()
         loss, figures = driver.task(views)
         loss.backward()

@@ -83,6 +83,7 @@ def test_a_run_keeps_the_trained_encoder(photos, tmp_path, encoder):
     assert '"network": true' in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:.*clusters are empty")  # few steps on 48 pictures
 def test_a_stopped_training_goes_on(photos, tmp_path, encoder, monkeypatch):
     whole = run(photos, tmp_path / "whole", encoder, epochs=4)
 
