@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test engine torture lint bench label-studio clean
+.PHONY: demo test slow torture lint bench label-studio clean
 
 demo: .venv/core
 	$(BIN)/usl demo
@@ -10,14 +10,15 @@ demo: .venv/core
 test: .venv/all
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Workers, hosts and drivers of a cluster that are lost: a minute or two that `make test` leaves out.
-engine: .venv/all
-	USL_ENGINE=1 $(BIN)/pytest -n 2 --dist loadfile tests/engine/test_lost.py tests/engine/test_lost_drivers.py tests/engine/test_lost_hosts.py
+# What `make test` leaves out: workers, hosts and drivers that are lost, commands broken at a sample of
+# their file operations, the demo. A few minutes.
+slow: .venv/all
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 # Every file operation broken in every way, 50,000 damaged files, hosts lost in every stage: an hour
 # or two.
 torture: .venv/all
-	USL_TORTURE=1 $(BIN)/pytest -n 2 --dist loadfile tests/torture tests/fuzzing tests/engine/test_lost_hosts.py
+	USL_TORTURE=1 $(BIN)/pytest -n 2 --dist loadfile -m "" tests/torture tests/fuzzing tests/engine/test_lost_hosts.py
 
 lint: .venv/all
 	$(BIN)/ruff check .

@@ -8,9 +8,15 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from stores import Bucket, Web, s3_server
 from support import clumps, unit
+
+# The same examples each time, however busy the machine is; `make torture` draws others.
+settings.register_profile("same", derandomize=True, deadline=None)
+if os.environ.get("USL_TORTURE") != "1":
+    settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)

@@ -132,8 +132,7 @@ def test_every_module_imports_and_public_names_are_still_their_own():
         "    assert getattr(usl, name) is want, name\n"
     )
     names = [module for module in MODULES if not module.endswith("__main__")]
-    for seed in ("0", "1"):
-        subprocess.run([sys.executable, "-c", code, seed, *names], check=True)
+    subprocess.run([sys.executable, "-c", code, "0", *names], check=True)
 
 
 def test_no_two_files_of_tests_share_a_name():

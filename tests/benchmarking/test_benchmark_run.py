@@ -342,6 +342,7 @@ def patience():
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 @pytest.mark.parametrize("group", [True, False])
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

@@ -7,17 +7,12 @@ import signal
 import threading
 import uuid
 
-import pytest
-
 DEATH = {  # a raylet that is killed is given up after a second, one that is slow is not
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 200,
     "health_check_timeout_ms": 10_000,
     "health_check_failure_threshold": 5,
 }
-LONG = pytest.mark.skipif(
-    not {"USL_ENGINE", "USL_TORTURE"} & set(os.environ), reason="a minute for all; make engine"
-)
 STORE = 80 << 20  # bytes of a host's object store, the least that Ray takes
 
 

@@ -84,6 +84,7 @@ def test_a_finished_embedding_is_not_made_again(one_machine, on_ray):
     assert found.shards.digest == on_ray.shards.digest
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_its_pieces(cluster, one_machine, on_ray, tmp_path):
     class Fatal(Pixels):
         """Kills its process at the first picture, once in all."""
@@ -132,6 +133,7 @@ def test_a_driver_that_is_killed_goes_on(one_machine, photos, tmp_path):
     check_rows(found.shards, *one_machine)
 
 
+@pytest.mark.slow
 def test_pieces_that_are_there_are_not_made_again(cluster, one_machine, on_ray, tmp_path):
     """What a killed driver leaves of a shard on Ray: the next call makes the other pieces."""
     collection, place = one_machine[0], tmp_path / "shards"

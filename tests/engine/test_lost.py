@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosts import LONG
 from sharded import mixture, write_shards
 
 import usl
@@ -64,7 +63,7 @@ def die_once(folder, task, *item):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@LONG
+@pytest.mark.slow
 def test_a_worker_lost_in_every_stage_changes_nothing(shards, undisturbed, cluster, tmp_path):
     dead = tmp_path / "dead"
     dead.mkdir()

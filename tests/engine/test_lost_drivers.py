@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hosts import LONG
 
 import usl
 from picture_run import make_picture_run, write_noise
 from usl.core.errors import UsageError
 
-pytestmark = LONG  # `make engine`
+pytestmark = pytest.mark.slow
 SHARD = 300  # images, of 700
 
 KILLED = """

@@ -1,6 +1,6 @@
 """Hosts that are lost in the middle of the work change nothing, and cost what they had in hand.
 
-`make engine` runs these; with USL_TORTURE=1 in every stage, in each way.
+`make slow` runs these; with USL_TORTURE=1 in every stage, in each way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hosts import LONG, Losing, mark
+from hosts import Losing, mark
 from PIL import Image
 from sharded import mixture, write_shards
 
@@ -27,7 +27,7 @@ STAGES = ("measure", "join", "draw", "step_of", "_add", "deal", "gather", "propo
 STAGES += ("settle", "list_means", "scan_cell", "density_of", "dense", "exchanged")
 HOW = {"k": 10, "iterations": 2, "collapse_duplicates": 0.3, "min_distance": 0.5}
 HOW |= {"center": True, "pca": 6}
-pytestmark = LONG
+pytestmark = pytest.mark.slow
 whole_pass = pytest.mark.skipif(
     os.environ.get("USL_TORTURE") != "1", reason="a minute; with USL_TORTURE=1"
 )

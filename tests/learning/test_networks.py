@@ -232,7 +232,9 @@ def test_a_map_of_one_pixel_has_a_whole_gradient(dtype):
     layer = Convolution(32, 64, 3, 2, 1, bias=False).to(dtype)
     maps = torch.randn(16, 32, 1, 1, dtype=dtype)
     for _ in range(3):
-        used_before = [torch.full((32 * 64 * 9,), 1e30, dtype=kind) for kind in (dtype, torch.float)]
+        used_before = [
+            torch.full((32 * 64 * 9,), 1e30, dtype=kind) for kind in (dtype, torch.float)
+        ]
         del used_before  # what is left unset would be found here
         layer.zero_grad()
         found = layer(maps)

@@ -46,7 +46,9 @@ def collection(n=40, side=8, labels=True):
 
 @pytest.mark.filterwarnings("ignore:.*the representation has collapsed")  # after one epoch of 30
 @pytest.mark.parametrize("method", METHODS.names())
-@pytest.mark.parametrize("preset", ["cpu", "cifar", "imagenet"])
+@pytest.mark.parametrize(
+    "preset", ["cpu", "cifar", pytest.param("imagenet", marks=pytest.mark.slow)]
+)
 def test_every_method_leaves_an_encoder(tmp_path, method, preset):
     more = {"clusters": 4} if method == "cld" else {}
     done = pretrain(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 from worlds import fill_in
 
 SELECT = ("select", "@features.npz", "--method", "kmeans", "--budget", "6", "--out", "@run")
@@ -34,6 +35,7 @@ class Scene:
     before: tuple[tuple[str, ...] | Callable, ...] = ()  # commands, and calls with the world
     readers: tuple[tuple[str, ...], ...] = ()  # see what was before, or what the command makes
     page: bool = False  # a server, at which somebody works
+    slow: bool = False  # its part of the quick pass is not for `make test`, but for `make slow`
     every: int = 13  # the quick pass takes one point in so many: a prime, so that kinds take turns
 
 
@@ -91,22 +93,32 @@ ON_FEATURES = (
         (*ANEW, "--overwrite"),
         (SELECT,),
         (EXPORT,),
+        slow=True,
     ),
     Scene(
         "select_overwrite_labeled",
         (*ANEW, "--overwrite"),
         TRAINED,
         (EXPORT,),
+        slow=True,
         every=29,
     ),
-    Scene("train", TRAIN, LABELED, (EXPORT,), every=29),
-    Scene("train_again", TRAIN, (*TRAINED, relabel), (FEATURES_PREDICT, EXPORT), every=29),
+    Scene("train", TRAIN, LABELED, (EXPORT,), slow=True, every=29),
+    Scene(
+        "train_again",
+        TRAIN,
+        (*TRAINED, relabel),
+        (FEATURES_PREDICT, EXPORT),
+        slow=True,
+        every=29,
+    ),
     Scene("import", ("import", "@run", "@labels.csv"), LABELED, (EXPORT,)),
     Scene(
         "import_again",
         ("import", "@run", "@labels.csv", "--annotator", "ann", "--overwrite"),
         (*LABELED, answers),
         (EXPORT,),
+        slow=True,
         every=29,
     ),
 )
@@ -114,6 +126,7 @@ ON_PICTURES = (
     Scene(
         "select_pictures",
         (*PHOTOS, "--resume", "--exclude", "@without.txt", "--min-distance", "0.01"),
+        slow=True,
         every=53,
     ),
     Scene("embed", ("embed", "@photos", "--model", "pixels", "--out", "@embedded.npz")),
@@ -145,16 +158,26 @@ ON_NETWORKS = (
         (*TRAIN, "--model", "cifar-cld-small", "--use", "logistic-2"),
         PHOTOS_TRAINED,
         (PREDICT, EXPORT),
+        slow=True,
         every=107,
     ),
-    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), every=211),
+    Scene("train_network", NETWORK, PHOTOS_TRAINED, (PREDICT, EXPORT), slow=True, every=211),
     Scene(
         "benchmark",
         ("benchmark", "@plan.toml", "--out", "@results", "--jobs", "1"),
         (plan,),
+        slow=True,
         every=157,
     ),
 )
+
+
+def as_params(scenes):
+    """Scenes as parameters of a test, by their names, the slow ones marked."""
+    return [
+        pytest.param(scene, id=scene.name, marks=[pytest.mark.slow] * scene.slow)
+        for scene in scenes
+    ]
 
 
 def tokens_of(tokens, world):

@@ -6,12 +6,12 @@ import os
 
 import pytest
 from judge import summed_up, torture
-from scenes import ON_PICTURES
+from scenes import ON_PICTURES, as_params
 
 pytestmark = pytest.mark.torture
 
 
-@pytest.mark.parametrize("scene", ON_PICTURES, ids=lambda scene: scene.name)
+@pytest.mark.parametrize("scene", as_params(ON_PICTURES))
 def test_a_broken_command_is_made_good_by_the_next(scene, bench, tmp_path, keep_counts):
     wrong, counts = torture(scene, bench, tmp_path, whole=os.environ.get("USL_TORTURE") == "1")
     keep_counts(scene.name, counts)

@@ -54,7 +54,7 @@ def _header(content: bytes) -> tuple[dict[str, Any], int]:
 
 
 def _looks_like_one(text: Any) -> bool:
-    return isinstance(text, str) and re.fullmatch(f"[0-9a-f]{{{2 * DIGEST_BYTES}}}", text) is not None
+    return isinstance(text, str) and bool(re.fullmatch(f"[0-9a-f]{{{2 * DIGEST_BYTES}}}", text))
 
 
 def _checksum(header: dict[str, Any], tensors: bytes | memoryview, key: str = KEY) -> str:

@@ -93,6 +93,7 @@ def quick(site, monkeypatch):
     return start
 
 
+@pytest.mark.slow
 def test_a_thousand_silent_connections_keep_nobody_from_answering(served):
     pytest.importorskip("resource")
     server = served(classes=["cat", "dog"])

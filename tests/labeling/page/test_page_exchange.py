@@ -235,7 +235,7 @@ def test_a_run_that_is_gone_takes_no_answers(app, path, lose):
 
 
 def test_a_run_that_is_gone_is_told_once_each_time(app, path):
-    """Not once for its file of answers and once for its folder, when both go while it is checked."""
+    """Not once for its file of answers and once for its folder, where both go at that moment."""
     said = []
     page = app(tell=said.append)
     refs = [page.ref(row) for row in range(3)]
