@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-import usl.engine.densities
+import usl.engine.shard_table
 from usl import select
 from usl.engine.executor import InProcess
 from usl.engine.shards import write_record, write_shard
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     if given.lists:
-        usl.engine.densities.EXACT_ROWS = 0
+        usl.engine.shard_table.EXACT_ROWS = 0
     with np.load(given.features) as file:
         train = file["subset"] == "train" if "subset" in file else slice(None)
         table = file["features"][train].astype(np.float16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from usl.engine.cells import Cells, cell_bounds
+from usl.engine.cells import Cell, Cells, cell_bounds
 from usl.engine.shards import open_shards, write_record, write_shard
 from usl.engine.store import Store
 
@@ -41,9 +41,8 @@ def clusters_in(folder, n, width=12):
     starts = np.concatenate([[0], np.cumsum(sizes)])
     cells = Cells(store, cell_bounds(sizes, width), starts)
     clusters = np.full(n, -1)
-    for cell in range(len(cells)):
-        rows, _, own = cells.about(cell)
-        clusters[rows] = own
+    for cell in (Cell(cells, number) for number in range(len(cells))):
+        clusters[cell.rows] = cell.clusters
     return clusters
 
 

@@ -16,7 +16,7 @@ from sharded import mixture, write_shards
 
 import usl
 import usl.engine.cells
-import usl.engine.densities
+import usl.engine.shard_table
 import usl.engine.sums
 from usl.engine.cluster import connect
 from usl.engine.executor import InProcess, OnRay
@@ -38,7 +38,7 @@ def shards(tmp_path_factory):
     """A table whose selection takes several tasks of every kind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(usl.engine.cells, "CELL_BYTES", 4 * 8 * 400)
-        patch.setattr(usl.engine.densities, "EXACT_ROWS", 100)
+        patch.setattr(usl.engine.shard_table, "EXACT_ROWS", 100)
         patch.setattr(usl.engine.sums, "FAN", 2)
         folder = tmp_path_factory.mktemp("shards")
         yield write_shards(folder, mixture(1200, 8, 12), (500, 400, 300))

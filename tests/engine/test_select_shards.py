@@ -7,8 +7,7 @@ import pytest
 from sharded import mixture, partition_of, write_shards
 
 import usl.engine.cells
-import usl.engine.densities
-import usl.engine.partition
+import usl.engine.shard_table
 import usl.selection.sharded.by_cluster
 from usl import select
 from usl.core.errors import UsageError
@@ -69,9 +68,9 @@ def test_the_partition_is_as_tight_as_one_machine_makes_it(table, tmp_path):
 @pytest.fixture
 def through_lists(monkeypatch):
     """Candidates, probes and lists of their own, as of a large table."""
-    monkeypatch.setattr(usl.engine.partition, "EXACT_CLUSTERS", 10)
-    monkeypatch.setattr(usl.engine.partition, "EXACT_PAIRS", 1000)
-    monkeypatch.setattr(usl.engine.densities, "EXACT_ROWS", 100)
+    monkeypatch.setattr(usl.engine.shard_table, "EXACT_CLUSTERS", 10)
+    monkeypatch.setattr(usl.engine.shard_table, "EXACT_PAIRS", 1000)
+    monkeypatch.setattr(usl.engine.shard_table, "EXACT_ROWS", 100)
     monkeypatch.setattr(usl.selection.sharded.by_cluster, "LONGEST", 60)
     monkeypatch.setattr(usl.selection.sharded.by_cluster, "LIST_ROWS", 40)
     monkeypatch.setattr(usl.selection.sharded.by_cluster, "EXACT_PAIRS", 1000)

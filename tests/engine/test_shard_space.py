@@ -12,8 +12,8 @@ from usl import select
 from usl.core.errors import UsageError, UslWarning
 from usl.data.open import open_collection
 from usl.engine.executor import InProcess
-from usl.engine.partition import Work
 from usl.engine.shard_moments import moments_of
+from usl.engine.shard_table import ShardTable
 from usl.engine.store import Store
 from usl.features.shard_space import in_space
 from usl.features.space import open_space
@@ -64,8 +64,8 @@ def test_picks_are_those_of_one_machine_in_the_same_space(table, tmp_path, monke
 def test_the_space_is_the_one_that_the_same_shards_have_on_one_machine(table, tmp_path):
     _, shards = table
     for settings in ({}, {"standardize": False, "pca": 4}):
-        work = Work(shards, Store(str(tmp_path / str(len(settings)))), InProcess())
-        _, space = in_space(work, settings)
+        whole = ShardTable(shards, Store(str(tmp_path / str(len(settings)))), InProcess())
+        _, space = in_space(whole, settings)
         one = open_space(open_collection(shards.store.root), settings=settings).preprocessing
         for name in ("mean", "deviation", "components"):
             here, there = getattr(space, name), getattr(one, name)
@@ -83,7 +83,7 @@ def test_moments_of_many_shards_are_those_of_all_rows(tmp_path, monkeypatch, mos
     shards = write_shards(tmp_path / "shards", rows, [10] * 40)
     store, exact = Store(str(tmp_path / "work")), rows.astype(np.float64)
     for products in (False, True):
-        known = moments_of(Work(shards, store, InProcess()), products=products)
+        known = moments_of(ShardTable(shards, store, InProcess()), products=products)
         assert known.count == 400
         np.testing.assert_allclose(known.mean, exact.mean(axis=0), rtol=1e-14)
         np.testing.assert_allclose(known.variance, exact.var(axis=0), rtol=1e-10)
@@ -107,20 +107,20 @@ def test_groups_lie_in_the_space_of_all_rows(table, tmp_path):
 
 def test_what_asks_for_nothing_stays_as_it_is(table, tmp_path):
     _, shards = table
-    work = Work(shards, Store(str(tmp_path)), InProcess())
-    same, space = in_space(work, {"center": False, "standardize": False})
-    assert same is work
+    whole = ShardTable(shards, Store(str(tmp_path)), InProcess())
+    same, space = in_space(whole, {"center": False, "standardize": False})
+    assert same is whole
     assert space.mean is space.deviation is space.components is None
-    assert work.store.sizes() == {}
+    assert whole.store.sizes() == {}
 
 
 def test_a_number_of_components_is_held_against_the_table(table, tmp_path):
     _, shards = table
-    work = Work(shards, Store(str(tmp_path)), InProcess())
+    whole = ShardTable(shards, Store(str(tmp_path)), InProcess())
     with pytest.raises(UsageError, match="pca: 0 given"):
-        in_space(work, {"pca": 0})
+        in_space(whole, {"pca": 0})
     with pytest.warns(UslWarning, match="using 12"):
-        moved, _ = in_space(work, {"pca": 20})
+        moved, _ = in_space(whole, {"pca": 20})
     assert moved.shards.width == 11  # one dimension never varies
 
 
@@ -133,6 +133,6 @@ def test_lengths_in_the_space_reach_a_method_that_asks_for_them(table, tmp_path)
     assert found.parameters["lengths"] == "seen by heads"
     assert found.rows.tolist() == one.indices.tolist()
     groups = read_shard_groups(shards, np.where(np.arange(len(shards)) % 3, "sea", "air"))
-    moved, _ = in_space(Work(shards, Store(str(tmp_path)), InProcess()), {})
+    moved, _ = in_space(ShardTable(shards, Store(str(tmp_path)), InProcess()), {})
     air = groups.views(moved.shards, moved.store)[0]
     np.testing.assert_allclose(air.lengths(0), space.lengths()[:700:3], rtol=1e-6)

@@ -11,27 +11,28 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
-from usl.engine.partition import Work, nearest_of, unit_shard
+from usl.engine.shard_kmeans import Centroids, nearest_of
+from usl.engine.shard_rows import unit_shard
 from usl.engine.shards import Shards
 from usl.engine.store import Store
-from usl.engine.sums import save_sums, total
+from usl.engine.sums import save_sums
 from usl.numeric.arrays import Float32, Rows
 from usl.numeric.inverted_lists import stable_order
 from usl.numeric.unit_rows import scale
 
 CELL_BYTES = 64 << 20  # of the float32 rows of a cell, at most
 FEWEST_CELLS, LEAST_ROWS = 8, 4096  # work for several workers, but no trifles
-TOGETHER = 8  # cells that one task gathers: it reads a little of every shard, each time
 READERS = 32  # of them at once: an address takes tens of milliseconds to answer
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The lists and their cells, as the driver and every task know them.
+    """The lists and their cells, as every task knows them.
 
     ``bounds`` int64 [cells + 1], the first list of each cell; ``starts`` int64 [lists + 1], the
     first row of each list, cells one after the other.
@@ -45,37 +46,76 @@ class Cells:
         """Number of cells."""
         return len(self.bounds) - 1
 
-    def lists(self, cell: int) -> tuple[int, int]:
-        """First list of a cell, and the first of the next."""
-        return int(self.bounds[cell]), int(self.bounds[cell + 1])
-
-    def features(self, cell: int) -> Float32:
-        """All rows of a cell, scaled: float32 [r, d]."""
-        return _scaled(self.store.rows(f"cells/{cell}")[0])
-
-    def some_features(self, cell: int, places: Rows) -> Float32:
-        """Some rows of a cell, scaled, by their ``places`` in it: float32 [p, d]."""
-        spans = [(place, place + 1) for place in places.tolist()]
-        return _scaled(np.concatenate(self.store.rows(f"cells/{cell}", spans)))
-
-    def about(self, cell: int) -> tuple[Rows, Rows, Rows]:
-        """Of each row of a cell its number in the table, its list and its cluster, int64 [r]."""
-        found = self.store.load(f"cells/{cell}.about")
-        rows, lists, clusters = (found[name] for name in ("rows", "lists", "clusters"))
-        return rows, lists.astype(np.int64), clusters.astype(np.int64)
+    @property
+    def lists(self) -> int:
+        """Number of lists."""
+        return len(self.starts) - 1
 
     def of_lists(self, lists: Rows) -> Float32:
         """The rows of some ``lists``, ascending, one list after the other: float32 [r, d]."""
         found = []
         of = np.searchsorted(self.bounds, lists, side="right") - 1
-        for cell in np.unique(of).tolist():
-            begin = int(self.starts[self.bounds[cell]])
-            inside = lists[of == cell]
-            spans = [
-                (int(self.starts[one]) - begin, int(self.starts[one + 1]) - begin) for one in inside
-            ]
-            found += self.store.rows(f"cells/{cell}", joined(spans))
+        for number in np.unique(of).tolist():
+            cell, inside = Cell(self, number), lists[of == number]
+            spans = [(int(self.starts[one]), int(self.starts[one + 1])) for one in inside]
+            found += cell.parts([(low - cell.begin, high - cell.begin) for low, high in spans])
         return _scaled(np.concatenate(found))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The rows of the lists ``first`` to ``stop``; a task reads what it asks for, once."""
+
+    cells: Cells
+    number: int
+
+    @property
+    def first(self) -> int:
+        """Its first list."""
+        return int(self.cells.bounds[self.number])
+
+    @property
+    def stop(self) -> int:
+        """The first list of the next cell."""
+        return int(self.cells.bounds[self.number + 1])
+
+    @property
+    def begin(self) -> int:
+        """Where its rows begin among those of all cells."""
+        return int(self.cells.starts[self.first])
+
+    @cached_property
+    def features(self) -> Float32:
+        """All rows, scaled: float32 [r, d]."""
+        return _scaled(self.cells.store.rows(f"cells/{self.number}")[0])
+
+    def some_features(self, places: Rows) -> Float32:
+        """Some rows, scaled, by their ``places`` in the cell: float32 [p, d]."""
+        return _scaled(np.concatenate(self.parts([(one, one + 1) for one in places.tolist()])))
+
+    def parts(self, spans: list[tuple[int, int]]) -> list[Rows]:
+        """The rows of each of some spans as they are stored, those that touch as one."""
+        return self.cells.store.rows(f"cells/{self.number}", joined(spans))
+
+    @property
+    def rows(self) -> Rows:
+        """The number of each row in the table, int64 [r]."""
+        return self._about["rows"]
+
+    @property
+    def lists(self) -> Rows:
+        """The list of each row, int64 [r]."""
+        return self._about["lists"]
+
+    @property
+    def clusters(self) -> Rows:
+        """The cluster of each row, int64 [r]."""
+        return self._about["clusters"]
+
+    @cached_property
+    def _about(self) -> dict[str, Rows]:
+        found = self.cells.store.load(f"cells/{self.number}.about")
+        return {name: column.astype(np.int64) for name, column in found.items()}
 
 
 def joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -89,40 +129,7 @@ def joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def make_cells(work: Work, lists: str, clusters: str) -> Cells:
-    """Deal out all rows by the centroids ``lists``, note those of ``clusters``, gather the cells.
-
-    The means of the clusters are written as ``means``: sums float64, counts int64.
-    """
-    store, executor = work.store, work.executor
-    width = work.shards.width
-    if not store.has("means"):
-        count = len(store.load(f"{clusters}/centroids")["centroids"])
-        dealt = [(work.shards, store, s, lists, clusters) for s in work.each_shard()]
-        for _ in executor.map(deal, dealt, progress=work.progress, label="assign"):
-            pass
-        names = [f"dealt/{s}.sums" for s in work.each_shard()]
-        sums, counts = total(executor, store, names, count, width)
-        sizes = sum(np.diff(store.rows(f"dealt/{s}.starts")[0]) for s in work.each_shard())
-        store.save("means", sums=sums, counts=counts, sizes=np.asarray(sizes))
-    sizes = store.load("means")["sizes"]
-    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    cells = Cells(store, cell_bounds(sizes, width), starts)
-    there = store.sizes("cells")
-    if not store.has("gathered"):
-        items = [
-            (work.shards, cells, first, min(first + TOGETHER, len(cells)))
-            for first in range(0, len(cells), TOGETHER)
-            if any(f"{c}.about" not in there for c in range(len(cells))[first : first + TOGETHER])
-        ]
-        for _ in executor.map(gather, items, progress=work.progress, label="gather"):
-            pass
-        store.save("gathered")
-    store.remove_folder("dealt")
-    return cells
-
-
-def deal(shards: Shards, store: Store, number: int, lists: str, clusters: str) -> None:
+def deal(shards: Shards, store: Store, number: int, clusters: Centroids, lists: Centroids) -> None:
     """Write the rows of a shard by list, and the sums of its clusters."""
     if store.has(f"dealt/{number}.sums"):
         return
@@ -130,19 +137,16 @@ def deal(shards: Shards, store: Store, number: int, lists: str, clusters: str) -
     half = stored.astype(np.float16)
     same = np.array_equal(half.astype(np.float32), stored)
     rows = unit_shard(shards, number, stored)
-    centroids = store.load(f"{lists}/centroids")["centroids"]
-    of = own = nearest_of(rows, centroids)[0]
-    count = groups = len(centroids)
+    of = own = nearest_of(rows, lists.read())[0]
     if clusters != lists:
-        centroids = store.load(f"{clusters}/centroids")["centroids"]
-        own, groups = nearest_of(rows, centroids)[0], len(centroids)
-    order = stable_order(of, count)
+        own = nearest_of(rows, clusters.read())[0]
+    order = stable_order(of, lists.count)
     store.save_rows(f"dealt/{number}", (half if same else stored)[order])
-    sizes = np.bincount(of, minlength=count)
+    sizes = np.bincount(of, minlength=lists.count)
     store.save_rows(f"dealt/{number}.starts", np.concatenate([[0], np.cumsum(sizes)]))
     about = np.stack([order, of[order], own[order]], axis=1).astype(np.int32)
     store.save_rows(f"dealt/{number}.about", about)
-    save_sums(store, f"dealt/{number}.sums", rows, own, groups)
+    save_sums(store, f"dealt/{number}.sums", rows, own, clusters.count)
 
 
 def gather(shards: Shards, cells: Cells, first: int, stop: int) -> None:

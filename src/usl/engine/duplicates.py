@@ -26,49 +26,56 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.engine.cells import Cells
-from usl.engine.partition import Work
-from usl.numeric.blocks import rows_per_block
+from usl.engine.cells import Cell, Cells
+from usl.engine.columns import Column, Reach
+from usl.engine.shard_kmeans import Centroids
+from usl.engine.shard_table import CellTable
+from usl.numeric.arrays import Float32
 from usl.numeric.distances import half_distances, halved, squared_distances
 from usl.numeric.near_duplicates import BLOCK, ROUNDING, near_duplicates
 
 Mask = NDArray[np.bool_]
 
 
-def collapse(work: Work, cells: Cells, centroids: str, distance: float) -> int:
-    """Write ``alike/C`` for every cell C; how many rows are left out as near-duplicates.
+def collapse(table: CellTable, distance: float, known: Float32) -> tuple[Column, int]:
+    """Which rows may be picked, and how many are left out as near-duplicates.
 
-    ``centroids`` : the name under which those of the lists were fitted; a row lies in the list of
-    the nearest.
+    ``known`` : points [k, d] whose near-duplicates are left out, too.
     """
-    executor, store = work.executor, work.store
+    store, alike = table.store, Column(table.store, "alike")
     if not store.has("collapsed"):
-        left_out, among = 0, list(range(len(cells)))
+        left_out, among = 0, list(range(len(table.cells)))
+        near = table.farthest(known) if len(known) else None
         for number in count(1):
             if not among:
                 break
-            about = number, distance
-            told = list(executor.map(propose, [(cells, c, *about) for c in among]))
-            for task in (withdraw, settle):
-                items = [(cells, c, *about, centroids, among) for c in among]
-                label = "duplicates" if task is settle else ""
-                told = list(executor.map(task, items, progress=work.progress, label=label))
+            proposing = [(table.cells, c, number, distance, near) for c in among]
+            told = list(table.executor.map(propose, proposing))
+            items = [(table.cells, c, number, distance, table.lists, among) for c in among]
+            for task, label in ((withdraw, ""), (settle, "duplicates")):
+                told = list(table.executor.map(task, items, progress=table.progress, label=label))
             left_out += sum(gone for _, gone in told)
             among = [c for c, (open_, _) in zip(among, told, strict=True) if open_]
         store.save("collapsed", left_out=np.array(left_out))
-    return int(store.load("collapsed")["left_out"])
+    return alike, int(store.load("collapsed")["left_out"])
 
 
-def propose(cells: Cells, cell: int, number: int, distance: float) -> None:
+def propose(cells: Cells, cell: int, number: int, distance: float, known: Reach | None) -> None:
     """Write one proposal for each group of open rows of a cell that look alike."""
     store, name = cells.store, f"alike/{cell}-{number}.proposed"
     if store.has(name):
         return
+    own = Cell(cells, cell)
     if number == 1:
-        store.save(f"alike/{cell}-0", open=_far_from_known(cells, cell, distance))
+        open_ = _free(own)
+        places = np.flatnonzero(open_)
+        if known is not None:
+            open_[places] = known.of(own, places) >= distance**2
+        store.save(f"alike/{cell}-0", open=open_)
     open_ = _open(cells, cell, number)
-    order = np.argsort(cells.about(cell)[0])  # the turn of the rows is that of the table
-    points = cells.features(cell)[order]
+    order = np.argsort(own.rows)  # the turn of the rows is that of the table
+    points = own.features[order]
+    del own  # they are held once
     original = near_duplicates(points, distance, rows=np.flatnonzero(open_[order]))
     proposed = np.empty(len(order), dtype=bool)
     proposed[order] = original == np.arange(len(order))
@@ -76,7 +83,12 @@ def propose(cells: Cells, cell: int, number: int, distance: float) -> None:
 
 
 def withdraw(
-    cells: Cells, cell: int, number: int, distance: float, centroids: str, among: Sequence[int]
+    cells: Cells,
+    cell: int,
+    number: int,
+    distance: float,
+    centroids: Centroids,
+    among: Sequence[int],
 ) -> None:
     """Write the proposals of a cell that are near none of an earlier cell."""
     store, name = cells.store, f"alike/{cell}-{number}.stands"
@@ -90,7 +102,12 @@ def withdraw(
 
 
 def settle(
-    cells: Cells, cell: int, number: int, distance: float, centroids: str, among: Sequence[int]
+    cells: Cells,
+    cell: int,
+    number: int,
+    distance: float,
+    centroids: Centroids,
+    among: Sequence[int],
 ) -> tuple[int, int]:
     """End a round for a cell: how many of its rows are still open, and how many fell out."""
     store, name = cells.store, f"alike/{cell}-{number}"
@@ -108,7 +125,7 @@ def settle(
         store.save(name, open=open_, speak=speak)
     open_ = store.load(name)["open"]
     if number == 1:
-        before = _free(cells, cell)
+        before = _free(Cell(cells, cell))
     return int(open_.sum()), int((before & ~stands & ~open_).sum())
 
 
@@ -120,7 +137,7 @@ def near_one(
     number: int,
     what: str,
     distance: float,
-    centroids: str,
+    centroids: Centroids,
 ) -> NDArray[np.int64]:
     """Those of ``places`` in a cell that are near a row of ``others`` marked as ``what``.
 
@@ -129,13 +146,15 @@ def near_one(
     if not len(places) or not others:
         return places[:0]
     store = cells.store
-    points, of = cells.features(cell)[places], cells.about(cell)[1][places]
-    centers = store.load(f"{centroids}/centroids")["centroids"]
-    own = centers[of]
+    here = Cell(cells, cell)
+    points, centers = here.features[places], centroids.read()
+    own = centers[here.lists[places]]
+    del here  # of its rows only those are held
     to_own = 0.5 * np.einsum("ij,ij->i", own, own) - np.einsum("ij,ij->i", points, own)
     found = np.zeros(len(places), dtype=bool)
     for other in others:
-        first, stop = cells.lists(other)
+        beside = Cell(cells, other)
+        first, stop = beside.first, beside.stop
         there, base = centers[first:stop], halved(centers[first:stop])
         reach = np.zeros((len(places), stop - first), dtype=bool)
         for low in range(0, len(places), BLOCK):
@@ -147,10 +166,9 @@ def near_one(
         if not len(lists):
             continue
         marked = store.rows(f"alike/{other}-{number}.{what}")[0]
-        begin = int(cells.starts[first])
         rows, low = cells.of_lists(lists), 0
         for one in lists.tolist():
-            span = slice(int(cells.starts[one]) - begin, int(cells.starts[one + 1]) - begin)
+            span = slice(*(cells.starts[one : one + 2] - beside.begin).tolist())
             high = low + span.stop - span.start
             some, low = rows[low:high][marked[span]], high
             near = np.flatnonzero(reach[:, one - first] & ~found)
@@ -166,18 +184,6 @@ def _open(cells: Cells, cell: int, number: int) -> Mask:
     return np.asarray(cells.store.load(f"alike/{cell}-{number - 1}")["open"])
 
 
-def _free(cells: Cells, cell: int) -> Mask:
+def _free(cell: Cell) -> Mask:
     """Which rows of a cell may be picked, near-duplicates or not."""
-    return ~np.isin(cells.about(cell)[0], cells.store.rows("excluded")[0])
-
-
-def _far_from_known(cells: Cells, cell: int, distance: float) -> Mask:
-    """Which rows of a cell may be picked and are near none of the points ``known`` [k, d]."""
-    open_, store = _free(cells, cell), cells.store
-    if store.has("known"):
-        points, known = cells.features(cell), store.rows("known")[0]
-        places, step = np.flatnonzero(open_), rows_per_block(4 * len(known))
-        for first in range(0, len(places), step):
-            some = places[first : first + step]
-            open_[some] = (squared_distances(points[some], known) >= distance**2).all(axis=1)
-    return open_
+    return ~np.isin(cell.rows, cell.cells.store.rows("excluded")[0])

@@ -7,7 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from usl.engine.partition import Work
+from usl.engine.shard_table import ShardTable
 from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.engine.sums import added
@@ -16,21 +16,21 @@ from usl.numeric.moments import Moments
 MOST_PARTS = 256  # files: a scatter of products takes 13 MB each at 1,280 dimensions
 
 
-def moments_of(work: Work, *, products: bool) -> Moments:
+def moments_of(table: ShardTable, *, products: bool) -> Moments:
     """The moments of all rows; ``products`` for those of every two dimensions."""
-    filled = [number for number in work.each_shard() if work.shards.parts[number].rows]
+    filled = [number for number in table.each_shard() if table.shards.parts[number].rows]
     several = -(-len(filled) // MOST_PARTS)
     parts = [filled[first : first + several] for first in range(0, len(filled), several)]
     names = [f"moments/{part[0]}" for part in parts]
     items = [
-        (work.shards, work.store, name, part, products)
+        (table.shards, table.store, name, part, products)
         for name, part in zip(names, parts, strict=True)
     ]
-    for _ in work.executor.map(measure, items, progress=work.progress, label="moments"):
+    for _ in table.executor.map(measure, items, progress=table.progress, label="moments"):
         pass
-    names = added(work.executor, work.store, names, join)
-    found = _joined(work.store, names)
-    work.store.remove(names)
+    names = added(table.executor, table.store, names, join)
+    found = _joined(table.store, names)
+    table.store.remove(names)
     return found
 
 

@@ -1,6 +1,6 @@
 """Shards of features in the space that one machine selects in: fitted on all rows, once.
 
-``space`` in the store of the work holds the fit. Tasks read it there, with every shard.
+``space`` in the store of the table holds the fit. Tasks read it there, with every shard.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from usl.core.hashing import json_digest
 from usl.data.embedded_features import is_record
-from usl.engine.partition import Work
 from usl.engine.shard_moments import moments_of
+from usl.engine.shard_table import ShardTable
 from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.features.embed import given_encoder
@@ -52,8 +52,8 @@ class FittedShards(Shards):
         return read_space(self.kept, self.whole.width).lengths(self.whole.read(number))
 
 
-def in_space(work: Work, settings: Mapping[str, Any]) -> tuple[Work, Preprocessing]:
-    """The same work on points of the space of its shards' encoder, and what brings rows there.
+def in_space(table: ShardTable, settings: Mapping[str, Any]) -> tuple[ShardTable, Preprocessing]:
+    """The same rows as points of the space of their encoder, and what brings rows there.
 
     As :func:`usl.features.space.open_space`: fitted on all rows, with the encoder's defaults
     changed by ``settings`` (center, standardize, pca). Rows that only need unit length are not
@@ -61,20 +61,20 @@ def in_space(work: Work, settings: Mapping[str, Any]) -> tuple[Work, Preprocessi
 
     Raises :class:`UsageError` for a ``pca`` below 1.
     """
-    shards, store = work.shards, work.store
+    shards, store = table.shards, table.store
     made_by = shards.encoder if is_record(shards.encoder, shards.width) else None
     chosen = fit_settings(given_encoder(made_by, shards.width), settings)
     if chosen["pca"] is not None:
         chosen["pca"] = clamped(chosen["pca"], len(shards), shards.width)
     if not any(chosen.values()):
-        return work, Preprocessing(shards.width)
+        return table, Preprocessing(shards.width)
     if not store.has(SPACE):
-        known = moments_of(work, products=chosen["pca"] is not None)
+        known = moments_of(table, products=chosen["pca"] is not None)
         fitted = Preprocessing.of_moments(known, **chosen)
         arrays = {name: getattr(fitted, name) for name in ARRAYS}
         store.save(SPACE, **{name: array for name, array in arrays.items() if array is not None})
     space = read_space(store, shards.width)
-    return replace(work, shards=FittedShards.of(shards, store, space)), space
+    return replace(table, shards=FittedShards.of(shards, store, space)), space
 
 
 def read_space(store: Store, width: int) -> Preprocessing:

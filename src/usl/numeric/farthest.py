@@ -1,13 +1,19 @@
-"""Farthest-first traversal: how far every row is from the nearest of a growing set of anchors."""
+"""How far rows are from the nearest of some anchors, and from a growing set: farthest first."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.numeric.arrays import Float32
-from usl.numeric.blocks import map_blocks
-from usl.numeric.distances import COINCIDENT, nearest
+from usl.numeric.arrays import Float32, Rows
+from usl.numeric.blocks import map_blocks, rows_per_block
+from usl.numeric.distances import (
+    COINCIDENT,
+    half_distances,
+    halved,
+    nearest,
+    squared_from_half,
+)
 
 BLOCK = 8192  # rows; fixed, because products are rounded block by block
 
@@ -36,3 +42,22 @@ class Farthest:
             return np.asarray(np.minimum(squared, self.squared[start:stop]))
 
         self.squared = np.concatenate(list(map_blocks(block, len(self.features), BLOCK)))
+
+
+def squared_to_points(features: Float32, rows: Rows, anchors: Float32) -> Float32:
+    """Squared distance of each of ``rows`` to the nearest of ``anchors`` [a, d], float32 [r].
+
+    Infinite without anchors.
+    """
+    if not len(anchors):
+        return np.full(len(rows), np.inf, dtype=np.float32)
+    base = halved(anchors)
+
+    def block(start: int, stop: int) -> Float32:
+        queries = features[rows[start:stop]]
+        half = half_distances(queries, base)
+        return squared_from_half(half.min(axis=1, keepdims=True), queries)[:, 0]
+
+    size = rows_per_block(4 * (len(anchors) + 2 * features.shape[1]))
+    parts = list(map_blocks(block, len(rows), size))
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)

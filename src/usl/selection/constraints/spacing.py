@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from usl.numeric.arrays import Float32
 from usl.numeric.blocks import map_blocks, rows_per_block
 from usl.numeric.distances import half_distances, halved, squared_distances, squared_from_half
+from usl.numeric.farthest import squared_to_points
 
 Rows = NDArray[np.int64]
 CROWD = 20_000  # rows that are compared all with all
@@ -45,22 +46,6 @@ def keep_apart(
 def squared_to(features: Float32, rows: Rows, anchors: Rows) -> Float32:
     """Squared distance of each of ``rows`` to the nearest of ``anchors``, float32 [r]."""
     return squared_to_points(features, rows, features[anchors])
-
-
-def squared_to_points(features: Float32, rows: Rows, anchors: Float32) -> Float32:
-    """:func:`squared_to` with the points [a, d] of the anchors."""
-    if not len(anchors):
-        return np.full(len(rows), FARTHEST, dtype=np.float32)
-    base = halved(anchors)
-
-    def block(start: int, stop: int) -> Float32:
-        queries = features[rows[start:stop]]
-        half = half_distances(queries, base)
-        return squared_from_half(half.min(axis=1, keepdims=True), queries)[:, 0]
-
-    size = rows_per_block(4 * (len(anchors) + 2 * features.shape[1]))
-    parts = list(map_blocks(block, len(rows), size))
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 
-from usl.engine.cells import Cells
-from usl.engine.densities import utilities
+from usl.engine.cells import Cell, Cells
+from usl.engine.columns import Column
+from usl.engine.store import Store
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.distances import density
 from usl.numeric.inverted_lists import stable_order
-from usl.selection.constraints.spacing import squared_to_points
 from usl.selection.methods.usl import Preset
+from usl.selection.sharded.limits import Limits
 
 BLOCK = 8192  # rows
 
@@ -62,120 +63,81 @@ class Bests:
 class Turn:
     """One pass of the exchange (Algorithm 1): the file with its picks, and how they repel.
 
-    ``number`` from 1; ``settings`` of the preset.
+    ``number`` from 1; ``settings`` of the preset; ``spread`` of :func:`dense`.
     """
 
     number: int
     settings: Preset
+    spread: Column | None
 
     @property
     def name(self) -> str:
         """The file: ``points``, ``homes`` and ``served`` clusters, and which picks are near."""
         return f"exchange/{self.number}"
 
-
-@dataclass(frozen=True)
-class Apart:
-    """Rows beside picks that are kept, at a ``distance`` from them, of clusters that are open.
-
-    ``name`` of the file with the ``rows`` and ``points`` kept and which clusters are ``open``.
-    """
-
-    name: str
-    distance: float = 0.0
+    def average(self, store: Store) -> Column:
+        """The moving average of the repulsion after this pass."""
+        return Column(store, f"average-{self.number}")
 
 
-def central(cells: Cells, cell: int, most: int, apart: Apart | None = None) -> Bests:
+def central(cells: Cells, number: int, limits: Limits, most: int) -> Bests:
     """The rows of a cell nearest to the means of their clusters."""
-    rows, _, clusters = cells.about(cell)
-    points, known = cells.features(cell), cells.store.load("means")
+    cell, known = Cell(cells, number), cells.store.load("means")
     means = known["sums"] / np.maximum(known["counts"], 1)[:, None]
-    away = np.empty(len(rows))
-    for first in range(0, len(rows), BLOCK):
+    points, clusters = cell.features, cell.clusters
+    away = np.empty(len(points))
+    for first in range(0, len(points), BLOCK):
         part = slice(first, first + BLOCK)
         away[part] = np.linalg.norm(points[part] - means[clusters[part]], axis=1)
-    may = allowed(cells, cell, points, apart)
-    return _highest(may, rows, clusters, points, -away, np.zeros(len(rows)), most)
+    return _highest(cell, limits.allowed(cell), -away, np.zeros(len(away)), most)
 
 
-def dense(cells: Cells, cell: int, most: int, flat: bool, apart: Apart | None = None) -> Bests:
-    """The densest rows of a cell in each cluster; ``flat`` counts all as equally dense."""
-    rows, _, clusters = cells.about(cell)
-    score = np.zeros(len(rows)) if flat else density(utilities(cells, cell))
-    points = cells.features(cell)
-    may = allowed(cells, cell, points, apart)
-    return _highest(may, rows, clusters, points, score, np.zeros(len(rows)), most)
+def dense(cells: Cells, number: int, limits: Limits, most: int, spread: Column | None) -> Bests:
+    """The densest rows of a cell in each cluster.
+
+    ``spread`` : the mean distances to the nearest rows (Eq. 3); None counts all as equally dense.
+    """
+    cell = Cell(cells, number)
+    score = _density(cell, spread)
+    return _highest(cell, limits.allowed(cell), score, np.zeros(len(score)), most)
 
 
-def exchanged(
-    cells: Cells, cell: int, turn: Turn, most: int = 1, apart: Apart | None = None
-) -> Bests:
+def exchanged(cells: Cells, number: int, limits: Limits, most: int, turn: Turn) -> Bests:
     """The best rows of a cell in each cluster under the repulsion of a turn, Eq. 5-7."""
     settings, state = turn.settings, cells.store.load(turn.name)
-    rows, _, clusters = cells.about(cell)
-    points = cells.features(cell)
+    cell = Cell(cells, number)
+    points, clusters = cell.features, cell.clusters
     order = stable_order(clusters, len(state["served"]))
     order = order[state["served"][clusters[order]]]
-    felt = np.zeros(len(rows))
+    felt = np.zeros(len(points))
     near = state.get("near")
     for first in range(0, len(order), BLOCK):
         some = order[first : first + BLOCK]
         about = points[some], clusters[some], state["points"], state["homes"]
         exchange = settings.repulsion
         felt[some] = exchange.from_all(*about) if near is None else exchange.from_near(*about, near)
-    before = np.zeros(len(rows))
+    before = np.zeros(len(points))
     if settings.momentum and turn.number > 1:
-        before = cells.store.rows(f"average/{cell}-{turn.number - 1}")[0]
+        before = replace(turn, number=turn.number - 1).average(cells.store).of(cell)
     average = settings.momentum * before + (1 - settings.momentum) * felt
     if settings.momentum:
-        cells.store.save_rows(f"average/{cell}-{turn.number}", average)
-    utility = np.zeros(len(rows)) if not settings.k else density(utilities(cells, cell))
-    may = allowed(cells, cell, points, apart)
+        turn.average(cells.store).save(cell, average)
+    may = limits.allowed(cell)
     may = may[state["served"][clusters[may]]]
-    return _highest(may, rows, clusters, points, utility, average, most, settings.lam)
+    return _highest(cell, may, _density(cell, turn.spread), average, most, settings.lam)
 
 
-def allowed(cells: Cells, cell: int, points: Float32 | None, apart: Apart | None) -> Rows:
-    """Positions of the rows of a cell that may be picked, ascending.
-
-    Its ``points`` [r, d] are read where they are needed and not given.
-    """
-    store = cells.store
-    rows, _, clusters = cells.about(cell)
-    may = ~np.isin(rows, store.rows("excluded")[0])
-    if store.has("collapsed"):
-        may &= store.rows(f"alike/{cell}")[0]
-    if store.has("blocked"):
-        points = cells.features(cell) if points is None else points
-        blocked, left = store.load("blocked"), np.flatnonzero(may)
-        away = squared_to_points(points, left, blocked["points"])
-        may[left[away < blocked["distance"] ** 2]] = False
-    if apart is None:
-        return np.flatnonzero(may)
-    state = store.load(apart.name)
-    left = np.flatnonzero(may & state["open"][clusters] & ~np.isin(rows, state["rows"]))
-    if not apart.distance:
-        return left
-    points = cells.features(cell) if points is None else points
-    away = squared_to_points(points, left, state["points"])
-    return np.asarray(left[away >= apart.distance**2])
+def _density(cell: Cell, spread: Column | None) -> Values:
+    return np.zeros(len(cell.rows)) if spread is None else density(spread.of(cell))
 
 
 def _highest(
-    may: Rows,
-    rows: Rows,
-    clusters: Rows,
-    points: Float32,
-    utility: Values,
-    regularizer: Values,
-    most: int,
-    weight: float = 0.0,
+    cell: Cell, may: Rows, utility: Values, regularizer: Values, most: int, weight: float = 0.0
 ) -> Bests:
     """The best of each cluster, of the positions ``may``."""
-    score = utility - weight * regularizer
+    rows, clusters, score = cell.rows, cell.clusters, utility - weight * regularizer
     order = may[np.lexsort((rows[may], -score[may], clusters[may]))]
     of = clusters[order]
     kept = order[np.arange(len(of)) - np.searchsorted(of, of) < most]
-    return Bests(
-        clusters[kept], rows[kept], points[kept], score[kept], utility[kept], regularizer[kept]
-    )
+    about = clusters[kept], rows[kept], cell.features[kept]
+    return Bests(*about, score[kept], utility[kept], regularizer[kept])

@@ -13,18 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from usl.engine.cells import Cells, make_cells
-from usl.engine.densities import mean_distances
-from usl.engine.partition import Work, fit
+from usl.engine.shard_table import CellTable, ShardTable
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.distances import nearest
 from usl.selection.constraints.select_within import Constraints
 from usl.selection.methods.usl import resolve
 from usl.selection.ranking import FARTHEST, greedy_order
-from usl.selection.sharded.bests import Apart, Bests, Turn, central, dense, exchanged
+from usl.selection.sharded.bests import Bests, Turn, central, dense, exchanged
 from usl.selection.sharded.filled_up import filled_up
-from usl.selection.sharded.kept_apart import collapsed, spaced
+from usl.selection.sharded.kept_apart import spaced
 from usl.selection.sharded.labelled import Labelled
+from usl.selection.sharded.limits import Limits, Mask, limited
 from usl.selection.shared.repulsion import EXACT_PAIRS, REACH, near_picks
 
 LONGEST = 4096  # rows per cluster up to which clusters serve as the lists of the search
@@ -35,12 +34,11 @@ LIST_ROWS, MOST_LISTS = 1000, 65_536  # of a partition made for the search alone
 class Partition:
     """Clusters of all rows, as the driver knows them.
 
-    ``cells`` hold the rows by the ``lists`` of that name; ``means`` float32 [c, d] and ``sizes``
-    int64 [c] of the clusters; ``labelled`` : rows, with their clusters.
+    ``table`` holds the rows by cluster; ``means`` float32 [c, d] and ``sizes`` int64 [c] of the
+    clusters; ``labelled`` : rows, with their clusters.
     """
 
-    cells: Cells
-    lists: str
+    table: CellTable
     means: Float32
     sizes: Rows
     labelled: Labelled
@@ -79,51 +77,47 @@ class ShardPicks:
 
 
 def partitioned(
-    work: Work, clusters: int, seed: int, labelled: Labelled, *, whole: bool = False
+    table: ShardTable, clusters: int, seed: int, labelled: Labelled, *, whole: bool = False
 ) -> Partition:
     """A partition into so many ``clusters``, or as many as there are rows.
 
     ``whole`` : every cluster lies in one cell, however large it is.
     """
-    n = len(work.shards)
+    n = len(table)
     clusters = min(n, clusters)
-    fit(work, "clusters", clusters, seed)
-    lists = "clusters"
+    centers = lists = table.kmeans(clusters, seed=seed)
     if n > LONGEST * clusters and not whole:
-        lists = "lists"
-        fit(work, lists, min(MOST_LISTS, -(-n // LIST_ROWS)), 0)
-    cells = make_cells(work, lists, "clusters")
-    known = work.store.load("means")
-    sizes = known["counts"]
-    means = (known["sums"] / np.maximum(sizes, 1)[:, None]).astype(np.float32)
-    return Partition(cells, lists, means, sizes, labelled.located(work, cells))
+        lists = table.kmeans(min(MOST_LISTS, -(-n // LIST_ROWS)), seed=0)
+    dealt = table.assign(centers, lists)
+    means = (dealt.sums() / np.maximum(dealt.counts, 1)[:, None]).astype(np.float32)
+    return Partition(dealt, means, dealt.counts, labelled.located(dealt))
 
 
 def pick_central(
-    work: Work, budget: int, seed: int, constraints: Constraints, labelled: Labelled
+    table: ShardTable, budget: int, seed: int, constraints: Constraints, labelled: Labelled
 ) -> ShardPicks:
     """``kmeans``: the row nearest to the mean of each cluster."""
-    partition = partitioned(work, budget + len(labelled), seed, labelled)
-    found = collapsed(work, partition.cells, partition.lists, budget, constraints, labelled)
+    partition = partitioned(table, budget + len(labelled), seed, labelled)
+    dealt = partition.table
+    limits, record = limited(dealt, budget, constraints, labelled)
 
-    def again(apart: Apart, _: Bests, most: int) -> Bests:
-        return over(work, partition.cells, central, (most, apart), "further picks", most)
+    def again(beside: Limits, _: Bests, most: int) -> Bests:
+        return best_over(dealt, central, beside, most, label="further picks")
 
     def closeness(listed: Bests, _: Float32) -> tuple[Values, Values]:
         return listed.scores, listed.regularizer
 
-    best = over(work, partition.cells, central, (1,), "picks")
+    best = best_over(dealt, central, limits, 1, label="picks")
     picks = _served(best, partition, budget)
     if constraints.min_distance:
-        first = partition.order(picks)
-        picks = spaced(work, first, budget, constraints.min_distance, again, found, partition)
+        picks = spaced(partition.order(picks), budget, limits, again, record, partition)
     else:
-        picks = filled_up(work, picks, budget, partition, len(best), again, closeness)
-    return ShardPicks(picks, {}, found, partition)
+        picks = filled_up(picks, budget, limits, partition, len(best), again, closeness)
+    return ShardPicks(picks, {}, record, partition)
 
 
 def pick_dense(
-    work: Work,
+    table: ShardTable,
     budget: int,
     seed: int,
     constraints: Constraints,
@@ -133,31 +127,30 @@ def pick_dense(
     **given: float | None,
 ) -> ShardPicks:
     """``usl``: the densest row of each cluster, spread out by the exchange (Algorithm 1)."""
-    settings = resolve(preset, len(work.shards), budget, given)
-    partition = partitioned(work, budget + len(labelled), seed, labelled)
-    cells, labelled = partition.cells, partition.labelled
-    found = collapsed(work, cells, partition.lists, budget, constraints, labelled)
-    probing, flat = None, settings.k == 0
-    if not flat:
-        how = settings.squared, settings.count_self, work.progress
-        probing = mean_distances(work.executor, cells, settings.k, *how)
-    best = over(work, cells, dense, (1, flat), "picks")
+    settings = resolve(preset, len(table), budget, given)
+    partition = partitioned(table, budget + len(labelled), seed, labelled)
+    dealt, labelled = partition.table, partition.labelled
+    limits, record = limited(dealt, budget, constraints, labelled)
+    spread, probing = None, None
+    if settings.k:
+        how = {"squared": settings.squared, "count_self": settings.count_self}
+        spread, probing = dealt.mean_distance(settings.k, **how)
+    best = best_over(dealt, dense, limits, 1, spread, label="picks")
     picks = _served(best, partition, budget)
     served = np.zeros(len(partition), dtype=bool)
     served[picks.clusters] = True
     for number in range(1, settings.iterations + 1):
-        turn = Turn(number, settings)
-        _write_turn(work, turn, picks, served, partition)
-        picks = over(work, cells, exchanged, (turn,), "repulsion")
+        turn = Turn(number, settings, spread)
+        _write_turn(turn, picks, served, partition)
+        picks = best_over(dealt, exchanged, limits, 1, turn, label="repulsion")
     turns = count(settings.iterations + 1)
 
-    def again(apart: Apart, kept: Bests, most: int) -> Bests:
+    def again(beside: Limits, kept: Bests, most: int) -> Bests:
         """As one machine rates further picks: all that is kept repels, in its own cluster too."""
-        turn = Turn(next(turns), replace(settings, momentum=0.0))
-        nowhere, open_ = np.full(len(kept), -1), work.store.load(apart.name)["open"]
-        kept = replace(kept, clusters=nowhere)
-        _write_turn(work, turn, kept, open_, partition, everywhere=True)
-        return over(work, cells, exchanged, (turn, most, apart), "further picks", most)
+        turn = Turn(next(turns), replace(settings, momentum=0.0), spread)
+        kept = replace(kept, clusters=np.full(len(kept), -1))
+        _write_turn(turn, kept, beside.open_clusters(), partition, everywhere=True)
+        return best_over(dealt, exchanged, beside, most, turn, label="further picks")
 
     def utility(listed: Bests, taken: Float32) -> tuple[Values, Values]:
         own, homes = np.full(len(listed), -1), np.full(len(taken), -1)
@@ -165,19 +158,17 @@ def pick_dense(
         return listed.utility - settings.lam * felt, felt
 
     if constraints.min_distance:
-        first = partition.order(picks)
-        picks = spaced(work, first, budget, constraints.min_distance, again, found, partition)
+        picks = spaced(partition.order(picks), budget, limits, again, record, partition)
     else:
-        picks = filled_up(work, picks, budget, partition, len(best), again, utility)
+        picks = filled_up(picks, budget, limits, partition, len(best), again, utility)
     told = {} if probing is None else asdict(probing)
-    return ShardPicks(picks, {"preset": preset, **asdict(settings), **told}, found, partition)
+    return ShardPicks(picks, {"preset": preset, **asdict(settings), **told}, record, partition)
 
 
 def _write_turn(
-    work: Work,
     turn: Turn,
     picks: Bests,
-    served: Rows,
+    served: Mask,
     partition: Partition,
     *,
     everywhere: bool = False,
@@ -196,16 +187,14 @@ def _write_turn(
     movable = int(partition.sizes[served].sum())
     if movable * len(points) > EXACT_PAIRS and reach < len(points):
         state["near"] = near_picks(partition.means, points, reach)
-    work.store.save(turn.name, **state)
+    partition.table.store.save(turn.name, **state)
 
 
-def over(
-    work: Work, cells: Cells, task: Any, how: tuple[Any, ...], label: str, most: int = 1
+def best_over(
+    table: CellTable, task: Any, limits: Limits, most: int, *how: Any, label: str
 ) -> Bests:
     """The ``most`` best rows of each cluster, as ``task`` finds them cell by cell."""
-    items = [(cells, cell, *how) for cell in range(len(cells))]
-    parts = list(work.executor.map(task, items, progress=work.progress, label=label))
-    return Bests.joined(parts).best(most)
+    return Bests.joined(list(table.over(task, limits, most, *how, label=label))).best(most)
 
 
 def _served(best: Bests, partition: Partition, budget: int) -> Bests:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from usl.engine.partition import Work
 from usl.numeric.arrays import Float32, Rows, Values
-from usl.selection.sharded.bests import Apart, Bests
-from usl.selection.sharded.kept_apart import FEW, keep
+from usl.selection.sharded.bests import Bests
+from usl.selection.sharded.kept_apart import FEW
+from usl.selection.sharded.limits import Limits
 
 if TYPE_CHECKING:
     from usl.selection.sharded.by_cluster import Partition
@@ -27,12 +27,12 @@ Rated = Callable[[Bests, Float32], tuple[Values, Values]]
 
 
 def filled_up(
-    work: Work,
     picks: Bests,
     budget: int,
+    limits: Limits,
     partition: Partition,
     open_: int,
-    again: Callable[[Apart, Bests, int], Bests],
+    again: Callable[[Limits, Bests, int], Bests],
     rated: Rated,
 ) -> Bests:
     """Extend ``picks`` to ``budget``.
@@ -49,8 +49,8 @@ def filled_up(
     for number in count(1):
         if len(picks) >= budget:
             break
-        apart = keep(work, f"further/{number}", picks, everywhere)
-        listed = again(apart, picks, most)
+        beside = limits.beside(f"further/{number}", picks.rows, everywhere)
+        listed = again(beside, picks, most)
         if not len(listed):
             raise RuntimeError(f"{len(picks)} rows to pick from where {budget} were counted.")
         more = _in_turn(listed, picks, budget, partition, counts, most, rated)

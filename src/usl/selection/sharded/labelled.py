@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from usl.engine.cells import Cells
-from usl.engine.partition import Work
+from usl.engine.cells import Cell, Cells
+from usl.engine.shard_table import CellTable
 from usl.numeric.arrays import Float32, Rows
 
 
@@ -15,24 +15,25 @@ from usl.numeric.arrays import Float32, Rows
 class Labelled:
     """Rows that count as labelled, ascending: numbers int64 [l] and ``points`` [l, d].
 
-    ``included`` : how many of them are must-includes. ``clusters`` int64 [l], once they are known.
+    ``included`` : how many of them are must-includes. ``avoided`` : points [a, d] that picks keep
+    the minimum distance from, these and others. ``clusters`` int64 [l], once they are known.
     """
 
     rows: Rows
     points: Float32
-    included: int = 0
+    included: int
+    avoided: Float32
     clusters: Rows | None = None
 
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.rows)
 
-    def located(self, work: Work, cells: Cells) -> Labelled:
+    def located(self, table: CellTable) -> Labelled:
         """The same with their clusters."""
         clusters = np.empty(len(self), dtype=np.int64)
         if len(self):
-            items = [(cells, cell, self.rows) for cell in range(len(cells))]
-            for places, of in work.executor.map(clusters_of, items):
+            for places, of in table.over(clusters_of, self.rows):
                 clusters[places] = of
         return replace(self, clusters=clusters)
 
@@ -42,8 +43,8 @@ class Labelled:
         return np.bincount(self.clusters, minlength=count)
 
 
-def clusters_of(cells: Cells, cell: int, rows: Rows) -> tuple[Rows, Rows]:
+def clusters_of(cells: Cells, number: int, rows: Rows) -> tuple[Rows, Rows]:
     """Which of ``rows``, ascending, lie in a cell, as places in them, and their clusters."""
-    numbers, _, clusters = cells.about(cell)
-    here = np.flatnonzero(np.isin(numbers, rows))
-    return np.searchsorted(rows, numbers[here]), clusters[here]
+    cell = Cell(cells, number)
+    here = np.flatnonzero(np.isin(cell.rows, rows))
+    return np.searchsorted(rows, cell.rows[here]), cell.clusters[here]

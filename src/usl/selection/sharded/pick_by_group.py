@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from usl.core.errors import DataError, UsageError
-from usl.engine.cells import Cells, make_cells
+from usl.engine.cells import Cell, Cells
+from usl.engine.columns import Column
 from usl.engine.duplicates import collapse
-from usl.engine.partition import Work, fit
+from usl.engine.shard_table import ShardTable
 from usl.engine.store import Store
 from usl.numeric.arrays import Float32, Rows
 from usl.selection.constraints.quotas import Quotas, shares
@@ -18,12 +19,12 @@ from usl.selection.constraints.result import joined_parameters, taking_turns
 from usl.selection.constraints.select_within import Constraints
 from usl.selection.sharded.by_cluster import LIST_ROWS, MOST_LISTS
 from usl.selection.sharded.pick_rows import Picked, nothing_picked, pick_rows
-from usl.selection.sharded.row_lists import RowLists, check_apart, count_as_labelled, rows_of
+from usl.selection.sharded.row_lists import RowLists, check_apart
 from usl.selection.sharded.shard_groups import ShardGroups
 
 
 def pick_by_group(
-    work: Work,
+    table: ShardTable,
     budget: int,
     method: str,
     seed: int,
@@ -40,7 +41,7 @@ def pick_by_group(
     UsageError
         quotas that cannot be kept, or naming a group whose picks cannot be found.
     """
-    shards = work.shards
+    shards = table.shards
     told: dict[str, Any] = {}
     sizes = groups.counts.sum(axis=1)
     included, excluded, never = (
@@ -48,11 +49,11 @@ def pick_by_group(
     )
     away: Float32 | None = None
     if (least := constraints.min_distance) is not None:
-        away = rows_of(work, lists.known)
-        check_apart(work, lists, least, away)
+        away = table.take(lists.known)
+        check_apart(table, lists, least, away)
     alike = np.empty(0, dtype=np.int64)
     if (distance := constraints.distance_of_duplicates) is not None:
-        alike = look_alikes(work, lists, constraints, distance)
+        alike = look_alikes(table, lists, distance)
         told |= {"collapse_duplicates": distance, "near_duplicates": len(alike)}
     free = sizes - never - groups.counts_of(shards, alike)
     constraints = replace(constraints, collapse_duplicates=None)
@@ -65,14 +66,14 @@ def pick_by_group(
         included=included,
         free=free,
     )
-    views, found = groups.views(shards, work.store), {}
+    views, found = groups.views(shards, table.store), {}
     needs = (given - included).tolist()
     # Groups with the least choice go first: others can give way more easily.
     for group in np.argsort(free - needs, kind="stable").tolist():
         if not needs[group]:
             continue
         view = views[group]
-        alone = replace(work, shards=view, store=Store(f"{work.store.root}/group-{group}"))
+        alone = replace(table, shards=view, store=Store(f"{table.store.root}/group-{group}"))
         exclude, include, labeled = (view.of_whole(rows) for rows in lists.each)
         theirs = RowLists.of(np.union1d(exclude, view.of_whole(alike)), include, labeled)
         drawn_from = seed  # groups draw independently, as on one machine
@@ -88,24 +89,22 @@ def pick_by_group(
             away = np.concatenate([away, picks.points])
     words = quotas if isinstance(quotas, str) else "given"
     told |= {"quotas": words, "groups": dict(zip(groups.names, given.tolist(), strict=True))}
-    return _joined(found, told) if found else replace(nothing_picked(work), constraints=told)
+    return _joined(found, told) if found else replace(nothing_picked(table), constraints=told)
 
 
-def look_alikes(work: Work, lists: RowLists, constraints: Constraints, distance: float) -> Rows:
+def look_alikes(table: ShardTable, lists: RowLists, distance: float) -> Rows:
     """The rows for which others speak, of any group, ascending, int64; the driver holds them."""
-    count_as_labelled(work, lists, replace(constraints, min_distance=None))
-    work.store.save_rows("excluded", lists.never)
-    fit(work, "lists", min(MOST_LISTS, -(-len(work.shards) // LIST_ROWS)), 0)
-    cells = make_cells(work, "lists", "lists")
-    collapse(work, cells, "lists", distance)
-    parts = work.executor.map(silent_rows, [(cells, cell) for cell in range(len(cells))])
-    return np.sort(np.concatenate(list(parts)))
+    table.store.save_rows("excluded", lists.never)
+    centers = table.kmeans(min(MOST_LISTS, -(-len(table) // LIST_ROWS)), seed=0)
+    dealt = table.assign(centers)
+    alike, _ = collapse(dealt, distance, table.take(lists.known))
+    return np.sort(np.concatenate(list(dealt.over(silent_rows, alike))))
 
 
-def silent_rows(cells: Cells, cell: int) -> Rows:
+def silent_rows(cells: Cells, number: int, alike: Column) -> Rows:
     """The rows of a cell that might be picked if no other spoke for them."""
-    rows, speak = cells.about(cell)[0], cells.store.rows(f"alike/{cell}")[0]
-    return rows[~speak & ~np.isin(rows, cells.store.rows("excluded")[0])]
+    cell = Cell(cells, number)
+    return cell.rows[~alike.of(cell) & ~np.isin(cell.rows, cells.store.rows("excluded")[0])]
 
 
 def _joined(found: dict[int, Picked], told: dict[str, Any]) -> Picked:

@@ -10,21 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usl.core.errors import UsageError
-from usl.engine.partition import Work
+from usl.engine.shard_table import ShardTable
 from usl.numeric.arrays import Float32, Rows
+from usl.numeric.farthest import squared_to_points
 from usl.numeric.unit_rows import unless_one
 from usl.selection.constraints.select_within import Constraints, select_within
-from usl.selection.constraints.spacing import squared_to_points
 from usl.selection.contract import METHODS
 from usl.selection.known_methods import takes
 from usl.selection.sharded.by_cluster import ShardPicks, pick_central, pick_dense
-from usl.selection.sharded.row_lists import (
-    RowLists,
-    count_as_labelled,
-    lengths_of,
-    rows_of,
-    texts_of,
-)
+from usl.selection.sharded.row_lists import RowLists, count_as_labelled, lengths_of, texts_of
 from usl.selection.sharded.typical import pick_typical
 
 SAMPLE = 50_000  # rows that a method looks at that cannot look at all
@@ -60,14 +54,14 @@ class Picked:
     clusters: int = 0
 
 
-def nothing_picked(work: Work) -> Picked:
+def nothing_picked(table: ShardTable) -> Picked:
     """No picks, where must-includes are all of the budget."""
     rows = np.empty(0, dtype=np.int64)
-    return Picked(rows, rows_of(work, rows), {}, {}, {}, 0)
+    return Picked(rows, table.take(rows), {}, {}, {}, 0)
 
 
 def pick_rows(
-    work: Work,
+    table: ShardTable,
     needs: int,
     method: str,
     seed: int,
@@ -80,17 +74,17 @@ def pick_rows(
 
     ``blocked`` : points [b, d] that picks keep the minimum distance from, beside what is labelled.
     """
-    n, never = len(work.shards), lists.never
-    work.store.save_rows("excluded", never)
+    n, never = len(table), lists.never
+    table.store.save_rows("excluded", never)
     if method in BY_CLUSTER:
-        labelled = count_as_labelled(work, lists, constraints, blocked)
-        return _ordered(BY_CLUSTER[method](work, needs, seed, constraints, labelled, **params), n)
+        labelled = count_as_labelled(table, lists, constraints, blocked)
+        return _ordered(BY_CLUSTER[method](table, needs, seed, constraints, labelled, **params), n)
     asked = constraints.distance_of_duplicates is not None or constraints.min_distance is not None
     if method == "random" and not asked:
         rows = drawn(n, needs, never, seed)
         turn = np.random.default_rng([seed, 2]).permutation(len(rows))
-        return Picked(rows[turn], rows_of(work, rows)[turn], {}, {}, {}, n)
-    return _of_sample(work, needs, method, seed, constraints, lists, params, blocked)
+        return Picked(rows[turn], table.take(rows[turn]), {}, {}, {}, n)
+    return _of_sample(table, needs, method, seed, constraints, lists, params, blocked)
 
 
 def _ordered(found: ShardPicks, looked_at: int) -> Picked:
@@ -106,7 +100,7 @@ def _ordered(found: ShardPicks, looked_at: int) -> Picked:
 
 
 def _of_sample(
-    work: Work,
+    table: ShardTable,
     needs: int,
     method: str,
     seed: int,
@@ -118,19 +112,19 @@ def _of_sample(
     """Picks of one machine's method from a sample, half of which labelled rows are at most."""
     known = np.random.default_rng([seed, 1]).permutation(lists.labeled)[: SAMPLE // 2]
     known = np.union1d(known, lists.include)
-    rows = drawn(len(work.shards), max(SAMPLE - len(known), needs), lists.never, seed)
+    rows = drawn(len(table), max(SAMPLE - len(known), needs), lists.never, seed)
     rows = np.union1d(rows, known)
-    points = rows_of(work, rows)
+    points = table.take(rows)
     limits = replace(constraints, include=np.searchsorted(rows, lists.include))
     labeled = np.searchsorted(rows, np.setdiff1d(known, lists.include))
-    names = texts_of(work.shards, rows, "id") if len(lists.include) else None
+    names = texts_of(table.shards, rows, "id") if len(lists.include) else None
     how: dict[str, Any] = {"method": method, "seed": seed, "labeled": labeled, "ids": names}
     if takes(METHODS.load(method), "lengths"):
-        how["lengths"] = unless_one(lengths_of(work, rows))
+        how["lengths"] = unless_one(lengths_of(table, rows))
     apart = max(constraints.min_distance or 0.0, constraints.distance_of_duplicates or 0.0)
     if apart and (blocked is not None or len(known) < len(lists.known)):
         # Picks keep away from what is not in the sample, too.
-        away = rows_of(work, np.setdiff1d(lists.known, known))
+        away = table.take(np.setdiff1d(lists.known, known))
         away = away if blocked is None else np.concatenate([away, blocked])
         far = squared_to_points(points, np.arange(len(rows)), away) >= apart**2
         how["candidates"] = np.flatnonzero(far | np.isin(rows, lists.include))

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from usl.core.errors import UsageError
 from usl.core.hashing import array_digest
 from usl.engine.executor import Executor
-from usl.engine.partition import Work, unit_shard
+from usl.engine.shard_rows import collected, take_lengths, take_stored
+from usl.engine.shard_table import ShardTable
 from usl.engine.shards import Shards
 from usl.numeric.arrays import Float32, Rows
 from usl.selection.constraints.resolve import refuse_clashes
 from usl.selection.constraints.select_within import Constraints, check_includes_apart
 from usl.selection.select import check_budget
-from usl.selection.sharded.kept_apart import check_possible
 from usl.selection.sharded.labelled import Labelled
+from usl.selection.sharded.limits import check_possible
 
 
 @dataclass(frozen=True)
@@ -76,73 +77,37 @@ class RowLists:
 
 
 def count_as_labelled(
-    work: Work, lists: RowLists, constraints: Constraints, blocked: Float32 | None = None
+    table: ShardTable, lists: RowLists, constraints: Constraints, blocked: Float32 | None = None
 ) -> Labelled:
-    """The labelled rows and must-includes, also written for the tasks: ``known``, ``blocked``.
+    """The labelled rows and must-includes.
 
-    ``known`` : what speaks for its near-duplicates; ``blocked`` : what picks keep away from, these
-    points and those given [b, d].
+    ``blocked`` : points [b, d] that picks keep the minimum distance from, beside these.
     """
-    rows = lists.known
-    points = rows_of(work, rows)
-    if len(rows) and constraints.distance_of_duplicates is not None:
-        work.store.save_rows("known", points)
+    points = table.take(lists.known)
     if (least := constraints.min_distance) is not None:
-        check_apart(work, lists, least, points)
-        away = points if blocked is None else np.concatenate([points, blocked])
-        if len(away):
-            work.store.save("blocked", points=away, distance=np.array(least))
-    return Labelled(rows, points, len(lists.include))
+        check_apart(table, lists, least, points)
+    avoided = points if blocked is None else np.concatenate([points, blocked])
+    return Labelled(lists.known, points, len(lists.include), avoided)
 
 
-def check_apart(work: Work, lists: RowLists, least: float, points: Float32) -> None:
+def check_apart(table: ShardTable, lists: RowLists, least: float, points: Float32) -> None:
     """:class:`UsageError` for a must-include nearer to what is known, ``points``, than allowed."""
     if len(lists.include):
         include, labeled = (
             np.searchsorted(lists.known, part) for part in (lists.include, lists.labeled)
         )
-        names = texts_of(work.shards, lists.known, "id")
+        names = texts_of(table.shards, lists.known, "id")
         check_includes_apart(points, include, labeled, least, names)
 
 
-def rows_of(work: Work, rows: Rows) -> Float32:
-    """Some rows of the shards, scaled to unit length, float32 [r, d]; ``rows`` ascending."""
-    if not len(rows):
-        return np.empty((0, work.shards.width), dtype=np.float32)
-    items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
-    parts = work.executor.map(take_rows, items, progress=work.progress, label="sample")
-    return np.concatenate(list(parts))
-
-
-def take_rows(shards: Shards, number: int, rows: Rows) -> Float32:
-    """Some rows of one shard, scaled."""
-    return unit_shard(shards, number)[rows]
-
-
-def lengths_of(work: Work, rows: Rows) -> Float32:
-    """The lengths of some rows before they were scaled, float32 [r]; ``rows`` ascending."""
-    items = [(work.shards, number, local) for number, _, local in work.shards.by_shard(rows)]
-    return np.concatenate(list(work.executor.map(take_lengths, items)))
-
-
-def take_lengths(shards: Shards, number: int, rows: Rows) -> Float32:
-    """The lengths of some rows of one shard."""
-    return shards.lengths(number)[rows]
+def lengths_of(table: ShardTable, rows: Rows) -> Float32:
+    """The lengths of some rows before they were scaled, float32 [r]."""
+    return collected(take_lengths, table.executor, table.shards, rows)
 
 
 def stored_rows(executor: Executor, shards: Shards, rows: Rows) -> Float32:
     """Some rows as the shards hold them, in this order: float32 [r, d]."""
-    found = np.empty((len(rows), shards.width), dtype=np.float32)
-    parts = list(shards.by_shard(rows))
-    items = [(shards, number, local) for number, _, local in parts]
-    for (_, places, _), part in zip(parts, executor.map(take_stored, items), strict=True):
-        found[places] = part
-    return found
-
-
-def take_stored(shards: Shards, number: int, rows: Rows) -> Float32:
-    """Some rows of one shard, as it holds them."""
-    return shards.read(number)[rows]
+    return collected(take_stored, executor, shards, rows)
 
 
 def id_of(shards: Shards, row: int) -> str:

@@ -14,7 +14,7 @@ from usl.core.hashing import json_digest
 from usl.core.progress import Progress, silent
 from usl.core.version import __version__
 from usl.engine.executor import Executor
-from usl.engine.partition import Work
+from usl.engine.shard_table import ShardTable
 from usl.engine.shards import Shards
 from usl.engine.store import Store
 from usl.features.preprocessing import Preprocessing
@@ -26,7 +26,7 @@ from usl.selection.constraints.select_within import Constraints
 from usl.selection.ranking import nearest_earlier
 from usl.selection.sharded.pick_by_group import pick_by_group
 from usl.selection.sharded.pick_rows import Picked, check_method, nothing_picked, pick_rows
-from usl.selection.sharded.row_lists import RowLists, rows_of, texts_of
+from usl.selection.sharded.row_lists import RowLists, texts_of
 from usl.selection.sharded.shard_groups import ShardGroups, read_shard_groups
 
 
@@ -124,19 +124,19 @@ def select_shards(
         what += [quotas if isinstance(quotas, str) else sorted(quotas.items()), groups.digest]
     key = json_digest(what)
     store = Store(f"{(scratch or str(cache_dir() / 'engine')).rstrip('/')}/{key}")
-    work, space = in_space(Work(shards, store, executor, progress), settings)
+    table, space = in_space(ShardTable(shards, store, executor, progress), settings)
     needs = budget - len(lists.include)
     about = method, seed, constraints, lists
     if quotas is not None:
         assert groups is not None
-        found = pick_by_group(work, budget, *about, groups, quotas, method_params)
+        found = pick_by_group(table, budget, *about, groups, quotas, method_params)
     else:
-        found = pick_rows(work, needs, *about, method_params) if needs else nothing_picked(work)
-    return _with_included(work, found, lists, groups, space)
+        found = pick_rows(table, needs, *about, method_params) if needs else nothing_picked(table)
+    return _with_included(table, found, lists, groups, space)
 
 
 def _with_included(
-    work: Work,
+    table: ShardTable,
     found: Picked,
     lists: RowLists,
     groups: ShardGroups | None,
@@ -148,17 +148,15 @@ def _with_included(
         nothing = -1 if column.dtype.kind in "iu" else np.nan
         columns[name] = np.concatenate([np.full(len(first), nothing, column.dtype), column])
     rows = np.concatenate([first, found.rows])
-    ordered = np.sort(first)
-    included = rows_of(work, ordered)[np.searchsorted(ordered, first)]
-    points = np.concatenate([included, found.points])
+    points = np.concatenate([table.take(first), found.points])
     earlier = nearest_earlier(points, np.arange(len(rows)))
     columns["nearest_earlier"], columns["nearest_distance"] = earlier
-    ids = texts_of(work.shards, rows, "id")
+    ids = texts_of(table.shards, rows, "id")
     assert ids is not None
     given = {"excluded": len(lists.exclude), "included": len(first)}
     told = {name: count for name, count in given.items() if count} | found.constraints
     of = None
     if groups is not None:
-        of = np.array(groups.names, dtype=np.str_)[groups.groups_of(work.shards, rows)]
+        of = np.array(groups.names, dtype=np.str_)[groups.groups_of(table.shards, rows)]
     about = columns, found.parameters, found.looked_at, told, space, len(first), of
     return ShardSelection(rows, ids, points, *about)

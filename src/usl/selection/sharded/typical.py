@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.engine.cells import Cells
-from usl.engine.partition import Work
+from usl.engine.cells import Cell, Cells
+from usl.engine.shard_table import ShardTable
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.blocks import rows_per_block
 from usl.numeric.distances import (
@@ -23,16 +23,17 @@ from usl.numeric.distances import (
 )
 from usl.selection.constraints.select_within import Constraints
 from usl.selection.methods.typiclust import PRESETS, in_turn
-from usl.selection.sharded.bests import Apart, Bests, allowed
-from usl.selection.sharded.by_cluster import Partition, ShardPicks, over, partitioned
-from usl.selection.sharded.kept_apart import collapsed, spaced
+from usl.selection.sharded.bests import Bests
+from usl.selection.sharded.by_cluster import Partition, ShardPicks, best_over, partitioned
+from usl.selection.sharded.kept_apart import spaced
 from usl.selection.sharded.labelled import Labelled
+from usl.selection.sharded.limits import Limits, limited
 
 COMPARED = 65_536  # rows of a cluster among which neighbours are sought, at most
 
 
 def pick_typical(
-    work: Work,
+    table: ShardTable,
     budget: int,
     seed: int,
     constraints: Constraints,
@@ -44,32 +45,26 @@ def pick_typical(
 ) -> ShardPicks:
     """``typiclust``: the most typical rows of each cluster, round robin over the clusters."""
     count = min(len(labelled) + budget, max_clusters)
-    partition = partitioned(work, count, seed, labelled, whole=True)
-    cells, (squared, floor) = partition.cells, PRESETS[preset]
-    found = collapsed(work, cells, partition.lists, budget, constraints, labelled)
-    turns = _turns(work, partition, budget)
-    needs = np.bincount(turns, minlength=len(partition))
-    work.store.save("typical", rows=labelled.rows, needs=needs)
-    items = [(cells, cell, k, squared, floor) for cell in range(len(cells))]
-    parts = work.executor.map(typical, items, progress=work.progress, label="picks")
-    picks = Bests.joined(list(parts))
+    partition = partitioned(table, count, seed, labelled, whole=True)
+    dealt, how = partition.table, (k, *PRESETS[preset])
+    limits, record = limited(dealt, budget, constraints, labelled)
+    needs = np.bincount(_turns(partition, limits, budget), minlength=len(partition))
+    dealt.store.save("typical", rows=labelled.rows, needs=needs)
+    picks = Bests.joined(list(dealt.over(typical, limits, 0, *how, label="picks")))
 
-    def again(apart: Apart, _: Bests, most: int) -> Bests:
-        how = k, squared, floor, most, apart
-        return over(work, cells, typical, how, "further picks", most)
+    def again(beside: Limits, _: Bests, most: int) -> Bests:
+        return best_over(dealt, typical, beside, most, *how, label="further picks")
 
     if constraints.min_distance:
-        first = partition.order(picks)
-        picks = spaced(work, first, budget, constraints.min_distance, again, found, partition)
+        picks = spaced(partition.order(picks), budget, limits, again, record, partition)
     told: dict[str, Any] = {"preset": preset, "k": k, "max_clusters": max_clusters}
-    return ShardPicks(picks, told, found, partition)
+    return ShardPicks(picks, told, record, partition)
 
 
-def _turns(work: Work, partition: Partition, budget: int) -> Rows:
+def _turns(partition: Partition, limits: Limits, budget: int) -> Rows:
     """The cluster of each pick, in turn, int64 [budget]; fewer where there are not as many rows."""
-    cells, left = partition.cells, np.zeros(len(partition), dtype=np.int64)
-    items = [(cells, cell) for cell in range(len(cells))]
-    for clusters, counts in work.executor.map(candidates_of, items):
+    left = np.zeros(len(partition), dtype=np.int64)
+    for clusters, counts in partition.table.over(candidates_of, limits):
         left[clusters] += counts
     found: list[Rows] = []
     wanted = min(budget, int(left.sum()))
@@ -81,39 +76,33 @@ def _turns(work: Work, partition: Partition, budget: int) -> Rows:
     return np.concatenate([left[:0], *found])
 
 
-def candidates_of(cells: Cells, cell: int) -> tuple[Rows, Rows]:
+def candidates_of(cells: Cells, number: int, limits: Limits) -> tuple[Rows, Rows]:
     """Clusters of a cell, and how many of their rows may be picked."""
-    may = allowed(cells, cell, None, None)
-    return np.unique(cells.about(cell)[2][may], return_counts=True)
+    cell = Cell(cells, number)
+    return np.unique(cell.clusters[limits.allowed(cell)], return_counts=True)
 
 
 def typical(
-    cells: Cells,
-    cell: int,
-    k: int,
-    squared: bool,
-    floor: float,
-    most: int = 0,
-    apart: Apart | None = None,
+    cells: Cells, number: int, limits: Limits, most: int, k: int, squared: bool, floor: float
 ) -> Bests:
     """The most typical rows of the clusters of a cell: as many of each as it needs, in turn.
 
-    With ``apart`` the ``most`` best of each that is open, beside what is kept.
+    Beside what is kept, the ``most`` best of each cluster that is open.
     """
-    rows, _, clusters = cells.about(cell)
-    points, state = cells.features(cell), cells.store.load("typical")
+    cell, state = Cell(cells, number), cells.store.load("typical")
+    rows, clusters, points = cell.rows, cell.clusters, cell.features
     may = np.zeros(len(rows), dtype=bool)
-    may[allowed(cells, cell, points, apart)] = True
+    may[limits.allowed(cell)] = True
     rest, needs = ~np.isin(rows, state["rows"]), state["needs"]
-    if apart is not None:
-        kept = cells.store.load(apart.name)
+    if limits.kept is not None:
+        kept = cells.store.load(limits.kept)
         rest &= ~np.isin(rows, kept["rows"])
         needs = np.where(kept["open"], most, 0)
     chosen: list[int] = []
     scores: list[float] = []
     for cluster in np.unique(clusters[may]).tolist():
         members = np.flatnonzero(rest & (clusters == cluster))
-        one_by_one = apart is None and len(members) <= COMPARED
+        one_by_one = limits.kept is None and len(members) <= COMPARED
         need = min(int(needs[cluster]), int(may[members].sum()))
         while need:
             score = typicality(points[members], k, squared, floor)

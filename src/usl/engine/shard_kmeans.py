@@ -9,7 +9,8 @@
    (Rows that are looked at once cannot follow from list to list, as in 2: near lists alone would
    miss many.)
 
-Centroids are numbered so that those near each other are near in number.
+Centroids are numbered so that those near each other are near in number. Here is what the tasks do;
+:class:`usl.engine.shard_table.ShardTable` leads them.
 """
 
 from __future__ import annotations
@@ -20,88 +21,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usl.core.progress import Progress, silent
-from usl.engine.executor import Executor
+from usl.engine.shard_rows import unit_shard
 from usl.engine.shards import Shards
 from usl.engine.store import Store
-from usl.engine.sums import save_sums, total
+from usl.engine.sums import save_sums
 from usl.numeric.arrays import Float32, Rows, Values
 from usl.numeric.distances import half_distances, halved
-from usl.numeric.inverted_lists import Groups, Lists, near_lists
-from usl.numeric.kmeans import EXACT_CLUSTERS, EXACT_PAIRS
-from usl.numeric.kmeans_large import NEAR, SETTLED, assign
-from usl.numeric.unit_rows import scale
+from usl.numeric.inverted_lists import Lists
+from usl.numeric.kmeans_large import assign
 
-ROWS_PER_CENTROID = 256
-STEPS = 10
-RENEWED = 2  # steps after which lists of near centroids are made anew
 TILE = 512, 2048  # rows and centroids whose distances stay in a processor's cache
 
 
 @dataclass(frozen=True)
-class Work:
-    """Where a selection works: the shards, its files, and who runs its tasks."""
+class Centroids:
+    """``count`` centroids in the file ``name``; they travel by it."""
 
-    shards: Shards
     store: Store
-    executor: Executor
-    progress: Progress = silent
+    name: str
+    count: int
 
-    def each_shard(self) -> range:
-        """The numbers of the shards."""
-        return range(len(self.shards.parts))
-
-
-def unit_shard(shards: Shards, number: int, stored: Float32 | None = None) -> Float32:
-    """The rows of a shard, scaled to unit length: float32 [rows, d]; of ``stored``, once read."""
-    rows = np.require(shards.read(number), requirements="W") if stored is None else stored.copy()
-    scale(rows)
-    return rows
-
-
-def fit(work: Work, name: str, count: int, seed: int) -> None:
-    """Fit ``count`` centroids on a sample and write them: float32 [count, d]."""
-    if work.store.has(f"{name}/centroids"):
-        return
-    n = len(work.shards)
-    size = min(n, ROWS_PER_CENTROID * count)
-    bounds = work.shards.starts * size // n
-    items = [
-        (work.shards, work.store, f"{name}/sample-{s}", s, int(bounds[s + 1] - bounds[s]), seed)
-        for s in work.each_shard()
-    ]
-    for _ in work.executor.map(draw, items, progress=work.progress, label="sample"):
-        pass
-    samples = [item[2] for item in items if item[4]]
-    centroids = _start(work.store, samples, count)
-    always = count <= EXACT_CLUSTERS or size * count <= EXACT_PAIRS
-    farthest = -(-count // len(samples))  # of a shard: those of all can restart every cluster
-    before, last = np.inf, 0
-    for step in range(1, STEPS + 1):
-        exact = always or step == 1
-        if exact:
-            near = np.zeros((count, 0), np.int32)
-        elif step % RENEWED == 0:
-            near = near_lists(centroids, NEAR)
-        work.store.save(f"{name}/step-{step}", centroids=centroids, near=near)
-        tasks = [(work.store, name, s, step, exact, farthest) for s in samples]
-        told = list(work.executor.map(step_of, tasks))
-        parts = [f"{s}.sums-{step}" for s in samples]  # a host cut off may write one late
-        sums, counts = total(work.executor, work.store, parts, count, work.shards.width)
-        filled = counts > 0
-        centroids[filled] = sums[filled] / counts[filled, None]
-        _restart(centroids, np.flatnonzero(~filled), [far for _, far in told])
-        inertia, last = sum(value for value, _ in told), step
-        work.progress(step, STEPS, "k-means")
-        if before - inertia <= SETTLED * inertia:
-            break
-        before = inertia
-    work.progress(STEPS, STEPS, "k-means")
-    ordered = centroids[Groups.of(centroids).lists.order]
-    work.store.save(f"{name}/centroids", centroids=ordered)
-    steps = range(1, last + 1)
-    work.store.remove([*samples, *(f"{name}/step-{step}" for step in steps)])
-    work.store.remove(f"{s}.clusters-{step}" for s in samples for step in steps)
+    def read(self) -> Float32:
+        """All of them, float32 [count, d]."""
+        return np.asarray(self.store.load(self.name)["centroids"])
 
 
 def draw(shards: Shards, store: Store, name: str, number: int, size: int, seed: int) -> None:
@@ -112,10 +54,10 @@ def draw(shards: Shards, store: Store, name: str, number: int, size: int, seed: 
         store.save_rows(name, rows[rng.permutation(len(rows))[:size]])
 
 
-def _start(store: Store, samples: list[str], count: int) -> Float32:
+def first_centroids(store: Store, samples: list[str], count: int) -> Float32:
     """The first rows of every sample, distinct ones first, float32 [count, d]."""
     ample = -(-2 * count // len(samples))
-    found = np.concatenate([_first_rows(store, name, ample) for name in samples])
+    found = _first_rows(store, samples, ample)
     _, first = np.unique(found, axis=0, return_index=True)
     spare = np.setdiff1d(np.arange(len(found)), first)
     mixed = np.random.default_rng(0).permutation(np.sort(first))  # of all shards alike
@@ -167,7 +109,7 @@ def nearest_of(
     return found.astype(np.int64), away
 
 
-def _restart(centroids: Float32, empty: Rows, far: list[tuple[Values, Float32]]) -> None:
+def restart(centroids: Float32, empty: Rows, far: list[tuple[Values, Float32]]) -> None:
     """Put the centroids of empty clusters at the rows that are farthest from theirs."""
     if not len(empty):
         return
@@ -181,5 +123,5 @@ def _all_rows(store: Store, name: str) -> Any:
     return store.rows(name)[0]
 
 
-def _first_rows(store: Store, name: str, count: int) -> Float32:
-    return np.asarray(store.rows(name, [(0, count)], cut=True)[0])
+def _first_rows(store: Store, samples: list[str], count: int) -> Float32:
+    return np.concatenate([store.rows(name, [(0, count)], cut=True)[0] for name in samples])
