@@ -109,6 +109,14 @@ def test_copies_and_few_rows_still_meet_the_budget(tmp_path):
         assert len(set(found.rows.tolist())) == 15
 
 
+def test_clusters_start_in_the_shard_where_nearly_all_rows_are(tmp_path):
+    sizes = (1,) * 20 + (180,)
+    shards = write_shards(tmp_path / "shards", mixture(sum(sizes), 8, 12), sizes)
+    how = {"method": "kmeans", "scratch": str(tmp_path / "work")}
+    found = select_shards(shards, 50, InProcess(), **how)
+    assert len(np.unique(found.columns["cluster"])) == 50
+
+
 def test_a_method_that_does_not_run_there_is_refused(table):
     with pytest.raises(UsageError, match="'probcover' does not run on Ray; these do: usl, kmeans"):
         select_shards(table[1], 5, InProcess(), method="probcover")

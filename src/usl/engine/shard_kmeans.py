@@ -57,7 +57,8 @@ def draw(shards: Shards, store: Store, name: str, number: int, size: int, seed: 
 def first_centroids(store: Store, samples: list[str], count: int) -> Float32:
     """The first rows of every sample, distinct ones first, float32 [count, d]."""
     ample = -(-2 * count // len(samples))
-    found = _first_rows(store, samples, ample)
+    while len(found := _first_rows(store, samples, ample)) < count:
+        ample *= 2  # most rows lie in few of the shards
     _, first = np.unique(found, axis=0, return_index=True)
     spare = np.setdiff1d(np.arange(len(found)), first)
     mixed = np.random.default_rng(0).permutation(np.sort(first))  # of all shards alike
