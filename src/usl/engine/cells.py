@@ -27,7 +27,7 @@ from usl.numeric.unit_rows import scale
 
 CELL_BYTES = 64 << 20  # of the float32 rows of a cell, at most
 FEWEST_CELLS, LEAST_ROWS = 8, 4096  # work for several workers, but no trifles
-READERS = 32  # of them at once: an address takes tens of milliseconds to answer
+READERS = 32  # shards read at once: an address takes tens of milliseconds to answer
 
 
 @dataclass(frozen=True)

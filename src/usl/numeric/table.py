@@ -1,7 +1,8 @@
 """What methods ask of a large table of features, and the answers of an array on this machine.
 
 A method calls the verbs of a :class:`Table` (neighbours, clusters, sums), and need not know where
-the rows lie. :class:`LocalTable` answers in blocks, on all cores; another engine may do so too.
+the rows lie. :class:`LocalTable` answers in blocks, on all cores; shards on many machines answer by
+the same verbs (:mod:`usl.engine.shard_table`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,18 @@ class Anchored(Protocol):
 
 
 class Table(Protocol):
-    """A table of n rows of width d, float32, inside the unit ball."""
+    """A table of n rows of width d, float32, inside the unit ball.
+
+    On shards (:class:`usl.engine.shard_table.CellTable`) the verbs ``take``, ``nearest``,
+    ``mean_distance``, ``kmeans``, ``assign``, ``sums`` and ``farthest`` mean the same, but what has
+    an entry per row never comes to one process. There
+
+    - ``kmeans`` gives centroids alone, and ``assign`` the table with its rows dealt out by them,
+      whose ``sums`` are those of its clusters;
+    - ``mean_distance`` gives a :class:`usl.engine.columns.Column`, in files beside the rows;
+    - ``farthest`` takes points, for picks keep away from rows of other tables, too, and gives a
+      :class:`usl.engine.columns.Reach`, which tasks ask for the distances of the rows in hand.
+    """
 
     @property
     def shape(self) -> tuple[int, int]:
