@@ -82,7 +82,7 @@ def test_assignment_and_sums(points, dealt):
     clusters = local.assign(points[CENTERS])
     found = dealt.joined(lambda cell: cell.clusters)
     np.testing.assert_array_equal(found, clusters[dealt.order])
-    lists = local.assign(dealt.cells.lists.read())
+    lists = local.assign(dealt.cells.list_centroids.read())
     np.testing.assert_array_equal(dealt.joined(lambda cell: cell.lists), lists[dealt.order])
     np.testing.assert_array_equal(dealt.order, np.argsort(lists, kind="stable"))
     np.testing.assert_array_equal(dealt.cells.sums(), local.sums(clusters, count))

@@ -1,1 +1,1 @@
-"""The same work on many machines: shards of a table, tasks that make files of them, and Ray."""
+"""The same work on many machines: tables in shards, tasks that make files of them, and Ray."""

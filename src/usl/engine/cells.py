@@ -47,7 +47,7 @@ class Cells:
         return len(self.bounds) - 1
 
     @property
-    def lists(self) -> int:
+    def n_lists(self) -> int:
         """Number of lists."""
         return len(self.starts) - 1
 

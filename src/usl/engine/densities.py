@@ -52,7 +52,7 @@ def density_of(
     rows = cell.features
     result = np.zeros(len(rows))
     if wanted:
-        everywhere = probes >= cells.lists
+        everywhere = probes >= cells.n_lists
         blocks = of_all(cell) if everywhere else in_lists(cell, wanted, probes)
         for start, half in blocks:
             most = min(wanted, half.shape[1])
@@ -66,7 +66,7 @@ def density_of(
 
 def of_all(cell: Cell) -> Iterator[tuple[int, Float32]]:
     """Half distances to all other rows, block by block of a cell: where it starts, [q, n]."""
-    rows, points = cell.features, cell.cells.of_lists(np.arange(cell.cells.lists))
+    rows, points = cell.features, cell.cells.of_lists(np.arange(cell.cells.n_lists))
     half_norms = row_half_norms(points)
     step = max(64, CHUNK_BYTES // (4 * len(points)))
     for start in range(0, len(rows), step):

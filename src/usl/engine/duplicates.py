@@ -51,7 +51,7 @@ def collapse(table: CellTable, distance: float, known: Float32) -> tuple[Column,
                 break
             proposing = [(table.cells, c, number, distance, near) for c in among]
             told = list(table.executor.map(propose, proposing))
-            items = [(table.cells, c, number, distance, table.lists, among) for c in among]
+            items = [(table.cells, c, number, distance, table.list_centroids, among) for c in among]
             for task, label in ((withdraw, ""), (settle, "duplicates")):
                 told = list(table.executor.map(task, items, progress=table.progress, label=label))
             left_out += sum(gone for _, gone in told)

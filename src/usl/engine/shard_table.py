@@ -149,7 +149,7 @@ class ShardTable:
             store.save("gathered")
         store.remove_folder("dealt")
         own = self.shards, store, self.executor, self.progress
-        return CellTable(*own, cells=cells, lists=lists, counts=known["counts"])
+        return CellTable(*own, cells=cells, list_centroids=lists, counts=known["counts"])
 
     def farthest(self, anchors: Float32) -> Reach:
         """Squared distance of every row to the nearest of the points ``anchors`` [a, d]."""
@@ -170,12 +170,12 @@ class ShardTable:
 class CellTable(ShardTable):
     """The rows of a table by the nearest of some centroids; row p is the p-th, list after list.
 
-    ``cells`` hold the rows, by ``lists``, with their cluster and their number in the shards;
-    ``counts`` int64 [m], rows of each cluster.
+    ``cells`` hold the rows by list, each with its cluster and its number in the shards; a row lies
+    in the list of the nearest of ``list_centroids``. ``counts`` int64 [m], rows of each cluster.
     """
 
     cells: Cells = field(kw_only=True)
-    lists: Centroids = field(kw_only=True)
+    list_centroids: Centroids = field(kw_only=True)
     counts: Rows = field(kw_only=True)
 
     def over(self, task: Callable[..., Any], *how: Any, label: str = "") -> Iterator[Any]:
@@ -225,7 +225,7 @@ class CellTable(ShardTable):
             store.save_rows("list_means", means)
         exact = len(self) <= EXACT_ROWS or not wanted
         probing = None if exact else self._probing(wanted)
-        probes = cells.lists if probing is None else probing.probes
+        probes = cells.n_lists if probing is None else probing.probes
         name = f"mean_distance-{k}{'-squared' if squared else ''}{'-self' if count_self else ''}"
         density = Column(store, name)
         how = density, k, wanted, probes, squared
@@ -247,7 +247,7 @@ class CellTable(ShardTable):
             of = np.searchsorted(starts, near[others], side="right") - 1
             own = np.searchsorted(starts, rows, side="right") - 1
             lists = store.rows("list_means")[0], store.rows("near_lists")[0]
-            average = len(self) / self.cells.lists
+            average = len(self) / self.cells.n_lists
             found = probes_needed(queries, own, of.reshape(size, -1), *lists, average)
             store.save(name, probes=np.array(found.probes), recall=np.array(found.recall))
         told = store.load(name)

@@ -63,12 +63,12 @@ class Bests:
 class Turn:
     """One pass of the exchange (Algorithm 1): the file with its picks, and how they repel.
 
-    ``number`` from 1; ``settings`` of the preset; ``spread`` of :func:`dense`.
+    ``number`` from 1; ``settings`` of the preset; ``mean_distance`` as of :func:`dense`.
     """
 
     number: int
     settings: Preset
-    spread: Column | None
+    mean_distance: Column | None
 
     @property
     def name(self) -> str:
@@ -92,13 +92,15 @@ def central(cells: Cells, number: int, limits: Limits, most: int) -> Bests:
     return _highest(cell, limits.allowed(cell), -away, np.zeros(len(away)), most)
 
 
-def dense(cells: Cells, number: int, limits: Limits, most: int, spread: Column | None) -> Bests:
+def dense(
+    cells: Cells, number: int, limits: Limits, most: int, mean_distance: Column | None
+) -> Bests:
     """The densest rows of a cell in each cluster.
 
-    ``spread`` : the mean distances to the nearest rows (Eq. 3); None counts all as equally dense.
+    ``mean_distance`` : to the nearest rows (Eq. 3); None counts all as equally dense.
     """
     cell = Cell(cells, number)
-    score = _density(cell, spread)
+    score = _density(cell, mean_distance)
     return _highest(cell, limits.allowed(cell), score, np.zeros(len(score)), most)
 
 
@@ -124,11 +126,11 @@ def exchanged(cells: Cells, number: int, limits: Limits, most: int, turn: Turn) 
         turn.average(cells.store).save(cell, average)
     may = limits.allowed(cell)
     may = may[state["served"][clusters[may]]]
-    return _highest(cell, may, _density(cell, turn.spread), average, most, settings.lam)
+    return _highest(cell, may, _density(cell, turn.mean_distance), average, most, settings.lam)
 
 
-def _density(cell: Cell, spread: Column | None) -> Values:
-    return np.zeros(len(cell.rows)) if spread is None else density(spread.of(cell))
+def _density(cell: Cell, mean_distance: Column | None) -> Values:
+    return np.zeros(len(cell.rows)) if mean_distance is None else density(mean_distance.of(cell))
 
 
 def _highest(

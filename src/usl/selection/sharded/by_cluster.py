@@ -131,23 +131,23 @@ def pick_dense(
     partition = partitioned(table, budget + len(labelled), seed, labelled)
     dealt, labelled = partition.table, partition.labelled
     limits, record = limited(dealt, budget, constraints, labelled)
-    spread, probing = None, None
+    mean_distance, probing = None, None
     if settings.k:
         how = {"squared": settings.squared, "count_self": settings.count_self}
-        spread, probing = dealt.mean_distance(settings.k, **how)
-    best = best_over(dealt, dense, limits, 1, spread, label="picks")
+        mean_distance, probing = dealt.mean_distance(settings.k, **how)
+    best = best_over(dealt, dense, limits, 1, mean_distance, label="picks")
     picks = _served(best, partition, budget)
     served = np.zeros(len(partition), dtype=bool)
     served[picks.clusters] = True
     for number in range(1, settings.iterations + 1):
-        turn = Turn(number, settings, spread)
+        turn = Turn(number, settings, mean_distance)
         _write_turn(turn, picks, served, partition)
         picks = best_over(dealt, exchanged, limits, 1, turn, label="repulsion")
     turns = count(settings.iterations + 1)
 
     def again(beside: Limits, kept: Bests, most: int) -> Bests:
         """As one machine rates further picks: all that is kept repels, in its own cluster too."""
-        turn = Turn(next(turns), replace(settings, momentum=0.0), spread)
+        turn = Turn(next(turns), replace(settings, momentum=0.0), mean_distance)
         kept = replace(kept, clusters=np.full(len(kept), -1))
         _write_turn(turn, kept, beside.open_clusters(), partition, everywhere=True)
         return best_over(dealt, exchanged, beside, most, turn, label="further picks")

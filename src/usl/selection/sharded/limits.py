@@ -23,11 +23,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Limits:
-    """Rows that are not ``excluded``, as the store says, and keep to what else is given.
+    """All rows but those in the file ``excluded`` of the store, and but what else forbids.
 
-    ``alike`` : the column of which near-duplicates may be picked. ``away`` : picks keep the
-    ``distance`` from what these reach from. ``kept`` : the file with the ``rows`` that are picked
-    already, and which clusters are ``open``.
+    ``alike`` : the column that says which rows speak for their near-duplicates, others are out.
+    ``away`` : how far rows are from what picks keep the ``distance`` from. ``kept`` : the file
+    with the ``rows`` that are picked already, and which clusters are ``open``.
     """
 
     store: Store
