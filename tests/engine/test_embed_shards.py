@@ -15,6 +15,7 @@ import pytest
 
 import usl
 from picture_run import make_picture_run, write_noise
+from tars import picture, write_tar
 from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
 from usl.engine.shards import open_shards, shard_name
@@ -144,7 +145,7 @@ def test_pieces_that_are_there_are_not_made_again(cluster, one_machine, on_ray, 
 
     source = EncoderSource("pixels", "fp32", Pixels.key)
     rows = plan.pieces(0)[0]
-    piece = Piece(0, 0, collection.ids[rows], collection.images.take(rows), None)
+    piece = Piece(0, 0, collection.ids[rows], collection.images.take(rows))
     encode_pieces(source, plan.store, "float16", None)(
         decode_piece(piece, source=source, on_corrupt="skip")
     )
@@ -269,3 +270,20 @@ def test_the_command_line(trained, photos, tmp_path, capsys):
     assert "which only --engine ray has" in capsys.readouterr().err
     assert main(["embed", str(photos), "--model", "pixels", "--out", f"{place}/features"]) == 2
     assert "of other images" in capsys.readouterr().err
+
+
+def test_tars_make_the_same_shards_on_a_cluster(cluster, tmp_path):
+    """With the place of every picture that could be read, whatever lies in between."""
+    members = [(f"{number}.png", picture(number)) for number in range(5)]
+    write_tar(tmp_path / "t/0.tar", members[:2])
+    write_tar(tmp_path / "t/1.tar", [*members[2:4], ("no.png", b"no picture"), members[4]])
+    collection = usl.open_collection(tmp_path / "t")
+    made = {
+        engine: usl.embed_shards(collection, tmp_path / engine, "pixels", engine=engine)
+        for engine in ("local", "ray")
+    }
+    part = shard_name(0)
+    assert (tmp_path / "ray" / part).read_bytes() == (tmp_path / "local" / part).read_bytes()
+    assert [word for word, _ in made["ray"].skipped] == ["1/no.png"]
+    shown = usl.open_collection(tmp_path / "ray").images
+    assert [shown.content(row) for row in range(5)] == [content for _, content in members]
