@@ -12,7 +12,7 @@ from PIL import Image
 
 def picture(number, kind="PNG"):
     """The bytes of a picture; as BMP all have the same size."""
-    pixels = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     made = io.BytesIO()
     Image.fromarray(pixels).save(made, kind)
     return made.getvalue()

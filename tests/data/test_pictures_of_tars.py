@@ -39,7 +39,7 @@ def check_pictures(found):
     assert [found.images.content(row) for row in range(6)] == list(map(picture, range(6)))
     assert found.images.take([4]).content(0) == picture(4)
     assert found.take([4, 1]).digests().tolist() == found.digests()[[4, 1]].tolist()
-    assert found.images.read(5).size == (8, 6)
+    assert found.images.read(5).size == (8, 8)
 
 
 def test_shards_name_the_bytes_of_every_picture(tars, tmp_path):

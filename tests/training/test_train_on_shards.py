@@ -1,0 +1,56 @@
+"""A run from shards that have pictures: what another encoder makes is made of these.
+
+The reference is the same on the tars that the shards were made of.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import usl
+from tars import picture, write_tar
+from usl.core.errors import UslWarning
+from usl.features.views import each_view
+from usl.training.open_run import open_run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+N = 8
+HOW = {"method": "random", "pca": 2}
+
+
+@pytest.fixture
+def tar(tmp_path):
+    """Eight pictures."""
+    members = [(f"{number}.png", picture(number)) for number in range(N)]
+    return write_tar(tmp_path / "t.tar", members)
+
+
+@pytest.fixture
+def run(tar, tmp_path):
+    """A run from shards of them, by ``pixels``; half of them have labels, of two classes."""
+    usl.embed_shards(usl.open_collection(tar), tmp_path / "s", "pixels", shard_images=5)
+    labels = {f"t/{number}.png": "ab"[number % 2] for number in range(0, N, 3)}
+    return usl.start_run(tmp_path / "s", 2, tmp_path / "run", **HOW, labels=labels)
+
+
+def test_a_network_labels_the_pictures_of_shards_and_of_tars_alike(run, tar):
+    pytest.importorskip("torch")
+    small = {"size": 8, "steps": 2, "batch_size": 2, "device": "cpu", "precision": "32"}
+    with pytest.warns(UslWarning, match="2 requested images have no label yet"):
+        usl.train(run, method="supervised", preset="cpu", **small)
+    expected = usl.predict(run, tar)
+    found = usl.predict(run, run.info["source"]["path"])
+    assert found.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
+def test_views_and_another_encoder_look_at_the_pictures(run, tar, tmp_path):
+    pytest.importorskip("torch")
+    plain = usl.start_run(tar, 2, tmp_path / "plain", **HOW, model="pixels")
+    opened = open_run(run), open_run(plain)
+    views = [next(each_view(one.collection, one.space, 1)) for one in opened]
+    np.testing.assert_allclose(views[0], views[1], rtol=1e-5, atol=1e-5)
+    other = "cifar-cld-small"
+    rows = open_run(run, model=other).space.embedding.rows
+    np.testing.assert_array_equal(rows, usl.embed(usl.open_collection(tar), other).rows)
