@@ -12,6 +12,7 @@ import pytest
 import tars as written
 import usl
 from stores import requests_seen
+from usl.cli import main
 from usl.core.errors import DataError
 from usl.data.open import open_collection
 from usl.data.tar_images import member_of
@@ -142,3 +143,12 @@ def test_the_address_of_a_member():
     assert member_of(r"tar://a.png::C:\t.tar") == ("a.png", r"C:\t.tar")
     for other in ("/t.tar", "s3://bucket/a.png", "tar://a.png::t.tar", "tar://a.png"):
         assert member_of(other) is None
+
+
+def test_pictures_without_an_address_are_said_where_shards_are_made(tmp_path, tars, capsys):
+    np.save(tmp_path / "pictures.npy", np.zeros((2, 8, 8, 3), np.uint8))
+    told = "pictures of this kind of source have no address"
+    for source, count in ((tmp_path / "pictures.npy", 1), (tars, 0)):
+        out = str(tmp_path / f"shards-{count}")
+        assert main(["embed", str(source), "--model", "pixels", "--out", out]) == 0
+        assert capsys.readouterr().out.count(told) == count
