@@ -11,6 +11,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from copy import copy
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,15 @@ class TarImages(StoredBytes):
         return len(self.names)
 
     def take(self, rows: ArrayLike) -> TarImages:
-        """The same shards restricted to ``rows``."""
+        """The members at ``rows``, and the shards that hold them: a few travel light."""
         chosen = np.asarray(rows, dtype=np.int64)
         taken = copy(self)
         taken.names, taken.places = self.names[chosen], self.places[chosen]
+        used = np.zeros(len(self.shards), dtype=bool)
+        used[taken.places[:, 0]] = True
+        taken.places[:, 0] = (np.cumsum(used) - 1)[taken.places[:, 0]]
+        for name in ("shards", "versions", "called"):
+            setattr(taken, name, list(compress(getattr(self, name), used)))
         return taken
 
     def where(self, row: int) -> str:

@@ -166,3 +166,11 @@ def test_a_tar_that_changes_while_it_is_read(tars):
     (tars / "train-0000.tar").write_bytes(b"short")
     with pytest.raises(DataError, match=r"train-0000\.tar, 001\.png: cut short, or changed"):
         found.images.read(1)
+
+
+def test_some_pictures_travel_without_the_other_tars(tars):
+    some = open_collection(tars).images.take([4, 2])
+    assert [tar.rpartition("/")[2] for tar in some.shards] == ["train-0001.tar", "val-0000.tar"]
+    assert [some.content(row) for row in (0, 1)] == [picture(9), picture(2)]
+    assert some.where(1) == f"{tars}/train-0001.tar, 002.png"
+    assert some.take([1, 1, 0]).take([2]).digest(0) == bytes_digest(picture(9))
