@@ -20,6 +20,7 @@ from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
 from usl.engine.shards import open_shards, shard_name
 from usl.engine.store import Store
+from usl.features import embed_shards
 from usl.features.encoders.pixels import Pixels
 from usl.features.shard_pieces import EncoderSource, Piece, decode_piece, encode_pieces
 from usl.features.shard_plan import ShardPlan
@@ -270,6 +271,21 @@ def test_the_command_line(trained, photos, tmp_path, capsys):
     assert "which only --engine ray has" in capsys.readouterr().err
     assert main(["embed", str(photos), "--model", "pixels", "--out", f"{place}/features"]) == 2
     assert "of other images" in capsys.readouterr().err
+
+
+def test_a_worker_finds_parquet_files_from_wherever_it_stands(tmp_path, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"image": [picture(number) for number in range(3)]}), "photos.parquet")
+    collection = usl.open_collection("photos.parquet")
+    source = EncoderSource("pixels", "fp32", Pixels.key)
+    plan = ShardPlan.of(Store(str(tmp_path / "s")), collection, Pixels(), 3, "float16")
+    work = embed_shards._OnCluster(None, collection, plan, source, "skip", None, None)
+    piece = work._piece(0, 0, np.arange(3))
+    monkeypatch.chdir("/")
+    assert decode_piece(piece, source=source, on_corrupt="fail").skipped == []
 
 
 def test_tars_make_the_same_shards_on_a_cluster(cluster, tmp_path):

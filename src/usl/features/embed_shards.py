@@ -21,6 +21,7 @@ from usl.data.addresses import is_address
 from usl.data.collection import Collection
 from usl.data.image_source import Images
 from usl.data.images import FileImages
+from usl.data.parquet_images import ParquetImages
 from usl.data.sinks import check_sink
 from usl.data.tar_images import TarImages
 from usl.engine.cluster import Cluster, check_engine, connect
@@ -265,7 +266,7 @@ def _first_file(images: Images | None) -> str:
         return os.path.abspath(images.path(0))
     if isinstance(images, TarImages) and not images.far:
         return os.path.abspath(images.shards[0])
-    return ""
+    return os.path.abspath(images.files[0]) if isinstance(images, ParquetImages) else ""
 
 
 @dataclass
@@ -340,4 +341,6 @@ class _OnCluster:
             part.memo = None
         if isinstance(part, FileImages):
             part.root = Path(os.path.abspath(part.root))
+        if isinstance(part, ParquetImages):
+            part.files = [Path(os.path.abspath(file)) for file in part.files]
         return Piece(shard, number, self.collection.ids[rows], part, *places_of(part))
