@@ -284,6 +284,7 @@ def test_a_worker_finds_parquet_files_from_wherever_it_stands(tmp_path, monkeypa
     plan = ShardPlan.of(Store(str(tmp_path / "s")), collection, Pixels(), 3, "float16")
     work = embed_shards._OnCluster(None, collection, plan, source, "skip", None, None)
     piece = work._piece(0, 0, np.arange(3))
+    assert embed_shards._first_file(collection.images) == str(tmp_path / "photos.parquet")
     monkeypatch.chdir("/")
     assert decode_piece(piece, source=source, on_corrupt="fail").skipped == []
 
@@ -294,6 +295,7 @@ def test_tars_make_the_same_shards_on_a_cluster(cluster, tmp_path):
     write_tar(tmp_path / "t/0.tar", members[:2])
     write_tar(tmp_path / "t/1.tar", [*members[2:4], ("no.png", b"no picture"), members[4]])
     collection = usl.open_collection(tmp_path / "t")
+    assert embed_shards._first_file(collection.images) == str(tmp_path / "t/0.tar")
     made = {
         engine: usl.embed_shards(collection, tmp_path / engine, "pixels", engine=engine)
         for engine in ("local", "ray")
