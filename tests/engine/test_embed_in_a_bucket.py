@@ -14,7 +14,7 @@ from stores import nobody_may, requests_seen
 from usl.core.errors import StoreError
 from usl.core.hashing import bytes_digest
 from usl.engine.store import Store
-from usl.features.embed_shards import paths_of
+from usl.features.embed_shards import places_of
 from usl.features.encoders.pixels import Pixels
 from usl.features.shard_pieces import (
     EncoderSource,
@@ -44,7 +44,7 @@ def pieces_of(plan, collection):
     for shard in range(plan.shards):
         for number, rows in enumerate(plan.pieces(shard)):
             images = collection.images.take(rows)
-            yield Piece(shard, number, collection.ids[rows], images, paths_of(images))
+            yield Piece(shard, number, collection.ids[rows], images, *places_of(images))
 
 
 def test_a_picture_costs_two_requests_and_a_small_file_one(photos, bucket):

@@ -15,10 +15,12 @@ import pytest
 
 import usl
 from picture_run import make_picture_run, write_noise
+from tars import picture, write_tar
 from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
 from usl.engine.shards import open_shards, shard_name
 from usl.engine.store import Store
+from usl.features import embed_shards
 from usl.features.encoders.pixels import Pixels
 from usl.features.shard_pieces import EncoderSource, Piece, decode_piece, encode_pieces
 from usl.features.shard_plan import ShardPlan
@@ -144,7 +146,7 @@ def test_pieces_that_are_there_are_not_made_again(cluster, one_machine, on_ray, 
 
     source = EncoderSource("pixels", "fp32", Pixels.key)
     rows = plan.pieces(0)[0]
-    piece = Piece(0, 0, collection.ids[rows], collection.images.take(rows), None)
+    piece = Piece(0, 0, collection.ids[rows], collection.images.take(rows))
     encode_pieces(source, plan.store, "float16", None)(
         decode_piece(piece, source=source, on_corrupt="skip")
     )
@@ -269,3 +271,37 @@ def test_the_command_line(trained, photos, tmp_path, capsys):
     assert "which only --engine ray has" in capsys.readouterr().err
     assert main(["embed", str(photos), "--model", "pixels", "--out", f"{place}/features"]) == 2
     assert "of other images" in capsys.readouterr().err
+
+
+def test_a_worker_finds_parquet_files_from_wherever_it_stands(tmp_path, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"image": [picture(number) for number in range(3)]}), "photos.parquet")
+    collection = usl.open_collection("photos.parquet")
+    source = EncoderSource("pixels", "fp32", Pixels.key)
+    plan = ShardPlan.of(Store(str(tmp_path / "s")), collection, Pixels(), 3, "float16")
+    work = embed_shards._OnCluster(None, collection, plan, source, "skip", None, None)
+    piece = work._piece(0, 0, np.arange(3))
+    assert embed_shards._first_file(collection.images) == str(tmp_path / "photos.parquet")
+    monkeypatch.chdir("/")
+    assert decode_piece(piece, source=source, on_corrupt="fail").skipped == []
+
+
+def test_tars_make_the_same_shards_on_a_cluster(cluster, tmp_path):
+    """With the place of every picture that could be read, whatever lies in between."""
+    members = [(f"{number}.png", picture(number)) for number in range(5)]
+    write_tar(tmp_path / "t/0.tar", members[:2])
+    write_tar(tmp_path / "t/1.tar", [*members[2:4], ("no.png", b"no picture"), members[4]])
+    collection = usl.open_collection(tmp_path / "t")
+    assert embed_shards._first_file(collection.images) == str(tmp_path / "t/0.tar")
+    made = {
+        engine: usl.embed_shards(collection, tmp_path / engine, "pixels", engine=engine)
+        for engine in ("local", "ray")
+    }
+    part = shard_name(0)
+    assert (tmp_path / "ray" / part).read_bytes() == (tmp_path / "local" / part).read_bytes()
+    assert [word for word, _ in made["ray"].skipped] == ["1/no.png"]
+    shown = usl.open_collection(tmp_path / "ray").images
+    assert [shown.content(row) for row in range(5)] == [content for _, content in members]

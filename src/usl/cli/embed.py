@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from usl.cli.options import verb
 from usl.cli.shared import DryRun, Json, in_shards, print_plan, report_unreadable
 from usl.console import bars, print_json, say
@@ -17,7 +19,7 @@ from usl.features.contract import PrecisionName
 from usl.features.dry_run import plan_embedding
 from usl.features.embed import Embedding
 from usl.features.embed import embed as embed_collection
-from usl.features.embed_shards import SHARD_IMAGES, EmbeddingInShards, embed_shards
+from usl.features.embed_shards import SHARD_IMAGES, EmbeddingInShards, embed_shards, places_of
 from usl.features.export import check_target, write_features
 from usl.features.head_encoder import LayerName, with_layer
 
@@ -164,3 +166,9 @@ def _tell_of_shards(
         f"{found.encoder.supervision}): {_computed(found)}, {found.reused:,} there before."
     )
     say(f"Written to {shown(out)}, {counted(files, 'shard')}.")
+    assert collection.images is not None
+    if places_of(collection.images.take(np.arange(1)))[0] is None:
+        say(
+            "Note: pictures of this kind of source have no address, so what is selected from the "
+            "shards shows none. See Pictures in docs/scale.md."
+        )

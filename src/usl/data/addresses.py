@@ -39,7 +39,7 @@ SECONDS, TRIES = 60, 4  # of a request
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of this machine, not of a store
 
 # How libraries call what is wrong: a status of the web, or a word.
-MISSING, DENIED = (404, 410), (401, 403, 407)
+MISSING, DENIED = (404, 410, 416), (401, 403, 407)  # 416: bytes that are not there
 WORD = re.compile(r"AWS Error (\w+)|Status\((\w+)")
 STATUS = re.compile(r"HTTP status (\d{3})")
 MISSING_WORD = re.compile(r"NO_SUCH_\w+|\w*NOT_?FOUND\w*", re.I)
@@ -283,7 +283,11 @@ def read_bytes(filesystem: Any, path: str) -> bytes:
 def read_range(filesystem: Any, path: str, start: int, size: int, handle: Any) -> bytes:
     """Some bytes of what lies at a path, fewer at its end; ``handle`` is open on it for pyarrow."""
     if handle is None:
-        return bytes(filesystem.handler.fs.cat_file(path, start=start, end=start + size))
+        found = bytes(filesystem.handler.fs.cat_file(path, start=start, end=start + size))
+        whole = len(found) > size  # as many a web server sends files
+        return found[start : start + size] if whole else found
+    if start > handle.size():  # of which S3 would make an error
+        return b""
     return bytes(handle.read_at(size, start))
 
 

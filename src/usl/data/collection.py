@@ -136,6 +136,10 @@ class Collection:
             extra={name: [column[r] for r in rows] for name, column in self.extra.items()},
         )
 
+    def pictures_alone(self) -> Collection:
+        """Without features, for an encoder to look at the pictures; itself where there are none."""
+        return self if self.images is None else replace(self, features=None, made_by=None)
+
     def digest(self, row: int) -> str:
         """Content hash of one item: of its image if there is one, else of its feature row."""
         if self.images is not None:

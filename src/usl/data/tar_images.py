@@ -1,11 +1,17 @@
-"""Pictures in tar files, each read by itself from where it lies."""
+"""Pictures in tar files, each read by itself from where it lies.
+
+One has an address as fsspec chains them, ``tar://MEMBER::TAR``: TAR is an absolute path or an
+address, and MEMBER the name in it (``tar://000123.jpg::s3://bucket/photos-0003.tar``).
+"""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from copy import copy
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -17,6 +23,13 @@ from usl.data.digests import DigestMemo
 from usl.data.stored_bytes import StoredBytes
 
 OPEN = 64  # tars that are open at a time
+CHAINED = re.compile(r"tar://(.+)::(/.*|[A-Za-z]:[/\\].*|[A-Za-z][A-Za-z0-9+.-]*://.*)", re.S)
+
+
+def member_of(address: str) -> tuple[str, str] | None:
+    """The member's name and the tar that an address stands for; None where it stands for none."""
+    found = CHAINED.fullmatch(address)
+    return None if found is None else (found[1], found[2])
 
 
 class TarImages(StoredBytes):
@@ -32,6 +45,8 @@ class TarImages(StoredBytes):
     memo : where digests are remembered between runs.
     max_pixels : of an image that is still decoded; None for Pillow's limit.
     """
+
+    CHANGED = "cut short, or changed since it was listed. Run the same command again."
 
     def __init__(
         self,
@@ -74,15 +89,24 @@ class TarImages(StoredBytes):
         return len(self.names)
 
     def take(self, rows: ArrayLike) -> TarImages:
-        """The same shards restricted to ``rows``."""
+        """The members at ``rows``, and the shards that hold them: a few travel light."""
         chosen = np.asarray(rows, dtype=np.int64)
         taken = copy(self)
         taken.names, taken.places = self.names[chosen], self.places[chosen]
+        used = np.zeros(len(self.shards), dtype=bool)
+        used[taken.places[:, 0]] = True
+        taken.places[:, 0] = (np.cumsum(used) - 1)[taken.places[:, 0]]
+        for name in ("shards", "versions", "called"):
+            setattr(taken, name, list(compress(getattr(self, name), used)))
         return taken
 
     def where(self, row: int) -> str:
         """The shard, and the member's name."""
         return f"{self.called[self.places[row, 0]]}, {self.names[row]}"
+
+    def address(self, row: int) -> str:
+        """The member's address, in which no secret is."""
+        return f"tar://{self.names[row]}::{self.called[self.places[row, 0]]}"
 
     def content(self, row: int) -> bytes:
         """Read a member's bytes.
@@ -90,20 +114,21 @@ class TarImages(StoredBytes):
         Raises
         ------
         DataError
-            naming the shard: it is gone, or shorter than it was.
+            naming the shard and the member: gone, or other than it was.
         StoreError
             its store refuses, or cannot be reached.
         """
         shard, start, size = map(int, self.places[row])
-        with reaching(self.shards[shard]):
+        with reaching(self.where(row)):
             filesystem, path, handle = self._opened(shard)
             content = read_range(filesystem, path, start, size, handle)
-        if len(content) != size:
-            raise DataError(
-                f"{self.where(row)}: cut short, or changed since it was listed. Run the same "
-                "command again."
-            )
+        if not self.is_same(row, content):
+            raise DataError(f"{self.where(row)}: {self.CHANGED}")
         return content
+
+    def is_same(self, row: int, content: bytes) -> bool:
+        """Whether what was read can be the member, and not what a tar has there now."""
+        return len(content) == int(self.places[row, 2])
 
     def remembered_as(self, row: int) -> tuple[str, tuple[int, int]]:
         """Its shard and name; its size, and the shard's version."""

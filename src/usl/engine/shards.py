@@ -2,7 +2,8 @@
 
 ===================== ============================================================================
 part-00000.parquet    ``id`` (text), ``feature`` (a list of ``width`` float16 or float32), and
-                      where they are known ``digest`` (content hash), ``path`` and ``group`` (text)
+                      where they are known ``digest`` (content hash), ``path`` and ``group`` (text),
+                      and of pictures in tars ``offset`` and ``size`` (int64, bytes of the tar)
 ...
 _features.json        width, the encoder, rows and bytes of each shard; written last
 ===================== ============================================================================
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 RECORD = "_features.json"
 FORMAT = 1
-COLUMNS = ("id", "digest", "path", "feature")
+SPAN = ("offset", "size")  # columns of numbers: where in a tar a picture lies
 NEEDED = ("id", "group")  # columns in which no row is without a value
 
 
@@ -112,6 +113,18 @@ class Shards:
             where = self.store.where(self.parts[number].name)
             raise DataError(f"{where}: {counted(column.null_count, 'row')} without {name}.")
         return None if column is None else np.array(column.to_pylist(), dtype=np.str_)
+
+    def spans(self, number: int) -> Rows | None:
+        """Offset and size of the pictures of a shard in tars, int64 [rows, 2]; None without."""
+        import pyarrow as pa
+
+        columns: list[NDArray[np.int64]] = []
+        for name in SPAN:
+            column = self._column(number, name)
+            if column is None or column.null_count or not pa.types.is_integer(column.type):
+                return None
+            columns.append(column.to_numpy().astype(np.int64))
+        return np.stack(columns, axis=1)
 
     def ids(self, number: int) -> NDArray[np.str_]:
         """The ids of a shard, str [rows]."""
@@ -206,8 +219,12 @@ def write_shard(
     *,
     digests: Sequence[str] | None = None,
     paths: Sequence[str] | None = None,
+    spans: Rows | None = None,
 ) -> Part:
-    """Write one shard, whole: ``features`` [rows, width] as float16 or float32, as they are."""
+    """Write one shard, whole: ``features`` [rows, width] as float16 or float32, as they are.
+
+    ``spans`` int64 [rows, 2] : offset and size of pictures in tars.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -216,6 +233,8 @@ def write_shard(
     for name, given in (("digest", digests), ("path", paths)):
         if given is not None:
             columns[name] = pa.array(list(given), pa.string())
+    if spans is not None:
+        columns |= {name: pa.array(spans[:, at]) for at, name in enumerate(SPAN)}
     columns["feature"] = pa.FixedSizeListArray.from_arrays(flat, features.shape[1])
     content = io.BytesIO()
     table: pa.Table = pa.table(columns)

@@ -37,7 +37,7 @@ def last_epochs_figures(
         rows = np.flatnonzero((opened.subsets == subset) & (classes >= 0))
         if not len(rows):
             continue
-        part = opened.collection.take(opened.space.rows[rows])
+        part = opened.collection.take(opened.space.rows[rows]).pictures_alone()
         shares = []
         for epoch in epochs:
             network = str(network_file(path / EPOCHS, epoch))

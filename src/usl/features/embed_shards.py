@@ -21,7 +21,9 @@ from usl.data.addresses import is_address
 from usl.data.collection import Collection
 from usl.data.image_source import Images
 from usl.data.images import FileImages
+from usl.data.parquet_images import ParquetImages
 from usl.data.sinks import check_sink
+from usl.data.tar_images import TarImages
 from usl.engine.cluster import Cluster, check_engine, connect
 from usl.engine.executor import OnRay, check_reached
 from usl.engine.shards import Part, Shards, write_record
@@ -140,8 +142,8 @@ def embed_shards(
         told = _Told(progress, ready, plan.n)
         with connect(address) as cluster:
             check_reached(cluster, store, PLAN)
-            if isinstance(collection.images, FileImages):  # else a host would miss them all
-                folder, name = os.path.split(os.path.abspath(collection.images.path(0)))
+            if first := _first_file(collection.images):  # else a host would miss them all
+                folder, name = os.path.split(first)
                 if Store(folder).has(name):  # not gone since it was listed
                     check_reached(cluster, Store(folder), name)
             work = _OnCluster(cluster, collection, plan, source, on_corrupt, batch_size, told)
@@ -230,7 +232,7 @@ def _one_shard(
     rows[same] = rows[like]
     done[same] = True
     kept = np.flatnonzero(done)
-    paths = paths_of(part.images)
+    paths, spans = places_of(part.images)
     return write_part(
         plan.store,
         shard,
@@ -239,16 +241,32 @@ def _one_shard(
         digests=hashes.digests[kept],
         rows=narrowed(rows[kept], plan.dtype, part.ids[kept]),
         paths=None if paths is None else paths[kept],
+        spans=None if spans is None else spans[kept],
     )
 
 
-def paths_of(images: Images) -> Texts | None:
-    """Where the file of each image lies, a path or an address; None where there are no files."""
+def places_of(images: Images) -> tuple[Texts | None, NDArray[np.int64] | None]:
+    """Where each image lies, as far as it can be read again by itself.
+
+    Returns paths or addresses, str [n]; and of members of tars offset and size, int64 [n, 2].
+    """
+    each = range(len(images))
     if isinstance(images, FileImages):
-        return np.array([os.path.abspath(images.path(row)) for row in range(len(images))])
+        return np.array([os.path.abspath(images.path(row)) for row in each]), None
     if isinstance(images, AddressedImages):
-        return np.array([images.where(row) for row in range(len(images))])
-    return None
+        return np.array([images.where(row) for row in each]), None
+    if isinstance(images, TarImages):
+        return np.array([images.address(row) for row in each]), images.places[:, 1:]
+    return None, None
+
+
+def _first_file(images: Images | None) -> str:
+    """The path of the first file that images lie in on this machine's disks; "" without one."""
+    if isinstance(images, FileImages):
+        return os.path.abspath(images.path(0))
+    if isinstance(images, TarImages) and not images.far:
+        return os.path.abspath(images.shards[0])
+    return os.path.abspath(images.files[0]) if isinstance(images, ParquetImages) else ""
 
 
 @dataclass
@@ -323,4 +341,6 @@ class _OnCluster:
             part.memo = None
         if isinstance(part, FileImages):
             part.root = Path(os.path.abspath(part.root))
-        return Piece(shard, number, self.collection.ids[rows], part, paths_of(part))
+        if isinstance(part, ParquetImages):
+            part.files = [Path(os.path.abspath(file)) for file in part.files]
+        return Piece(shard, number, self.collection.ids[rows], part, *places_of(part))

@@ -62,13 +62,17 @@ def _opened(name: str | Encoder, precision: PrecisionName, key: str) -> Encoder:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """Images of a shard that are decoded at a time; ``paths`` where files have them."""
+    """Images of a shard that are decoded at a time, and where they lie, as far as that is known.
+
+    ``paths``, ``spans`` : see :func:`usl.engine.shards.write_shard`.
+    """
 
     shard: int
     number: int
     ids: Texts
     images: Images
-    paths: Texts | None
+    paths: Texts | None = None
+    spans: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +161,9 @@ def encode_pieces(
             "digests": given.digests[given.kept],
             "rows": rows,
         }
-        if piece.paths is not None:
-            written["paths"] = piece.paths[given.kept]
+        for name, column in (("paths", piece.paths), ("spans", piece.spans)):
+            if column is not None:
+                written[name] = column[given.kept]
         skipped = np.array(given.skipped, dtype=np.str_).reshape(-1, 2)
         store.save(piece_name(piece.shard, piece.number), skipped=skipped, **written)
         return PieceDone(piece.shard, piece.number, len(ids))
@@ -186,7 +191,7 @@ def join_pieces(store: Store, shard: int, count: int) -> Part:
     skipped = [(str(image), str(why)) for part in parts for image, why in part["skipped"]]
     together = {
         name: np.concatenate([part[name] for part in parts])
-        for name in ("ids", "digests", "paths", "rows")
+        for name in ("ids", "digests", "paths", "spans", "rows")
         if all(name in part for part in parts)
     }
     return write_part(store, shard, skipped, **together)
@@ -201,6 +206,7 @@ def write_part(
     digests: Digests,
     rows: NDArray[Any],
     paths: Texts | None = None,
+    spans: NDArray[np.int64] | None = None,
 ) -> Part:
     """Write a shard; the list of what it lacks comes first, since the shard makes it finished."""
     if skipped:
@@ -214,6 +220,7 @@ def write_part(
         rows,
         digests=digests.astype(np.str_).tolist(),
         paths=_texts(paths),
+        spans=spans,
     )
 
 

@@ -66,7 +66,7 @@ def each_view(
         )
     encoder = open_encoder(space.embedding.encoder.name, fetch=False)  # it is here by now
     encoder = as_recorded(encoder, space.record())
-    images = collection.take(space.rows)
+    images = collection.take(space.rows).pictures_alone()
     for number in range(count):
         rows = embed(images, View(encoder, number), on_corrupt="fail", progress=progress).rows
         yield space.preprocessing.transform(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,11 @@ class Labels:
     weights: NDArray[np.float64]
     human: NDArray[np.bool_]
     swept: NDArray[np.bool_] | None = None
+
+    def among(self, names: list[str]) -> Labels:
+        """The same by numbers into ``names``, which hold all of its classes."""
+        number = np.array([*(names.index(name) for name in self.names), -1], dtype=np.int64)
+        return replace(self, names=names, classes=number[self.classes])
 
     def single(self) -> list[str]:
         """The classes that rest on one label."""

@@ -76,7 +76,8 @@ def open_run(
     split = checked_split(run, found) if split is None else split
     record = run.info["encoder"] if trained is None else trained.info["encoder"]
     if model is not None and model != record["name"]:
-        return Opened(run, found, split, open_space(found, model, progress=progress))
+        space = open_space(found.pictures_alone(), model, progress=progress)
+        return Opened(run, found, split, space)
     space = recorded_space(run, record, found, progress, trained, fetch=model is not None)
     check_encoder(run, record, space.embedding.encoder.key, "name another encoder with --model")
     return Opened(run, found, split, space)
@@ -103,6 +104,9 @@ def recorded_space(
             "holds images. Name features of these images, made in the same way."
         )
     fitted = recorded_preprocessing(run, record, trained)
+    made_by = collection.made_by or {"key": GIVEN}
+    if record["key"] not in (run.info["encoder"]["key"], made_by["key"]):
+        collection = collection.pictures_alone()  # which the model's own encoder looks at
     encoder: Encoder | str = "auto"
     if collection.features is None:
         encoder = recorded_encoder(run, record, trained, fetch=fetch)

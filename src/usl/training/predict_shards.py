@@ -240,7 +240,7 @@ def _check_features(
         name = shards.encoder.get("name", "no encoder that is known")
         raise DataError(
             f"{run.path}: was trained on {record['name']} features; {shown(shards.store.root)} "
-            f"holds others ({name}, or the same with other weights)."
+            f"holds others ({name}, or the same with other weights). Name the images instead."
         )
     if shards.width != space.width:
         raise DataError(

@@ -116,11 +116,11 @@ def fit_network(
         **{**given, "start": begin if isinstance(begin, str) else None},
         begin=None if isinstance(begin, str) else begin,
     )
-    space = open_space(
-        collection, str(done.encoder), preprocessing=done.preprocessing, progress=progress
-    )
+    pictures, network = collection.pictures_alone(), str(done.encoder)
+    space = open_space(pictures, network, preprocessing=done.preprocessing, progress=progress)
     opened = Opened(run, collection, split, space)
-    return opened, given_labels(opened), done.model, done.parameters
+    # The model numbers the classes of all labels, those of pictures that nobody can read, too.
+    return opened, given_labels(opened).among(labels.names), done.model, done.parameters
 
 
 def start_of(run: Run, model: str | None, given: Mapping[str, Any]) -> str | Encoder | None:

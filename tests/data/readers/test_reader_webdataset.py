@@ -1,7 +1,6 @@
 """WebDataset tars, on the disk and in a bucket; the reference is what the tests put into them."""
 
 import io
-import json
 import pickle
 import tarfile
 
@@ -9,31 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tars import picture, write_tar
 from usl.core.errors import DataError
 from usl.core.hashing import bytes_digest
 from usl.data.open import open_collection
 from usl.data.readers.webdataset import expanded
-
-
-def picture(number, kind="PNG"):
-    """The bytes of a picture that is known by its number."""
-    pixels = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    made = io.BytesIO()
-    Image.fromarray(pixels).save(made, kind)
-    return made.getvalue()
-
-
-def write_tar(path, members, mode="w"):
-    """A tar of ``(name, content)``; bytes, text, or what becomes JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, mode) as tar:
-        for name, content in members:
-            content = content if isinstance(content, bytes | str) else json.dumps(content)
-            content = content.encode() if isinstance(content, str) else content
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return path
 
 
 @pytest.fixture
@@ -187,3 +166,11 @@ def test_a_tar_that_changes_while_it_is_read(tars):
     (tars / "train-0000.tar").write_bytes(b"short")
     with pytest.raises(DataError, match=r"train-0000\.tar, 001\.png: cut short, or changed"):
         found.images.read(1)
+
+
+def test_some_pictures_travel_without_the_other_tars(tars):
+    some = open_collection(tars).images.take([4, 2])
+    assert [tar.rpartition("/")[2] for tar in some.shards] == ["train-0001.tar", "val-0000.tar"]
+    assert [some.content(row) for row in (0, 1)] == [picture(9), picture(2)]
+    assert some.where(1) == f"{tars}/train-0001.tar, 002.png"
+    assert some.take([1, 1, 0]).take([2]).digest(0) == bytes_digest(picture(9))

@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 from page_browser import READY, counted, press, saved
 
-from usl.labeling.answers.entries import AUDIT, CHECK, Round
+from usl.labeling.answers.entries import AUDIT, CHECK, Answer, Round
 from usl.labeling.answers.store import Store
 
 WIDTHS = (320, 375, 768, 1280, 1920)
@@ -202,3 +202,13 @@ def test_classes_stand_in_two_columns_where_their_names_fit(site, visit):
     page.reload()
     page.wait_for_selector("body[data-ready]")
     assert lefts(page) == 1
+
+
+def test_the_names_to_go_on_as_are_shown_on_phones(site, visit):
+    server = site(["cat"])
+    server.store.add([Answer("p003.jpg", "label", "cat", "csv")])  # as an import records it
+    page = visit(server.address, wait=False, width=375)
+    assert page.locator(".people a").all_inner_texts() == ["csv"]
+    page.click(".people a", timeout=5_000)  # which waits until it can be seen
+    page.wait_for_selector("body[data-ready]")
+    assert "csv" in page.text_content("#who")

@@ -126,3 +126,14 @@ def texts_of(shards: Shards, rows: Rows, name: str) -> NDArray[np.str_] | None:
             return None
         found[places] = texts[local]
     return found.astype(np.str_)
+
+
+def spans_of(shards: Shards, rows: Rows) -> Rows | None:
+    """Offset and size of the pictures of some rows in tars, int64 [r, 2]; None without."""
+    found = np.empty((len(rows), 2), dtype=np.int64)
+    for number, places, local in shards.by_shard(rows):
+        spans = shards.spans(number)
+        if spans is None:
+            return None
+        found[places] = spans[local]
+    return found

@@ -23,7 +23,7 @@ from usl.data.addresses import address_of, shown
 from usl.data.embedded_features import marked
 from usl.engine.cluster import Cluster, connect
 from usl.engine.executor import OnRay, check_reached
-from usl.engine.shards import RECORD, Shards, open_shards
+from usl.engine.shards import RECORD, SPAN, Shards, open_shards
 from usl.engine.store import Store
 from usl.features.space import open_space
 from usl.numeric.arrays import Float32, Rows
@@ -36,7 +36,7 @@ from usl.selection.known_labels import NOTHING, ListedLabels, listed_labels
 from usl.selection.prepare import prepare
 from usl.selection.ranking import representatives
 from usl.selection.sharded.pick_rows import check_method, drawn
-from usl.selection.sharded.row_lists import RowLists, stored_rows, texts_of
+from usl.selection.sharded.row_lists import RowLists, spans_of, stored_rows, texts_of
 from usl.selection.sharded.rows_by_id import listed, rows_by_id
 from usl.selection.sharded.select_shards import select_shards
 from usl.selection.sharded.shard_groups import read_shard_groups
@@ -180,6 +180,8 @@ def write_sample(path: Path, shards: Shards, rows: Rows, features: Float32) -> N
         texts = texts_of(shards, rows, column)
         if texts is not None:
             columns[name] = pa.array(texts.tolist(), pa.string())
+    if (spans := spans_of(shards, rows)) is not None:
+        columns |= {name: pa.array(spans[:, at]) for at, name in enumerate(SPAN)}
     flat = pa.array(features.reshape(-1))
     columns["feature"] = pa.FixedSizeListArray.from_arrays(flat, shards.width)
     with atomic_write(path) as handle:
