@@ -26,6 +26,7 @@ from usl.benchmarking.reproduction.reproduce import (
 )
 from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
+from usl.core.words import quoted
 
 RUN = [name for name in recipe_names() if name not in PRINTED]
 PRESETS = [(name, preset) for name in RUN for preset in read_recipe(name).presets]
@@ -249,6 +250,22 @@ def test_a_data_set_that_is_missing_or_differs(tmp_path):
     with pytest.raises(DataError, match="checksum of its train labels"):
         reproduce("table10", data=tmp_path, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_ask_for_their_own_data_sets_alone(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "caltech101").mkdir()
+    own = ["Caltech-101, logistic (ours)", "FixMatch"]  # no network at this scale, so no CIFAR-100
+    assert [*plan_reproduction("table5", only=own, data=tmp_path)["data"]] == ["caltech101"]
+    both = plan_reproduction("table5", only=[*own, "logistic (ours)"], data=tmp_path)
+    assert [*both["data"]] == ["cifar100", "caltech101"]
+    with pytest.raises(DataError) as missing:
+        reproduce("table5", data=tmp_path, out=tmp_path / "out")
+    told = str(missing.value)
+    assert told.startswith("CIFAR-100 is not at")
+    assert f"; without it: --only {quoted(own[0])} --only" in told
+    assert "--only 'logistic (ours)'" not in told
+    assert "FixMatch" not in told
 
 
 def test_label_digests_do_not_depend_on_the_names_of_classes():

@@ -31,6 +31,7 @@ from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.core.version import __version__
+from usl.core.words import quoted
 
 Preset = Literal["cpu", "full"]
 STAMP, ROWS = "reproduction.json", "benchmark"
@@ -85,12 +86,7 @@ def reproduce(
     """
     recipe, plan = _opened(table, preset, only, Path(data))
     check_gpu(recipe, preset, gpu)
-    known = standard_sets()
-    for name in recipe.needs(preset):
-        place = known[name].found(Path(data))
-        if place is None:
-            raise DataError(known[name].how(Path(data)))
-        known[name].check(place)
+    check_data(recipe, plan, preset, Path(data))
     folder = default_out(recipe.name, preset) if out is None else Path(out)
     stamp(folder, recipe, preset)
     where = folder / ROWS
@@ -116,7 +112,7 @@ def plan_reproduction(
     recipe, plan = _opened(table, preset, only, Path(data))
     known = standard_sets()
     needs = {}
-    for name in recipe.needs(preset):
+    for name in recipe.needs(preset, plan):
         place = known[name].found(Path(data))
         needs[name] = known[name].how(Path(data)) if place is None else f"at {place}"
     return {
@@ -162,6 +158,34 @@ def cost_of(recipe: Recipe, preset: str) -> str:
 def default_out(name: str, preset: str) -> Path:
     """The folder of the results, where none is named."""
     return Path("reproduced") / f"{name}-{preset}"
+
+
+def check_data(recipe: Recipe, plan: Plan, preset: str, folder: Path) -> None:
+    """:class:`DataError` where a data set is missing, or differs from its checksum.
+
+    It names the columns that can be run without what is missing.
+    """
+    known = standard_sets()
+    for name in recipe.needs(preset, plan):
+        place = known[name].found(folder)
+        if place is None:
+            others = " ".join(f"--only {quoted(c)}" for c in served(recipe, plan, preset, folder))
+            hint = f"; without it: {others}" if others else ""
+            raise DataError(known[name].how(folder) + hint)
+        known[name].check(place)
+
+
+def served(recipe: Recipe, plan: Plan, preset: str, folder: Path) -> list[str]:
+    """The columns for which all data sets and weights are in the folder."""
+    known, found = standard_sets(), []
+    for column, about in recipe.columns.items():
+        try:
+            part = restricted_to(replace(recipe, columns={column: about}), plan)
+        except UsageError:  # the preset has nothing to run for it
+            continue
+        if all(known[name].found(folder) for name in recipe.needs(preset, part)):
+            found.append(column)
+    return found
 
 
 def check_gpu(recipe: Recipe, preset: str, gpu: bool | None) -> None:
