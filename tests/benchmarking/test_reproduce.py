@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -238,6 +239,8 @@ def test_a_data_set_that_is_missing_or_differs(tmp_path):
     md5 = "data_batch_1 c99cafc152244af753f735de768cd75f"  # as torchvision states it
     for text in ("CIFAR-10 is not at", "Get it: curl", "cifar-10-python.tar.gz", md5):
         assert text in str(missing.value)
+    linked = standard.standard_sets()["imagenet100"].how(Path("here"))
+    assert f"ln -s {Path('here').absolute() / 'imagenet'}" in linked  # the link lies elsewhere
     blood = standard.standard_sets()["bloodmnist"]
     how = blood.how(tmp_path / "new")
     assert f"Get it: mkdir -p {tmp_path / 'new'} && curl" in how
