@@ -210,6 +210,22 @@ def test_a_table_of_the_papers_numbers_and_ours(toy, quick):
         reproduce(recipe, data=toy, out=toy / "out", jobs=1)
 
 
+def test_a_learner_is_run_at_the_budgets_of_its_columns_alone(toy, quick):
+    learners = {"nearest_mean": {}, "logistic": {}}
+    columns = {
+        "9": {"budget": 9, "learner": "nearest_mean"},
+        "6": {"budget": 6, "learner": "logistic"},
+    }
+    plan = {**TINY["plan"], "budgets": [6, 9], "learners": learners}
+    given = {**TINY, "columns": columns, "plan": plan, "plots": []}
+    reproduce(recipe_of(given, "table4"), data=toy, out=toy / "out", jobs=1)
+    ledger = Ledger(toy / "out" / "benchmark")
+    scored = {
+        (ledger.selections[key]["budget"], s["learner"]) for (key, _), s in ledger.scores.items()
+    }
+    assert scored == {(9, "nearest_mean"), (6, "logistic")}
+
+
 def test_mean_distances_to_the_nearest_others():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(50, 4))

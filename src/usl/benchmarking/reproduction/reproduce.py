@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
@@ -253,18 +254,15 @@ def restricted_to(recipe: Recipe, plan: Plan) -> Plan:
     results = [result for result in found if isinstance(result, Result)]
     if not results:
         raise UsageError(f"only: nothing to run of {recipe.rows[0].name!r}: {found[0]}.")
-    methods = {result.entry.name for result in results}
-    learners = {result.learner.name for result in results if result.learner is not None}
     budgets: dict[str, set[int]] = {}
-    own: dict[str, set[int]] = {}
+    picked: dict[str, set[int]] = {}
+    taught: dict[str, set[int]] = {}
     for result in results:
         budgets.setdefault(result.dataset.name, set()).add(result.budget)
-        own.setdefault(result.entry.name, set()).add(result.budget)
-    kept = tuple(
-        replace(entry, budgets=tuple(sorted(own[entry.name])))
-        for entry in plan.methods
-        if entry.name in methods
-    )
+        picked.setdefault(result.entry.name, set()).add(result.budget)
+        if result.learner is not None:
+            taught.setdefault(result.learner.name, set()).add(result.budget)
+    methods = at_budgets(plan.methods, picked)
     return replace(
         plan,
         datasets=tuple(
@@ -272,11 +270,19 @@ def restricted_to(recipe: Recipe, plan: Plan) -> Plan:
             for dataset in plan.datasets
             if dataset.name in budgets
         ),
-        methods=kept,
-        learners=tuple(entry for entry in plan.learners if entry.name in learners)
-        or plan.learners[:1],
-        reference=plan.reference if plan.reference in methods else kept[0].name,
+        methods=methods,
+        learners=at_budgets(plan.learners, taught) or plan.learners[:1],
+        reference=plan.reference if plan.reference in picked else methods[0].name,
         leave_out=(),
+    )
+
+
+def at_budgets(entries: Sequence[Entry], wanted: Mapping[str, set[int]]) -> tuple[Entry, ...]:
+    """The methods or learners that are wanted, each at its own budgets alone."""
+    return tuple(
+        replace(entry, budgets=tuple(sorted(wanted[entry.name])))
+        for entry in entries
+        if entry.name in wanted
     )
 
 
