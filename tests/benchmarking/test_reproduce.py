@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from usl.benchmarking.reproduction.reproduce import (
 )
 from usl.cli.app import main
 from usl.core.errors import DataError, UsageError
+from usl.core.words import quoted
 
 RUN = [name for name in recipe_names() if name not in PRINTED]
 PRESETS = [(name, preset) for name in RUN for preset in read_recipe(name).presets]
@@ -208,6 +210,22 @@ def test_a_table_of_the_papers_numbers_and_ours(toy, quick):
         reproduce(recipe, data=toy, out=toy / "out", jobs=1)
 
 
+def test_a_learner_is_run_at_the_budgets_of_its_columns_alone(toy, quick):
+    learners = {"nearest_mean": {}, "logistic": {}}
+    columns = {
+        "9": {"budget": 9, "learner": "nearest_mean"},
+        "6": {"budget": 6, "learner": "logistic"},
+    }
+    plan = {**TINY["plan"], "budgets": [6, 9], "learners": learners}
+    given = {**TINY, "columns": columns, "plan": plan, "plots": []}
+    reproduce(recipe_of(given, "table4"), data=toy, out=toy / "out", jobs=1)
+    ledger = Ledger(toy / "out" / "benchmark")
+    scored = {
+        (ledger.selections[key]["budget"], s["learner"]) for (key, _), s in ledger.scores.items()
+    }
+    assert scored == {(9, "nearest_mean"), (6, "logistic")}
+
+
 def test_mean_distances_to_the_nearest_others():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(50, 4))
@@ -237,6 +255,8 @@ def test_a_data_set_that_is_missing_or_differs(tmp_path):
     md5 = "data_batch_1 c99cafc152244af753f735de768cd75f"  # as torchvision states it
     for text in ("CIFAR-10 is not at", "Get it: curl", "cifar-10-python.tar.gz", md5):
         assert text in str(missing.value)
+    linked = standard.standard_sets()["imagenet100"].how(Path("here"))
+    assert f"ln -s {Path('here').absolute() / 'imagenet'}" in linked  # the link lies elsewhere
     blood = standard.standard_sets()["bloodmnist"]
     how = blood.how(tmp_path / "new")
     assert f"Get it: mkdir -p {tmp_path / 'new'} && curl" in how
@@ -249,6 +269,22 @@ def test_a_data_set_that_is_missing_or_differs(tmp_path):
     with pytest.raises(DataError, match="checksum of its train labels"):
         reproduce("table10", data=tmp_path, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_ask_for_their_own_data_sets_alone(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "caltech101").mkdir()
+    own = ["Caltech-101, logistic (ours)", "FixMatch"]  # no network at this scale, so no CIFAR-100
+    assert [*plan_reproduction("table5", only=own, data=tmp_path)["data"]] == ["caltech101"]
+    both = plan_reproduction("table5", only=[*own, "logistic (ours)"], data=tmp_path)
+    assert [*both["data"]] == ["cifar100", "caltech101"]
+    with pytest.raises(DataError) as missing:
+        reproduce("table5", data=tmp_path, out=tmp_path / "out")
+    told = str(missing.value)
+    assert told.startswith("CIFAR-100 is not at")
+    assert f"; without it: --only {quoted(own[0])} --only" in told
+    assert "--only 'logistic (ours)'" not in told
+    assert "FixMatch" not in told
 
 
 def test_label_digests_do_not_depend_on_the_names_of_classes():

@@ -161,7 +161,7 @@ def _jobs(plan: Plan, pool: Pool, seed: int, ledger: Ledger) -> Iterator[Job]:
             learners = [
                 (entry_key(learner), learner)
                 for learner in plan.learners
-                if learner.on(seed) and (key, entry_key(learner)) not in ledger.scores
+                if learner.on(seed, budget) and (key, entry_key(learner)) not in ledger.scores
             ]
             quick = tuple(pair for pair in learners if not pair[1].network)
             picks = None if made is None else tuple(made["picks"])
@@ -183,7 +183,7 @@ def networks_to_come(plan: Plan, pools: list[Pool], ledger: Ledger) -> list[floa
         if entry.on(seed, budget)
         and selection_key(pool, seed, budget, entry) not in ledger.selections
         for learner in plan.learners
-        if learner.network and learner.on(seed)
+        if learner.network and learner.on(seed, budget)
     ]
 
 

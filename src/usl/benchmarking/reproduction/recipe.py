@@ -120,9 +120,16 @@ class Recipe:
         except UsageError as error:
             raise UsageError(f"recipe {self.name}, {preset}: {error}") from error
 
-    def needs(self, preset: str) -> list[str]:
-        """Names of the data sets and weights that a preset asks for."""
-        return named_in(self.presets[preset])
+    def needs(self, preset: str, plan: Plan) -> list[str]:
+        """Names of the data sets and weights that ``plan``, all or a part of a preset, asks for."""
+        given = dict(self.presets[preset])
+        for kind in ("datasets", "methods", "learners"):
+            kept = {entry.name for entry in getattr(plan, kind)}
+            own = given.get(kind, {})
+            given[kind] = {name: about for name, about in own.items() if name in kept}
+        if all("encoders" in about for about in given["datasets"].values()):
+            given.pop("encoders", None)  # no data set is left that goes by the plan's
+        return named_in(given)
 
     def chosen(self, only: Sequence[str]) -> Recipe:
         """The recipe with the rows and columns that are named alone; all where none is.

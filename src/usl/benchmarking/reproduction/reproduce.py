@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from usl.benchmarking.entries import Entry
 from usl.benchmarking.ledger import Ledger
 from usl.benchmarking.outcome import Benchmark
 from usl.benchmarking.plan import Plan
@@ -31,6 +32,7 @@ from usl.core.errors import DataError, UsageError, did_you_mean
 from usl.core.files import write_json
 from usl.core.progress import Progress, silent
 from usl.core.version import __version__
+from usl.core.words import quoted
 
 Preset = Literal["cpu", "full"]
 STAMP, ROWS = "reproduction.json", "benchmark"
@@ -85,12 +87,7 @@ def reproduce(
     """
     recipe, plan = _opened(table, preset, only, Path(data))
     check_gpu(recipe, preset, gpu)
-    known = standard_sets()
-    for name in recipe.needs(preset):
-        place = known[name].found(Path(data))
-        if place is None:
-            raise DataError(known[name].how(Path(data)))
-        known[name].check(place)
+    check_data(recipe, plan, preset, Path(data))
     folder = default_out(recipe.name, preset) if out is None else Path(out)
     stamp(folder, recipe, preset)
     where = folder / ROWS
@@ -116,7 +113,7 @@ def plan_reproduction(
     recipe, plan = _opened(table, preset, only, Path(data))
     known = standard_sets()
     needs = {}
-    for name in recipe.needs(preset):
+    for name in recipe.needs(preset, plan):
         place = known[name].found(Path(data))
         needs[name] = known[name].how(Path(data)) if place is None else f"at {place}"
     return {
@@ -162,6 +159,34 @@ def cost_of(recipe: Recipe, preset: str) -> str:
 def default_out(name: str, preset: str) -> Path:
     """The folder of the results, where none is named."""
     return Path("reproduced") / f"{name}-{preset}"
+
+
+def check_data(recipe: Recipe, plan: Plan, preset: str, folder: Path) -> None:
+    """:class:`DataError` where a data set is missing, or differs from its checksum.
+
+    It names the columns that can be run without what is missing.
+    """
+    known = standard_sets()
+    for name in recipe.needs(preset, plan):
+        place = known[name].found(folder)
+        if place is None:
+            others = " ".join(f"--only {quoted(c)}" for c in served(recipe, plan, preset, folder))
+            hint = f"; without it: {others}" if others else ""
+            raise DataError(known[name].how(folder) + hint)
+        known[name].check(place)
+
+
+def served(recipe: Recipe, plan: Plan, preset: str, folder: Path) -> list[str]:
+    """The columns for which all data sets and weights are in the folder."""
+    known, found = standard_sets(), []
+    for column, about in recipe.columns.items():
+        try:
+            part = restricted_to(replace(recipe, columns={column: about}), plan)
+        except UsageError:  # the preset has nothing to run for it
+            continue
+        if all(known[name].found(folder) for name in recipe.needs(preset, part)):
+            found.append(column)
+    return found
 
 
 def check_gpu(recipe: Recipe, preset: str, gpu: bool | None) -> None:
@@ -229,18 +254,15 @@ def restricted_to(recipe: Recipe, plan: Plan) -> Plan:
     results = [result for result in found if isinstance(result, Result)]
     if not results:
         raise UsageError(f"only: nothing to run of {recipe.rows[0].name!r}: {found[0]}.")
-    methods = {result.entry.name for result in results}
-    learners = {result.learner.name for result in results if result.learner is not None}
     budgets: dict[str, set[int]] = {}
-    own: dict[str, set[int]] = {}
+    picked: dict[str, set[int]] = {}
+    taught: dict[str, set[int]] = {}
     for result in results:
         budgets.setdefault(result.dataset.name, set()).add(result.budget)
-        own.setdefault(result.entry.name, set()).add(result.budget)
-    kept = tuple(
-        replace(entry, budgets=tuple(sorted(own[entry.name])))
-        for entry in plan.methods
-        if entry.name in methods
-    )
+        picked.setdefault(result.entry.name, set()).add(result.budget)
+        if result.learner is not None:
+            taught.setdefault(result.learner.name, set()).add(result.budget)
+    methods = at_budgets(plan.methods, picked)
     return replace(
         plan,
         datasets=tuple(
@@ -248,11 +270,19 @@ def restricted_to(recipe: Recipe, plan: Plan) -> Plan:
             for dataset in plan.datasets
             if dataset.name in budgets
         ),
-        methods=kept,
-        learners=tuple(entry for entry in plan.learners if entry.name in learners)
-        or plan.learners[:1],
-        reference=plan.reference if plan.reference in methods else kept[0].name,
+        methods=methods,
+        learners=at_budgets(plan.learners, taught) or plan.learners[:1],
+        reference=plan.reference if plan.reference in picked else methods[0].name,
         leave_out=(),
+    )
+
+
+def at_budgets(entries: Sequence[Entry], wanted: Mapping[str, set[int]]) -> tuple[Entry, ...]:
+    """The methods or learners that are wanted, each at its own budgets alone."""
+    return tuple(
+        replace(entry, budgets=tuple(sorted(wanted[entry.name])))
+        for entry in entries
+        if entry.name in wanted
     )
 
 

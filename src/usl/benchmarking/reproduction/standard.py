@@ -46,6 +46,7 @@ class Standard:
     def how(self, folder: Path) -> str:
         """How to get it, where it belongs, and its publisher's checksums, in a line."""
         classes = resources.files("usl.benchmarking.reproduction") / CLASSES
+        folder = folder.absolute()  # links are relative to where they lie
         told = self.get.format(
             folder=quoted(folder), place=quoted(folder / self.place), classes=quoted(str(classes))
         )
