@@ -10,6 +10,8 @@ from page_browser import counted, press, saved, shown
 
 from usl.labeling.answers.entries import AUDIT, CHECK, Answer, Round
 from usl.labeling.answers.store import Store
+from usl.labeling.exchange.import_labels import import_file
+from usl.run.folder import Run
 
 
 def test_by_keyboard_alone(site, visit):
@@ -306,3 +308,16 @@ def test_a_password_is_asked_for(site, visit):
     press(page, "1")
     saved(page)
     assert [one.annotator for one in server.store.history()] == ["anna"]
+
+
+def test_where_all_are_labelled_it_says_what_comes_next(path, site, visit, tmp_path):
+    """Not "select some first": the labels of all picks came from elsewhere."""
+    split = Run.open(path).split()
+    table = "image_id,label\n" + "".join(f"{name},cat\n" for name in split.ids[split.requested()])
+    (tmp_path / "labels.csv").write_text(table)
+    import_file(path, tmp_path / "labels.csv")
+    page = visit(site().address)
+    end = page.locator("#end")
+    assert "Nothing is left to label" in end.inner_text()
+    assert "Next: usl train" in end.inner_text()
+    assert "usl next" in end.inner_text()

@@ -8,7 +8,7 @@ import { WORDS } from "./panel.js";
 export function drawEnd(page) {
   const { roundView, state } = page;
   const skipped = roundView.skipped().length;
-  const title = skipped ? `All but ${count(skipped, "image")} answered` : roundView.order.length ? "All answered" : "Nothing to label";
+  const title = skipped ? `All but ${count(skipped, "image")} answered` : roundView.order.length ? "All answered" : "Nothing is left to label";
   byId("end-title").textContent = page.mode === "review" ? (roundView.order.length ? "All conflicts are settled" : "No conflicts") : title;
   byId("end-note").textContent = note(page);
   const rows = [...roundView.counts()].sort((a, b) => b[1] - a[1]);
@@ -52,7 +52,7 @@ async function drawAudit(page) {
 
 function note(page) {
   if (page.mode === "review") return "Images on which annotators differ appear here.";
-  if (!page.roundView.order.length) return "The split file requests no image. Select some first: usl select.";
+  if (!page.roundView.order.length) return `No image waits for a label. Next: usl train ${page.state.run}, or for more questions: usl next ${page.state.run}.`;
   if (page.live.on) return "Nothing is left to ask: each image has an answer, or is with somebody else just now.";
   if (page.state.kind === "audit") return "Thank you. This is how accurate the labels are; the report tells it, too.";
   if (page.outbox.held.size) return "Some answers could not be stored; the note above tells why.";
