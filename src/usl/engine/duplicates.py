@@ -21,6 +21,7 @@ alike/C                     which rows may be picked, once none is open
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -51,13 +52,27 @@ def collapse(table: CellTable, distance: float, known: Float32) -> tuple[Column,
                 break
             proposing = [(table.cells, c, number, distance, near) for c in among]
             told = list(table.executor.map(propose, proposing))
-            items = [(table.cells, c, number, distance, table.list_centroids, among) for c in among]
+            turn = Round(number, distance, table.list_centroids, among)
+            items = [(table.cells, c, turn) for c in among]
             for task, label in ((withdraw, ""), (settle, "duplicates")):
                 told = list(table.executor.map(task, items, progress=table.progress, label=label))
             left_out += sum(gone for _, gone in told)
             among = [c for c, (open_, _) in zip(among, told, strict=True) if open_]
         store.save("collapsed", left_out=np.array(left_out))
     return alike, int(store.load("collapsed")["left_out"])
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round, from 1, in which the cells ``among`` have open rows.
+
+    ``centroids`` : those of the lists; a row lies in the list of the nearest.
+    """
+
+    number: int
+    distance: float
+    centroids: Centroids
+    among: Sequence[int]
 
 
 def propose(cells: Cells, cell: int, number: int, distance: float, known: Reach | None) -> None:
@@ -82,41 +97,26 @@ def propose(cells: Cells, cell: int, number: int, distance: float, known: Reach 
     store.save_rows(name, proposed & open_)
 
 
-def withdraw(
-    cells: Cells,
-    cell: int,
-    number: int,
-    distance: float,
-    centroids: Centroids,
-    among: Sequence[int],
-) -> None:
+def withdraw(cells: Cells, cell: int, turn: Round) -> None:
     """Write the proposals of a cell that are near none of an earlier cell."""
-    store, name = cells.store, f"alike/{cell}-{number}.stands"
+    store, name = cells.store, f"alike/{cell}-{turn.number}.stands"
     if store.has(name):
         return
-    stands = store.rows(f"alike/{cell}-{number}.proposed")[0].copy()
-    earlier = [other for other in among if other < cell]
-    about = number, "proposed", distance, centroids
-    stands[near_one(cells, cell, np.flatnonzero(stands), earlier, *about)] = False
+    stands = store.rows(f"alike/{cell}-{turn.number}.proposed")[0].copy()
+    earlier = [other for other in turn.among if other < cell]
+    stands[near_one(cells, cell, np.flatnonzero(stands), earlier, "proposed", turn)] = False
     store.save_rows(name, stands)
 
 
-def settle(
-    cells: Cells,
-    cell: int,
-    number: int,
-    distance: float,
-    centroids: Centroids,
-    among: Sequence[int],
-) -> tuple[int, int]:
+def settle(cells: Cells, cell: int, turn: Round) -> tuple[int, int]:
     """End a round for a cell: how many of its rows are still open, and how many fell out."""
-    store, name = cells.store, f"alike/{cell}-{number}"
+    store, number = cells.store, turn.number
+    name = f"alike/{cell}-{number}"
     before = _open(cells, cell, number)
     stands = store.rows(f"{name}.stands")[0]
     if not store.has(name):
         open_ = before & ~stands
-        about = number, "stands", distance, centroids
-        open_[near_one(cells, cell, np.flatnonzero(open_), among, *about)] = False
+        open_[near_one(cells, cell, np.flatnonzero(open_), turn.among, "stands", turn)] = False
         speak = stands.copy()
         if number > 1:
             speak |= store.load(f"alike/{cell}-{number - 1}")["speak"]
@@ -134,10 +134,8 @@ def near_one(
     cell: int,
     places: NDArray[np.int64],
     others: Sequence[int],
-    number: int,
     what: str,
-    distance: float,
-    centroids: Centroids,
+    turn: Round,
 ) -> NDArray[np.int64]:
     """Those of ``places`` in a cell that are near a row of ``others`` marked as ``what``.
 
@@ -147,7 +145,7 @@ def near_one(
         return places[:0]
     store = cells.store
     here = Cell(cells, cell)
-    points, centers = here.features[places], centroids.read()
+    points, centers = here.features[places], turn.centroids.read()
     own = centers[here.lists[places]]
     del here  # of its rows only those are held
     to_own = 0.5 * np.einsum("ij,ij->i", own, own) - np.einsum("ij,ij->i", points, own)
@@ -161,11 +159,11 @@ def near_one(
             part = slice(low, low + BLOCK)
             beyond = half_distances(points[part], base) - to_own[part, None]
             apart = np.sqrt(squared_distances(own[part], there))
-            reach[part] = beyond <= distance * apart + ROUNDING
+            reach[part] = beyond <= turn.distance * apart + ROUNDING
         lists = first + np.flatnonzero(reach.any(axis=0))
         if not len(lists):
             continue
-        marked = store.rows(f"alike/{other}-{number}.{what}")[0]
+        marked = store.rows(f"alike/{other}-{turn.number}.{what}")[0]
         rows, low = cells.of_lists(lists), 0
         for one in lists.tolist():
             span = slice(*(cells.starts[one : one + 2] - beside.begin).tolist())
@@ -175,7 +173,7 @@ def near_one(
             for start in range(0, len(near) if len(some) else 0, BLOCK):
                 block = near[start : start + BLOCK]
                 squared = squared_distances(points[block], some)
-                found[block] = (squared < distance**2).any(axis=1)
+                found[block] = (squared < turn.distance**2).any(axis=1)
     return places[found]
 
 
